@@ -1,0 +1,49 @@
+package protocol
+
+import "errors"
+
+// ErrIncomplete is what Next and ParseHandshakeRequest return while the
+// buffer does not yet hold a whole message.
+var ErrIncomplete = errors.New("protocol: message is incomplete")
+
+// A Codec turns hub messages into bytes and back; SignalR calls it a hub
+// protocol. Codecs hold no state and are safe for concurrent use. JSON and
+// MessagePack are the two that exist.
+type Codec interface {
+	// Name is what clients call the codec in their handshake: "json" or
+	// "messagepack".
+	Name() string
+
+	// Binary reports whether messages need a transport that carries bytes, and
+	// binary WebSocket messages.
+	Binary() bool
+
+	// Append appends m, framing included, to dst and returns the longer slice.
+	// On an error, which comes from a value that cannot be encoded, it returns
+	// dst as it was.
+	Append(dst []byte, m Message) ([]byte, error)
+
+	// Next decodes the first message of buf and returns the bytes after it.
+	// If buf ends inside a message it returns buf as rest and ErrIncomplete.
+	// Any other error is an *Error; the connection cannot go on after it.
+	// The Raw values of m alias buf.
+	Next(buf []byte) (m Message, rest []byte, err error)
+
+	// Unmarshal decodes raw into what the pointer v points to. It is as strict
+	// as ASP.NET Core: no number from a string, no integer out of range, no
+	// null for a value that cannot be nil.
+	Unmarshal(raw Raw, v any) error
+
+	// AppendValue appends the encoding of v, without any framing, to dst.
+	AppendValue(dst []byte, v any) ([]byte, error)
+}
+
+// An Error is input that breaks the protocol. Type is the name of the .NET
+// exception that ASP.NET Core reports it as; clients see it, with Text, when
+// detailed errors are on.
+type Error struct{ Type, Text string }
+
+func (e *Error) Error() string { return e.Text }
+
+// ErrorType returns Type.
+func (e *Error) ErrorType() string { return e.Type }

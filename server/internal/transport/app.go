@@ -1,0 +1,143 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// An App is the side of a connection that understands its bytes: a hub
+// connection, or a raw one. The transport calls its methods as documented; the
+// App calls those of its Conn.
+type App interface {
+	// Start is called once, when the first transport serves the connection
+	// (for long polling: the first poll). Nothing is received before it
+	// returns, so it must not block.
+	Start()
+
+	// Receive takes p, bytes in order of arrival; message and frame borders
+	// mean nothing. It is called by one goroutine at a time. p is valid only
+	// until it returns. It waits while the App cannot take more, which is the
+	// transport's backpressure, and stops waiting when the connection ends.
+	//
+	// lend says that the caller has nothing else to do than to read on (the
+	// reader of a WebSocket): the App may use the goroutine to run its own
+	// work, of any length. In that case it may return false: the App has kept
+	// the goroutine for that work, has let another goroutine call
+	// Conn.ReadOn meanwhile (which went on with the bytes that were left), and
+	// the caller must return at once without touching the connection again.
+	// Where lend is false, Receive returns true.
+	Receive(p []byte, lend bool) bool
+
+	// Ended is called once: no more bytes will come, and Start has been called
+	// before. cause is nil when the client ended the input properly (close
+	// frame, DELETE), else it says what broke. It must not block. The App
+	// brings its work to an end and calls Conn.Finish.
+	Ended(cause error)
+
+	// Shutdown asks the App to say farewell and to call Conn.Finish soon. It
+	// must not block. It may be called although Ended was, or will be.
+	Shutdown()
+
+	// Tick is called about once a second from the sweeper, from Start until
+	// Conn.Finish. It must not block.
+	Tick(now time.Time)
+}
+
+// Transport is a set of transports; a connection has exactly one.
+type Transport uint8
+
+// The values are those of .NET's HttpTransportType.
+const (
+	WebSockets       Transport = 1
+	ServerSentEvents Transport = 2
+	LongPolling      Transport = 4
+	All                        = WebSockets | ServerSentEvents | LongPolling
+)
+
+// Errors of Conn.Send and causes of an end.
+var (
+	ErrClosed      = errors.New("transport: connection closed")
+	ErrTooSlow     = errors.New("transport: client does not read what is sent to it")
+	ErrSendTimeout = errors.New("transport: a write took longer than the send timeout")
+	ErrTimeout     = errors.New("transport: client did not come back within the disconnect timeout")
+	ErrShutdown    = errors.New("transport: server is shutting down")
+)
+
+// Options configures an Endpoint. All fields are final values: defaults have
+// been filled in by the caller, an "off" duration is the longest one.
+type Options struct {
+	Transports              Transport
+	MinimumProtocolVersion  int
+	TransportMaxBufferSize  int // bytes queued to the client before SendWait waits; 0: no bound
+	MaximumQueuedBytes      int // bytes queued to the client before it counts as too slow
+	TransportSendTimeout    time.Duration
+	CloseTimeout            time.Duration
+	PollTimeout             time.Duration
+	DisconnectTimeout       time.Duration
+	MaximumPostSize         int64 // bytes of one POST body
+	MaximumConnections      int   // 0: no bound; more are answered 503
+	AllowStatefulReconnects bool
+	AllowedOrigins          []string // nil: every origin may open a WebSocket, and no CORS headers are sent; "*" allows all with CORS
+	AllowedHeaders          []string // nil: echo what a preflight asks for
+	RequireSameUser         bool     // refuse a poll or reconnect of another user (403)
+	SameUser                func(old, new any) bool
+	SubProtocol             func(offered []string) string // nil: none
+	Redirect                func(*http.Request) (url, accessToken string, ok bool)
+
+	// Authenticate says who sent r. status is 0, or the status to answer (401,
+	// 403, 500) with an empty body. r carries an access_token of the query as
+	// its Authorization header where that is allowed. Nil: nobody is known.
+	Authenticate func(r *http.Request) (user any, status int)
+
+	Logger *slog.Logger
+}
+
+// What an App may do with its connection. *Conn has these methods; the list
+// stands here so that it can be read in one place.
+var _ interface {
+	ID() string    // the public connection id
+	Token() string // what clients put into id=; secret
+	Transport() Transport
+	TextOnly() bool         // SSE
+	Request() *http.Request // of the first connect (first poll); body and context are not usable for reading
+	User() any
+	Stateful() bool // stateful reconnect was negotiated
+
+	// Send queues f behind what is queued and never waits. It reports ErrClosed
+	// after the end, and ErrTooSlow when more than MaximumQueuedBytes were
+	// queued already; the App then ends the connection.
+	Send(f Frame) error
+	// SendWait is Send that first waits until fewer than
+	// TransportMaxBufferSize bytes are queued (once it waits, until fewer than
+	// half), ctx is done, or the connection ends.
+	SendWait(ctx context.Context, f Frame) error
+	// WouldWait reports whether SendWait would have to wait now.
+	WouldWait() bool
+
+	// Cork keeps what is sent in the queue until Uncork, which writes it from
+	// the calling goroutine if that can be done without waiting. Calls do not
+	// nest; Uncork without Cork is harmless.
+	Cork()
+	Uncork()
+
+	// ReadOn takes over reading from a goroutine that App.Receive has kept. It
+	// returns when reading has ended, or was taken over in turn. On transports
+	// without a reader (SSE, long polling) it returns at once.
+	ReadOn()
+
+	// Finish is the App's end: what is queued is still written, then the
+	// transport ends in its normal way (close frame 1000 and at most
+	// CloseTimeout for the client's; end of the response; 204), and the
+	// connection is forgotten. Sends after it return ErrClosed. Called once.
+	Finish()
+	// FinishError is Finish for an App that failed: close frame 1011, 500.
+	FinishError()
+	// Abort ends the transport at once, without a farewell. App.Ended follows,
+	// unless it has been called.
+	Abort(cause error)
+	// Done is closed when the input has ended, whoever ended it.
+	Done() <-chan struct{}
+} = (*Conn)(nil)

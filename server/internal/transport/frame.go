@@ -1,0 +1,57 @@
+package transport
+
+// headroom is how many bytes stay free in front of a payload: the longest
+// header of a WebSocket frame that a server sends.
+const headroom = 10
+
+// A Frame is one or several whole hub messages, ready for every transport: the
+// payload, and right in front of it the header of a WebSocket frame. It is
+// never modified once it is built and may be queued at many connections.
+type Frame struct {
+	buf  []byte // header and payload
+	head int    // length of the header
+}
+
+// NewFrameBuffer returns an empty slice with room for a WebSocket header in
+// front and for size bytes of payload behind. Append the payload to it, then
+// call BuildFrame.
+func NewFrameBuffer(size int) []byte { return make([]byte, headroom, headroom+size) }
+
+// BuildFrame makes buf, which began as the result of NewFrameBuffer, a Frame.
+// binary selects the opcode of the WebSocket message.
+func BuildFrame(buf []byte, binary bool) Frame {
+	n := len(buf) - headroom
+	head := 2
+	switch {
+	case n > 0xffff:
+		head = 10
+	case n > 125:
+		head = 4
+	}
+	b := buf[headroom-head:]
+	b[0] = 0x81
+	if binary {
+		b[0] = 0x82
+	}
+	switch head {
+	case 2:
+		b[1] = byte(n)
+	case 4:
+		b[1], b[2], b[3] = 126, byte(n>>8), byte(n)
+	default:
+		b[1] = 127
+		for i := range 8 {
+			b[2+i] = byte(uint64(n) >> (56 - 8*i))
+		}
+	}
+	return Frame{buf: b, head: head}
+}
+
+// Payload returns the hub messages, as SSE and long polling send them.
+func (f Frame) Payload() []byte { return f.buf[f.head:] }
+
+// WebSocket returns the whole WebSocket frame, header included.
+func (f Frame) WebSocket() []byte { return f.buf }
+
+// Len returns the number of payload bytes.
+func (f Frame) Len() int { return len(f.buf) - f.head }
