@@ -1,0 +1,72 @@
+package server
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/hubwire/hubwire/protocol"
+)
+
+// Texts of arguments that do not fit.
+// Source: hub-protocol reference, sections 2.3 and 3.3.
+var errBinding = &protocol.Error{Type: "InvalidDataException", Text: "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked."}
+
+func errArgumentCount(got, want int) error {
+	return &protocol.Error{Type: "InvalidDataException", Text: fmt.Sprintf("Invocation provides %d argument(s) but target expects %d.", got, want)}
+}
+
+// bind decodes the arguments of an invocation into pointers to the method's
+// parameter types, in the order of its parameters; streams are left nil. JSON
+// finds a wrong type before a wrong count, MessagePack the other way round, as
+// in ASP.NET Core.
+func (m *method) bind(codec protocol.Codec, inv *protocol.Invocation) ([]any, error) {
+	if inv.ArgumentsErr != nil {
+		return nil, inv.ArgumentsErr
+	}
+	raw := inv.RawArguments
+	if codec.Binary() && len(raw) != m.arguments {
+		return nil, errArgumentCount(len(raw), m.arguments)
+	}
+	if len(m.params) == 0 {
+		if len(raw) != 0 {
+			return nil, errArgumentCount(len(raw), 0)
+		}
+		return nil, nil
+	}
+	args := make([]any, len(m.params))
+	n := 0
+	for i, p := range m.params {
+		if p.item != nil {
+			continue
+		}
+		if n == len(raw) {
+			return nil, errArgumentCount(len(raw), m.arguments)
+		}
+		v := newValue(p.t)
+		if err := codec.Unmarshal(raw[n], v); err != nil {
+			return nil, errBinding
+		}
+		args[i] = v
+		n++
+	}
+	if n != len(raw) {
+		return nil, errArgumentCount(len(raw), m.arguments)
+	}
+	return args, nil
+}
+
+// newValue is reflect.New with a shorter way for common types.
+func newValue(t reflect.Type) any {
+	switch t {
+	case typeString:
+		return new(string)
+	case typeInt:
+		return new(int)
+	}
+	return reflect.New(t).Interface()
+}
+
+var (
+	typeString = reflect.TypeFor[string]()
+	typeInt    = reflect.TypeFor[int]()
+)

@@ -1,0 +1,135 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hubwire/hubwire/protocol"
+)
+
+// A Call is what a hub method knows of who called it: the connection, its user
+// and request, and the ways to answer others. OnConnected and OnDisconnected
+// are given one, too. It may be kept after the method has returned; its methods
+// are safe for concurrent use.
+type Call struct {
+	conn   *HubConnection
+	ctx    context.Context
+	method *method // nil in OnConnected and OnDisconnected
+
+	connecting atomic.Bool // OnConnected is running
+	id         string
+	streaming  bool               // it came as a StreamInvocation
+	args       []any              // bound; one for each parameter, *upload for streams
+	cancel     context.CancelFunc // of a stream
+	uploads    []*upload
+	permit     atomic.Bool // held; given back once
+
+	// While it runs on a goroutine lent by a reader or pump; see inline.go.
+	inline atomic.Int32
+	slot   int32
+	role   role
+	rest   []byte // what the loop goes on with if the goroutine is kept
+}
+
+// Context ends when the connection does, and for a streaming method also when
+// the client cancels the stream.
+func (c *Call) Context() context.Context { return c.ctx }
+
+// ConnectionID is the public id of the caller's connection. It is what Client
+// and the groups take, and what the client knows as its connectionId.
+func (c *Call) ConnectionID() string { return c.conn.ID() }
+
+// User is who Options.Authenticate said the client is.
+func (c *Call) User() User { return c.conn.User() }
+
+// UserID names the caller as Clients().User does. It is empty for anonymous
+// clients, unless Options.UserID says otherwise.
+func (c *Call) UserID() string { return c.conn.UserID() }
+
+// Request is the HTTP request that opened the connection: headers, cookies,
+// query and remote address. With long polling it is the first poll. Its body is
+// empty, and it must not be changed. Values that middleware has put into its
+// context are there; the context does not end with the connection (Context
+// does).
+func (c *Call) Request() *http.Request { return c.conn.Request() }
+
+// Transport is the transport of the connection.
+func (c *Call) Transport() Transport { return c.conn.Transport() }
+
+// Items holds whatever the hub wants to remember for the connection.
+func (c *Call) Items() *sync.Map { return c.conn.Items() }
+
+// Abort closes the connection; the client does not reconnect. The method goes
+// on, but what it sends to its caller is dropped.
+func (c *Call) Abort() { c.conn.Abort() }
+
+// Logger is the connection's logger.
+func (c *Call) Logger() *slog.Logger { return c.conn.log.With("connection", c.conn.ID()) }
+
+// Clients addresses the caller and others. In OnDisconnected nothing reaches
+// the caller any more.
+func (c *Call) Clients() CallClients {
+	return CallClients{Clients: c.conn.hub.Clients(), call: c}
+}
+
+// Groups adds connections, the caller's or others, to groups.
+func (c *Call) Groups() Groups { return c.conn.hub.Groups() }
+
+// UploadError says why a stream that the client sends ended before its end:
+// nil, or a *HubError with the client's text, or with "Failed to bind Stream
+// message." for an item of the wrong type, or the end of the connection. A
+// method that takes its stream as a channel asks it once the channel is closed;
+// an iter.Seq2[T, error] yields the same error itself.
+func (c *Call) UploadError() error {
+	for _, u := range c.uploads {
+		if err := u.failure(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendCaller sends to the caller and waits while too much is on its way to it.
+func (c *Call) sendCaller(ctx context.Context, m *Message) error {
+	if c.conn.bytes.WouldWait() {
+		c.keepGoroutine()
+	}
+	err := c.conn.sendWait(ctx, m)
+	if errors.Is(err, ErrConnectionClosed) {
+		return nil // who is gone is no error, as with every send
+	}
+	return err
+}
+
+var errNoResultsInOnConnected = WithErrorType("InvalidOperationException",
+	errors.New("Client results inside OnConnectedAsync Hub methods are not allowed.")) //nolint:staticcheck // ASP.NET Core's text
+
+// beforeClientResult lets the connection read on while this call waits for an
+// answer, which may be the caller's own.
+func (c *Call) beforeClientResult() error {
+	if c.connecting.Load() {
+		return errNoResultsInOnConnected
+	}
+	c.keepGoroutine()
+	c.releasePermit()
+	return nil
+}
+
+func (c *Call) releasePermit() {
+	if c.permit.CompareAndSwap(true, false) {
+		c.conn.permits.release()
+	}
+}
+
+// complete answers the call, if an answer was asked for.
+func (c *Call) complete(m *protocol.Completion) {
+	if c.id == "" {
+		return
+	}
+	m.InvocationID = c.id
+	c.conn.reply(c, m)
+}

@@ -1,0 +1,28 @@
+package server
+
+import "reflect"
+
+// callReflect calls a method of any shape. The arguments are pointers to the
+// parameters' types, or the streams that the client sends.
+func (m *method) callReflect(call *Call) (any, error) {
+	in := make([]reflect.Value, 0, 1+len(m.params))
+	if m.takesCall {
+		in = append(in, reflect.ValueOf(call))
+	}
+	for i, p := range m.params {
+		if p.item != nil {
+			in = append(in, call.args[i].(*upload).argument(call.ctx, p.t))
+			continue
+		}
+		in = append(in, reflect.ValueOf(call.args[i]).Elem())
+	}
+	out := m.call.Call(in)
+	var err error
+	if m.hasError {
+		err, _ = out[len(out)-1].Interface().(error)
+	}
+	if m.result == noResult || err != nil {
+		return nil, err
+	}
+	return out[0].Interface(), nil
+}

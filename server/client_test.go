@@ -1,0 +1,164 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+	"github.com/hubwire/hubwire/server"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	http.DefaultTransport.(*http.Transport).DisableKeepAlives = true
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(goleak.IgnoreTopFunction("testing.(*M).before.func1")); err != nil {
+			_, _ = os.Stderr.WriteString(err.Error())
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// serve mounts hub at /hub on a server of its own.
+func serve(t testing.TB, hub http.Handler) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	server.Mount(mux, "/hub", hub)
+	s := httptest.NewUnstartedServer(mux)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.Start()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if h, ok := hub.(interface{ Shutdown(context.Context) error }); ok {
+			if err := h.Shutdown(ctx); err != nil {
+				t.Errorf("Shutdown: %v", err)
+			}
+		}
+		s.Close()
+	})
+	return s.URL
+}
+
+// newHub is NewHub with a silent log.
+func newHub(hub any, opts *server.Options) *server.Hub {
+	if opts == nil {
+		opts = &server.Options{}
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return server.NewHub(hub, opts)
+}
+
+// A client is a WebSocket that speaks JSON records, without negotiation.
+type client struct {
+	t       testing.TB
+	conn    net.Conn
+	in      *bufio.Reader
+	records [][]byte // received, not yet expected
+	closed  ws.StatusCode
+}
+
+// dial opens a WebSocket; query begins with "?" or is empty.
+func dial(t testing.TB, url, query string) *client {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	conn, in, _, err := ws.Dial(ctx, "ws"+strings.TrimPrefix(url, "http")+"/hub"+query)
+	if err != nil {
+		t.Fatalf("dial: %v", err)
+	}
+	if in == nil {
+		in = bufio.NewReader(conn)
+	}
+	c := &client{t: t, conn: conn, in: in}
+	t.Cleanup(func() { _ = conn.Close() })
+	return c
+}
+
+// connect dials and shakes hands.
+func connect(t testing.TB, url string) *client {
+	t.Helper()
+	c := dial(t, url, "")
+	c.handshake()
+	return c
+}
+
+func (c *client) handshake() {
+	c.t.Helper()
+	c.send(`{"protocol":"json","version":1}`)
+	c.expect(`{}`)
+}
+
+// send sends records in one frame.
+func (c *client) send(records ...string) {
+	c.t.Helper()
+	text := strings.Join(records, "\x1e") + "\x1e"
+	if err := wsutil.WriteClientText(c.conn, []byte(text)); err != nil {
+		c.t.Fatalf("send %s: %v", text, err)
+	}
+}
+
+// receive returns the next record, or "close 1000" and the like.
+func (c *client) receive() string {
+	c.t.Helper()
+	for len(c.records) == 0 {
+		_ = c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		h, err := ws.ReadHeader(c.in)
+		if err != nil {
+			return "broken: " + err.Error()
+		}
+		p := make([]byte, h.Length)
+		if _, err := io.ReadFull(c.in, p); err != nil {
+			return "broken: " + err.Error()
+		}
+		switch h.OpCode {
+		case ws.OpClose:
+			c.closed, _ = ws.ParseCloseFrameData(p)
+			return "close " + itoa(int(c.closed))
+		case ws.OpText, ws.OpBinary, ws.OpContinuation:
+			for r := range bytes.SplitAfterSeq(p, []byte{0x1e}) {
+				if len(r) > 0 {
+					c.records = append(c.records, bytes.TrimSuffix(r, []byte{0x1e}))
+				}
+			}
+		}
+	}
+	r := c.records[0]
+	c.records = c.records[1:]
+	return string(r)
+}
+
+func itoa(n int) string { b, _ := json.Marshal(n); return string(b) }
+
+// expect wants exactly these records next.
+func (c *client) expect(want ...string) {
+	c.t.Helper()
+	for _, w := range want {
+		if got := c.receive(); got != w {
+			c.t.Fatalf("received %s\n    want %s", got, w)
+		}
+	}
+}
+
+// call sends an invocation with an id and expects its completion.
+func (c *client) call(id, target, args, want string) {
+	c.t.Helper()
+	c.send(`{"type":1,"invocationId":"` + id + `","target":"` + target + `","arguments":` + args + `}`)
+	c.expect(`{"type":3,"invocationId":"` + id + `",` + want + `}`)
+}

@@ -1,0 +1,319 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server/internal/transport"
+)
+
+// A HubConnection is one client of one hub. Its exported methods are safe for
+// concurrent use.
+type HubConnection struct {
+	// Set before Start, then read only.
+	hub   *Hub
+	bytes *transport.Conn
+	log   *slog.Logger
+	ctx   context.Context
+	stop  context.CancelFunc
+
+	// Set by the handshake, before anybody else knows the connection.
+	codec  protocol.Codec
+	userID string
+
+	in      inbox   // what was received and not yet dispatched
+	permits permits // of ordinary calls
+
+	state     atomic.Int32 // handshaking, opening, open, refused
+	closed    atomic.Bool  // the Close message is out: later sends are dropped
+	endedBy   atomic.Pointer[ending]
+	finishing sync.Once
+	connected bool // OnConnected has succeeded; owned by the loop, then by finish
+
+	handshakeTimer *time.Timer
+	pinged         atomic.Bool  // the client has pinged once: from now on it may time out
+	lastHeard      atomic.Int64 // of the last whole message, in Unix nanoseconds
+	lastPing       time.Time    // of ours; owned by Tick
+
+	mu      sync.Mutex // guards what follows; never held while writing or calling user code
+	streams map[string]context.CancelFunc
+	uploads map[string]*upload
+	items   *sync.Map
+}
+
+// States of a connection.
+const (
+	handshaking int32 = iota
+	opening           // the handshake is accepted, its answer not yet queued
+	open
+	refused
+)
+
+// An ending is why a connection ends and what the client is told.
+type ending struct {
+	cause          error  // given to OnDisconnected
+	silent         bool   // the Close message names no error though there is a cause
+	allowReconnect bool   // the client may come back by itself
+	handshake      string // what the handshake is refused with; there is no Close then
+	connectFailed  bool   // OnConnected failed: OnDisconnected is not called
+}
+
+func newHubConnection(h *Hub, conn *transport.Conn) *HubConnection {
+	c := &HubConnection{
+		hub:     h,
+		bytes:   conn,
+		log:     h.log,
+		permits: permits{free: h.opts.MaximumParallelInvocationsPerClient},
+	}
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	return c
+}
+
+// ID is the public connection id.
+func (c *HubConnection) ID() string { return c.bytes.ID() }
+
+// UserID names the user of the connection; see Options.UserID.
+func (c *HubConnection) UserID() string { return c.userID }
+
+// User is who Options.Authenticate said the client is.
+func (c *HubConnection) User() User {
+	user, _ := c.bytes.User().(User)
+	return user
+}
+
+// Codec is the hub protocol that the client chose.
+func (c *HubConnection) Codec() protocol.Codec { return c.codec }
+
+// Context is done when the connection ends.
+func (c *HubConnection) Context() context.Context { return c.ctx }
+
+// Request is the HTTP request that opened the connection; see Call.Request.
+func (c *HubConnection) Request() *http.Request { return c.bytes.Request() }
+
+// Transport is the transport of the connection.
+func (c *HubConnection) Transport() Transport { return Transport(c.bytes.Transport()) }
+
+// Items holds whatever the hub wants to remember for the connection.
+func (c *HubConnection) Items() *sync.Map {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.items == nil {
+		c.items = &sync.Map{}
+	}
+	return c.items
+}
+
+// Abort closes the connection; the client does not reconnect.
+func (c *HubConnection) Abort() { c.end(ending{}) }
+
+// Start implements transport.App.
+func (c *HubConnection) Start() {
+	c.lastPing = time.Now()
+	if d := c.hub.opts.HandshakeTimeout; d != math.MaxInt64 {
+		c.handshakeTimer = time.AfterFunc(d, func() { c.refuse(handshakeCanceled) })
+	}
+}
+
+// Ended implements transport.App.
+func (c *HubConnection) Ended(cause error) {
+	c.stop()
+	if cause != nil {
+		c.endedBy.CompareAndSwap(nil, &ending{cause: cause, silent: true})
+	}
+	in := &c.in
+	in.mu.Lock()
+	in.ended = true
+	done := !in.busy && !in.stopped
+	if done {
+		in.stopped = true
+	}
+	partial := len(in.buf) > 0
+	in.wake()
+	in.mu.Unlock()
+	if done {
+		c.inputDone(partial)
+	}
+}
+
+// Shutdown implements transport.App.
+func (c *HubConnection) Shutdown() {
+	if c.state.Load() == handshaking {
+		c.refuse(handshakeCanceled)
+		return
+	}
+	c.end(ending{allowReconnect: true})
+}
+
+// Tick implements transport.App: pings, and the time-out of silent clients.
+func (c *HubConnection) Tick(now time.Time) {
+	if c.state.Load() != open || c.closed.Load() {
+		return
+	}
+	if c.Transport() != LongPolling && now.Sub(c.lastPing) > c.hub.opts.KeepAliveInterval {
+		c.lastPing = now
+		_ = c.Send(c.hub.ping) // a connection that takes no ping is ending already
+	}
+	if !c.pinged.Load() {
+		return
+	}
+	c.in.mu.Lock()
+	busy := c.in.busy
+	c.in.mu.Unlock()
+	if busy { // who is not being read cannot be heard
+		c.lastHeard.Store(now.UnixNano())
+		return
+	}
+	if now.Sub(time.Unix(0, c.lastHeard.Load())) > c.hub.opts.ClientTimeoutInterval {
+		c.end(ending{cause: errClientTimeout, allowReconnect: true})
+	}
+}
+
+var errClientTimeout = WithErrorType("OperationCanceledException",
+	errors.New("Client hasn't sent a message/ping within the configured ClientTimeoutInterval.")) //nolint:staticcheck // ASP.NET Core's text
+
+func (c *HubConnection) heard() { c.lastHeard.Store(time.Now().UnixNano()) }
+
+// end brings the connection to its end: at once if nothing is being
+// dispatched, else when the loop comes back. Only the first call counts.
+func (c *HubConnection) end(e ending) {
+	if !c.endedBy.CompareAndSwap(nil, &e) {
+		return
+	}
+	in := &c.in
+	in.mu.Lock()
+	done := !in.busy && !in.stopped
+	if done {
+		in.stopped = true
+		in.buf = nil
+		in.wake()
+	}
+	in.mu.Unlock()
+	if done {
+		c.inputDone(false)
+	}
+}
+
+// inputDone is called once the loop has ended for good. partial says that the
+// input ended inside a message.
+func (c *HubConnection) inputDone(partial bool) {
+	c.finishing.Do(func() {
+		e := &ending{allowReconnect: true}
+		if partial {
+			e.cause = errInputEndedInside
+		}
+		c.endedBy.CompareAndSwap(nil, e)
+		c.hub.running.Go(c.finish)
+	})
+}
+
+var errInputEndedInside = &protocol.Error{Type: "InvalidDataException", Text: "Connection terminated while reading a message."}
+
+// finish says farewell and clears up, in ASP.NET Core's order.
+// Source: hub-protocol reference, section 0.1.
+func (c *HubConnection) finish() {
+	e := *c.endedBy.Load()
+	if c.handshakeTimer != nil {
+		c.handshakeTimer.Stop()
+	}
+	if c.state.Load() != open {
+		if e.handshake != "" {
+			c.sendHandshake(e.handshake, false)
+		}
+		c.closed.Store(true)
+		c.stop()
+		c.bytes.Finish()
+		return
+	}
+	c.sendClose(e)
+	c.closed.Store(true)
+	c.stop()
+	if c.connected && c.hub.methods.onDisconnected != nil {
+		c.callOnDisconnected(e.cause)
+	}
+	c.failUploads()
+	c.hub.manager.Disconnected(c)
+	c.log.Debug("connection ended", "connection", c.ID(), "cause", e.cause)
+	c.bytes.Finish()
+}
+
+const closedWithError = "Connection closed with an error."
+
+func (c *HubConnection) sendClose(e ending) {
+	m := &protocol.Close{AllowReconnect: e.allowReconnect}
+	if e.cause != nil && !e.silent {
+		m.HasError = true
+		m.Error = errorText(closedWithError, e.cause, c.hub.opts.EnableDetailedErrors)
+	}
+	if f := encode(c.codec, m); f.err == nil {
+		_ = c.bytes.Send(f.frame) // best effort: the client may be gone
+	}
+}
+
+func (c *HubConnection) callOnDisconnected(cause error) {
+	call := &Call{conn: c, ctx: c.ctx}
+	err := guard(func() error {
+		c.hub.methods.onDisconnected(call, cause)
+		return nil
+	})
+	if err != nil {
+		c.logPanic("OnDisconnected", err)
+	}
+}
+
+// Send implements Receiver.
+func (c *HubConnection) Send(m *Message) error {
+	if c.closed.Load() {
+		return ErrConnectionClosed
+	}
+	frame, err := m.frame(c.codec)
+	if err != nil {
+		if errors.Is(err, ErrProtocolMissing) {
+			c.log.Error("message from another node lacks this connection's protocol", "connection", c.ID(), "protocol", c.codec.Name())
+			c.end(ending{cause: err, allowReconnect: true})
+		}
+		return err
+	}
+	return c.write(frame)
+}
+
+func (c *HubConnection) write(f transport.Frame) error {
+	switch err := c.bytes.Send(f); err {
+	case nil:
+		return nil
+	case transport.ErrTooSlow:
+		if c.endedBy.Load() == nil {
+			c.log.Info("connection closed: client does not read what is sent to it", "connection", c.ID(), "limit", c.hub.opts.MaximumQueuedBytes)
+		}
+		c.end(ending{cause: ErrTooSlow, allowReconnect: true})
+		return ErrTooSlow
+	default:
+		return ErrConnectionClosed
+	}
+}
+
+// sendWait is Send that waits while too much is on its way to the client.
+func (c *HubConnection) sendWait(ctx context.Context, m *Message) error {
+	if c.closed.Load() {
+		return ErrConnectionClosed
+	}
+	frame, err := m.frame(c.codec)
+	if err != nil {
+		return err
+	}
+	return c.writeWait(ctx, frame)
+}
+
+func (c *HubConnection) writeWait(ctx context.Context, f transport.Frame) error {
+	err := c.bytes.SendWait(ctx, f)
+	if errors.Is(err, transport.ErrClosed) {
+		return ErrConnectionClosed
+	}
+	return err
+}

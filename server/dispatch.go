@@ -1,0 +1,245 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/hubwire/hubwire/protocol"
+)
+
+// dispatch handles one message. rest is what follows it, which belongs to
+// whoever has the loop next.
+func (c *HubConnection) dispatch(m protocol.Message, rest []byte, as role) outcome {
+	switch m := m.(type) {
+	case *protocol.Invocation:
+		return c.invoke(m, false, rest, as)
+	case *protocol.StreamInvocation:
+		return c.invoke(&m.Invocation, true, rest, as)
+	case *protocol.StreamItem:
+		return c.uploadItem(m, rest, as)
+	case *protocol.Completion:
+		c.completion(m)
+	case *protocol.CancelInvocation:
+		c.cancelStream(m.InvocationID)
+	case *protocol.Ping:
+		c.pinged.Store(true)
+	case *protocol.Close:
+		c.clientClosed(m)
+	case *protocol.Ack, *protocol.Sequence:
+		// Without stateful reconnect they mean nothing.
+	case *protocol.Unknown:
+		// Of a later version of the protocol; this one knows no such message.
+	default:
+		c.end(ending{cause: fmt.Errorf("message of type %T cannot be dispatched", m), allowReconnect: true})
+	}
+	return goOn
+}
+
+func (c *HubConnection) clientClosed(m *protocol.Close) {
+	e := ending{}
+	if m.HasError && m.Error != "" {
+		e.cause, e.silent = &HubError{Message: m.Error}, true
+	}
+	c.end(e)
+}
+
+// invoke starts a call. Its order of checks is ASP.NET Core's.
+// Source: hub-protocol reference, sections 4.1 to 4.3.
+func (c *HubConnection) invoke(inv *protocol.Invocation, streaming bool, rest []byte, as role) outcome {
+	method := c.hub.methods.find(inv.Target)
+	if method == nil {
+		c.fail(inv.InvocationID, fmt.Sprintf("Failed to invoke '%s' due to an error on the server. HubException: Method does not exist.", inv.Target))
+		return goOn
+	}
+	args, err := method.bind(c.codec, inv)
+	if err != nil {
+		name := method.name
+		if streaming && c.codec.Binary() {
+			name = inv.Target
+		}
+		c.fail(inv.InvocationID, errorText(fmt.Sprintf("Failed to invoke '%s' due to an error on the server.", name), err, c.hub.opts.EnableDetailedErrors))
+		return goOn
+	}
+	call := &Call{conn: c, ctx: c.ctx, method: method, id: inv.InvocationID, streaming: streaming, args: args}
+	if !method.plain() {
+		return c.invokeStreaming(call, inv, rest, as)
+	}
+	if !c.permits.tryAcquire() {
+		return c.handOver(rest, as, func() { c.runAfterPermit(call) })
+	}
+	call.permit.Store(true)
+	return c.runPlain(call, inv.StreamIDs, rest, as)
+}
+
+// runAfterPermit waits until a call may run, and starts it. The loop waits with
+// it: what is behind the call keeps its place.
+func (c *HubConnection) runAfterPermit(call *Call) {
+	c.permits.acquire()
+	call.permit.Store(true)
+	c.hub.running.Go(func() { c.runToEnd(call) })
+}
+
+// runPlain runs a call that has its permit: on this goroutine, unless several
+// calls of one client may run at the same time.
+func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as role) outcome {
+	if len(streamIDs) > 0 {
+		call.releasePermit()
+		c.fail(call.id, c.streamCountText(call.method, len(streamIDs)))
+		return goOn
+	}
+	call.rest, call.role = rest, as
+	if c.hub.opts.MaximumParallelInvocationsPerClient > 1 || !c.hub.watch.enter(call) {
+		c.hub.running.Go(func() { c.runToEnd(call) })
+		return goOn
+	}
+	exited := true // by runtime.Goexit, in user code
+	defer func() {
+		if exited { // the loop needs another goroutine
+			c.hub.watch.keep(call)
+			c.runEnded(call)
+		}
+	}()
+	c.run(call)
+	exited = false
+	if c.hub.watch.leave(call) {
+		call.releasePermit()
+		return goOn
+	}
+	c.runEnded(call)
+	return dropped
+}
+
+// runToEnd runs a call on a goroutine of its own.
+func (c *HubConnection) runToEnd(call *Call) {
+	defer c.runEnded(call)
+	c.run(call)
+}
+
+// runEnded follows a call that did not run on the loop's goroutine: what it
+// sent goes out now, and the next call may start.
+func (c *HubConnection) runEnded(call *Call) {
+	c.bytes.Uncork()
+	call.releasePermit()
+}
+
+// run calls the method and answers the call.
+func (c *HubConnection) run(call *Call) {
+	m := call.method
+	if m.authorize != nil && !c.authorized(call) {
+		c.fail(call.id, fmt.Sprintf("Failed to invoke '%s' because user is unauthorized", m.name))
+		return
+	}
+	if call.streaming {
+		c.fail(call.id, fmt.Sprintf("The client attempted to invoke the non-streaming '%s' method with a streaming invocation.", m.name))
+		return
+	}
+	answered := false
+	defer func() {
+		if !answered { // the method has called runtime.Goexit
+			c.fail(call.id, c.invokeText(m, errGoexit))
+		}
+	}()
+	result, err := c.callMethod(call)
+	answered = true
+	if err != nil {
+		c.logPanic(m.name, err)
+		call.complete(&protocol.Completion{Kind: protocol.ResultError, Error: c.invokeText(m, err)})
+		return
+	}
+	call.complete(&protocol.Completion{Kind: protocol.ResultValue, Result: result})
+}
+
+var errGoexit = errors.New("the method ended its goroutine")
+
+func (c *HubConnection) authorized(call *Call) bool {
+	err := guard(func() error { return call.method.authorize(call) })
+	if err != nil {
+		c.logPanic("authorization of "+call.method.name, err)
+	}
+	return err == nil
+}
+
+// callMethod calls user code; a panic is an error.
+func (c *HubConnection) callMethod(call *Call) (result any, err error) {
+	err = guard(func() (err error) {
+		if call.method.fast != nil {
+			result, err = call.method.fast(call, call.args)
+		} else {
+			result, err = call.method.callReflect(call)
+		}
+		return err
+	})
+	return result, err
+}
+
+// guard runs user code and turns a panic into an error. It does not stop
+// runtime.Goexit, which the callers must survive.
+func guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{value: v, stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+func (c *HubConnection) logPanic(what string, err error) {
+	var p *panicError
+	if errors.As(err, &p) {
+		c.log.Error("panic in user code", "connection", c.ID(), "in", what, "panic", p.value, "stack", string(p.stack))
+		return
+	}
+	c.log.Debug("user code failed", "connection", c.ID(), "in", what, "error", err)
+}
+
+func (c *HubConnection) invokeText(m *method, err error) string {
+	return errorText(fmt.Sprintf("An unexpected error occurred invoking '%s' on the server.", m.name), err, c.hub.opts.EnableDetailedErrors)
+}
+
+func (c *HubConnection) streamCountText(m *method, got int) string {
+	return c.invokeText(m, NewHubError("Client sent %d stream(s), Hub method expects %d.", got, m.streams))
+}
+
+// fail answers a call, if it wants an answer, from the loop: it never waits.
+func (c *HubConnection) fail(id, text string) {
+	if id == "" {
+		return
+	}
+	c.answer(&protocol.Completion{InvocationID: id, Kind: protocol.ResultError, Error: text})
+}
+
+func (c *HubConnection) answer(m *protocol.Completion) {
+	if f, ok := c.encode(m); ok {
+		_ = c.write(f.frame) // who is gone needs no answer
+	}
+}
+
+// reply answers a call of user code, which waits while the client does not read.
+func (c *HubConnection) reply(call *Call, m protocol.Message) {
+	f, ok := c.encode(m)
+	if !ok {
+		return
+	}
+	if !c.bytes.WouldWait() {
+		_ = c.write(f.frame)
+		return
+	}
+	call.keepGoroutine()
+	_ = c.writeWait(c.ctx, f.frame)
+}
+
+// encode encodes an answer. One that cannot be encoded ends the connection, as
+// in ASP.NET Core: the client could never know what became of its call.
+func (c *HubConnection) encode(m protocol.Message) (form, bool) {
+	if c.closed.Load() {
+		return form{}, false
+	}
+	f := encode(c.codec, m)
+	if f.err != nil {
+		c.log.Error("result cannot be encoded", "connection", c.ID(), "error", f.err)
+		c.end(ending{cause: f.err, allowReconnect: true})
+		return form{}, false
+	}
+	return f, true
+}

@@ -1,0 +1,34 @@
+// Package server is a SignalR server: hubs whose methods are those of a Go type,
+// called by unchanged @microsoft/signalr and .NET HubConnection clients over
+// WebSockets, Server-Sent Events and long polling, in JSON and MessagePack.
+//
+//	hub := server.NewHub(Chat{}, nil)
+//	server.Mount(mux, "/chat", hub)
+//
+// # What is guaranteed
+//
+//   - Messages that one goroutine sends to one target reach each client in the
+//     order of the sends. What a hub method sends to its caller arrives before
+//     the method's result.
+//   - Ordinary calls of one client run one after the other, in the order of
+//     their arrival, unless Options.MaximumParallelInvocationsPerClient is more
+//     than 1; results come in that order. Calls that stream, in either
+//     direction, run beside them.
+//   - OnConnected returns before the first call of a client begins;
+//     OnDisconnected is called once, after the last message was dispatched,
+//     though methods that were running may still run.
+//   - A client that does not read is disconnected once MaximumQueuedBytes wait
+//     for it. Nobody else waits for it, except a method that sends or streams
+//     to its own caller.
+//   - A panic in a hub method, hook or filter is logged and answered like an
+//     error; it ends neither the connection nor the server.
+//
+// # What is not guaranteed
+//
+//   - Delivery. A send returns when the message is on its way; a client that
+//     loses its connection loses what was on its way, unless stateful reconnect
+//     was negotiated.
+//   - Order between different senders, or between messages to different targets
+//     (a group, a user, all) when a backplane carries them.
+//   - Group membership across reconnects: a new connection is in no group.
+package server

@@ -1,0 +1,102 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A HubError is a failure whose text the client may see. The text of every
+// other error stays in the server's log unless Options.EnableDetailedErrors is
+// set. Clients see it with "HubException: " in front, as from ASP.NET Core.
+//
+// It is also what a call of a client (Invoke) returns when that client
+// answered with an error.
+type HubError struct{ Message string }
+
+// NewHubError formats a HubError as fmt.Sprintf does.
+func NewHubError(format string, args ...any) *HubError {
+	return &HubError{Message: fmt.Sprintf(format, args...)}
+}
+
+func (e *HubError) Error() string { return e.Message }
+
+// ErrorType returns "HubException".
+func (e *HubError) ErrorType() string { return "HubException" }
+
+// WithErrorType gives err the type name that clients see in front of its text
+// when detailed errors are on, as in "InvalidOperationException: no such
+// room". Without it that name is "Exception". It returns nil for a nil err.
+//
+// Any error may name its own type instead, with a method ErrorType() string.
+func WithErrorType(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &typedError{error: err, name: name}
+}
+
+type typedError struct {
+	error
+	name string
+}
+
+func (e *typedError) ErrorType() string { return e.name }
+func (e *typedError) Unwrap() error     { return e.error }
+
+// Errors of connections. The first is what sends to one connection return once
+// it has ended, whoever ended it.
+var (
+	ErrConnectionClosed = errors.New("server: connection closed")
+	ErrTooSlow          = errors.New("server: client is too slow")
+	ErrShutdown         = errors.New("server: hub is shut down")
+)
+
+// A ConnectionError says that a client that was asked for a result is not
+// there: unknown, or gone before it answered.
+type ConnectionError struct {
+	ID   string
+	Gone bool // it existed when it was asked
+}
+
+func (e *ConnectionError) Error() string {
+	if e.Gone {
+		return "Connection '" + e.ID + "' disconnected."
+	}
+	return "Connection '" + e.ID + "' does not exist."
+}
+
+// ErrorType returns "IOException".
+func (e *ConnectionError) ErrorType() string { return "IOException" }
+
+// errorType names err as a client sees it.
+func errorType(err error) string {
+	var typed interface{ ErrorType() string }
+	if errors.As(err, &typed) {
+		return typed.ErrorType()
+	}
+	return "Exception"
+}
+
+// errorText is what a client is told: prefix alone, or, if detailed is set or
+// err is a HubError, prefix and the type and text of err.
+// Source: hub-protocol reference, section 4.1.
+func errorText(prefix string, err error, detailed bool) string {
+	var hub *HubError
+	switch {
+	case err == nil:
+		return prefix
+	case errors.As(err, &hub):
+		return prefix + " HubException: " + hub.Message
+	case !detailed:
+		return prefix
+	}
+	return prefix + " " + errorType(err) + ": " + err.Error()
+}
+
+// A panicError is a panic of user code, caught.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }

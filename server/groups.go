@@ -1,0 +1,19 @@
+package server
+
+import "context"
+
+// Groups adds connections to groups and removes them. A group exists as long
+// as it has members, on this node or another; names are compared byte by byte.
+// Membership ends with the connection.
+type Groups struct{ manager LifetimeManager }
+
+// Add makes a connection, of any node, a member of group. When it returns nil,
+// what the caller sends to the group from then on reaches the connection.
+func (g Groups) Add(ctx context.Context, connectionID, group string) error {
+	return g.manager.AddToGroup(ctx, connectionID, group)
+}
+
+// Remove ends a membership. A connection that is no member is no error.
+func (g Groups) Remove(ctx context.Context, connectionID, group string) error {
+	return g.manager.RemoveFromGroup(ctx, connectionID, group)
+}

@@ -1,0 +1,124 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server/internal/transport"
+)
+
+// Texts of refused handshakes. Source: hub-protocol reference, section 1.3.
+const (
+	handshakeCanceled = "Handshake was canceled."
+	handshakeFailed   = "An unexpected error occurred during connection handshake."
+	maximumVersion    = 2
+)
+
+// handshake reads the handshake request from data and answers it. It returns
+// what follows the request, the connection's first hub messages. c.codec stays
+// nil while the request is incomplete, or if it is refused.
+func (c *HubConnection) handshake(data []byte, as role) (rest []byte, did outcome) {
+	limit := c.hub.opts.MaximumReceiveMessageSize
+	window := data[:min(len(data), limit)]
+	req, after, err := protocol.ParseHandshakeRequest(window)
+	switch {
+	case errors.Is(err, protocol.ErrIncomplete):
+		if len(data) > limit {
+			c.refuse(handshakeCanceled)
+			return nil, goOn
+		}
+		return data, goOn
+	case err != nil:
+		c.refuse(errorText(handshakeFailed, err, c.hub.opts.EnableDetailedErrors))
+		return nil, goOn
+	}
+	rest = data[len(window)-len(after):]
+	codec, text := c.choose(req)
+	if text == "" {
+		text = c.identify()
+	}
+	if text != "" {
+		c.refuse(text)
+		return nil, goOn
+	}
+	if !c.state.CompareAndSwap(handshaking, opening) {
+		return nil, goOn // refused meanwhile: too late, or shutting down
+	}
+	if c.handshakeTimer != nil {
+		c.handshakeTimer.Stop()
+	}
+	c.sendHandshake("", codec.Binary())
+	c.codec = codec
+	c.heard()
+	c.state.Store(open)
+	if _, local := c.hub.manager.(*localManager); local && c.hub.methods.onConnected == nil {
+		c.register()
+		return rest, goOn
+	}
+	if did = c.handOver(rest, as, c.register); did == goOn {
+		return rest, goOn
+	}
+	return nil, did
+}
+
+// register makes the connection known and calls OnConnected.
+func (c *HubConnection) register() {
+	if err := c.hub.manager.Connected(c.ctx, c); err != nil {
+		c.log.Error("connection cannot be registered", "connection", c.ID(), "error", err)
+		c.end(ending{cause: err, allowReconnect: true, connectFailed: true})
+		return
+	}
+	if hook := c.hub.methods.onConnected; hook != nil {
+		call := &Call{conn: c, ctx: c.ctx}
+		call.connecting.Store(true)
+		if err := guard(func() error { return hook(call) }); err != nil {
+			c.logPanic("OnConnected", err)
+			c.end(ending{cause: err, connectFailed: true})
+			return
+		}
+		call.connecting.Store(false)
+	}
+	c.connected = true
+}
+
+// choose finds the codec that the client asks for, or says why not.
+func (c *HubConnection) choose(req protocol.HandshakeRequest) (codec protocol.Codec, refusal string) {
+	codec, ok := c.hub.codecs[strings.ToLower(req.Protocol)]
+	switch {
+	case !ok:
+		return nil, fmt.Sprintf("The protocol '%s' is not supported.", req.Protocol)
+	case req.Version > maximumVersion:
+		return nil, fmt.Sprintf("The server does not support version %d of the '%s' protocol.", req.Version, req.Protocol)
+	case codec.Binary() && c.bytes.TextOnly():
+		return nil, fmt.Sprintf("Cannot use the '%s' protocol on the current transport. The transport does not support 'Binary' transfer format.", codec.Name())
+	}
+	return codec, ""
+}
+
+// identify asks for the user's id.
+func (c *HubConnection) identify() (refusal string) {
+	err := guard(func() error {
+		c.userID = c.hub.opts.UserID(c.Request(), c.User())
+		return nil
+	})
+	if err != nil {
+		c.logPanic("Options.UserID", err)
+		return errorText(handshakeFailed, err, c.hub.opts.EnableDetailedErrors)
+	}
+	return ""
+}
+
+// refuse ends a connection whose handshake cannot be accepted. Nobody else has
+// heard of it, so there is no Close message and no OnDisconnected.
+func (c *HubConnection) refuse(text string) {
+	if c.state.CompareAndSwap(handshaking, refused) {
+		c.end(ending{handshake: text})
+	}
+}
+
+func (c *HubConnection) sendHandshake(errText string, binary bool) {
+	buf := protocol.AppendHandshakeResponse(transport.NewFrameBuffer(64), errText)
+	_ = c.bytes.Send(transport.BuildFrame(buf, binary)) // best effort: the client may be gone
+}

@@ -1,0 +1,160 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server/internal/transport"
+)
+
+// A Hub serves the methods of one Go type to SignalR clients. It is an
+// http.Handler for the route clients know (say /chat) and what is below it
+// (/chat/negotiate); Mount registers both. It is safe for concurrent use.
+//
+// A hub without connections has no goroutines: one that is no longer used needs
+// no Shutdown.
+type Hub struct {
+	name    string
+	opts    *Options
+	methods *methodTable
+	codecs  map[string]protocol.Codec
+	manager LifetimeManager
+	log     *slog.Logger
+	watch   inlineWatch
+	ping    *Message
+	main    *transport.Endpoint
+
+	mu        sync.Mutex
+	endpoints []*transport.Endpoint
+	down      bool
+	running   tasks // goroutines of connections
+}
+
+// NewHub returns a hub whose clients can call the exported methods of hub,
+// which serves all of them concurrently. A nil opts means defaults.
+//
+// A method takes at most one *Call first, then its arguments. An argument of
+// type <-chan T or iter.Seq2[T, error] is a stream that the client sends. It
+// returns nothing, a value, an error, or a value and an error; a value of type
+// <-chan T, iter.Seq[T] or iter.Seq2[T, error] is streamed to the client.
+// OnConnected(*Call) error and OnDisconnected(*Call, error), where they exist,
+// are called around the life of each connection and cannot be called by
+// clients. Names match without regard to letter case.
+//
+// NewHub panics, with an error that names every method that cannot be served
+// and why, if the type is not fit to be a hub; see CheckHub.
+func NewHub(hub any, opts *Options) *Hub {
+	if err := CheckHub(hub, opts); err != nil {
+		panic(err)
+	}
+	o := opts.withDefaults()
+	methods, _ := newMethodTable(hub, o.Methods)
+	h := &Hub{
+		name:    methods.hubName,
+		opts:    o,
+		methods: methods,
+		codecs:  make(map[string]protocol.Codec, len(o.Protocols)),
+		manager: o.LifetimeManager,
+		log:     o.Logger.With("hub", methods.hubName),
+		ping:    NewMessage(&protocol.Ping{}),
+	}
+	for _, codec := range o.Protocols {
+		h.codecs[strings.ToLower(codec.Name())] = codec
+	}
+	h.watch.takeOver = (*Call).takenOver
+	h.main = h.newEndpoint(o.Endpoint)
+	return h
+}
+
+// CheckHub reports why hub and opts cannot be given to NewHub, or nil.
+func CheckHub(hub any, opts *Options) error {
+	var errs []error
+	if opts == nil {
+		opts = &Options{}
+	}
+	if opts.Protocols != nil && len(opts.Protocols) == 0 {
+		errs = append(errs, errors.New("there are no supported protocols"))
+	}
+	if opts.MaximumParallelInvocationsPerClient < 0 {
+		errs = append(errs, errors.New("MaximumParallelInvocationsPerClient must be at least 1"))
+	}
+	if opts.Endpoint.TransportSendTimeout == 0 && opts.Endpoint.MinimumProtocolVersion > 1 {
+		errs = append(errs, errors.New("Endpoint.MinimumProtocolVersion must be 0 or 1"))
+	}
+	if _, err := newMethodTable(hub, opts.Methods); err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return &HubTypeError{Errs: errs}
+}
+
+// A HubTypeError says why a Go type, or its options, cannot be a hub.
+type HubTypeError struct{ Errs []error }
+
+func (e *HubTypeError) Error() string { return "server: " + errors.Join(e.Errs...).Error() }
+
+// Unwrap returns the single reasons.
+func (e *HubTypeError) Unwrap() []error { return e.Errs }
+
+// ServeHTTP serves the hub's route with Options.Endpoint.
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.main.ServeHTTP(w, r) }
+
+// Endpoint returns a handler that serves the same hub, its clients and groups
+// on another route with other transport options. Connections belong to the
+// endpoint at which they negotiated.
+func (h *Hub) Endpoint(opts EndpointOptions) http.Handler { return h.newEndpoint(opts) }
+
+func (h *Hub) newEndpoint(opts EndpointOptions) *transport.Endpoint {
+	t := opts.transportOptions(h.opts.MaximumQueuedBytes, h.opts.Authenticate, h.log)
+	e := transport.NewEndpoint(t, func(c *transport.Conn) transport.App { return newHubConnection(h, c) })
+	h.mu.Lock()
+	h.endpoints = append(h.endpoints, e)
+	h.mu.Unlock()
+	return e
+}
+
+// Clients addresses the clients of the hub from outside any call.
+func (h *Hub) Clients() Clients { return Clients{h.manager} }
+
+// Groups adds connections to groups from outside any call.
+func (h *Hub) Groups() Groups { return Groups{h.manager} }
+
+// Shutdown refuses new connections, tells every client that it may reconnect
+// elsewhere (a Close message with allowReconnect, close frame 1000), and waits
+// until all have gone and OnDisconnected has returned for each. When ctx is
+// done first, it cuts what is left and returns ctx.Err(). The hub cannot be
+// used afterwards. Register it with http.Server.RegisterOnShutdown or call it
+// before Server.Shutdown, which does not know hijacked connections.
+func (h *Hub) Shutdown(ctx context.Context) error {
+	h.mu.Lock()
+	h.down = true
+	endpoints := h.endpoints
+	h.mu.Unlock()
+	errs := make([]error, len(endpoints))
+	var wg sync.WaitGroup
+	for i, e := range endpoints {
+		wg.Go(func() { errs[i] = e.Shutdown(ctx) })
+	}
+	wg.Wait()
+	errs = append(errs, h.running.wait(ctx)) // methods may outlive their connections
+	return errors.Join(errs...)
+}
+
+// Mount registers h, a *Hub or another handler of this package, for path and
+// what is below it, without the redirects of http.ServeMux, which would break
+// WebSockets and cross-origin requests.
+func Mount(mux *http.ServeMux, path string, h http.Handler) {
+	path = "/" + strings.Trim(path, "/")
+	if path != "/" {
+		mux.Handle(path, h)
+		path += "/"
+	}
+	mux.Handle(path, h)
+}

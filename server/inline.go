@@ -1,0 +1,114 @@
+package server
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// A short hub method runs on the goroutine that read its call: no goroutine is
+// started, no other woken, and the answers to all calls of one read are written
+// together. Should the method take longer than about a millisecond, or be about
+// to wait (for a client's answer, for a caller that does not read), another
+// goroutine takes the reading over and the first one is kept for the method
+// until it returns. That is what the states of Call.inline say:
+const (
+	notInline int32 = iota // has a goroutine of its own
+	inline                 // runs on the loop's goroutine
+	kept                   // has kept that goroutine; somebody else has the loop
+	returned               // returned in time
+)
+
+// watchPeriod is how often the calls that run inline are looked at. One that is
+// found twice is taken over.
+const watchPeriod = time.Millisecond
+
+// An inlineWatch knows the calls of a hub that run inline at the moment. Its
+// goroutine exists only while there are such calls.
+type inlineWatch struct {
+	takeOver func(*Call) // goes on with the loop of a kept call
+	slots    [64]atomic.Pointer[Call]
+	next     atomic.Uint32 // where the search for a free slot begins
+	entered  atomic.Uint64 // calls ever watched
+	running  atomic.Bool
+}
+
+// enter begins to watch c. It reports false when too many calls are watched
+// already; c then needs a goroutine of its own.
+func (w *inlineWatch) enter(c *Call) bool {
+	start := w.next.Load()
+	for i := range uint32(8) {
+		slot := (start + i) % uint32(len(w.slots))
+		if !w.slots[slot].CompareAndSwap(nil, c) {
+			continue
+		}
+		if i > 0 {
+			w.next.Store(slot)
+		}
+		c.slot = int32(slot)
+		c.inline.Store(inline)
+		w.entered.Add(1)
+		if !w.running.Load() && w.running.CompareAndSwap(false, true) {
+			go w.run()
+		}
+		return true
+	}
+	w.next.Add(8)
+	return false
+}
+
+// leave ends the watch over c. It reports false if c has kept its goroutine,
+// which then is no longer the loop's.
+func (w *inlineWatch) leave(c *Call) bool {
+	ok := c.inline.CompareAndSwap(inline, returned)
+	if ok {
+		w.slots[c.slot].Store(nil)
+	}
+	return ok
+}
+
+// keep lets c keep its goroutine and starts one that goes on with the loop.
+func (w *inlineWatch) keep(c *Call) {
+	if c.inline.CompareAndSwap(inline, kept) {
+		w.slots[c.slot].Store(nil)
+		c.conn.hub.running.Go(func() { w.takeOver(c) })
+	}
+}
+
+// keepGoroutine is called by a call that is about to wait.
+func (c *Call) keepGoroutine() {
+	if c.inline.Load() == inline {
+		c.conn.hub.watch.keep(c)
+	}
+}
+
+// run looks at the slots until nothing has entered for a while.
+func (w *inlineWatch) run() {
+	var seen [len(w.slots)]*Call // also keeps a call from being reused at the same address
+	var entered uint64
+	for idle := 0; ; {
+		time.Sleep(watchPeriod)
+		busy := false
+		for i := range w.slots {
+			c := w.slots[i].Load()
+			if c != nil {
+				busy = true
+				if c == seen[i] {
+					w.keep(c)
+				}
+			}
+			seen[i] = c
+		}
+		if now := w.entered.Load(); busy || now != entered {
+			entered, idle = now, 0
+			continue
+		}
+		if idle++; idle < 3 {
+			continue
+		}
+		w.running.Store(false)
+		if w.entered.Load() == entered || !w.running.CompareAndSwap(false, true) {
+			return // nobody entered, or who did has started another run
+		}
+		idle = 0
+	}
+}

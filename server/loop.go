@@ -1,0 +1,249 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/hubwire/hubwire/protocol"
+)
+
+// receiveBuffer is how much a client may send ahead of what is dispatched,
+// before it is no longer read. Source: ApplicationMaxBufferSize of ASP.NET Core.
+const receiveBuffer = 64 << 10
+
+// The loop of a connection takes messages from what was received and
+// dispatches them, strictly in order. At any moment at most one goroutine has
+// the loop, in one of two roles:
+type role uint8
+
+const (
+	reader role = iota // a goroutine lent by the transport, which reads on afterwards
+	pump               // a goroutine of our own, which ends when nothing is left to dispatch
+)
+
+// What became of the goroutine that dispatched a message.
+type outcome uint8
+
+const (
+	goOn    outcome = iota // it still has the loop
+	handed                 // a pump has the loop; the goroutine may read on
+	dropped                // another goroutine has its loop and its reading; it must end
+)
+
+// An inbox holds what was received and not yet dispatched.
+type inbox struct {
+	mu      sync.Mutex
+	buf     []byte
+	busy    bool          // somebody has the loop
+	room    chan struct{} // not nil: Receive waits, closed when there is room
+	ended   bool          // nothing more comes
+	stopped bool          // the loop has ended for good; what comes is dropped
+}
+
+// Receive implements transport.App.
+func (c *HubConnection) Receive(p []byte, lend bool) bool {
+	in := &c.in
+	in.mu.Lock()
+	for in.busy && len(in.buf) >= receiveBuffer && !in.stopped {
+		if in.room == nil {
+			in.room = make(chan struct{})
+		}
+		room := in.room
+		in.mu.Unlock()
+		c.bytes.Uncork() // what others sent meanwhile must not wait with us
+		select {
+		case <-room:
+		case <-c.bytes.Done():
+			return true // the client is gone: what it said last counts no more
+		}
+		in.mu.Lock()
+	}
+	switch {
+	case in.stopped:
+		in.mu.Unlock()
+		return true
+	case in.busy:
+		in.buf = append(in.buf, p...)
+		in.mu.Unlock()
+		return true
+	case !lend:
+		in.buf = append(in.buf, p...)
+		in.busy = true
+		in.mu.Unlock()
+		c.startPump()
+		return true
+	}
+	in.busy = true
+	data := p
+	if len(in.buf) > 0 {
+		if c.cannotEnd(in.buf, p) { // most of a long message: do not look at all of it again
+			in.buf = append(in.buf, p...)
+			in.busy = false
+			in.mu.Unlock()
+			return true
+		}
+		data = append(in.buf, p...)
+		in.buf = nil
+	}
+	in.mu.Unlock()
+	return c.loop(data, reader) != dropped
+}
+
+// cannotEnd reports whether more bytes do not complete the JSON message that
+// buf begins, and cannot bring it over the limit either.
+func (c *HubConnection) cannotEnd(buf, more []byte) bool {
+	return c.codec != nil && !c.codec.Binary() && bytes.IndexByte(more, 0x1e) < 0 &&
+		len(buf)+len(more) <= c.hub.opts.MaximumReceiveMessageSize
+}
+
+// startPump lets a goroutine of its own go on with the inbox, whose loop the
+// caller has.
+func (c *HubConnection) startPump() {
+	c.hub.running.Go(func() {
+		c.bytes.Cork()
+		if c.loop(nil, pump) != dropped {
+			c.bytes.Uncork()
+		}
+	})
+}
+
+// loop dispatches data and whatever has come since, until there is no whole
+// message left or the goroutine loses the loop.
+func (c *HubConnection) loop(data []byte, as role) outcome {
+	for {
+		rest, did := c.dispatchAll(data, as)
+		if did != goOn {
+			return did
+		}
+		in := &c.in
+		in.mu.Lock()
+		more := len(in.buf) > 0
+		switch {
+		case c.endedBy.Load() != nil:
+			in.stopped = true
+			in.buf = nil
+		case more:
+			data = slices.Concat(rest, in.buf)
+			in.buf = nil
+		default:
+			in.buf = append(in.buf[:0], rest...)
+			in.stopped = in.ended
+			in.busy = false
+		}
+		in.wake()
+		stopped := in.stopped
+		in.mu.Unlock()
+		switch {
+		case stopped:
+			c.inputDone(len(rest) > 0)
+			return goOn
+		case !more:
+			return goOn
+		}
+	}
+}
+
+// wake lets a waiting Receive go on.
+func (in *inbox) wake() {
+	if in.room != nil && (len(in.buf) < receiveBuffer/2 || in.stopped) {
+		close(in.room)
+		in.room = nil
+	}
+}
+
+// dispatchAll dispatches every whole message of data and returns the rest.
+func (c *HubConnection) dispatchAll(data []byte, as role) (rest []byte, did outcome) {
+	for len(data) > 0 {
+		if c.codec == nil {
+			after, did := c.handshake(data, as)
+			if did != goOn || c.codec == nil {
+				return after, did
+			}
+			data = after
+			continue
+		}
+		m, after, err := c.next(data)
+		if errors.Is(err, protocol.ErrIncomplete) {
+			return data, goOn
+		}
+		if err != nil {
+			c.end(ending{cause: err, allowReconnect: true})
+			return nil, goOn
+		}
+		c.heard()
+		data = after
+		if did := c.dispatch(m, data, as); did != goOn {
+			return nil, did
+		}
+	}
+	return nil, goOn
+}
+
+// next decodes one message. The decoder is shown no more bytes than one message
+// may have; if there is no whole message among them, the message is too long.
+func (c *HubConnection) next(data []byte) (protocol.Message, []byte, error) {
+	limit := c.hub.opts.MaximumReceiveMessageSize
+	if limit == math.MaxInt || len(data) <= limit {
+		return c.codec.Next(data)
+	}
+	m, rest, err := c.codec.Next(data[:limit:limit])
+	if errors.Is(err, protocol.ErrIncomplete) {
+		return nil, nil, errMessageSize(limit)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, data[limit-len(rest):], nil
+}
+
+func errMessageSize(limit int) error {
+	return &protocol.Error{Type: "InvalidDataException",
+		Text: fmt.Sprintf("The maximum message size of %dB was exceeded. The message size can be configured in AddHubOptions.", limit)}
+}
+
+// handOver gives the loop to a pump, which goes on with rest after it has run
+// first, and reports what the calling goroutine may do. A pump keeps the loop
+// and runs first itself.
+func (c *HubConnection) handOver(rest []byte, as role, first func()) outcome {
+	if as == pump {
+		c.bytes.Uncork()
+		first()
+		c.bytes.Cork()
+		return goOn
+	}
+	in := &c.in
+	in.mu.Lock()
+	in.buf = slices.Concat(rest, in.buf)
+	in.mu.Unlock()
+	c.hub.running.Go(func() {
+		first()
+		c.bytes.Cork()
+		if c.loop(nil, pump) != dropped {
+			c.bytes.Uncork()
+		}
+	})
+	return handed
+}
+
+// takenOver goes on with the loop of a call that has kept its goroutine.
+func (call *Call) takenOver() {
+	c := call.conn
+	rest, as := call.rest, call.role
+	call.rest = nil
+	c.bytes.Uncork() // the answers before the slow call
+	if as == pump {
+		c.bytes.Cork()
+	}
+	if c.loop(rest, as) == dropped {
+		return
+	}
+	if as == pump {
+		c.bytes.Uncork()
+		return
+	}
+	c.bytes.ReadOn()
+}

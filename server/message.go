@@ -1,0 +1,116 @@
+package server
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server/internal/transport"
+)
+
+// A Message is one hub message on its way to any number of connections. It is
+// encoded at most once for each hub protocol, when the first connection needs
+// it; the bytes are shared by all. It is safe for concurrent use.
+type Message struct {
+	source  protocol.Message // nil: only what is in forms
+	mu      sync.Mutex
+	forms   [2]form // the first two protocols, without a map
+	further []form
+}
+
+// form is a message in one protocol.
+type form struct {
+	name  string
+	frame transport.Frame
+	err   error
+}
+
+// NewMessage returns a message that is encoded when it is needed.
+func NewMessage(m protocol.Message) *Message { return &Message{source: m} }
+
+// An Encoded is one hub message in one protocol, framing included.
+type Encoded struct {
+	Protocol string // "json" or "messagepack"
+	Bytes    []byte // copied
+}
+
+// NewEncodedMessage returns a message that was encoded elsewhere, for instance
+// by another node. A connection whose protocol is missing cannot be sent it.
+// Where a protocol occurs twice the first one counts.
+func NewEncodedMessage(encoded ...Encoded) *Message {
+	m := &Message{}
+	for _, e := range encoded {
+		if m.find(e.Protocol) != nil {
+			continue
+		}
+		buf := append(transport.NewFrameBuffer(len(e.Bytes)), e.Bytes...)
+		m.add(form{name: e.Protocol, frame: transport.BuildFrame(buf, e.Protocol != "json")})
+	}
+	return m
+}
+
+// Bytes returns the message in the protocol of codec, framing included. The
+// bytes are shared and must not be changed. The error says which value cannot
+// be encoded, or that the message came without this protocol
+// (ErrProtocolMissing).
+func (m *Message) Bytes(codec protocol.Codec) ([]byte, error) {
+	frame, err := m.frame(codec)
+	if err != nil {
+		return nil, err
+	}
+	return frame.Payload(), nil
+}
+
+// Source returns the message that NewMessage was given, or nil.
+func (m *Message) Source() protocol.Message { return m.source }
+
+// ErrProtocolMissing says that a message from another node came without the
+// protocol of a connection that it is for.
+var ErrProtocolMissing = WithErrorType("InvalidOperationException",
+	fmt.Errorf("This message was received from another server that did not have the requested protocol available.")) //nolint:staticcheck // ASP.NET Core's text
+
+func (m *Message) frame(codec protocol.Codec) (transport.Frame, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.find(codec.Name())
+	if f == nil {
+		if m.source == nil {
+			return transport.Frame{}, ErrProtocolMissing
+		}
+		f = m.add(encode(codec, m.source))
+	}
+	return f.frame, f.err
+}
+
+func encode(codec protocol.Codec, m protocol.Message) form {
+	buf, err := codec.Append(transport.NewFrameBuffer(192), m)
+	if err != nil {
+		return form{name: codec.Name(), err: err}
+	}
+	return form{name: codec.Name(), frame: transport.BuildFrame(buf, codec.Binary())}
+}
+
+func (m *Message) find(name string) *form {
+	for i := range m.forms {
+		if m.forms[i].name == name {
+			return &m.forms[i]
+		}
+	}
+	for i := range m.further {
+		if m.further[i].name == name {
+			return &m.further[i]
+		}
+	}
+	return nil
+}
+
+func (m *Message) add(f form) *form {
+	for i := range m.forms {
+		if m.forms[i].name == "" {
+			m.forms[i] = f
+			return &m.forms[i]
+		}
+	}
+	m.further = append(m.further, f)
+	return &m.further[len(m.further)-1]
+}

@@ -1,0 +1,299 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// A methodTable is what clients can call on a hub, made once at registration.
+type methodTable struct {
+	hubName        string
+	byName         map[string]*method // lower case
+	exact          map[string]*method // as registered, for clients that spell so
+	onConnected    func(*Call) error
+	onDisconnected func(*Call, error)
+}
+
+// A method is the plan of how one hub method is called.
+type method struct {
+	name      string // as registered; error texts use it
+	call      reflect.Value
+	fast      fastCall // not nil for common shapes
+	takesCall bool
+	params    []parameter // without *Call
+	arguments int         // how many of params come from the message
+	streams   int         // how many are streams that the client sends
+	result    resultShape
+	hasError  bool
+	authorize func(*Call) error
+}
+
+type parameter struct {
+	t    reflect.Type // what the method declares
+	item reflect.Type // element type of a stream, else nil
+}
+
+type resultShape uint8
+
+const (
+	noResult resultShape = iota
+	valueResult
+	channelResult // <-chan T
+	seqResult     // iter.Seq[T]
+	seq2Result    // iter.Seq2[T, error]
+)
+
+// streamsResult reports whether clients must call m with a StreamInvocation.
+func (m *method) streamsResult() bool { return m.result >= channelResult }
+
+// plain reports whether m takes a permit: it streams in neither direction.
+func (m *method) plain() bool { return !m.streamsResult() && m.streams == 0 }
+
+// find looks a method up without regard to letter case.
+func (t *methodTable) find(target string) *method {
+	if m, ok := t.exact[target]; ok {
+		return m
+	}
+	return t.byName[strings.ToLower(target)]
+}
+
+var (
+	typeCall  = reflect.TypeFor[*Call]()
+	typeError = reflect.TypeFor[error]()
+)
+
+// newMethodTable plans all exported methods of hub.
+func newMethodTable(hub any, special map[string]MethodOptions) (*methodTable, error) {
+	v := reflect.ValueOf(hub)
+	if !v.IsValid() || (v.Kind() == reflect.Pointer && v.IsNil()) {
+		return nil, errors.New("a hub must not be nil")
+	}
+	t := v.Type()
+	table := &methodTable{hubName: hubName(t), byName: map[string]*method{}, exact: map[string]*method{}}
+	foreign := foreignMethods(t)
+	var errs []error
+	for i := range t.NumMethod() {
+		name := t.Method(i).Name
+		if foreign[name] {
+			continue
+		}
+		if err := table.addMethod(name, v.Method(i), special[name]); err != nil {
+			errs = append(errs, fmt.Errorf("method %s: %w", name, err))
+		}
+	}
+	for name := range special {
+		if _, ok := t.MethodByName(name); !ok {
+			errs = append(errs, fmt.Errorf("method %s: Options.Methods names it, but %s has no such method", name, t))
+		}
+	}
+	return table, errors.Join(errs...)
+}
+
+func (t *methodTable) addMethod(name string, call reflect.Value, special MethodOptions) error {
+	switch name {
+	case "OnConnected":
+		f, ok := call.Interface().(func(*Call) error)
+		if !ok {
+			return fmt.Errorf("is %s, must be func(*server.Call) error", call.Type())
+		}
+		t.onConnected = f
+		return nil
+	case "OnDisconnected":
+		f, ok := call.Interface().(func(*Call, error))
+		if !ok {
+			return fmt.Errorf("is %s, must be func(*server.Call, error)", call.Type())
+		}
+		t.onDisconnected = f
+		return nil
+	}
+	m, err := newMethod(name, call, special)
+	if err != nil {
+		return err
+	}
+	if _, taken := t.byName[strings.ToLower(m.name)]; taken {
+		return fmt.Errorf("Duplicate definitions of '%s'. Overloading is not supported.", m.name) //nolint:staticcheck // ASP.NET Core's text
+	}
+	t.byName[strings.ToLower(m.name)] = m
+	t.exact[m.name] = m
+	return nil
+}
+
+func newMethod(name string, call reflect.Value, special MethodOptions) (*method, error) {
+	m := &method{name: name, call: call, authorize: special.Authorize}
+	if special.Name != "" {
+		m.name = special.Name
+	}
+	t := call.Type()
+	if t.IsVariadic() {
+		return nil, errors.New("variadic methods cannot be called by clients; take a slice")
+	}
+	for i := range t.NumIn() {
+		in := t.In(i)
+		if in == typeCall {
+			if i > 0 {
+				return nil, errors.New("*server.Call must be the first parameter")
+			}
+			m.takesCall = true
+			continue
+		}
+		p, err := newParameter(in)
+		if err != nil {
+			return nil, fmt.Errorf("parameter %d: %w", i+1, err)
+		}
+		m.params = append(m.params, p)
+		if p.item != nil {
+			m.streams++
+		} else {
+			m.arguments++
+		}
+	}
+	if err := m.setResults(t); err != nil {
+		return nil, err
+	}
+	if m.plain() {
+		m.fast = newFastCall(call)
+	}
+	return m, nil
+}
+
+func (m *method) setResults(t reflect.Type) error {
+	outs := slices.Collect(func(yield func(reflect.Type) bool) {
+		for i := range t.NumOut() {
+			if !yield(t.Out(i)) {
+				return
+			}
+		}
+	})
+	if n := len(outs); n > 0 && outs[n-1] == typeError {
+		m.hasError = true
+		outs = outs[:n-1]
+	}
+	switch {
+	case len(outs) == 0:
+		return nil
+	case len(outs) > 1:
+		return errors.New("must return nothing, a value, an error, or a value and an error")
+	}
+	out := outs[0]
+	m.result = valueResult
+	switch {
+	case out.Kind() == reflect.Chan && out.ChanDir()&reflect.RecvDir == 0:
+		return errors.New("cannot stream from a send-only channel")
+	case out.Kind() == reflect.Chan:
+		m.result = channelResult
+	case isSeq(out):
+		m.result = seqResult
+	case isSeq2(out):
+		m.result = seq2Result
+	case out.Kind() == reflect.Func:
+		return fmt.Errorf("a result of type %s cannot be sent", out)
+	}
+	return nil
+}
+
+func newParameter(t reflect.Type) (parameter, error) {
+	switch {
+	case t.Kind() == reflect.Chan && t.ChanDir() == reflect.RecvDir:
+		return parameter{t: t, item: t.Elem()}, nil
+	case isSeq2(t):
+		return parameter{t: t, item: t.In(0).In(0)}, nil
+	case t.Kind() == reflect.Chan:
+		return parameter{}, fmt.Errorf("a stream from the client is a <-chan, not a %s", t)
+	case t.Kind() == reflect.Func, t.Kind() == reflect.UnsafePointer:
+		return parameter{}, fmt.Errorf("a %s cannot come from a client", t)
+	case t.Kind() == reflect.Interface && t.NumMethod() > 0:
+		return parameter{}, fmt.Errorf("an interface with methods (%s) cannot come from a client", t)
+	}
+	return parameter{t: t}, nil
+}
+
+// isSeq reports whether t is an iter.Seq[T]: func(yield func(T) bool).
+func isSeq(t reflect.Type) bool { return isIterator(t, 1) }
+
+// isSeq2 reports whether t is an iter.Seq2[T, error].
+func isSeq2(t reflect.Type) bool { return isIterator(t, 2) && t.In(0).In(1) == typeError }
+
+func isIterator(t reflect.Type, values int) bool {
+	if t.Kind() != reflect.Func || t.NumIn() != 1 || t.NumOut() != 0 || t.IsVariadic() {
+		return false
+	}
+	yield := t.In(0)
+	return yield.Kind() == reflect.Func && !yield.IsVariadic() && yield.NumIn() == values &&
+		yield.NumOut() == 1 && yield.Out(0).Kind() == reflect.Bool
+}
+
+func hubName(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t.Name()
+}
+
+// foreignMethods names the methods that t has only because it embeds a type of
+// this module or of the standard library, a sync.Mutex for instance. They are
+// not the user's, and no client may call them.
+func foreignMethods(t reflect.Type) map[string]bool {
+	base := t
+	if base.Kind() == reflect.Pointer {
+		base = base.Elem()
+	}
+	if base.Kind() != reflect.Struct {
+		return nil
+	}
+	home, _, _ := strings.Cut(base.PkgPath(), "/")
+	foreign := map[string]bool{}
+	for i := range base.NumField() {
+		field := base.Field(i)
+		if !field.Anonymous {
+			continue
+		}
+		embedded := field.Type
+		if embedded.Kind() != reflect.Pointer && embedded.Kind() != reflect.Interface {
+			embedded = reflect.PointerTo(embedded)
+		}
+		if isForeign(field.Type, home) {
+			for j := range embedded.NumMethod() {
+				foreign[embedded.Method(j).Name] = true
+			}
+			continue
+		}
+		for name := range foreignMethods(embedded) {
+			foreign[name] = true
+		}
+	}
+	for name := range foreign { // unless the type defines the method itself
+		if definesItself(base, name) {
+			delete(foreign, name)
+		}
+	}
+	return foreign
+}
+
+const modulePath = "github.com/hubwire/hubwire/"
+
+func isForeign(t reflect.Type, home string) bool {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	path := t.PkgPath()
+	first, _, _ := strings.Cut(path, "/")
+	return strings.HasPrefix(path, modulePath+"server") || strings.HasPrefix(path, modulePath+"protocol") ||
+		(path != "" && path != "main" && !strings.Contains(first, ".") && first != home)
+}
+
+// definesItself reports whether base has a method name of its own: a promoted
+// method of an embedded field is compiled as a wrapper, which has no source
+// position of the user's.
+func definesItself(base reflect.Type, name string) bool {
+	m, ok := reflect.PointerTo(base).MethodByName(name)
+	if !ok {
+		return false
+	}
+	if direct, ok := base.MethodByName(name); ok {
+		m = direct
+	}
+	return !isWrapper(m.Func.Pointer())
+}

@@ -1,0 +1,295 @@
+package server
+
+import (
+	"log/slog"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server/internal/transport"
+)
+
+// Transport is a set of transports, and in Call.Transport a single one.
+type Transport uint8
+
+// The transports of SignalR. The values are those of .NET's HttpTransportType.
+const (
+	WebSockets       = Transport(transport.WebSockets)
+	ServerSentEvents = Transport(transport.ServerSentEvents)
+	LongPolling      = Transport(transport.LongPolling)
+)
+
+// String returns the transport's name as clients know it. Sets of several
+// transports have their names joined by a bar.
+func (t Transport) String() string {
+	name := ""
+	for _, one := range []struct {
+		t    Transport
+		name string
+	}{{WebSockets, "WebSockets"}, {ServerSentEvents, "ServerSentEvents"}, {LongPolling, "LongPolling"}} {
+		if t&one.t == 0 {
+			continue
+		}
+		if name != "" {
+			name += "|"
+		}
+		name += one.name
+	}
+	if name == "" {
+		return "None"
+	}
+	return name
+}
+
+// Options configures a hub. A nil *Options and the zero value both mean
+// SignalR's own defaults. NewHub copies it; changes made later have no effect.
+// For every duration, zero means the default and a negative value "never".
+type Options struct {
+	// EnableDetailedErrors lets clients see the text of every error. False
+	// means that they see only that of a *HubError.
+	EnableDetailedErrors bool
+
+	// KeepAliveInterval is the time between two pings of the server. They are
+	// sent whether or not other messages are, as ASP.NET Core does, up to one
+	// second late. Zero means 15 seconds.
+	KeepAliveInterval time.Duration
+
+	// ClientTimeoutInterval is how long a client that has pinged at least once
+	// may be silent before its connection is closed. Zero means 30 seconds.
+	ClientTimeoutInterval time.Duration
+
+	// HandshakeTimeout is how long a client may take to send its whole
+	// handshake request. Zero means 15 seconds.
+	HandshakeTimeout time.Duration
+
+	// MaximumReceiveMessageSize bounds one incoming hub message, in bytes,
+	// framing included. Zero means 32 KiB. Negative means no bound.
+	MaximumReceiveMessageSize int
+
+	// MaximumParallelInvocationsPerClient is how many ordinary calls of one
+	// client run at the same time; calls that stream are not counted. Zero
+	// means 1, which also keeps their order. Negative panics in NewHub.
+	MaximumParallelInvocationsPerClient int
+
+	// StreamBufferCapacity is how many items of one client-to-server stream
+	// are buffered before the connection is no longer read. Zero means 10.
+	StreamBufferCapacity int
+
+	// MaximumQueuedBytes bounds what waits to be written to one client, in
+	// bytes. A client that is further behind when the next message comes is
+	// disconnected as too slow; nobody waits for it. Zero means 4 MiB.
+	MaximumQueuedBytes int
+
+	// StatefulReconnectBufferSize bounds the messages kept for a client that
+	// may reconnect statefully, in bytes. Zero means 100,000.
+	StatefulReconnectBufferSize int
+
+	// Protocols are the hub protocols that clients may choose. Nil means
+	// protocol.JSON and protocol.MessagePack.
+	Protocols []protocol.Codec
+
+	// Methods holds what is special about single hub methods, by their Go name.
+	Methods map[string]MethodOptions
+
+	// LifetimeManager knows the connections and groups and delivers to them.
+	// Nil means one that knows those of this process only. It serves one hub.
+	LifetimeManager LifetimeManager
+
+	// Authenticate says who sent a request; it is asked for every negotiate,
+	// connect, poll, send and delete. ErrUnauthorized (or an error that wraps
+	// it) is answered 401, ErrForbidden 403, any other error 500. An
+	// access_token of the query stands in the Authorization header of r for
+	// WebSocket and Server-Sent Events requests, and only for them. Nil means
+	// that every client is anonymous. It may be called concurrently.
+	Authenticate func(r *http.Request) (User, error)
+
+	// UserID names the user for Clients().User. Nil means User.ID. It is asked
+	// once per connection, during the handshake.
+	UserID func(r *http.Request, user User) string
+
+	// Endpoint configures the transports of the hub's own handler; see also
+	// Hub.Endpoint.
+	Endpoint EndpointOptions
+
+	// Logger receives the hub's log. Nil means slog.Default(). Connections
+	// are logged at Info, messages at Debug.
+	Logger *slog.Logger
+}
+
+// MethodOptions is what is special about one hub method.
+type MethodOptions struct {
+	// Name is what clients call the method, in any letter case. Empty means
+	// its Go name. The Go name is then no longer known to clients.
+	Name string
+
+	// Authorize decides whether a call may go on, once per call, after its
+	// arguments were read. A non-nil error refuses it; the client sees only
+	// that it is unauthorized. See RequireUser.
+	Authorize func(call *Call) error
+}
+
+// RequireUser is a MethodOptions.Authorize that refuses anonymous users.
+func RequireUser(call *Call) error {
+	if call.User().Anonymous() {
+		return ErrUnauthorized
+	}
+	return nil
+}
+
+// EndpointOptions configures the transports of one route. The zero value means
+// ASP.NET Core's defaults. For every duration, zero means the default and a
+// negative value "never".
+type EndpointOptions struct {
+	// AllowedTransports are the transports that clients may use. Zero means
+	// all of them.
+	AllowedTransports Transport
+
+	// MinimumProtocolVersion is the lowest negotiate version that is accepted,
+	// 0 or 1.
+	MinimumProtocolVersion int
+
+	// TransportMaxBufferSize is how many bytes may wait for a client before a
+	// hub method that sends or streams to its own caller waits. Zero means
+	// 64 KiB. Negative means no bound.
+	TransportMaxBufferSize int
+
+	// TransportSendTimeout is how long one write to a client may take before
+	// the client is cut off. Zero means 10 seconds.
+	TransportSendTimeout time.Duration
+
+	// CloseTimeout is how long the server waits for the client's close frame.
+	// Zero means 5 seconds.
+	CloseTimeout time.Duration
+
+	// PollTimeout is how long a poll waits for data. Zero means 90 seconds.
+	PollTimeout time.Duration
+
+	// DisconnectTimeout is how long a connection lives without a request that
+	// serves it: negotiated but not connected, or between polls. Zero means 15
+	// seconds.
+	DisconnectTimeout time.Duration
+
+	// MaximumPostSize bounds the body of one POST, in bytes. Zero means
+	// 30,000,000. Negative means no bound.
+	MaximumPostSize int64
+
+	// MaximumConnections bounds the connections of the endpoint, those that
+	// were only negotiated included; more are answered 503. Zero means no bound.
+	MaximumConnections int
+
+	// AllowStatefulReconnects lets WebSocket clients that ask for it resume
+	// their connection after a network loss.
+	AllowStatefulReconnects bool
+
+	// AllowedOrigins are the origins, as "https://app.example", whose browser
+	// pages may use the endpoint: they get CORS headers, with credentials, and
+	// WebSockets of other origins are refused with 403. The server's own origin
+	// is always allowed. "*" allows every origin. Nil means that no CORS
+	// headers are sent and that any origin may open a WebSocket, as in
+	// ASP.NET Core.
+	AllowedOrigins []string
+
+	// AllowedHeaders are the request headers that a preflight allows. Nil
+	// means every header that it asks for.
+	AllowedHeaders []string
+
+	// AllowUserChange lets a poll or reconnect come from another user than the
+	// one who connected; the first user stays. False answers it 403.
+	AllowUserChange bool
+
+	// SubProtocol picks one of the WebSocket subprotocols that a client
+	// offers. Nil, or an empty answer, means none.
+	SubProtocol func(offered []string) string
+
+	// Redirect sends clients elsewhere at negotiate: they negotiate again at
+	// url and, if accessToken is not empty, use that token from then on. False
+	// means that this endpoint serves the client itself.
+	Redirect func(r *http.Request) (url, accessToken string, ok bool)
+}
+
+// withDefaults returns a copy without zero or "off" values: no code below it
+// needs to know what they mean.
+func (o *Options) withDefaults() *Options {
+	c := Options{}
+	if o != nil {
+		c = *o
+	}
+	c.KeepAliveInterval = duration(c.KeepAliveInterval, 15*time.Second)
+	c.ClientTimeoutInterval = duration(c.ClientTimeoutInterval, 30*time.Second)
+	c.HandshakeTimeout = duration(c.HandshakeTimeout, 15*time.Second)
+	c.MaximumReceiveMessageSize = size(c.MaximumReceiveMessageSize, 32<<10)
+	c.MaximumParallelInvocationsPerClient = size(c.MaximumParallelInvocationsPerClient, 1)
+	c.StreamBufferCapacity = size(c.StreamBufferCapacity, 10)
+	c.MaximumQueuedBytes = size(c.MaximumQueuedBytes, 4<<20)
+	c.StatefulReconnectBufferSize = size(c.StatefulReconnectBufferSize, 100_000)
+	if c.Protocols == nil {
+		c.Protocols = []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.LifetimeManager == nil {
+		c.LifetimeManager = NewLifetimeManager()
+	}
+	if c.UserID == nil {
+		c.UserID = func(_ *http.Request, user User) string { return user.ID }
+	}
+	return &c
+}
+
+func duration(d, preset time.Duration) time.Duration {
+	switch {
+	case d == 0:
+		return preset
+	case d < 0:
+		return math.MaxInt64
+	}
+	return d
+}
+
+func size(n, preset int) int {
+	switch {
+	case n == 0:
+		return preset
+	case n < 0:
+		return math.MaxInt
+	}
+	return n
+}
+
+// transportOptions translates e for the transports.
+func (e EndpointOptions) transportOptions(maximumQueued int, authenticate func(*http.Request) (User, error), log *slog.Logger) transport.Options {
+	t := transport.Options{
+		Transports:              transport.Transport(e.AllowedTransports),
+		MinimumProtocolVersion:  e.MinimumProtocolVersion,
+		TransportMaxBufferSize:  max(0, size(e.TransportMaxBufferSize, 64<<10)),
+		MaximumQueuedBytes:      maximumQueued,
+		TransportSendTimeout:    duration(e.TransportSendTimeout, 10*time.Second),
+		CloseTimeout:            duration(e.CloseTimeout, 5*time.Second),
+		PollTimeout:             duration(e.PollTimeout, 90*time.Second),
+		DisconnectTimeout:       duration(e.DisconnectTimeout, 15*time.Second),
+		MaximumPostSize:         e.MaximumPostSize,
+		MaximumConnections:      e.MaximumConnections,
+		AllowStatefulReconnects: e.AllowStatefulReconnects,
+		AllowedOrigins:          e.AllowedOrigins,
+		AllowedHeaders:          e.AllowedHeaders,
+		RequireSameUser:         !e.AllowUserChange,
+		SameUser:                sameUser,
+		SubProtocol:             e.SubProtocol,
+		Redirect:                e.Redirect,
+		Logger:                  log,
+	}
+	if t.Transports == 0 {
+		t.Transports = transport.All
+	}
+	if t.MaximumPostSize == 0 {
+		t.MaximumPostSize = 30_000_000
+	} else if t.MaximumPostSize < 0 {
+		t.MaximumPostSize = math.MaxInt64
+	}
+	if authenticate != nil {
+		t.Authenticate = func(r *http.Request) (any, int) { return authenticateStatus(authenticate, r, log) }
+	}
+	return t
+}

@@ -1,0 +1,245 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/hubwire/hubwire/server/internal/transport"
+)
+
+// A Connection is a raw connection: a stream of bytes each way, over whichever
+// transport the client has chosen, without any hub protocol. Borders between
+// what was written at once mean nothing on the other side, but each Write is
+// sent whole. It is safe for concurrent use; it is what SignalR calls a
+// ConnectionContext.
+type Connection struct {
+	bytes *transport.Conn
+	ctx   context.Context
+	stop  context.CancelFunc
+
+	mu      sync.Mutex
+	buf     []byte
+	binary  bool
+	ended   bool
+	cause   error
+	changed chan struct{} // closed, and made anew, at every change that somebody waits for
+}
+
+// ID is the public connection id.
+func (c *Connection) ID() string { return c.bytes.ID() }
+
+// Context ends when the connection does.
+func (c *Connection) Context() context.Context { return c.ctx }
+
+// Request is the HTTP request that opened the connection; see Call.Request.
+func (c *Connection) Request() *http.Request { return c.bytes.Request() }
+
+// User is who ConnectionOptions.Authenticate said the client is.
+func (c *Connection) User() User {
+	user, _ := c.bytes.User().(User)
+	return user
+}
+
+// Transport is the transport of the connection.
+func (c *Connection) Transport() Transport { return Transport(c.bytes.Transport()) }
+
+// SetBinary selects binary WebSocket messages for what is written from now on;
+// false, the default, selects text, which must be UTF-8.
+func (c *Connection) SetBinary(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.binary = on
+}
+
+// Read reads what the client has sent. It returns io.EOF when the client has
+// ended the connection properly, and another error when it was lost.
+func (c *Connection) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.buf) == 0 {
+		if c.ended {
+			if c.cause != nil {
+				return 0, c.cause
+			}
+			return 0, io.EOF
+		}
+		c.wait(nil)
+	}
+	n := copy(p, c.buf)
+	if c.buf = c.buf[n:]; len(c.buf) == 0 {
+		c.buf = nil
+	}
+	c.notify()
+	return n, nil
+}
+
+// Write sends p to the client as one message. It waits while more than
+// EndpointOptions.TransportMaxBufferSize bytes are on their way. After the end
+// it returns ErrConnectionClosed.
+func (c *Connection) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	binary := c.binary
+	c.mu.Unlock()
+	frame := transport.BuildFrame(append(transport.NewFrameBuffer(len(p)), p...), binary)
+	if err := c.bytes.SendWait(c.ctx, frame); err != nil {
+		if errors.Is(err, transport.ErrClosed) || c.ctx.Err() != nil {
+			return 0, ErrConnectionClosed
+		}
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Close cuts the connection without a farewell. To end it in the normal way,
+// return from the handler.
+func (c *Connection) Close() error {
+	c.bytes.Abort(ErrConnectionClosed)
+	return nil
+}
+
+// wait gives up the lock until something has changed, or until stop.
+func (c *Connection) wait(stop <-chan struct{}) (stopped bool) {
+	if c.changed == nil {
+		c.changed = make(chan struct{})
+	}
+	changed := c.changed
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	select {
+	case <-changed:
+		return false
+	case <-stop:
+		return true
+	}
+}
+
+func (c *Connection) notify() {
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+}
+
+// rawApp is a Connection as its transport sees it.
+type rawApp struct {
+	*Connection
+	handler *ConnectionHandler
+}
+
+// Start implements transport.App.
+func (a rawApp) Start() { a.handler.running.Go(a.serve) }
+
+func (a rawApp) serve() {
+	err := a.call()
+	a.stop()
+	if err != nil && !errors.Is(err, ErrConnectionClosed) && !errors.Is(err, io.EOF) {
+		a.handler.log.Error("connection handler failed", "connection", a.ID(), "error", err)
+		a.bytes.FinishError()
+		return
+	}
+	a.bytes.Finish()
+}
+
+func (a rawApp) call() (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{value: v, stack: debug.Stack()}
+		}
+	}()
+	return a.handler.serve(a.Connection)
+}
+
+// Receive implements transport.App.
+func (a rawApp) Receive(p []byte, _ bool) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for len(a.buf) >= receiveBuffer {
+		a.mu.Unlock()
+		a.bytes.Uncork()
+		a.mu.Lock()
+		if len(a.buf) >= receiveBuffer && a.wait(a.bytes.Done()) {
+			return true
+		}
+	}
+	a.buf = append(a.buf, p...)
+	a.notify()
+	return true
+}
+
+// Ended implements transport.App.
+func (a rawApp) Ended(cause error) {
+	a.mu.Lock()
+	a.ended, a.cause = true, cause
+	a.notify()
+	a.mu.Unlock()
+	a.stop()
+}
+
+// Shutdown implements transport.App: the handler sees the end of its input.
+func (a rawApp) Shutdown() { a.Ended(nil) }
+
+// Tick implements transport.App.
+func (a rawApp) Tick(time.Time) {}
+
+// ConnectionOptions configures a raw endpoint. Nil and the zero value mean
+// defaults.
+type ConnectionOptions struct {
+	// Endpoint configures the transports.
+	Endpoint EndpointOptions
+
+	// Authenticate says who sent a request; see Options.Authenticate.
+	Authenticate func(r *http.Request) (User, error)
+
+	// Logger receives the endpoint's log. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// A ConnectionHandler serves raw connections on one route, as MapConnectionHandler
+// of ASP.NET Core does. It is an http.Handler; Mount registers it.
+type ConnectionHandler struct {
+	serve    func(*Connection) error
+	endpoint *transport.Endpoint
+	log      *slog.Logger
+	running  tasks
+}
+
+// NewConnectionHandler returns a handler that calls serve for each connection,
+// on a goroutine of its own. When serve returns nil the connection ends in the
+// normal way, after what was written has been sent; on an error or a panic,
+// which are logged, clients see close code 1011.
+func NewConnectionHandler(serve func(*Connection) error, opts *ConnectionOptions) *ConnectionHandler {
+	if opts == nil {
+		opts = &ConnectionOptions{}
+	}
+	h := &ConnectionHandler{serve: serve, log: opts.Logger}
+	if h.log == nil {
+		h.log = slog.Default()
+	}
+	t := opts.Endpoint.transportOptions(size(0, 4<<20), opts.Authenticate, h.log)
+	h.endpoint = transport.NewEndpoint(t, func(bytes *transport.Conn) transport.App {
+		c := &Connection{bytes: bytes}
+		c.ctx, c.stop = context.WithCancel(context.Background())
+		return rawApp{c, h}
+	})
+	return h
+}
+
+// ServeHTTP serves the route.
+func (h *ConnectionHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.endpoint.ServeHTTP(w, r)
+}
+
+// Shutdown refuses new connections, lets the handlers of all others read the
+// end of their input, and waits for them until ctx is done.
+func (h *ConnectionHandler) Shutdown(ctx context.Context) error {
+	return errors.Join(h.endpoint.Shutdown(ctx), h.running.wait(ctx))
+}

@@ -1,0 +1,182 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server/internal/transport"
+)
+
+// statefulWait is how long a writer waits for the client to acknowledge what it
+// was sent, before the connection ends. Source: hub-protocol reference, 5.4.
+const statefulWait = 5 * time.Second
+
+// reliable is what a connection with stateful reconnect has more than another:
+// it keeps what it has sent until the client has acknowledged it, and sends it
+// again over the next socket. Source: hub-protocol reference, section 5.
+type reliable struct {
+	conn  *transport.Conn
+	codec protocol.Codec
+	limit int // bytes kept before a writer that can wait does so
+
+	// The receiving side is owned by the loop; received is read by Tick.
+	expected int64        // number of the next counted message
+	received atomic.Int64 // highest number seen
+	acked    int64        // highest number acknowledged; owned by Tick
+
+	mu    sync.Mutex // also keeps what is queued at conn in the order of unacked
+	sent  int64      // number of the last counted message
+	kept  []transport.Frame
+	bytes int           // in kept
+	room  chan struct{} // not nil: somebody waits for an acknowledgement
+	lost  bool          // there is no socket: what is sent is only kept
+}
+
+func newReliable(conn *transport.Conn, codec protocol.Codec, limit int) *reliable {
+	return &reliable{conn: conn, codec: codec, limit: limit, expected: 1}
+}
+
+// send keeps a counted message and queues it.
+func (r *reliable) send(f transport.Frame) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sent++
+	r.kept = append(r.kept, f)
+	r.bytes += f.Len()
+	if r.lost {
+		return nil
+	}
+	return r.conn.Send(f)
+}
+
+// full reports whether a writer should wait for an acknowledgement.
+func (r *reliable) full() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bytes > r.limit
+}
+
+var errNoAck = WithErrorType("OperationCanceledException", errors.New("The operation was canceled.")) //nolint:staticcheck // ASP.NET Core's text
+
+// waitForRoom waits until no more than limit bytes are kept. errNoAck says that
+// the client has acknowledged nothing for too long.
+func (r *reliable) waitForRoom(ctx context.Context) error {
+	timeout := time.NewTimer(statefulWait)
+	defer timeout.Stop()
+	for {
+		r.mu.Lock()
+		if r.bytes <= r.limit {
+			r.mu.Unlock()
+			return nil
+		}
+		if r.room == nil {
+			r.room = make(chan struct{})
+		}
+		room := r.room
+		r.mu.Unlock()
+		select {
+		case <-room:
+		case <-timeout.C:
+			return errNoAck
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// ack forgets what the client has received. Numbers never sent are clamped.
+func (r *reliable) ack(id int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := int(min(id, r.sent) - (r.sent - int64(len(r.kept))))
+	if n <= 0 {
+		return
+	}
+	for i, f := range r.kept[:n] {
+		r.bytes -= f.Len()
+		r.kept[i] = transport.Frame{}
+	}
+	r.kept = append(r.kept[:0:0], r.kept[n:]...)
+	if r.room != nil && r.bytes <= r.limit {
+		close(r.room)
+		r.room = nil
+	}
+}
+
+// lose is called when the socket is gone: until resume nothing is queued.
+func (r *reliable) lose() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost = true
+}
+
+// resume is called when another socket has come: it says where the numbers go
+// on and sends again what was not acknowledged.
+func (r *reliable) resume() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost = false
+	first := r.sent - int64(len(r.kept)) + 1
+	if err := r.control(&protocol.Sequence{SequenceID: first}); err != nil {
+		return err
+	}
+	for _, f := range r.kept {
+		if err := r.conn.Send(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tick acknowledges what has come since the last time.
+func (r *reliable) tick() {
+	received := r.received.Load()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if received == r.acked || r.lost {
+		return
+	}
+	r.acked = received
+	_ = r.control(&protocol.Ack{SequenceID: received}) // the next one says it again
+}
+
+// control queues a message that is not counted. r.mu is held.
+func (r *reliable) control(m protocol.Message) error {
+	f := encode(r.codec, m)
+	if f.err != nil {
+		return f.err
+	}
+	return r.conn.Send(f.frame)
+}
+
+var errSequence = WithErrorType("InvalidOperationException",
+	errors.New("Sequence ID greater than amount of messages we've received.")) //nolint:staticcheck // ASP.NET Core's text
+
+// receive counts a message and reports whether it is to be dispatched: a
+// message that came twice is not.
+func (r *reliable) receive(m protocol.Message) (dispatch bool, err error) {
+	switch m := m.(type) {
+	case *protocol.Ack:
+		r.ack(m.SequenceID)
+		return false, nil
+	case *protocol.Sequence:
+		if m.SequenceID > r.expected {
+			return false, errSequence
+		}
+		r.expected = m.SequenceID
+		return false, nil
+	case *protocol.Ping, *protocol.Close, *protocol.Unknown:
+		return true, nil
+	}
+	id := r.expected
+	r.expected++
+	if id <= r.received.Load() {
+		return false, nil
+	}
+	r.received.Store(id)
+	return true, nil
+}

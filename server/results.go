@@ -1,0 +1,102 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/hubwire/hubwire/protocol"
+)
+
+// A resultTable holds the calls of clients that wait for their answer.
+type resultTable struct {
+	mu      sync.Mutex
+	pending map[string]*pendingResult
+}
+
+type pendingResult struct {
+	connectionID string
+	answer       chan answer // room for one: who removes the entry sends
+}
+
+type answer struct {
+	result ClientResult
+	err    error
+}
+
+func (t *resultTable) start() { t.pending = map[string]*pendingResult{} }
+
+func (t *resultTable) add(invocationID string, c Receiver) *pendingResult {
+	p := &pendingResult{connectionID: c.ID(), answer: make(chan answer, 1)}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pending[invocationID] = p
+	return p
+}
+
+func (t *resultTable) remove(invocationID string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.pending, invocationID)
+}
+
+// wait returns the answer of c, or why there is none.
+func (t *resultTable) wait(ctx context.Context, p *pendingResult, c Receiver) (ClientResult, error) {
+	select {
+	case a := <-p.answer:
+		return a.result, a.err
+	case <-ctx.Done():
+		return ClientResult{}, NewHubError("Invocation canceled by the server.")
+	case <-c.Context().Done():
+		select {
+		case a := <-p.answer: // it answered first
+			return a.result, a.err
+		default:
+			return ClientResult{}, &ConnectionError{ID: c.ID(), Gone: true}
+		}
+	}
+}
+
+// disconnected fails what a connection that has gone was asked.
+func (t *resultTable) disconnected(connectionID string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, p := range t.pending {
+		if p.connectionID == connectionID {
+			delete(t.pending, id)
+			p.answer <- answer{err: &ConnectionError{ID: connectionID, Gone: true}}
+		}
+	}
+}
+
+// set hands over an answer. Source: hub-protocol reference, section 4.7.
+func (t *resultTable) set(c Receiver, m *protocol.Completion) (known bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.pending[m.InvocationID]
+	if p == nil {
+		return false, nil
+	}
+	if p.connectionID != c.ID() {
+		return true, errWrongConnection(c.ID(), m.InvocationID)
+	}
+	delete(t.pending, m.InvocationID)
+	p.answer <- newAnswer(c.Codec(), m)
+	return true, nil
+}
+
+func errWrongConnection(connectionID, invocationID string) error {
+	return WithErrorType("InvalidOperationException",
+		errors.New("Connection ID '"+connectionID+"' is not valid for invocation ID '"+invocationID+"'."))
+}
+
+func newAnswer(codec protocol.Codec, m *protocol.Completion) answer {
+	switch m.Kind {
+	case protocol.ResultError:
+		return answer{err: &HubError{Message: m.Error}}
+	case protocol.ResultVoid:
+		return answer{err: &HubError{Message: "Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown."}}
+	}
+	return answer{result: ClientResult{Codec: codec, Value: slices.Clone(m.RawResult)}}
+}

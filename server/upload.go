@@ -1,0 +1,206 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/hubwire/hubwire/protocol"
+)
+
+// An upload is a stream that the client sends to a hub method. The connection's
+// loop is the only one that adds items; the method takes them.
+type upload struct {
+	id    string
+	item  reflect.Type
+	items reflect.Value // chan item, with room for StreamBufferCapacity
+	gone  chan struct{} // closed when the method has returned
+
+	mu     sync.Mutex
+	err    error
+	closed bool // items is closed
+}
+
+func newUpload(id string, item reflect.Type, capacity int) *upload {
+	return &upload{
+		id:    id,
+		item:  item,
+		items: reflect.MakeChan(reflect.ChanOf(reflect.BothDir, item), capacity),
+		gone:  make(chan struct{}),
+	}
+}
+
+// end closes the stream for the method. It must not be called while add runs.
+func (u *upload) end(err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.closed {
+		u.closed, u.err = true, err
+		u.items.Close()
+	}
+}
+
+// failure says why the stream ended before its end.
+func (u *upload) failure() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.err
+}
+
+// tryAdd adds an item if there is room.
+func (u *upload) tryAdd(v reflect.Value) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.closed || u.items.TrySend(v)
+}
+
+// add waits for room, until the method returns or ctx is done.
+func (u *upload) add(ctx context.Context, v reflect.Value) {
+	reflect.Select([]reflect.SelectCase{
+		{Dir: reflect.SelectSend, Chan: u.items, Send: v},
+		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(u.gone)},
+		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())},
+	})
+}
+
+// argument is what the method is given: a channel, or an iter.Seq2.
+func (u *upload) argument(ctx context.Context, t reflect.Type) reflect.Value {
+	if t.Kind() == reflect.Chan {
+		return u.items.Convert(t)
+	}
+	return reflect.MakeFunc(t, func(in []reflect.Value) []reflect.Value {
+		yield, none := in[0], reflect.Zero(typeError)
+		for {
+			v, ok := u.items.Recv()
+			if ok {
+				if !yield.Call([]reflect.Value{v, none})[0].Bool() {
+					return nil
+				}
+				continue
+			}
+			if err := u.failure(); err != nil {
+				yield.Call([]reflect.Value{reflect.Zero(u.item), reflect.ValueOf(&err).Elem()})
+			}
+			return nil
+		}
+	})
+}
+
+// openUploads registers the streams of a call, so that their items find it.
+func (c *HubConnection) openUploads(call *Call, ids []string) error {
+	if len(ids) != call.method.streams {
+		return NewHubError("Client sent %d stream(s), Hub method expects %d.", len(ids), call.method.streams)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, id := range ids {
+		if _, active := c.uploads[id]; active || slices.Contains(ids[:i], id) {
+			return NewHubError("Stream ID '%s' is already in use.", id)
+		}
+	}
+	if c.uploads == nil {
+		c.uploads = map[string]*upload{}
+	}
+	n := 0
+	if call.args == nil {
+		call.args = make([]any, len(call.method.params))
+	}
+	for i, p := range call.method.params {
+		if p.item == nil {
+			continue
+		}
+		u := newUpload(ids[n], p.item, c.hub.opts.StreamBufferCapacity)
+		c.uploads[u.id] = u
+		call.args[i] = u
+		call.uploads = append(call.uploads, u)
+		n++
+	}
+	return nil
+}
+
+// closeUploads forgets the streams of a call whose method has returned; items
+// that still come are ignored.
+func (c *HubConnection) closeUploads(call *Call) {
+	for _, u := range call.uploads {
+		c.mu.Lock()
+		if c.uploads[u.id] == u {
+			delete(c.uploads, u.id)
+		}
+		c.mu.Unlock()
+		close(u.gone)
+	}
+}
+
+func (c *HubConnection) findUpload(id string) *upload {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.uploads[id]
+}
+
+func (c *HubConnection) removeUpload(u *upload) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.uploads[u.id] == u {
+		delete(c.uploads, u.id)
+	}
+}
+
+// uploadItem hands an item to its stream. While the stream is full the whole
+// connection waits.
+func (c *HubConnection) uploadItem(m *protocol.StreamItem, rest []byte, as role) outcome {
+	u := c.findUpload(m.InvocationID)
+	if u == nil {
+		return goOn
+	}
+	v := reflect.New(u.item)
+	if err := c.codec.Unmarshal(m.RawItem, v.Interface()); err != nil {
+		c.removeUpload(u)
+		u.end(&HubError{Message: errorTextOf("Failed to bind Stream message.", err, c.hub.opts.EnableDetailedErrors)})
+		return goOn
+	}
+	if u.tryAdd(v.Elem()) {
+		return goOn
+	}
+	return c.handOver(rest, as, func() { u.add(c.ctx, v.Elem()) })
+}
+
+// errorTextOf is errorText for texts that a method, not a client, is told.
+func errorTextOf(prefix string, err error, detailed bool) string {
+	if !detailed {
+		return prefix
+	}
+	return fmt.Sprintf("%s %s: %s", prefix, errorType(err), err)
+}
+
+// completion ends a stream of the client, or answers a call of the client.
+func (c *HubConnection) completion(m *protocol.Completion) {
+	if u := c.findUpload(m.InvocationID); u != nil {
+		c.removeUpload(u)
+		if m.Kind == protocol.ResultError {
+			u.end(&HubError{Message: m.Error})
+		} else {
+			u.end(nil)
+		}
+		return
+	}
+	if _, err := c.hub.manager.SetResult(c, m); err != nil {
+		c.end(ending{cause: err, allowReconnect: true})
+	}
+}
+
+var errUploadConnectionEnded = WithErrorType("OperationCanceledException",
+	errors.New("The underlying connection was closed.")) //nolint:staticcheck // ASP.NET Core's text
+
+// failUploads ends what the client can no longer send. The loop has ended.
+func (c *HubConnection) failUploads() {
+	c.mu.Lock()
+	uploads := c.uploads
+	c.uploads = nil
+	c.mu.Unlock()
+	for _, u := range uploads {
+		u.end(errUploadConnectionEnded)
+	}
+}
