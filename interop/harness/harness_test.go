@@ -1,0 +1,169 @@
+package harness
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// recorder is a testing.TB that remembers how a test ended.
+type recorder struct {
+	testing.TB
+	skipped, failed bool
+}
+
+func (r *recorder) Helper()               {}
+func (r *recorder) Skipf(string, ...any)  { r.skipped = true; runtime.Goexit() }
+func (r *recorder) Fatalf(string, ...any) { r.failed = true; runtime.Goexit() }
+
+// outcome runs f as a test of its own and reports how it ended.
+func outcome(f func(t testing.TB)) *recorder {
+	r, done := &recorder{}, make(chan struct{})
+	go func() {
+		defer close(done)
+		f(r)
+	}()
+	<-done
+	return r
+}
+
+func TestNeed(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		tool, required  string
+		skipped, failed bool
+	}{
+		{name: "a tool that is there does nothing", tool: "go"},
+		{name: "a tool that is missing skips", tool: "no-such-tool", skipped: true},
+		{name: "a tool that is missing fails where tools are required", tool: "no-such-tool", required: "1", failed: true},
+		{name: "a tool that is there is enough where tools are required", tool: "go", required: "1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("HUBWIRE_REQUIRE_TOOLS", tt.required)
+			got := outcome(func(t testing.TB) { Need(t, tt.tool) })
+			if got.skipped != tt.skipped || got.failed != tt.failed {
+				t.Errorf("Need(%q): skipped %v, failed %v; want %v, %v", tt.tool, got.skipped, got.failed, tt.skipped, tt.failed)
+			}
+		})
+	}
+}
+
+func TestModulesAreInstalledOncePerLockFile(t *testing.T) {
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	t.Setenv("HOME", cache) // where there is no XDG
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("package.json", "{}")
+	write("package-lock.json", "1")
+	installs := 0
+	install := func(dir string) error {
+		installs++
+		lock, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
+		if err != nil || string(lock) != "1" && string(lock) != "2" {
+			t.Errorf("the installer's lock file is %q, %v", lock, err)
+		}
+		return nil
+	}
+	first, err := modules(dir, install)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := modules(dir, install)
+	if err != nil || again != first || installs != 1 {
+		t.Errorf("the second call: %q, %v after %d installs; want %q after 1", again, err, installs, first)
+	}
+	write("package-lock.json", "2")
+	other, err := modules(dir, install)
+	if err != nil || other == first || installs != 2 {
+		t.Errorf("with another lock file: %q, %v after %d installs; want a new folder after 2", other, err, installs)
+	}
+	write("package-lock.json", "3")
+	fails := errors.New("no registry")
+	if _, err := modules(dir, func(string) error { return fails }); !errors.Is(err, fails) {
+		t.Errorf("with an installer that fails: %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(first), "installing-*")); len(left) > 0 {
+		t.Errorf("folders left behind: %v", left)
+	}
+}
+
+// scriptedNode writes a shell script that plays a node.
+func scriptedNode(t *testing.T, script string) string {
+	t.Helper()
+	Need(t, "sh")
+	path := filepath.Join(t.TempDir(), "node.sh")
+	if err := os.WriteFile(path, []byte(script), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return "sh " + path
+}
+
+func TestStartNode(t *testing.T) {
+	command := scriptedNode(t, `trap 'exit 0' TERM; echo "READY http://$1-$2-$3"; while :; do sleep 0.05; done`)
+	n := StartNode(t, command, "--detailed")
+	if want := "http://--urls-http://127.0.0.1:0---detailed"; n.URL != want {
+		t.Errorf("URL = %q, want %q", n.URL, want)
+	}
+	n.Stop()
+	n.Stop() // does nothing
+}
+
+func TestStopReportsHowAProcessEnded(t *testing.T) {
+	command := scriptedNode(t, `trap 'exit 66' TERM; echo ready; while :; do sleep 0.05; done`)
+	cmd := exec.Command("sh", strings.Fields(command)[1])
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := Start(t, cmd)
+	if _, err := out.Read(make([]byte, 10)); err != nil { // the trap is set
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := p.Stop(); !errors.As(err, &exit) || exit.ExitCode() != 66 {
+		t.Errorf("Stop = %v, want status 66", err)
+	}
+}
+
+func TestRunEndsTheWholeGroupAtItsLimit(t *testing.T) {
+	Need(t, "sh")
+	start := time.Now()
+	// The child holds standard output open, so that Run would wait for it.
+	out, err := Run(t, exec.Command("sh", "-c", "echo begun; sleep 60 & wait"), 300*time.Millisecond)
+	if err == nil || string(out) != "begun\n" || time.Since(start) > 20*time.Second {
+		t.Errorf("Run = %q, %v after %v", out, err, time.Since(start))
+	}
+}
+
+func TestTailKeepsTheEnd(t *testing.T) {
+	var w Tail
+	for range 3 {
+		if n, err := w.Write([]byte(strings.Repeat("x", tailSize/2))); err != nil || n != tailSize/2 {
+			t.Fatalf("Write = %d, %v", n, err)
+		}
+	}
+	if _, err := w.Write([]byte("end")); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.String(); len(got) != tailSize+3 || !strings.HasPrefix(got, "...x") || !strings.HasSuffix(got, "xend") {
+		t.Errorf("String has %d bytes: %.5q to %.5q", len(got), got, got[len(got)-5:])
+	}
+}
+
+func TestRedisAnswers(t *testing.T) {
+	addr := Redis(t)
+	if err := ping(addr, time.Now().Add(time.Second)); err != nil {
+		t.Errorf("PING %s: %v", addr, err)
+	}
+}

@@ -1,0 +1,92 @@
+package harness
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"testing"
+)
+
+// programs are the names under which a tool may be installed. A tool that is
+// not listed has one name, its own.
+var programs = map[string][]string{
+	"chromium": {"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"},
+}
+
+// oldestNode is the oldest major version of Node whose test runner takes a
+// reporter of ours.
+const oldestNode = 20
+
+// Need skips the test, with the reason, unless every tool is installed. With
+// HUBWIRE_REQUIRE_TOOLS=1 the test fails instead.
+func Need(t testing.TB, tools ...string) {
+	t.Helper()
+	for _, tool := range tools {
+		Tool(t, tool)
+	}
+}
+
+// Tool returns the path of an installed tool: node, npm, redis-server, dotnet,
+// chromium or any program by its name. A tool that is missing skips the test,
+// as Need does.
+func Tool(t testing.TB, tool string) string {
+	t.Helper()
+	names := programs[tool]
+	if names == nil {
+		names = []string{tool}
+	}
+	for _, name := range names {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		if tool == "node" {
+			checkNode(t, path)
+		}
+		return path
+	}
+	Missing(t, "%s is not installed", tool)
+	return ""
+}
+
+// Missing skips the test for want of something, or fails it with
+// HUBWIRE_REQUIRE_TOOLS=1. It does not return.
+func Missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("HUBWIRE_REQUIRE_TOOLS") == "1" {
+		t.Fatalf(format+" (HUBWIRE_REQUIRE_TOOLS=1)", args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// ReferenceNode returns the command line of the real ASP.NET Core node, words
+// divided by blanks. It needs dotnet, and HUBWIRE_REFERENCE_DLL, which .ci/run
+// sets to the reference.dll that it has built; else the test is skipped as by
+// Need.
+func ReferenceNode(t testing.TB) string {
+	t.Helper()
+	Need(t, "dotnet")
+	dll := os.Getenv("HUBWIRE_REFERENCE_DLL")
+	if dll == "" {
+		Missing(t, "HUBWIRE_REFERENCE_DLL does not say where the reference node is")
+	}
+	return "dotnet " + dll
+}
+
+var nodeVersion = regexp.MustCompile(`^v(\d+)\.`)
+
+func checkNode(t testing.TB, path string) {
+	t.Helper()
+	out, err := exec.Command(path, "--version").Output()
+	if err != nil {
+		t.Fatalf("%s --version: %v", path, err)
+	}
+	m := nodeVersion.FindSubmatch(out)
+	if m == nil {
+		t.Fatalf("%s --version printed %q", path, out)
+	}
+	if major, err := strconv.Atoi(string(m[1])); err != nil || major < oldestNode {
+		Missing(t, "%s is version %s; the tests need %d or newer", path, m[1], oldestNode)
+	}
+}

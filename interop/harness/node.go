@@ -1,0 +1,97 @@
+package harness
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// startTime is how long a node may take to print its READY line.
+const startTime = 60 * time.Second
+
+// OwnNode reports whether the node under test is interop/node, and not one
+// that HUBWIRE_NODE names.
+func OwnNode() bool { return os.Getenv("HUBWIRE_NODE") == "" }
+
+// NodeCommand returns the command line of the node under test, words divided
+// by blanks. If it is interop/node, it is built first and lives as long as the
+// test.
+func NodeCommand(t testing.TB) string {
+	t.Helper()
+	if command := os.Getenv("HUBWIRE_NODE"); command != "" {
+		return command
+	}
+	program := filepath.Join(t.TempDir(), "node")
+	if runtime.GOOS == "windows" {
+		program += ".exe"
+	}
+	if strings.Contains(program, " ") {
+		t.Fatalf("the folder for temporary files must not have a blank in its name: %s", program)
+	}
+	args := append(append([]string{"build"}, buildFlags...), "-o", program, "github.com/hubwire/hubwire/interop/node")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return program
+}
+
+// A Node is a running node. Its methods are for one goroutine.
+type Node struct {
+	// URL is where it listens, without a slash at the end.
+	URL string
+
+	t       testing.TB
+	process *Process
+}
+
+var ready = regexp.MustCompile(`^READY (\S+)$`)
+
+// StartNode starts a node by its command line, with args behind it, on a free
+// port, and waits until it is ready. It is stopped when the test ends; a node
+// that does not end with status 0 fails the test.
+func StartNode(t testing.TB, command string, args ...string) *Node {
+	t.Helper()
+	words := strings.Fields(command)
+	cmd := exec.Command(words[0], append(append(words[1:], "--urls", "http://127.0.0.1:0"), args...)...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &Node{t: t, process: Start(t, cmd)}
+	url := make(chan string, 1)
+	go func() { // ends with the process: its standard output is closed then
+		defer close(url)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if m := ready.FindStringSubmatch(lines.Text()); m != nil {
+				select {
+				case url <- m[1]:
+				default: // a second address
+				}
+			}
+		}
+	}()
+	select {
+	case n.URL = <-url:
+		if n.URL == "" {
+			t.Fatalf("%s ended before it was ready", command)
+		}
+	case <-time.After(startTime):
+		t.Fatalf("%s was not ready after %v", command, startTime)
+	}
+	t.Cleanup(n.Stop)
+	return n
+}
+
+// Stop stops the node and waits for its end. Stopping twice is allowed.
+func (n *Node) Stop() {
+	n.t.Helper()
+	if err := n.process.Stop(); err != nil {
+		n.t.Errorf("the node ended with %v", err)
+	}
+}

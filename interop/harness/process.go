@@ -1,0 +1,125 @@
+package harness
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// stopTime is how long a process may take to end by itself once it was asked.
+const stopTime = 35 * time.Second // the reference node waits 30 s for open requests
+
+// A Process is a program that runs in a process group of its own. Its methods
+// are safe for concurrent use.
+type Process struct {
+	cmd  *exec.Cmd
+	wait func() error // waits once, and returns the same to everybody
+	gone chan struct{}
+}
+
+// Start starts cmd and returns once it runs. When the test ends, the group of
+// the process gets SIGTERM, and SIGKILL after 35 seconds, so that nothing that
+// cmd has started stays behind. What cmd writes to standard error is logged if
+// the test has failed.
+func Start(t testing.TB, cmd *exec.Cmd) *Process {
+	t.Helper()
+	if cmd.Stderr == nil {
+		stderr := &Tail{}
+		cmd.Stderr = stderr
+		t.Cleanup(func() {
+			if text := stderr.String(); t.Failed() && text != "" {
+				t.Logf("standard error of %s:\n%s", strings.Join(cmd.Args, " "), text)
+			}
+		})
+	}
+	ownGroup(cmd)
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", cmd.Path, err)
+	}
+	p := &Process{cmd: cmd, gone: make(chan struct{})}
+	p.wait = sync.OnceValue(func() error {
+		defer close(p.gone)
+		err := cmd.Wait()
+		// Whatever the leader of the group has left running goes with it.
+		signalGroup(cmd, true)
+		return err
+	})
+	t.Cleanup(func() {
+		// The error says how a process ended that we ended ourselves.
+		_ = p.Stop()
+	})
+	return p
+}
+
+// Wait waits for the end of the process and says how it ended: nil means
+// status 0.
+func (p *Process) Wait() error { return p.wait() }
+
+// Stop sends SIGTERM, and SIGKILL after 35 seconds, and waits for the end. It
+// returns what Wait returns, and does nothing if the process has ended.
+func (p *Process) Stop() error {
+	p.signal(false)
+	timer := time.AfterFunc(stopTime, func() { p.signal(true) })
+	defer timer.Stop()
+	return p.wait()
+}
+
+// signal signals the group, unless the process has been waited for: then its
+// number may be somebody else's.
+func (p *Process) signal(kill bool) {
+	select {
+	case <-p.gone:
+	default:
+		signalGroup(p.cmd, kill)
+	}
+}
+
+// Run runs cmd to its end, and returns its standard output and how it ended.
+// After limit, or when the test ends, the whole process group is ended.
+func Run(t testing.TB, cmd *exec.Cmd, limit time.Duration) ([]byte, error) {
+	t.Helper()
+	var stdout bytes.Buffer
+	cmd.Stdout = &stdout
+	p := Start(t, cmd)
+	timer := time.AfterFunc(limit, func() { p.signal(true) })
+	err := p.Wait()
+	if !timer.Stop() && err != nil {
+		err = fmt.Errorf("ended after %v: %w", limit, err)
+	}
+	return stdout.Bytes(), err
+}
+
+// tailSize bounds what a Tail keeps, in bytes.
+const tailSize = 64 << 10
+
+// A Tail is a writer that keeps the last 64 KiB. It is safe for concurrent use.
+type Tail struct {
+	mu   sync.Mutex
+	kept []byte
+	cut  bool
+}
+
+// Write keeps p, and forgets what is older than the last 64 KiB.
+func (w *Tail) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kept = append(w.kept, p...)
+	if over := len(w.kept) - tailSize; over > 0 {
+		w.kept, w.cut = append(w.kept[:0], w.kept[over:]...), true
+	}
+	return len(p), nil
+}
+
+// String returns what is kept, with "..." in front if something is missing.
+func (w *Tail) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cut {
+		return "..." + string(w.kept)
+	}
+	return string(w.kept)
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package harness
+
+// buildFlags are those of the test itself: with -race, the node has it too.
+var buildFlags = []string{"-race"}
