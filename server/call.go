@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -78,6 +79,28 @@ func (c *Call) Clients() CallClients {
 
 // Groups adds connections, the caller's or others, to groups.
 func (c *Call) Groups() Groups { return c.conn.hub.Groups() }
+
+// Method is the name of the hub method as clients know it. It is empty in
+// OnConnected and OnDisconnected.
+func (c *Call) Method() string {
+	if c.method == nil {
+		return ""
+	}
+	return c.method.name
+}
+
+// Arguments are pointers to what the method's parameters will be, in order and
+// without *Call; a Filter may change what they point to. A stream that the
+// client sends stands there as nil.
+func (c *Call) Arguments() []any {
+	args := slices.Clone(c.args)
+	for i, a := range args {
+		if _, stream := a.(*upload); stream {
+			args[i] = nil
+		}
+	}
+	return args
+}
 
 // UploadError says why a stream that the client sends ended before its end:
 // nil, or a *HubError with the client's text, or with "Failed to bind Stream

@@ -234,7 +234,7 @@ func (c *HubConnection) finish() {
 	c.sendClose(e)
 	c.closed.Store(true)
 	c.stop()
-	if c.connected && c.hub.methods.onDisconnected != nil {
+	if c.connected && c.hub.chain.onDisconnected != nil {
 		c.callOnDisconnected(e.cause)
 	}
 	c.failUploads()
@@ -259,7 +259,7 @@ func (c *HubConnection) sendClose(e ending) {
 func (c *HubConnection) callOnDisconnected(cause error) {
 	call := &Call{conn: c, ctx: c.ctx}
 	err := guard(func() error {
-		c.hub.methods.onDisconnected(call, cause)
+		c.hub.chain.onDisconnected(call, cause)
 		return nil
 	})
 	if err != nil {

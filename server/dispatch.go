@@ -163,11 +163,7 @@ func (c *HubConnection) authorized(call *Call) bool {
 // callMethod calls user code; a panic is an error.
 func (c *HubConnection) callMethod(call *Call) (result any, err error) {
 	err = guard(func() (err error) {
-		if call.method.fast != nil {
-			result, err = call.method.fast(call, call.args)
-		} else {
-			result, err = call.method.callReflect(call)
-		}
+		result, err = c.hub.chain.invoke(call)
 		return err
 	})
 	return result, err

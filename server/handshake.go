@@ -53,7 +53,7 @@ func (c *HubConnection) handshake(data []byte, as role) (rest []byte, did outcom
 	c.codec = codec
 	c.heard()
 	c.state.Store(open)
-	if _, local := c.hub.manager.(*localManager); local && c.hub.methods.onConnected == nil {
+	if _, local := c.hub.manager.(*localManager); local && c.hub.chain.onConnected == nil {
 		c.register()
 		return rest, goOn
 	}
@@ -70,7 +70,7 @@ func (c *HubConnection) register() {
 		c.end(ending{cause: err, allowReconnect: true, connectFailed: true})
 		return
 	}
-	if hook := c.hub.methods.onConnected; hook != nil {
+	if hook := c.hub.chain.onConnected; hook != nil {
 		call := &Call{conn: c, ctx: c.ctx}
 		call.connecting.Store(true)
 		if err := guard(func() error { return hook(call) }); err != nil {

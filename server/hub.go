@@ -22,6 +22,7 @@ type Hub struct {
 	name    string
 	opts    *Options
 	methods *methodTable
+	chain   chain
 	codecs  map[string]protocol.Codec
 	manager LifetimeManager
 	log     *slog.Logger
@@ -58,6 +59,7 @@ func NewHub(hub any, opts *Options) *Hub {
 		name:    methods.hubName,
 		opts:    o,
 		methods: methods,
+		chain:   newChain(methods, o.Filters),
 		codecs:  make(map[string]protocol.Codec, len(o.Protocols)),
 		manager: o.LifetimeManager,
 		log:     o.Logger.With("hub", methods.hubName),

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/hubwire/hubwire/protocol"
 )
 
 // A methodTable is what clients can call on a hub, made once at registration.
@@ -272,7 +274,8 @@ func foreignMethods(t reflect.Type) map[string]bool {
 	return foreign
 }
 
-const modulePath = "github.com/hubwire/hubwire/"
+// ours are the packages of this module whose types users may embed.
+var ours = []string{reflect.TypeFor[Hub]().PkgPath(), reflect.TypeFor[protocol.JSON]().PkgPath()}
 
 func isForeign(t reflect.Type, home string) bool {
 	if t.Kind() == reflect.Pointer {
@@ -280,7 +283,7 @@ func isForeign(t reflect.Type, home string) bool {
 	}
 	path := t.PkgPath()
 	first, _, _ := strings.Cut(path, "/")
-	return strings.HasPrefix(path, modulePath+"server") || strings.HasPrefix(path, modulePath+"protocol") ||
+	return slices.Contains(ours, path) ||
 		(path != "" && path != "main" && !strings.Contains(first, ".") && first != home)
 }
 

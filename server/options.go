@@ -92,6 +92,10 @@ type Options struct {
 	// Methods holds what is special about single hub methods, by their Go name.
 	Methods map[string]MethodOptions
 
+	// Filters stand around calls, OnConnected and OnDisconnected, the first one
+	// outermost.
+	Filters []Filter
+
 	// LifetimeManager knows the connections and groups and delivers to them.
 	// Nil means one that knows those of this process only. It serves one hub.
 	LifetimeManager LifetimeManager
