@@ -18,14 +18,17 @@ import (
 // are safe for concurrent use.
 type Call struct {
 	conn   *HubConnection
-	ctx    context.Context
 	method *method // nil in OnConnected and OnDisconnected
+
+	ctxMu  sync.Mutex         // guards ctx, cancel and over
+	ctx    context.Context    // made when it is asked for
+	cancel context.CancelFunc // of ctx
+	over   bool               // cancelled, or the method has returned
 
 	connecting atomic.Bool // OnConnected is running
 	id         string
-	streaming  bool               // it came as a StreamInvocation
-	args       []any              // bound; one for each parameter, *upload for streams
-	cancel     context.CancelFunc // of a stream
+	streaming  bool  // it came as a StreamInvocation
+	args       []any // bound; one for each parameter, *upload for streams
 	uploads    []*upload
 	permit     atomic.Bool // held; given back once
 
@@ -34,11 +37,33 @@ type Call struct {
 	slot   int32
 	role   role
 	rest   []byte // what the loop goes on with if the goroutine is kept
+
+	untracked bool // over: CancelInvocation no longer finds it; guarded by conn.mu
 }
 
-// Context ends when the connection does, and for a streaming method also when
-// the client cancels the stream.
-func (c *Call) Context() context.Context { return c.ctx }
+// Context ends when the connection ends, when the client cancels the call or
+// its stream, and when the method, with the stream that it returned, is done.
+func (c *Call) Context() context.Context {
+	c.ctxMu.Lock()
+	defer c.ctxMu.Unlock()
+	if c.ctx == nil {
+		c.ctx, c.cancel = context.WithCancel(c.conn.ctx)
+		if c.over {
+			c.cancel()
+		}
+	}
+	return c.ctx
+}
+
+// endContext ends the call's context, if anybody has asked for it or ever does.
+func (c *Call) endContext() {
+	c.ctxMu.Lock()
+	defer c.ctxMu.Unlock()
+	c.over = true
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
 
 // ConnectionID is the public id of the caller's connection. It is what Client
 // and the groups take, and what the client knows as its connectionId.
@@ -118,7 +143,7 @@ func (c *Call) UploadError() error {
 
 // sendCaller sends to the caller and waits while too much is on its way to it.
 func (c *Call) sendCaller(ctx context.Context, m *Message) error {
-	if c.conn.bytes.WouldWait() {
+	if c.conn.wouldWait() {
 		c.keepGoroutine()
 	}
 	err := c.conn.sendWait(ctx, m)

@@ -11,7 +11,7 @@ func (m *method) callReflect(call *Call) (any, error) {
 	}
 	for i, p := range m.params {
 		if p.item != nil {
-			in = append(in, call.args[i].(*upload).argument(call.ctx, p.t))
+			in = append(in, call.args[i].(*upload).argument(p.t))
 			continue
 		}
 		in = append(in, reflect.ValueOf(call.args[i]).Elem())

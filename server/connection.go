@@ -25,8 +25,9 @@ type HubConnection struct {
 	stop  context.CancelFunc
 
 	// Set by the handshake, before anybody else knows the connection.
-	codec  protocol.Codec
-	userID string
+	codec    protocol.Codec
+	userID   string
+	reliable *reliable // nil without stateful reconnect
 
 	in      inbox   // what was received and not yet dispatched
 	permits permits // of ordinary calls
@@ -42,8 +43,8 @@ type HubConnection struct {
 	lastHeard      atomic.Int64 // of the last whole message, in Unix nanoseconds
 	lastPing       time.Time    // of ours; owned by Tick
 
-	mu      sync.Mutex // guards what follows; never held while writing or calling user code
-	streams map[string]context.CancelFunc
+	mu      sync.Mutex       // guards what follows; never held while writing or calling user code
+	running map[string]*Call // calls that a CancelInvocation finds, by invocation id
 	uploads map[string]*upload
 	items   *sync.Map
 }
@@ -158,7 +159,12 @@ func (c *HubConnection) Tick(now time.Time) {
 	}
 	if c.Transport() != LongPolling && now.Sub(c.lastPing) > c.hub.opts.KeepAliveInterval {
 		c.lastPing = now
-		_ = c.Send(c.hub.ping) // a connection that takes no ping is ending already
+		if frame, err := c.hub.ping.frame(c.codec); err == nil {
+			_ = c.bytes.Send(frame) // not counted; who takes no ping is ending already
+		}
+	}
+	if c.reliable != nil {
+		c.reliable.tick()
 	}
 	if !c.pinged.Load() {
 		return
@@ -186,6 +192,7 @@ func (c *HubConnection) end(e ending) {
 	if !c.endedBy.CompareAndSwap(nil, &e) {
 		return
 	}
+	c.bytes.DisableReconnect()
 	in := &c.in
 	in.mu.Lock()
 	done := !in.busy && !in.stopped
@@ -252,12 +259,13 @@ func (c *HubConnection) sendClose(e ending) {
 		m.Error = errorText(closedWithError, e.cause, c.hub.opts.EnableDetailedErrors)
 	}
 	if f := encode(c.codec, m); f.err == nil {
-		_ = c.bytes.Send(f.frame) // best effort: the client may be gone
+		_ = c.bytes.SendLast(f.frame) // best effort: the client may be gone
 	}
 }
 
 func (c *HubConnection) callOnDisconnected(cause error) {
-	call := &Call{conn: c, ctx: c.ctx}
+	call := &Call{conn: c}
+	defer call.endContext()
 	err := guard(func() error {
 		c.hub.chain.onDisconnected(call, cause)
 		return nil
@@ -284,7 +292,13 @@ func (c *HubConnection) Send(m *Message) error {
 }
 
 func (c *HubConnection) write(f transport.Frame) error {
-	switch err := c.bytes.Send(f); err {
+	var err error
+	if c.reliable != nil {
+		err = c.reliable.send(f, c.hub.opts.MaximumQueuedBytes)
+	} else {
+		err = c.bytes.Send(f)
+	}
+	switch err {
 	case nil:
 		return nil
 	case transport.ErrTooSlow:
@@ -311,9 +325,23 @@ func (c *HubConnection) sendWait(ctx context.Context, m *Message) error {
 }
 
 func (c *HubConnection) writeWait(ctx context.Context, f transport.Frame) error {
+	if c.reliable != nil {
+		if err := c.reliable.waitForRoom(ctx); err != nil {
+			if errors.Is(err, errNoAck) {
+				c.end(ending{cause: err, allowReconnect: true})
+			}
+			return err
+		}
+		return c.write(f)
+	}
 	err := c.bytes.SendWait(ctx, f)
 	if errors.Is(err, transport.ErrClosed) {
 		return ErrConnectionClosed
 	}
 	return err
+}
+
+// wouldWait reports whether writeWait would have to wait now.
+func (c *HubConnection) wouldWait() bool {
+	return c.bytes.WouldWait() || c.reliable != nil && c.reliable.full()
 }

@@ -21,7 +21,7 @@ func (c *HubConnection) dispatch(m protocol.Message, rest []byte, as role) outco
 	case *protocol.Completion:
 		c.completion(m)
 	case *protocol.CancelInvocation:
-		c.cancelStream(m.InvocationID)
+		c.cancelCall(m.InvocationID)
 	case *protocol.Ping:
 		c.pinged.Store(true)
 	case *protocol.Close:
@@ -61,28 +61,23 @@ func (c *HubConnection) invoke(inv *protocol.Invocation, streaming bool, rest []
 		c.fail(inv.InvocationID, errorText(fmt.Sprintf("Failed to invoke '%s' due to an error on the server.", name), err, c.hub.opts.EnableDetailedErrors))
 		return goOn
 	}
-	call := &Call{conn: c, ctx: c.ctx, method: method, id: inv.InvocationID, streaming: streaming, args: args}
+	call := &Call{conn: c, method: method, id: inv.InvocationID, streaming: streaming, args: args}
 	if !method.plain() {
 		return c.invokeStreaming(call, inv, rest, as)
 	}
 	if !c.permits.tryAcquire() {
-		return c.handOver(rest, as, func() { c.runAfterPermit(call) })
+		// The loop waits with the call: what is behind it keeps its place.
+		return c.handOver(rest, as, c.permits.acquire, func(rest []byte) outcome {
+			return c.runPlain(call, inv.StreamIDs, rest, pump)
+		})
 	}
-	call.permit.Store(true)
 	return c.runPlain(call, inv.StreamIDs, rest, as)
-}
-
-// runAfterPermit waits until a call may run, and starts it. The loop waits with
-// it: what is behind the call keeps its place.
-func (c *HubConnection) runAfterPermit(call *Call) {
-	c.permits.acquire()
-	call.permit.Store(true)
-	c.hub.running.Go(func() { c.runToEnd(call) })
 }
 
 // runPlain runs a call that has its permit: on this goroutine, unless several
 // calls of one client may run at the same time.
 func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as role) outcome {
+	call.permit.Store(true)
 	if len(streamIDs) > 0 {
 		call.releasePermit()
 		c.fail(call.id, c.streamCountText(call.method, len(streamIDs)))
@@ -103,6 +98,7 @@ func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as
 	c.run(call)
 	exited = false
 	if c.hub.watch.leave(call) {
+		call.endContext()
 		call.releasePermit()
 		return goOn
 	}
@@ -112,6 +108,7 @@ func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as
 
 // runToEnd runs a call on a goroutine of its own.
 func (c *HubConnection) runToEnd(call *Call) {
+	c.track(call)
 	defer c.runEnded(call)
 	c.run(call)
 }
@@ -119,6 +116,7 @@ func (c *HubConnection) runToEnd(call *Call) {
 // runEnded follows a call that did not run on the loop's goroutine: what it
 // sent goes out now, and the next call may start.
 func (c *HubConnection) runEnded(call *Call) {
+	c.untrack(call)
 	c.bytes.Uncork()
 	call.releasePermit()
 }
@@ -217,7 +215,7 @@ func (c *HubConnection) reply(call *Call, m protocol.Message) {
 	if !ok {
 		return
 	}
-	if !c.bytes.WouldWait() {
+	if !c.wouldWait() {
 		_ = c.write(f.frame)
 		return
 	}

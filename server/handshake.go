@@ -49,6 +49,11 @@ func (c *HubConnection) handshake(data []byte, as role) (rest []byte, did outcom
 	if c.handshakeTimer != nil {
 		c.handshakeTimer.Stop()
 	}
+	if c.bytes.Stateful() && req.Version >= 2 {
+		c.reliable = newReliable(c.bytes, codec, c.hub.opts.StatefulReconnectBufferSize)
+	} else {
+		c.bytes.DisableReconnect()
+	}
 	c.sendHandshake("", codec.Binary())
 	c.codec = codec
 	c.heard()
@@ -57,7 +62,7 @@ func (c *HubConnection) handshake(data []byte, as role) (rest []byte, did outcom
 		c.register()
 		return rest, goOn
 	}
-	if did = c.handOver(rest, as, c.register); did == goOn {
+	if did = c.handOver(rest, as, c.register, nil); did == goOn {
 		return rest, goOn
 	}
 	return nil, did
@@ -71,7 +76,8 @@ func (c *HubConnection) register() {
 		return
 	}
 	if hook := c.hub.chain.onConnected; hook != nil {
-		call := &Call{conn: c, ctx: c.ctx}
+		call := &Call{conn: c}
+		defer call.endContext()
 		call.connecting.Store(true)
 		if err := guard(func() error { return hook(call) }); err != nil {
 			c.logPanic("OnConnected", err)

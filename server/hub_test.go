@@ -18,11 +18,10 @@ type testHub struct {
 	sync.Mutex // Lock and Unlock must not be reachable
 	release    chan struct{}
 	ended      chan error
-	uploadErr  chan error
 }
 
 func newTestHub() *testHub {
-	return &testHub{release: make(chan struct{}), ended: make(chan error, 10), uploadErr: make(chan error, 10)}
+	return &testHub{release: make(chan struct{}), ended: make(chan error, 100)}
 }
 
 func (h *testHub) Echo(text string) string { return text }

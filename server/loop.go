@@ -40,6 +40,7 @@ type inbox struct {
 	buf     []byte
 	busy    bool          // somebody has the loop
 	room    chan struct{} // not nil: Receive waits, closed when there is room
+	cuts    []int         // where in buf a socket was lost; what was incomplete there stays so
 	ended   bool          // nothing more comes
 	stopped bool          // the loop has ended for good; what comes is dropped
 }
@@ -121,14 +122,13 @@ func (c *HubConnection) loop(data []byte, as role) outcome {
 		}
 		in := &c.in
 		in.mu.Lock()
-		more := len(in.buf) > 0
+		data, rest = in.take(rest)
+		more := len(data) > 0
 		switch {
 		case c.endedBy.Load() != nil:
 			in.stopped = true
 			in.buf = nil
 		case more:
-			data = slices.Concat(rest, in.buf)
-			in.buf = nil
 		default:
 			in.buf = append(in.buf[:0], rest...)
 			in.stopped = in.ended
@@ -144,6 +144,49 @@ func (c *HubConnection) loop(data []byte, as role) outcome {
 		case !more:
 			return goOn
 		}
+	}
+}
+
+// take returns what came behind rest, with rest in front, or nil and rest if
+// nothing did. Where a socket was lost, rest is forgotten: the peer sends the
+// whole message again over the next one.
+func (in *inbox) take(rest []byte) (data, still []byte) {
+	for len(in.cuts) > 0 && in.cuts[0] == 0 {
+		rest, in.cuts = nil, in.cuts[1:]
+	}
+	n := len(in.buf)
+	if len(in.cuts) > 0 {
+		n = in.cuts[0]
+	}
+	if n == 0 {
+		return nil, rest
+	}
+	data = slices.Concat(rest, in.buf[:n])
+	if in.buf = in.buf[n:]; len(in.buf) == 0 {
+		in.buf = nil
+	}
+	for i := range in.cuts {
+		in.cuts[i] -= n
+	}
+	return data, nil
+}
+
+// putBack puts what was not dispatched in front of what has come since.
+func (in *inbox) putBack(rest []byte) {
+	in.buf = slices.Concat(rest, in.buf)
+	for i := range in.cuts {
+		in.cuts[i] += len(rest)
+	}
+}
+
+// cut forgets the message that a lost socket has left incomplete.
+func (in *inbox) cut() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.busy {
+		in.cuts = append(in.cuts, len(in.buf)) // whoever has the loop comes to it
+	} else {
+		in.buf = nil
 	}
 }
 
@@ -176,6 +219,16 @@ func (c *HubConnection) dispatchAll(data []byte, as role) (rest []byte, did outc
 		}
 		c.heard()
 		data = after
+		if c.reliable != nil {
+			fresh, err := c.reliable.receive(m)
+			if err != nil {
+				c.end(ending{cause: err, allowReconnect: true})
+				return nil, goOn
+			}
+			if !fresh {
+				continue
+			}
+		}
 		if did := c.dispatch(m, data, as); did != goOn {
 			return nil, did
 		}
@@ -205,24 +258,26 @@ func errMessageSize(limit int) error {
 		Text: fmt.Sprintf("The maximum message size of %dB was exceeded. The message size can be configured in AddHubOptions.", limit)}
 }
 
-// handOver gives the loop to a pump, which goes on with rest after it has run
-// first, and reports what the calling goroutine may do. A pump keeps the loop
-// and runs first itself.
-func (c *HubConnection) handOver(rest []byte, as role, first func()) outcome {
+// handOver gives the loop to a pump, which waits, and then goes on with the
+// loop and rest. then, if not nil, comes before rest. It reports what the calling
+// goroutine may do. A pump keeps the loop and waits itself.
+func (c *HubConnection) handOver(rest []byte, as role, wait func(), then func(rest []byte) outcome) outcome {
+	if then == nil {
+		then = func([]byte) outcome { return goOn }
+	}
 	if as == pump {
 		c.bytes.Uncork()
-		first()
+		wait()
 		c.bytes.Cork()
-		return goOn
+		return then(rest)
 	}
-	in := &c.in
-	in.mu.Lock()
-	in.buf = slices.Concat(rest, in.buf)
-	in.mu.Unlock()
+	c.in.mu.Lock()
+	c.in.putBack(rest)
+	c.in.mu.Unlock()
 	c.hub.running.Go(func() {
-		first()
+		wait()
 		c.bytes.Cork()
-		if c.loop(nil, pump) != dropped {
+		if then(nil) != dropped && c.loop(nil, pump) != dropped {
 			c.bytes.Uncork()
 		}
 	})
@@ -234,6 +289,7 @@ func (call *Call) takenOver() {
 	c := call.conn
 	rest, as := call.rest, call.role
 	call.rest = nil
+	c.track(call)    // from now on a CancelInvocation can be read while it runs
 	c.bytes.Uncork() // the answers before the slow call
 	if as == pump {
 		c.bytes.Cork()

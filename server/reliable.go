@@ -40,10 +40,14 @@ func newReliable(conn *transport.Conn, codec protocol.Codec, limit int) *reliabl
 	return &reliable{conn: conn, codec: codec, limit: limit, expected: 1}
 }
 
-// send keeps a counted message and queues it.
-func (r *reliable) send(f transport.Frame) error {
+// send keeps a counted message and queues it. It never waits: who keeps more
+// than most bytes is too slow.
+func (r *reliable) send(f transport.Frame, most int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.bytes > most {
+		return transport.ErrTooSlow
+	}
 	r.sent++
 	r.kept = append(r.kept, f)
 	r.bytes += f.Len()
@@ -120,6 +124,7 @@ func (r *reliable) resume() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lost = false
+	r.conn.Resume() // nothing else comes between: every counted send takes r.mu
 	first := r.sent - int64(len(r.kept)) + 1
 	if err := r.control(&protocol.Sequence{SequenceID: first}); err != nil {
 		return err
@@ -179,4 +184,20 @@ func (r *reliable) receive(m protocol.Message) (dispatch bool, err error) {
 	}
 	r.received.Store(id)
 	return true, nil
+}
+
+// Lost implements transport.Reconnector.
+func (c *HubConnection) Lost(cause error) {
+	c.log.Info("connection lost, waiting for the client to come back", "connection", c.ID(), "cause", cause)
+	c.reliable.lose()
+}
+
+// Reconnected implements transport.Reconnector. What the old socket has left
+// incomplete is forgotten: the client sends the whole message again.
+func (c *HubConnection) Reconnected() {
+	c.in.cut()
+	c.log.Info("connection resumed", "connection", c.ID())
+	if err := c.reliable.resume(); err != nil {
+		c.end(ending{cause: err, allowReconnect: true})
+	}
 }

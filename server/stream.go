@@ -14,7 +14,7 @@ import (
 // so that no item misses them.
 func (c *HubConnection) invokeStreaming(call *Call, inv *protocol.Invocation, rest []byte, as role) outcome {
 	if call.method.authorize != nil && as == reader { // user code of any length
-		return c.handOver(rest, as, func() { c.startStreaming(call, inv.StreamIDs) })
+		return c.handOver(rest, as, func() { c.startStreaming(call, inv.StreamIDs) }, nil)
 	}
 	c.startStreaming(call, inv.StreamIDs)
 	return goOn
@@ -33,58 +33,21 @@ func (c *HubConnection) startStreaming(call *Call, streamIDs []string) {
 		c.fail(call.id, fmt.Sprintf("The client attempted to invoke the non-streaming '%s' method with a streaming invocation.", m.name))
 		return
 	}
-	if call.streaming && !c.openStream(call) {
+	if !c.track(call) && call.streaming {
 		c.fail(call.id, fmt.Sprintf("Invocation ID '%s' is already in use.", call.id))
 		return
 	}
 	if err := c.openUploads(call, streamIDs); err != nil {
-		c.closeStream(call)
+		c.untrack(call)
 		c.fail(call.id, c.invokeText(m, err))
 		return
 	}
 	c.hub.running.Go(func() { c.runStreaming(call) })
 }
 
-// openStream registers a stream to the client under its invocation id.
-func (c *HubConnection) openStream(call *Call) bool {
-	ctx, cancel := context.WithCancel(c.ctx)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, taken := c.streams[call.id]; taken {
-		cancel()
-		return false
-	}
-	if c.streams == nil {
-		c.streams = map[string]context.CancelFunc{}
-	}
-	c.streams[call.id] = cancel
-	call.ctx, call.cancel = ctx, cancel
-	return true
-}
-
-func (c *HubConnection) closeStream(call *Call) {
-	if call.cancel == nil {
-		return
-	}
-	c.mu.Lock()
-	delete(c.streams, call.id)
-	c.mu.Unlock()
-	call.cancel()
-}
-
-// cancelStream obeys a CancelInvocation. Unknown ids are ignored.
-func (c *HubConnection) cancelStream(id string) {
-	c.mu.Lock()
-	cancel := c.streams[id]
-	c.mu.Unlock()
-	if cancel != nil {
-		cancel()
-	}
-}
-
 func (c *HubConnection) runStreaming(call *Call) {
 	defer c.bytes.Uncork()
-	defer c.closeStream(call)
+	defer c.untrack(call)
 	defer c.closeUploads(call)
 	result, err := c.callMethod(call)
 	switch {
@@ -103,30 +66,48 @@ const streamFailed = "An error occurred on the server while streaming results."
 // stream sends the items of a method's result, one at a time, each waiting
 // while the client does not read, and ends the stream.
 func (c *HubConnection) stream(call *Call, source reflect.Value) {
-	if !source.IsValid() || source.IsNil() {
+	shape := streamShape(source)
+	if shape == noResult {
 		call.complete(&protocol.Completion{Kind: protocol.ResultError, Error: fmt.Sprintf(
 			"The value returned by the streaming method '%s' is not a ChannelReader<> or IAsyncEnumerable<>.", call.method.name)})
 		return
 	}
+	ctx := call.Context()
 	send := func(v reflect.Value) bool {
-		if call.ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return false
 		}
 		c.reply(call, &protocol.StreamItem{InvocationID: call.id, Item: v.Interface()})
-		return call.ctx.Err() == nil
+		return ctx.Err() == nil
 	}
 	var err error
-	if call.method.result == channelResult {
-		streamChannel(call.ctx, source, send)
+	if shape == channelResult {
+		streamChannel(ctx, source, send)
 	} else {
-		err = guard(func() error { return streamSeq(source, call.method.result == seq2Result, send) })
+		err = guard(func() error { return streamSeq(source, shape == seq2Result, send) })
 	}
-	if err != nil && !canceled(call.ctx, err) {
+	if err != nil && !canceled(ctx, err) {
 		c.logPanic(call.method.name, err)
 		call.complete(&protocol.Completion{Kind: protocol.ResultError, Error: errorText(streamFailed, err, c.hub.opts.EnableDetailedErrors)})
 		return
 	}
 	call.complete(&protocol.Completion{Kind: protocol.ResultVoid})
+}
+
+// streamShape says what kind of stream v is; noResult means none, or nil. A
+// filter may have put another in the place of the method's own.
+func streamShape(v reflect.Value) resultShape {
+	switch {
+	case !v.IsValid():
+		return noResult
+	case v.Kind() == reflect.Chan && v.Type().ChanDir()&reflect.RecvDir != 0 && !v.IsNil():
+		return channelResult
+	case isSeq(v.Type()) && !v.IsNil():
+		return seqResult
+	case isSeq2(v.Type()) && !v.IsNil():
+		return seq2Result
+	}
+	return noResult
 }
 
 // canceled reports whether err only says that the client has cancelled.

@@ -67,7 +67,7 @@ func (u *upload) add(ctx context.Context, v reflect.Value) {
 }
 
 // argument is what the method is given: a channel, or an iter.Seq2.
-func (u *upload) argument(ctx context.Context, t reflect.Type) reflect.Value {
+func (u *upload) argument(t reflect.Type) reflect.Value {
 	if t.Kind() == reflect.Chan {
 		return u.items.Convert(t)
 	}
@@ -164,7 +164,7 @@ func (c *HubConnection) uploadItem(m *protocol.StreamItem, rest []byte, as role)
 	if u.tryAdd(v.Elem()) {
 		return goOn
 	}
-	return c.handOver(rest, as, func() { u.add(c.ctx, v.Elem()) })
+	return c.handOver(rest, as, func() { u.add(c.ctx, v.Elem()) }, nil)
 }
 
 // errorTextOf is errorText for texts that a method, not a client, is told.
