@@ -64,6 +64,7 @@ var (
 	ErrSendTimeout = errors.New("transport: a write took longer than the send timeout")
 	ErrTimeout     = errors.New("transport: client did not come back within the disconnect timeout")
 	ErrShutdown    = errors.New("transport: server is shutting down")
+	ErrLost        = errors.New("transport: client went away without closing the connection")
 )
 
 // Options configures an Endpoint. All fields are final values: defaults have

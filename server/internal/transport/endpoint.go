@@ -2,41 +2,186 @@ package transport
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
-// stub: replaced by the transport work
+// An Endpoint serves one route: negotiate below it and connect, send, delete on
+// it. Its methods are safe for concurrent use.
+type Endpoint struct {
+	opts    Options
+	newApp  func(*Conn) App
+	log     *slog.Logger
+	cors    *corsPolicy // nil: no CORS headers, every origin may open a WebSocket
+	shards  []shard
+	nextOne atomic.Uint32 // the shard of the next connection
 
-type Conn struct{ stub }
-type stub interface {
-	ID() string
-	Token() string
-	Transport() Transport
-	TextOnly() bool
-	Request() *http.Request
-	User() any
-	Stateful() bool
-	Send(f Frame) error
-	SendWait(ctx context.Context, f Frame) error
-	WouldWait() bool
-	Cork()
-	Uncork()
-	ReadOn()
-	Finish()
-	FinishError()
-	Abort(cause error)
-	Done() <-chan struct{}
+	mu      sync.Mutex // guards what follows
+	table   map[string]*Conn
+	closing bool          // Shutdown was called
+	ticking bool          // the sweeper runs
+	empty   chan struct{} // not nil: Shutdown waits, closed when the table is empty
+	quit    chan struct{} // closed to end the sweeper
 }
 
-// An Endpoint serves one route: negotiate below it and connect, send, delete on it.
-type Endpoint struct{}
-
 // NewEndpoint returns an endpoint whose connections are served by what newApp
-// returns; newApp is called right before App.Start.
-func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint { return &Endpoint{} }
+// returns; newApp is called right before App.Start. A nil Logger means
+// slog.Default().
+func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint {
+	e := &Endpoint{
+		opts:   opts,
+		newApp: newApp,
+		log:    opts.Logger,
+		cors:   newCORSPolicy(opts.AllowedOrigins, opts.AllowedHeaders),
+		shards: make([]shard, runtime.GOMAXPROCS(0)),
+		table:  map[string]*Conn{},
+	}
+	if e.log == nil {
+		e.log = slog.Default()
+	}
+	return e
+}
 
-// ServeHTTP implements http.Handler.
-func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
+// ServeHTTP implements http.Handler. The order in which its answers win is
+// ASP.NET Core's. Source: transports reference, section 1.
+func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	to := route(r)
+	if to == toNowhere {
+		answer(w, r, http.StatusNotFound, noType, "")
+		return
+	}
+	if e.cors != nil && e.cors.preflight(w, r) {
+		return
+	}
+	means := meaning(r)
+	if e.cors != nil {
+		if means.upgrade && !e.cors.mayUpgrade(r) {
+			answer(w, r, http.StatusForbidden, noType, "")
+			return
+		}
+		e.cors.addHeaders(w, r)
+	}
+	user, status := e.authenticate(r, means)
+	if status != 0 {
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+		}
+		answer(w, r, status, noType, "")
+		return
+	}
+	switch {
+	case to == toNegotiate && r.Method == http.MethodPost:
+		e.serveNegotiate(w, r)
+	case to == toNegotiate:
+		answer(w, r, http.StatusMethodNotAllowed, textPlain, "")
+	case r.Method == http.MethodGet, r.Method == http.MethodConnect:
+		e.serveConnect(w, r, means, user)
+	case r.Method == http.MethodPost:
+		e.servePost(w, r, user)
+	case r.Method == http.MethodDelete:
+		e.serveDelete(w, r, user)
+	default:
+		answer(w, r, http.StatusMethodNotAllowed, textPlain, "")
+	}
+}
 
-// Shutdown refuses new connections, asks every App to end, waits for them until ctx is done, then cuts what is left.
-func (e *Endpoint) Shutdown(ctx context.Context) error { return nil }
+// serveConnect serves what a transport begins with, and polls.
+func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, means meant, user any) {
+	if means.transport == LongPolling {
+		noCache(w)
+	}
+	c := e.connectionFor(w, r, means.transport)
+	if c == nil {
+		return
+	}
+	if status, body := c.mayConnect(means.transport); status != 0 {
+		answer(w, r, status, textPlain, body)
+		return
+	}
+	switch means.transport {
+	case WebSockets:
+		e.serveWebSocket(w, r, c, user)
+	case ServerSentEvents:
+		e.serveSSE(w, r, c, user)
+	default:
+		e.servePoll(w, r, c, user)
+	}
+}
+
+// connectionFor finds the connection of a connect request, or answers itself
+// and returns nil. A WebSocket without id begins a new connection.
+func (e *Endpoint) connectionFor(w http.ResponseWriter, r *http.Request, t Transport) *Conn {
+	token := queryValue(r.URL.RawQuery, "id")
+	if token == "" && t == WebSockets {
+		c, ok := e.newConn(0, false)
+		if !ok {
+			answer(w, r, http.StatusServiceUnavailable, textPlain, "")
+			return nil
+		}
+		return c
+	}
+	contentType := textPlain
+	if t == WebSockets {
+		contentType = noType
+	}
+	return e.find(w, r, token, contentType)
+}
+
+const (
+	idRequired = "Connection ID required"
+	idUnknown  = "No Connection with that ID"
+)
+
+// find finds the connection with token, or answers itself and returns nil.
+func (e *Endpoint) find(w http.ResponseWriter, r *http.Request, token, contentType string) *Conn {
+	if token == "" {
+		answer(w, r, http.StatusBadRequest, textPlain, idRequired)
+		return nil
+	}
+	c := e.lookup(token)
+	if c == nil {
+		answer(w, r, http.StatusNotFound, contentType, idUnknown)
+	}
+	return c
+}
+
+// Shutdown refuses new connections, asks every App to end, waits for them until
+// ctx is done, then cuts what is left and returns ctx.Err(). HTTP requests that
+// the endpoint still serves end with their connections.
+func (e *Endpoint) Shutdown(ctx context.Context) error {
+	e.mu.Lock()
+	e.closing = true
+	if e.empty == nil {
+		e.empty = make(chan struct{})
+		if len(e.table) == 0 {
+			close(e.empty)
+		}
+	}
+	empty := e.empty
+	e.mu.Unlock()
+	for _, c := range e.connections(nil) {
+		c.shutdown()
+	}
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, c := range e.connections(nil) {
+		c.Abort(ErrShutdown)
+		e.remove(c)
+	}
+	return ctx.Err()
+}
+
+// clearDeadlines lifts the deadlines of the http.Server, which are meant for
+// short requests, from one that lives long.
+func clearDeadlines(rc *http.ResponseController) {
+	// Without support for deadlines (a test's recorder) there are none to lift.
+	_ = rc.SetReadDeadline(time.Time{})
+	_ = rc.SetWriteDeadline(time.Time{})
+}

@@ -1,0 +1,53 @@
+package transport
+
+import (
+	"net/http"
+	"runtime/debug"
+)
+
+// authenticate asks who sent r. Browsers cannot set headers on WebSocket and
+// SSE requests: there, and only there, the query may carry the token.
+func (e *Endpoint) authenticate(r *http.Request, means meant) (user any, status int) {
+	if e.opts.Authenticate == nil {
+		return nil, 0
+	}
+	if r.Method == http.MethodGet && means.transport != LongPolling && r.Header.Get("Authorization") == "" {
+		if token := queryValue(r.URL.RawQuery, "access_token"); token != "" {
+			r = r.WithContext(r.Context())
+			r.Header = r.Header.Clone()
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+	}
+	if !e.guard("Authenticate", func() { user, status = e.opts.Authenticate(r) }) {
+		return nil, http.StatusInternalServerError
+	}
+	return user, status
+}
+
+// sameUser reports whether user may use c.
+func (e *Endpoint) sameUser(c *Conn, user any) bool {
+	if !e.opts.RequireSameUser || e.opts.SameUser == nil || e.opts.Authenticate == nil {
+		return true
+	}
+	first, known := c.firstUser()
+	if !known {
+		return true
+	}
+	same := false
+	return e.guard("SameUser", func() { same = e.opts.SameUser(first, user) }) && same
+}
+
+const userChanged = "The user associated with this connection changed."
+
+// guard calls a hook of the user and reports whether it returned. A panic is
+// logged.
+func (e *Endpoint) guard(hook string, f func()) (ok bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			e.log.Error("panic in user code", "in", hook, "panic", v, "stack", string(debug.Stack()))
+			ok = false
+		}
+	}()
+	f()
+	return true
+}

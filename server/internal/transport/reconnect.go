@@ -1,0 +1,108 @@
+package transport
+
+import (
+	"net/http"
+	"time"
+)
+
+// A Reconnector is an App whose connection may survive the loss of its
+// WebSocket, if stateful reconnect was negotiated.
+type Reconnector interface {
+	App
+
+	// Lost is called when a socket was lost. What was queued is gone, and what
+	// is sent is dropped until Conn.Resume: the App keeps it. It must not
+	// block. Either Reconnected or Ended follows. It is not called when a new
+	// socket takes the place of one that looked alive.
+	Lost(cause error)
+
+	// Reconnected is called when another socket serves the connection, before
+	// anything is received from it, and never while Receive runs. What was
+	// received of a message that was cut is to be forgotten. The App calls
+	// Conn.Resume and sends again what the client has not confirmed. It must
+	// not block.
+	Reconnected()
+}
+
+// Resume lets frames through to the new socket. The first frame sent after it
+// is the first that the client gets.
+func (c *Conn) Resume() {
+	c.mu.Lock()
+	c.paused = false
+	c.mu.Unlock()
+}
+
+// DisableReconnect lets the connection end with its socket, as without
+// stateful reconnect.
+func (c *Conn) DisableReconnect() {
+	c.mu.Lock()
+	c.permanent = true
+	c.mu.Unlock()
+}
+
+// replaceableLocked reports whether another socket may take the place of the
+// present one.
+func (c *Conn) replaceableLocked() bool {
+	if !c.stateful || c.permanent || c.app != appRunning || c.transport != WebSockets || c.ended {
+		return false
+	}
+	_, ok := c.handler.(Reconnector)
+	return ok
+}
+
+// activateSocket is activate for WebSockets, where a new one may take the place
+// of another.
+func (c *Conn) activateSocket(r *http.Request, user any) (first bool, status int) {
+	c.mu.Lock()
+	replaces := c.phase != disposed && c.replaceableLocked()
+	if replaces {
+		c.phase = active
+	}
+	c.mu.Unlock()
+	if replaces {
+		return false, 0
+	}
+	return c.activate(r, user)
+}
+
+// deactivate undoes activateSocket after a failed upgrade.
+func (c *Conn) deactivate(first bool, err error) {
+	if first {
+		c.mu.Lock()
+		c.app = appFinished // it was never made
+		c.mu.Unlock()
+		c.abort(err, false)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase == active && c.socket == nil {
+		c.phase, c.lastSeen = inactive, time.Now()
+	}
+}
+
+// attach makes s the socket that is served. The one before, if the server still
+// believed in it, is ignored from now on. reads says that the caller is to
+// read; else who has read so far goes on with s. ok is false if the connection
+// has ended meanwhile.
+func (c *Conn) attach(s *socket) (reads, ok bool) {
+	c.mu.Lock()
+	if c.phase != active {
+		c.mu.Unlock()
+		s.cut(true)
+		return false, false
+	}
+	old := c.socket
+	if s.again = c.app == appRunning; s.again {
+		c.paused = true
+		c.dropQueueLocked()
+	}
+	c.socket = s
+	reads = !c.reading
+	c.reading = true
+	c.mu.Unlock()
+	if old != nil {
+		old.cut(false)
+	}
+	return reads, true
+}

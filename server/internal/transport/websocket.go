@@ -1,0 +1,211 @@
+package transport
+
+import (
+	"crypto/sha1"
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Close codes that a server sends.
+const (
+	closeNormal   = 1000
+	closeProtocol = 1002
+	closeInvalid  = 1007
+	closeInternal = 1011
+)
+
+// A socket is one WebSocket under a connection.
+type socket struct {
+	conn *Conn
+	net  net.Conn
+
+	// Guarded by conn.mu.
+	writing   bool   // some goroutine writes; only it may touch out, n and err
+	closeCode uint16 // not 0: the close frame to send when the queue is empty
+	closeSent bool
+	hangUp    bool // end TCP once that is written
+	armed     bool // the client has CloseTimeout for its close frame
+	again     bool // it replaces another socket, and the App does not know yet
+
+	raw   syscall.RawConn // nil: net can only be used blocking
+	tryR  func(uintptr) bool
+	tryW  func(uintptr) bool
+	out   []byte // what tryW writes
+	wrote int
+	wErr  error
+
+	dead   atomic.Bool // cut: stop reading
+	reader             // owned by the goroutine that has the connection's reading
+}
+
+// serveWebSocket upgrades r and leaves the connection to a goroutine of its own.
+func (e *Endpoint) serveWebSocket(w http.ResponseWriter, r *http.Request, c *Conn, user any) {
+	if !e.sameUser(c, user) {
+		answer(w, r, http.StatusForbidden, textPlain, userChanged)
+		return
+	}
+	protocol, ok := e.subProtocol(r)
+	if !ok {
+		answer(w, r, http.StatusInternalServerError, noType, "")
+		return
+	}
+	first, status := c.activateSocket(r, user)
+	if status != 0 {
+		answer(w, r, status, textPlain, "")
+		return
+	}
+	s, err := upgrade(w, r, protocol)
+	if err != nil {
+		e.log.Error("WebSocket upgrade failed", "connection", c.id, "error", err)
+		c.deactivate(first, err)
+		answer(w, r, http.StatusInternalServerError, noType, "")
+		return
+	}
+	s.conn = c
+	go c.serveSocket(s, first)
+}
+
+// subProtocol asks the selector which of the offered subprotocols to speak.
+func (e *Endpoint) subProtocol(r *http.Request) (protocol string, ok bool) {
+	lines := r.Header["Sec-Websocket-Protocol"]
+	if e.opts.SubProtocol == nil || len(lines) == 0 {
+		return "", true
+	}
+	var offered []string
+	for one := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+		if one = strings.Trim(one, " \t"); one != "" {
+			offered = append(offered, one)
+		}
+	}
+	ok = e.guard("SubProtocol", func() { protocol = e.opts.SubProtocol(offered) })
+	return protocol, ok
+}
+
+// upgrade answers 101 and takes the TCP connection from the HTTP server. What
+// middleware has put into the headers is sent, too.
+func upgrade(w http.ResponseWriter, r *http.Request, protocol string) (*socket, error) {
+	if !canHijack(w) {
+		return nil, fmt.Errorf("%T cannot give its connection away: %w", w, http.ErrNotSupported)
+	}
+	rc := http.NewResponseController(w)
+	clearDeadlines(rc)
+	h := w.Header()
+	h["Upgrade"] = []string{"websocket"}
+	h["Connection"] = []string{"Upgrade"}
+	h["Sec-WebSocket-Accept"] = []string{acceptKey(r.Header["Sec-Websocket-Key"][0])}
+	if protocol != "" {
+		h["Sec-WebSocket-Protocol"] = []string{protocol}
+	}
+	w.WriteHeader(http.StatusSwitchingProtocols)
+	conn, rw, err := rc.Hijack()
+	if err != nil {
+		return nil, err
+	}
+	s := &socket{net: conn}
+	if s.raw = rawConn(conn); s.raw != nil {
+		s.tryR, s.tryW = s.tryRead, s.tryWrite
+	}
+	if n := rw.Reader.Buffered(); n > 0 { // the client did not wait for the answer
+		s.borrow()
+		n, err = io.ReadFull(rw.Reader, s.buf.bytes[:min(n, len(s.buf.bytes))])
+		s.in = s.buf.bytes[:n]
+	}
+	if err == nil {
+		err = rw.Writer.Flush()
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// canHijack reports whether w, or what it wraps, can give its connection away.
+func canHijack(w http.ResponseWriter) bool {
+	for {
+		switch x := w.(type) {
+		case http.Hijacker:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = x.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// rawConn returns nil for connections that do not stand for a socket of the
+// system: TLS, wrappers, and those of tests.
+func rawConn(conn net.Conn) syscall.RawConn {
+	if !haveRaw {
+		return nil
+	}
+	var raw syscall.RawConn
+	var err error
+	switch conn := conn.(type) {
+	case *net.TCPConn:
+		raw, err = conn.SyscallConn()
+	case *net.UnixConn:
+		raw, err = conn.SyscallConn()
+	}
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// serveSocket makes s the socket of c and reads until another goroutine goes on
+// or there is nothing more to read.
+func (c *Conn) serveSocket(s *socket, first bool) {
+	reads, ok := c.attach(s)
+	if !ok && first {
+		c.deactivate(true, ErrClosed)
+	}
+	if !reads {
+		return
+	}
+	if first {
+		c.start()
+	}
+	c.read()
+}
+
+// cut ends TCP at once. With reset, what the system still has to send is lost.
+func (s *socket) cut(reset bool) {
+	s.dead.Store(true)
+	conn := s.net
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn() // Close of a TLS connection writes
+	}
+	if t, ok := conn.(*net.TCPConn); ok && reset {
+		_ = t.SetLinger(0) // else the client sees FIN
+	}
+	_ = conn.Close()
+}
+
+// writeDeadline is the deadline of a write that begins now; zero for none.
+func (c *Conn) writeDeadline() time.Time {
+	return deadline(c.endpoint.opts.TransportSendTimeout)
+}
+
+const forever = time.Duration(1<<63 - 1)
+
+func deadline(d time.Duration) time.Time {
+	if d == forever {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
+}

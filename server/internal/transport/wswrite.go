@@ -1,0 +1,244 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+)
+
+// maximumPongs bounds the pongs that wait for a client: one that pings without
+// reading gets no more than that many.
+const maximumPongs = 16
+
+// pong queues the answer to a ping.
+func (c *Conn) pong(payload []byte) {
+	c.mu.Lock()
+	if c.app == appFinished || c.phase == disposed || c.pongs >= maximumPongs ||
+		c.queued > c.endpoint.opts.MaximumQueuedBytes {
+		c.mu.Unlock()
+		return
+	}
+	c.pongs++
+	c.appendLocked(controlFrame(0x8a, payload))
+	tell := c.markDirtyLocked()
+	c.mu.Unlock()
+	if tell {
+		c.shard.push(c)
+	}
+}
+
+// controlFrame builds a control frame; payload has at most 125 bytes.
+func controlFrame(first byte, payload []byte) Frame {
+	b := make([]byte, 2, 2+len(payload))
+	b[0], b[1] = first, byte(len(payload))
+	return Frame{buf: append(b, payload...), head: 2}
+}
+
+// nextLocked takes what to write next: several short frames joined, or a single
+// one where it is, or at the end the close frame. Without joined it takes one
+// frame at a time.
+func (c *Conn) nextLocked(s *socket, joined *[]byte) []byte {
+	waiting := c.queue[c.head:]
+	if len(waiting) == 0 {
+		if s.closeCode == 0 || s.closeSent {
+			return nil
+		}
+		s.closeSent = true
+		return []byte{0x88, 2, byte(s.closeCode >> 8), byte(s.closeCode)}
+	}
+	if first := waiting[0].buf; len(waiting) == 1 || len(first) >= joinLimit || joined == nil {
+		c.popLocked(1)
+		return first
+	}
+	b, n := (*joined)[:0], 0
+	for _, f := range waiting {
+		if len(f.buf) >= joinLimit || len(b)+len(f.buf) > joinRoom {
+			break
+		}
+		b = append(b, f.buf...)
+		n++
+	}
+	*joined = b
+	c.popLocked(n)
+	return b
+}
+
+// writeNow writes what is queued from the calling goroutine, unless another one
+// writes already and will find it. It unlocks c.mu.
+func (c *Conn) writeNow(s *socket) {
+	if s.writing {
+		c.mu.Unlock()
+		return
+	}
+	s.writing = true
+	if len(c.queue)-c.head < 2 {
+		c.writeAll(s, nil)
+		return
+	}
+	joined := joinPool.Get().(*[]byte)
+	c.writeAll(s, joined)
+	joinPool.Put(joined)
+}
+
+// writeAll writes until nothing is queued. What the system does not take at
+// once is left to a goroutine that waits. The caller has set s.writing and
+// holds c.mu, which is unlocked.
+func (c *Conn) writeAll(s *socket, joined *[]byte) {
+	if s.raw == nil {
+		c.mu.Unlock()
+		go c.writeWaiting(s, nil)
+		return
+	}
+	for {
+		out := c.nextLocked(s, joined)
+		if out == nil {
+			c.wroteAll(s)
+			return
+		}
+		c.mu.Unlock()
+		n, err := s.writeSome(out)
+		if err != nil {
+			c.lost(s, err)
+			return
+		}
+		if n < len(out) {
+			rest := out[n:]
+			if joined != nil && len(*joined) > 0 && &out[0] == &(*joined)[0] {
+				rest = slices.Clone(rest)
+			}
+			c.mu.Lock()
+			c.writtenLocked(n)
+			c.mu.Unlock()
+			go c.writeWaiting(s, rest)
+			return
+		}
+		c.mu.Lock()
+		if c.socket != s {
+			c.mu.Unlock()
+			return
+		}
+		c.writtenLocked(n)
+	}
+}
+
+// wroteAll ends the writing when nothing is left. It unlocks c.mu.
+func (c *Conn) wroteAll(s *socket) {
+	if s.hangUp {
+		c.socket = nil
+		c.mu.Unlock()
+		s.dead.Store(true)
+		_ = s.net.Close() // nobody is left to tell
+		return
+	}
+	s.writing = false
+	arm := s.closeSent && !s.armed
+	s.armed = s.closeSent
+	c.mu.Unlock()
+	if arm {
+		_ = s.net.SetReadDeadline(deadline(c.endpoint.opts.CloseTimeout)) // fails only if it is closed already
+	}
+}
+
+// writeWaiting writes out, then what is queued, waiting for the client for at
+// most the send timeout each time. The caller has given it s.writing.
+func (c *Conn) writeWaiting(s *socket, out []byte) {
+	joined := new([]byte)
+	for {
+		if len(out) == 0 {
+			c.mu.Lock()
+			if c.socket != s {
+				c.mu.Unlock()
+				return
+			}
+			if out = c.nextLocked(s, joined); out == nil {
+				c.wroteAll(s)
+				return
+			}
+			c.mu.Unlock()
+		}
+		_ = s.net.SetWriteDeadline(c.writeDeadline()) // fails only if it is closed already
+		_, err := s.net.Write(out)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			c.sendTimedOut(s)
+			return
+		}
+		if err != nil {
+			c.lost(s, err)
+			return
+		}
+		_ = s.net.SetWriteDeadline(time.Time{})
+		c.mu.Lock()
+		if c.socket == s {
+			c.writtenLocked(len(out))
+		}
+		c.mu.Unlock()
+		out = nil
+	}
+}
+
+// sendTimedOut cuts a client that does not take what is written.
+func (c *Conn) sendTimedOut(s *socket) {
+	c.mu.Lock()
+	current := c.socket == s
+	c.mu.Unlock()
+	if !current {
+		return
+	}
+	c.endpoint.log.Info("connection closed: a write took longer than the send timeout",
+		"connection", c.id, "timeout", c.endpoint.opts.TransportSendTimeout)
+	c.abort(ErrSendTimeout, false)
+}
+
+// hangUp ends the socket from the reading side. What is queued is dropped; the
+// close frame goes out as soon as a write that runs is over, and TCP ends.
+func (c *Conn) hangUp(s *socket, code uint16, cause error) {
+	c.mu.Lock()
+	if c.socket != s || c.phase == disposed {
+		c.mu.Unlock()
+		s.cut(false)
+		return
+	}
+	c.disposeLocked()
+	s.closeCode, s.hangUp = code, true
+	if s.writing {
+		_ = s.net.SetWriteDeadline(deadline(c.endpoint.opts.CloseTimeout)) // fails only if it is closed already
+	}
+	c.writeNow(s)
+	c.endInput(cause)
+	c.forgetIfDone()
+}
+
+// lost ends the socket because it does not work any more. The connection ends
+// with it, unless the client may come back with another one.
+func (c *Conn) lost(s *socket, err error) {
+	c.mu.Lock()
+	if c.socket != s {
+		c.mu.Unlock()
+		s.cut(false)
+		return
+	}
+	c.socket = nil
+	if err == io.EOF {
+		err = ErrLost
+	} else {
+		err = fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	if c.phase == active && !s.closeSent && c.replaceableLocked() {
+		c.phase, c.lastSeen = inactive, time.Now()
+		c.dropQueueLocked()
+		c.paused = true
+		c.mu.Unlock()
+		s.cut(false)
+		c.handler.(Reconnector).Lost(err)
+		return
+	}
+	late := s.closeSent && errors.Is(err, os.ErrDeadlineExceeded)
+	c.disposeLocked()
+	c.mu.Unlock()
+	s.cut(late)
+	c.endInput(err)
+	c.forgetIfDone()
+}
