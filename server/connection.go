@@ -18,11 +18,12 @@ import (
 // concurrent use.
 type HubConnection struct {
 	// Set before Start, then read only.
-	hub   *Hub
-	bytes *transport.Conn
-	log   *slog.Logger
-	ctx   context.Context
-	stop  context.CancelFunc
+	hub     *Hub
+	bytes   *transport.Conn
+	log     *slog.Logger
+	ctx     context.Context
+	stop    context.CancelFunc
+	expires time.Time // of the authentication; zero: never
 
 	// Set by the handshake, before anybody else knows the connection.
 	codec    protocol.Codec
@@ -66,7 +67,7 @@ type ending struct {
 	connectFailed  bool   // OnConnected failed: OnDisconnected is not called
 }
 
-func newHubConnection(h *Hub, conn *transport.Conn) *HubConnection {
+func newHubConnection(h *Hub, conn *transport.Conn, opts EndpointOptions) *HubConnection {
 	c := &HubConnection{
 		hub:     h,
 		bytes:   conn,
@@ -74,6 +75,9 @@ func newHubConnection(h *Hub, conn *transport.Conn) *HubConnection {
 		permits: permits{free: h.opts.MaximumParallelInvocationsPerClient},
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
+	if opts.CloseOnAuthenticationExpiration {
+		c.expires = c.User().Expires
+	}
 	return c
 }
 
@@ -162,6 +166,11 @@ func (c *HubConnection) Tick(now time.Time) {
 		if frame, err := c.hub.ping.frame(c.codec); err == nil {
 			_ = c.bytes.Send(frame) // not counted; who takes no ping is ending already
 		}
+	}
+	if !c.expires.IsZero() && now.After(c.expires) {
+		c.log.Info("connection closed: authentication has expired", "connection", c.ID())
+		c.end(ending{allowReconnect: true})
+		return
 	}
 	if c.reliable != nil {
 		c.reliable.tick()

@@ -115,7 +115,7 @@ func (h *Hub) Endpoint(opts EndpointOptions) http.Handler { return h.newEndpoint
 
 func (h *Hub) newEndpoint(opts EndpointOptions) *transport.Endpoint {
 	t := opts.transportOptions(h.opts.MaximumQueuedBytes, h.opts.Authenticate, h.log)
-	e := transport.NewEndpoint(t, func(c *transport.Conn) transport.App { return newHubConnection(h, c) })
+	e := transport.NewEndpoint(t, func(c *transport.Conn) transport.App { return newHubConnection(h, c, opts) })
 	h.mu.Lock()
 	h.endpoints = append(h.endpoints, e)
 	h.mu.Unlock()

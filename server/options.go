@@ -186,6 +186,10 @@ type EndpointOptions struct {
 	// their connection after a network loss.
 	AllowStatefulReconnects bool
 
+	// CloseOnAuthenticationExpiration closes connections, allowing them to
+	// reconnect, once User.Expires has passed, up to one second late.
+	CloseOnAuthenticationExpiration bool
+
 	// AllowedOrigins are the origins, as "https://app.example", whose browser
 	// pages may use the endpoint: they get CORS headers, with credentials, and
 	// WebSockets of other origins are refused with 403. The server's own origin

@@ -1,0 +1,147 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/hubwire/hubwire/server"
+)
+
+// A memoryConn is a WebSocket in memory: what it reads is handed in frame by
+// frame, and of what is written the records are counted.
+type memoryConn struct {
+	in      chan []byte
+	rest    []byte
+	end     byte          // ends a record
+	records *atomic.Int64 // seen since it was last set
+	wanted  int64
+	reached chan struct{} // told when records is wanted
+}
+
+func (c *memoryConn) Read(p []byte) (int, error) {
+	if len(c.rest) == 0 {
+		frame, ok := <-c.in
+		if !ok {
+			return 0, io.EOF
+		}
+		c.rest = frame
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+func (c *memoryConn) Write(p []byte) (int, error) {
+	if n := int64(bytes.Count(p, []byte{c.end})); n > 0 && c.records.Add(n) == c.wanted {
+		c.reached <- struct{}{}
+	}
+	return len(p), nil
+}
+
+func (c *memoryConn) Close() error                     { return nil }
+func (c *memoryConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c *memoryConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (c *memoryConn) SetDeadline(time.Time) error      { return nil }
+func (c *memoryConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *memoryConn) SetWriteDeadline(time.Time) error { return nil }
+
+// Header, WriteHeader and Hijack make it an http.ResponseWriter.
+type hijacked struct {
+	http.ResponseWriter
+	conn *memoryConn
+}
+
+func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return h.conn, bufio.NewReadWriter(bufio.NewReader(bytes.NewReader(nil)), bufio.NewWriter(io.Discard)), nil
+}
+
+// openMemory opens n connections and waits for their handshakes.
+func openMemory(b *testing.B, hub *server.Hub, n int, records *atomic.Int64, reached chan struct{}) []*memoryConn {
+	b.Helper()
+	conns := make([]*memoryConn, n)
+	for i := range conns {
+		c := &memoryConn{in: make(chan []byte, 1), end: 0x1e, records: records, wanted: int64(n), reached: reached}
+		conns[i] = c
+		r := httptest.NewRequest("GET", "/hub", nil)
+		for name, value := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="} {
+			r.Header.Set(name, value)
+		}
+		hub.ServeHTTP(hijacked{httptest.NewRecorder(), c}, r)
+		c.in <- clientFrame(`{"protocol":"json","version":1}`)
+	}
+	<-reached
+	b.Cleanup(func() {
+		for _, c := range conns {
+			close(c.in)
+		}
+		if err := hub.Shutdown(b.Context()); err != nil && b.Context().Err() == nil {
+			b.Error(err)
+		}
+	})
+	return conns
+}
+
+func clientFrame(record string) []byte {
+	f := ws.MaskFrame(ws.NewTextFrame([]byte(record + "\x1e")))
+	return ws.MustCompileFrame(f)
+}
+
+// benchHub does as little as a hub can.
+type benchHub struct{}
+
+func (benchHub) Echo(text string) string { return text }
+
+func BenchmarkEcho(b *testing.B) {
+	for _, inFlight := range []int{1, 16} {
+		b.Run(fmt.Sprintf("inFlight=%d", inFlight), func(b *testing.B) {
+			var records atomic.Int64
+			reached := make(chan struct{}, 1)
+			c := openMemory(b, newHub(benchHub{}, nil), 1, &records, reached)[0]
+			c.wanted = int64(inFlight)
+			one := clientFrame(`{"target":"Echo","arguments":["` + string(bytes.Repeat([]byte("x"), 60)) + `"],"invocationId":"17","type":1}`)
+			var template []byte
+			for range inFlight {
+				template = append(template, one...)
+			}
+			batch := make([]byte, len(template))
+			b.ReportAllocs()
+			for b.Loop() {
+				records.Store(0)
+				copy(batch, template) // the last one was unmasked where it is
+				c.in <- batch
+				<-reached
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*inFlight), "ns/call")
+		})
+	}
+}
+
+func BenchmarkBroadcast(b *testing.B) {
+	for _, n := range []int{1, 100, 10_000} {
+		b.Run(fmt.Sprintf("receivers=%d", n), func(b *testing.B) {
+			var records atomic.Int64
+			reached := make(chan struct{}, 1)
+			hub := newHub(benchHub{}, nil)
+			openMemory(b, hub, n, &records, reached)
+			all := hub.Clients().All()
+			b.ReportAllocs()
+			for b.Loop() {
+				records.Store(0)
+				if err := all.Send(b.Context(), "M", "a text of some length that goes to everybody"); err != nil {
+					b.Fatal(err)
+				}
+				<-reached
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/delivery")
+		})
+	}
+}
