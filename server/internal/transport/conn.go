@@ -151,7 +151,7 @@ func (c *Conn) mayConnect(t Transport) (status int, body string) {
 	return 0, ""
 }
 
-// firstRequest remembers the request that opened the connection: without its
+// firstRequestLocked remembers the request that opened the connection: without its
 // body, and with a context that does not end.
 func (c *Conn) firstRequestLocked(r *http.Request, user any) {
 	kept := r.WithContext(context.WithoutCancel(r.Context()))
@@ -165,6 +165,10 @@ func (c *Conn) firstRequestLocked(r *http.Request, user any) {
 func (c *Conn) activate(r *http.Request, user any) (first bool, status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.activateLocked(r, user)
+}
+
+func (c *Conn) activateLocked(r *http.Request, user any) (first bool, status int) {
 	switch c.phase {
 	case active:
 		return false, http.StatusConflict

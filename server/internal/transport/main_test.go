@@ -153,17 +153,23 @@ func serve(t testing.TB, opts Options, prepare func(*echoApp)) *node {
 	mux := http.NewServeMux()
 	mux.Handle("/hub", n.endpoint)
 	mux.Handle("/hub/", n.endpoint)
-	n.server = httptest.NewUnstartedServer(mux)
+	n.listen(mux, func() []*Endpoint { return []*Endpoint{n.endpoint} })
+	return n
+}
+
+// listen serves h until the test ends.
+func (n *node) listen(h http.Handler, endpoints func() []*Endpoint) {
+	n.server = httptest.NewUnstartedServer(h)
 	n.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	n.server.Start()
-	t.Cleanup(func() {
+	n.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()
-		_ = n.endpoint.Shutdown(ctx)
-		n.server.Config.SetKeepAlivesEnabled(false)
+		for _, e := range endpoints() {
+			_ = e.Shutdown(ctx) // what is left is cut: that is fine at the end of a test
+		}
 		n.server.Close()
 	})
-	return n
 }
 
 // app returns the App of the connection that was made next.

@@ -1,10 +1,194 @@
 package transport
 
-import "net/http"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+)
 
-func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, user any)  {}
-func (e *Endpoint) servePoll(w http.ResponseWriter, r *http.Request, c *Conn, user any) {}
-func (e *Endpoint) servePost(w http.ResponseWriter, r *http.Request, user any)          {}
-func (e *Endpoint) serveDelete(w http.ResponseWriter, r *http.Request, user any)        {}
+// serveSSE opens the stream; the goroutine of the request writes it.
+func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, user any) {
+	if !e.sameUser(c, user) {
+		answer(w, r, http.StatusForbidden, textPlain, userChanged)
+		return
+	}
+	if !canFlush(w) {
+		e.log.Error("Server-Sent Events need a ResponseWriter that can flush", "type", fmt.Sprintf("%T", w))
+		answer(w, r, http.StatusInternalServerError, noType, "")
+		return
+	}
+	if _, status := c.activate(r, user); status != 0 {
+		answer(w, r, status, textPlain, "")
+		return
+	}
+	rc := http.NewResponseController(w)
+	clearDeadlines(rc)
+	h := w.Header()
+	h["Content-Type"] = []string{"text/event-stream"}
+	h["Cache-Control"] = []string{"no-cache,no-store"}
+	h["Pragma"] = []string{"no-cache"}
+	h["Content-Encoding"] = []string{"identity"} // keeps compressors away
+	stream := &eventStream{conn: c, w: w, rc: rc}
+	err := stream.write([]byte(":\r\n")) // a comment wakes up browsers
+	c.start()
+	if err == nil {
+		err = stream.run(r.Context().Done())
+	}
+	stream.end(err)
+}
 
-type poll struct{}
+// canFlush reports whether w, or what it wraps, can flush.
+func canFlush(w http.ResponseWriter) bool {
+	for {
+		switch x := w.(type) {
+		case http.Flusher, interface{ FlushError() error }:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = x.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
+// An eventStream writes what is sent to one connection.
+type eventStream struct {
+	conn   *Conn
+	w      http.ResponseWriter
+	rc     *http.ResponseController
+	frames []Frame
+}
+
+// run writes until the connection ends; gone is closed when the client has
+// left. Its error is nil when the App has ended.
+func (s *eventStream) run(gone <-chan struct{}) error {
+	c := s.conn
+	for {
+		c.mu.Lock()
+		over := c.phase == disposed
+		if !over {
+			s.frames = c.takeAllLocked(s.frames)
+		}
+		ended := c.app == appFinished
+		c.mu.Unlock()
+		switch {
+		case over:
+			return ErrClosed
+		case len(s.frames) > 0:
+			if err := s.events(); err != nil {
+				return err
+			}
+			continue
+		case ended:
+			return nil
+		}
+		select {
+		case <-c.wake:
+		case <-gone:
+			return ErrLost
+		}
+	}
+}
+
+// events writes s.frames, as few events.
+func (s *eventStream) events() error {
+	joined := joinPool.Get().(*[]byte)
+	defer joinPool.Put(joined)
+	for frames := s.frames; len(frames) > 0; {
+		n, size, written := 0, 0, 0
+		for n < len(frames) && size < joinRoom {
+			size += frames[n].Len()
+			written += len(frames[n].buf)
+			n++
+		}
+		*joined = appendEvent((*joined)[:0], frames[:n])
+		err := s.write(*joined)
+		if cap(*joined) > 2*joinRoom {
+			*joined = nil // one long message shall not keep so much
+		}
+		if err != nil {
+			return err
+		}
+		s.conn.mu.Lock()
+		s.conn.writtenLocked(written)
+		s.conn.mu.Unlock()
+		frames = frames[n:]
+	}
+	clear(s.frames)
+	if s.frames = s.frames[:0]; cap(s.frames) > keepQueue {
+		s.frames = nil
+	}
+	return nil
+}
+
+// write writes p and flushes it, within the send timeout.
+func (s *eventStream) write(p []byte) error {
+	_ = s.rc.SetWriteDeadline(s.conn.writeDeadline()) // unsupported only in tests
+	_, err := s.w.Write(p)
+	if err == nil {
+		err = s.rc.Flush()
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return ErrSendTimeout
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	_ = s.rc.SetWriteDeadline(time.Time{}) // unsupported only in tests
+	return nil
+}
+
+// end ends the connection with its stream.
+func (s *eventStream) end(err error) {
+	c := s.conn
+	c.mu.Lock()
+	aborted := c.aborted
+	c.disposeLocked()
+	c.mu.Unlock()
+	if err == ErrSendTimeout {
+		c.logSendTimeout()
+	}
+	c.endInput(err) // nil only if the App has ended
+	c.forgetIfDone()
+	if aborted || err == ErrSendTimeout {
+		panic(http.ErrAbortHandler) // cuts the response
+	}
+}
+
+// appendEvent appends one event with the payloads of frames. Line ends inside
+// them begin another data line; JSON has none.
+// Source: transports reference, section 5.
+func appendEvent(b []byte, frames []Frame) []byte {
+	const field = "data: "
+	b = append(b, field...)
+	at := len(b)
+	lines := false
+	for _, f := range frames {
+		p := f.Payload()
+		lines = lines || bytes.IndexByte(p, '\n') >= 0
+		b = append(b, p...)
+	}
+	if len(b) == at { // an event without any byte is an empty line
+		return append(b[:at-len(field)], "\r\n"...)
+	}
+	if lines {
+		payload := bytes.Clone(b[at:])
+		b = b[:at]
+		for {
+			line, rest, more := bytes.Cut(payload, []byte("\n"))
+			if more && len(line) > 1 && line[len(line)-1] == '\r' {
+				line = line[:len(line)-1]
+			}
+			b = append(b, line...)
+			if !more {
+				break
+			}
+			b = append(b, "\r\n"+field...)
+			payload = rest
+		}
+	}
+	return append(b, "\r\n\r\n"...)
+}

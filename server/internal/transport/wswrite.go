@@ -187,9 +187,13 @@ func (c *Conn) sendTimedOut(s *socket) {
 	if !current {
 		return
 	}
+	c.logSendTimeout()
+	c.abort(ErrSendTimeout, false)
+}
+
+func (c *Conn) logSendTimeout() {
 	c.endpoint.log.Info("connection closed: a write took longer than the send timeout",
 		"connection", c.id, "timeout", c.endpoint.opts.TransportSendTimeout)
-	c.abort(ErrSendTimeout, false)
 }
 
 // hangUp ends the socket from the reading side. What is queued is dropped; the

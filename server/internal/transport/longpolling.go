@@ -1,0 +1,208 @@
+package transport
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+)
+
+// farewellWait is how long the poll that is pending when the client deletes
+// its connection waits for what the App has to say at its end. A busy App says
+// nothing in time.
+const farewellWait = 100 * time.Millisecond
+
+// A poll is one GET of long polling that serves a connection.
+type poll struct {
+	newer chan struct{} // closed when another poll wants to take its place
+	told  bool          // newer is closed; guarded by Conn.mu
+	done  chan struct{} // closed when its answer is written and the connection inactive
+	last  bool          // the connection ended with it; set before done is closed
+}
+
+// servePoll answers one poll. Source: transports reference, section 6.2.
+func (e *Endpoint) servePoll(w http.ResponseWriter, r *http.Request, c *Conn, user any) {
+	rc := http.NewResponseController(w)
+	clearDeadlines(rc)
+	if !e.sameUser(c, user) {
+		answer(w, r, http.StatusForbidden, textPlain, userChanged)
+		return
+	}
+	p := &poll{newer: make(chan struct{}), done: make(chan struct{})}
+	first, status := c.beginPoll(p, r, user)
+	switch {
+	case status != 0:
+		answer(w, r, status, textPlain, "")
+		return
+	case first:
+		c.start()
+		answer(w, r, http.StatusOK, octetStream, "")
+	default:
+		p.last = c.answerPoll(p, w, r, rc)
+	}
+	_ = rc.Flush() // whoever waits for this poll may go on when its answer is out
+	c.endPoll(p)
+}
+
+// beginPoll makes p the poll of c, once the one that runs has ended. status is
+// not 0 if that cannot be.
+func (c *Conn) beginPoll(p *poll, r *http.Request, user any) (first bool, status int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := c.poll; old != nil && !c.goneLocked() {
+		if !old.told {
+			old.told = true
+			close(old.newer)
+		}
+		c.mu.Unlock()
+		<-old.done // soon: it answers at once, or within the send timeout
+		c.mu.Lock()
+		if old.last {
+			return false, http.StatusNoContent
+		}
+	}
+	if c.goneLocked() {
+		return false, http.StatusNotFound
+	}
+	if first, status = c.activateLocked(r, user); status == 0 {
+		c.poll = p
+	}
+	return first, status
+}
+
+// goneLocked reports whether the connection is over for its client.
+func (c *Conn) goneLocked() bool { return c.phase == disposed || c.deleted }
+
+// endPoll leaves the connection to the next poll.
+func (c *Conn) endPoll(p *poll) {
+	closing := c.endpoint.isClosing()
+	c.mu.Lock()
+	c.poll = nil
+	if c.phase == active {
+		c.phase = inactive
+		if !c.failed { // every poll fails then, until the time is over
+			c.lastSeen = time.Now()
+		}
+	}
+	if p.last || c.deleted || (closing && c.app == appFinished) {
+		c.disposeLocked()
+	}
+	c.mu.Unlock()
+	close(p.done)
+	c.forgetIfDone()
+}
+
+// answerPoll waits until there is something to answer and answers it. last
+// says that the connection ends with that.
+func (c *Conn) answerPoll(p *poll, w http.ResponseWriter, r *http.Request, rc *http.ResponseController) (last bool) {
+	var timeout <-chan time.Time
+	if d := c.endpoint.opts.PollTimeout; d != forever {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	var farewell <-chan time.Time // not nil: the client has deleted the connection
+	for {
+		c.mu.Lock()
+		failed, deleted := c.failed, c.deleted
+		ended := c.app == appFinished || c.phase == disposed
+		var frames []Frame
+		size := 0
+		if !failed {
+			frames = c.takeAllLocked(nil)
+			size = c.queued
+		}
+		c.mu.Unlock()
+		switch {
+		case failed:
+			answer(w, r, http.StatusInternalServerError, textPlain, "")
+			return false
+		case len(frames) > 0:
+			return c.answerData(w, rc, frames, size)
+		case ended:
+			answer(w, r, http.StatusNoContent, textPlain, "")
+			return true
+		case deleted && farewell == nil:
+			farewell = time.After(farewellWait)
+		}
+		select {
+		case <-c.wake:
+		case <-farewell:
+			answer(w, r, http.StatusNoContent, textPlain, "")
+			return true
+		case <-p.newer:
+			answer(w, r, http.StatusNoContent, textPlain, "")
+			return false
+		case <-timeout:
+			answer(w, r, http.StatusOK, textPlain, "")
+			return false
+		case <-r.Context().Done():
+			return false
+		}
+	}
+}
+
+// answerData answers with all of frames. They are gone if the client is: long
+// polling sends nothing twice.
+func (c *Conn) answerData(w http.ResponseWriter, rc *http.ResponseController, frames []Frame, size int) (last bool) {
+	length := 0
+	for _, f := range frames {
+		length += f.Len()
+	}
+	h := w.Header()
+	h["Content-Type"] = []string{octetStream}
+	h["Content-Length"] = []string{strconv.Itoa(length)}
+	_ = rc.SetWriteDeadline(c.writeDeadline()) // unsupported only in tests
+	var err error
+	for _, f := range frames {
+		if _, err = w.Write(f.Payload()); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = rc.Flush()
+	}
+	c.mu.Lock()
+	c.writtenLocked(size)
+	c.mu.Unlock()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.logSendTimeout()
+		c.abort(ErrSendTimeout, false)
+		return true
+	}
+	_ = rc.SetWriteDeadline(time.Time{}) // unsupported only in tests
+	return false
+}
+
+// serveDelete ends a long-polling connection.
+func (e *Endpoint) serveDelete(w http.ResponseWriter, r *http.Request, user any) {
+	c := e.find(w, r, queryValue(r.URL.RawQuery, "id"), textPlain)
+	switch {
+	case c == nil:
+	case c.Transport() != LongPolling:
+		answer(w, r, http.StatusBadRequest, textPlain, "Cannot terminate this connection using the DELETE endpoint.")
+	case !e.sameUser(c, user):
+		answer(w, r, http.StatusForbidden, textPlain, userChanged)
+	default:
+		c.delete()
+		answer(w, r, http.StatusAccepted, textPlain, "")
+	}
+}
+
+// delete ends the input. A poll that is pending may still carry what the App
+// says at its end; for everybody else the connection is gone.
+func (c *Conn) delete() {
+	c.mu.Lock()
+	if !c.goneLocked() {
+		c.deleted = true
+		if c.poll == nil {
+			c.disposeLocked()
+		} else {
+			signal(c.wake)
+		}
+	}
+	c.mu.Unlock()
+	c.endInput(nil)
+	c.forgetIfDone()
+}

@@ -1,0 +1,148 @@
+package transport
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"time"
+)
+
+const (
+	// earlyLimit bounds what is posted before the App is started; then POSTs
+	// wait for it. Source: ApplicationMaxBufferSize of ASP.NET Core.
+	earlyLimit = 64 << 10
+
+	// A body must arrive with that many bytes a second, after a grace time.
+	// Source: MinRequestBodyDataRate of Kestrel.
+	slowestBody = 240
+	bodyGrace   = 5 * time.Second
+)
+
+// servePost takes what the client sends over SSE and long polling.
+func (e *Endpoint) servePost(w http.ResponseWriter, r *http.Request, user any) {
+	c := e.find(w, r, queryValue(r.URL.RawQuery, "id"), textPlain)
+	if c == nil {
+		return
+	}
+	if c.Transport() == WebSockets {
+		answer(w, r, http.StatusMethodNotAllowed, textPlain, "POST requests are not allowed for WebSocket connections.")
+		return
+	}
+	if !e.sameUser(c, user) {
+		answer(w, r, http.StatusForbidden, textPlain, userChanged)
+		return
+	}
+	c.mu.Lock()
+	gone := c.goneLocked()
+	c.mu.Unlock()
+	status := http.StatusNotFound
+	switch {
+	case gone:
+	case r.ContentLength > e.opts.MaximumPostSize:
+		status = http.StatusBadRequest
+	default:
+		status = c.post(http.NewResponseController(w), r.Body)
+	}
+	if status == http.StatusBadRequest { // the rest of the body is not read
+		w.Header().Set("Connection", "close")
+	}
+	answer(w, r, status, textPlain, "")
+}
+
+// post gives a body to the App, in steps, when it is its turn. It returns the
+// status to answer.
+func (c *Conn) post(rc *http.ResponseController, body io.Reader) int {
+	c.mu.Lock()
+	if c.posting == nil {
+		c.posting = make(chan struct{}, 1)
+	}
+	posting := c.posting
+	c.mu.Unlock()
+	select {
+	case posting <- struct{}{}:
+	default: // another POST is not over yet; both may wait for long
+		_ = rc.SetReadDeadline(time.Time{}) // unsupported only in tests
+		select {
+		case posting <- struct{}{}:
+		case <-c.Done():
+			if c.isGone() {
+				return http.StatusNotFound
+			}
+			posting <- struct{}{} // the App has ended: it does not hold POSTs up any more
+		}
+	}
+	defer func() { <-posting }()
+	b := takeBuffer(&rawPool, rawBuffer)
+	defer rawPool.Put(b)
+	return c.copyBody(rc, body, b.bytes)
+}
+
+func (c *Conn) copyBody(rc *http.ResponseController, body io.Reader, buf []byte) int {
+	size := int64(0)
+	waiting := time.Duration(0) // for the client
+	for {
+		allowed := bodyGrace + time.Duration(size)*time.Second/slowestBody
+		before := time.Now()
+		_ = rc.SetReadDeadline(before.Add(allowed - waiting)) // unsupported only in tests
+		n, err := body.Read(buf)
+		waiting += time.Since(before)
+		_ = rc.SetReadDeadline(time.Time{})
+		if size += int64(n); size > c.endpoint.opts.MaximumPostSize {
+			return http.StatusBadRequest
+		}
+		if n > 0 && !c.give(buf[:n]) {
+			return http.StatusNotFound
+		}
+		if errors.Is(err, io.EOF) {
+			if c.isGone() {
+				return http.StatusNotFound
+			}
+			return http.StatusOK
+		}
+		if err != nil {
+			return http.StatusBadRequest
+		}
+	}
+}
+
+// give gives p to the App, or keeps it until there is one. It waits while
+// neither can take more, and reports false if the connection has ended.
+func (c *Conn) give(p []byte) bool {
+	for {
+		c.mu.Lock()
+		switch {
+		case c.goneLocked(), c.ended && c.app != appFinished:
+			c.mu.Unlock()
+			return false
+		case c.app == appFinished: // nobody is interested any more
+			c.mu.Unlock()
+			return true
+		case c.app == appRunning:
+			c.mu.Unlock()
+			if len(p) > 0 {
+				c.handler.Receive(p, false)
+			}
+			return true
+		}
+		if c.app == appNone && len(p) > 0 {
+			c.early = append(c.early, p...)
+			p = nil
+		}
+		if c.app == appNone && len(c.early) < earlyLimit {
+			c.mu.Unlock()
+			return true
+		}
+		if c.started == nil {
+			c.started = make(chan struct{})
+		}
+		started := c.started
+		c.mu.Unlock()
+		<-started // closed at the end, too
+	}
+}
+
+func (c *Conn) isGone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.goneLocked()
+}
