@@ -1,0 +1,161 @@
+// Command compare measures two SignalR nodes in turn with loadgen and prints
+// medians and ratios, which hold on a noisy machine where single figures do not.
+//
+//	go run ./interop/loadgen/compare -a "dotnet reference.dll" -b "path/to/node" [-rounds 3] [-seconds 6] [-only echo]
+//
+// Each node is started anew for each mode and round, with --urls and what the
+// words of its command say, and prints "READY <url>".
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A mode is one way to load a node, and what is compared.
+type mode struct {
+	name   string
+	args   string
+	figure func(report) float64
+	p99    bool // compare the latency, too
+}
+
+type report struct {
+	Latency struct {
+		P99 float64 `json:"p99"`
+	} `json:"latency_us"`
+	Errors  map[string]uint64 `json:"errors"`
+	Missing int64             `json:"missing"`
+	Server  struct {
+		PerOp       float64 `json:"cpu_us_per_op"`
+		PerDelivery float64 `json:"cpu_us_per_delivery"`
+		PerConn     float64 `json:"rss_bytes_per_conn"`
+	} `json:"server"`
+}
+
+func perOp(r report) float64       { return r.Server.PerOp }
+func perDelivery(r report) float64 { return r.Server.PerDelivery }
+func perConn(r report) float64     { return r.Server.PerConn }
+
+var modes = []mode{
+	{name: "echo, 1 in flight", args: "-mode echo -c 50 -depth 1", figure: perOp},
+	{name: "echo, MessagePack, 1 in flight", args: "-mode echo -c 50 -depth 1 -protocol messagepack", figure: perOp},
+	{name: "echo, 16 in flight", args: "-mode echo -c 50 -depth 16", figure: perOp},
+	{name: "echo, MessagePack, 16 in flight", args: "-mode echo -c 50 -depth 16 -protocol messagepack", figure: perOp},
+	{name: "broadcast to 1,000, 1 in flight", args: "-mode broadcast -c 1000", figure: perDelivery},
+	{name: "broadcast to 1,000, 16 in flight", args: "-mode broadcast -c 1000 -depth 16", figure: perDelivery},
+	{name: "groups 50 x 20, 1 in flight", args: "-mode groups -groups 50 -c 20", figure: perDelivery},
+	{name: "groups 50 x 20, 8 in flight", args: "-mode groups -groups 50 -c 20 -depth 8", figure: perDelivery},
+	{name: "paced, 20 broadcasts/s to 1,000", args: "-mode broadcast -c 1000 -rate 20", figure: perDelivery, p99: true},
+	{name: "idle connection, bytes RSS of 4,000", args: "-mode idle -c 4000 -ramp 2000 -settle 5s", figure: perConn},
+	{name: "connect + close", args: "-mode connect -c 8", figure: perOp},
+}
+
+func main() {
+	a := flag.String("a", "", "command of the first node, words divided by blanks")
+	b := flag.String("b", "", "command of the second node")
+	rounds := flag.Int("rounds", 3, "how often each mode is measured on each node")
+	seconds := flag.Int("seconds", 6, "length of one measurement")
+	only := flag.String("only", "", "only modes whose name holds this word")
+	flag.Parse()
+	if err := run(*a, *b, *rounds, *seconds, *only); err != nil {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+func run(a, b string, rounds, seconds int, only string) error {
+	if a == "" || b == "" {
+		return errors.New("-a and -b are needed")
+	}
+	dir, err := os.MkdirTemp("", "loadgen")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	tool := filepath.Join(dir, "loadgen")
+	if out, err := exec.Command("go", "build", "-o", tool, "github.com/hubwire/hubwire/interop/loadgen").CombinedOutput(); err != nil {
+		return fmt.Errorf("build loadgen: %w\n%s", err, out)
+	}
+	fmt.Printf("| | A | B | B/A | p99 A / B (ms) |\n|---|---|---|---|---|\n")
+	for _, m := range modes {
+		if !strings.Contains(m.name, only) {
+			continue
+		}
+		var figures, latencies [2][]float64
+		for range rounds {
+			for i, command := range []string{a, b} {
+				r, err := measure(tool, command, m, seconds)
+				if err != nil {
+					return fmt.Errorf("%s: %s: %w", m.name, command, err)
+				}
+				figures[i] = append(figures[i], m.figure(r))
+				latencies[i] = append(latencies[i], r.Latency.P99/1000)
+			}
+		}
+		x, y := median(figures[0]), median(figures[1])
+		fmt.Printf("| %s | %.2f | %.2f | %.2f | %.1f / %.1f |\n", m.name, x, y, y/x, median(latencies[0]), median(latencies[1]))
+	}
+	return nil
+}
+
+func median(list []float64) float64 {
+	slices.Sort(list)
+	return list[len(list)/2]
+}
+
+// measure starts a node, warms it up, and measures one mode.
+func measure(tool, command string, m mode, seconds int) (report, error) {
+	words := append(strings.Fields(command), "--urls", "http://127.0.0.1:0")
+	node := exec.Command(words[0], words[1:]...)
+	node.Stderr = os.Stderr
+	out, err := node.StdoutPipe()
+	if err != nil {
+		return report{}, err
+	}
+	if err := node.Start(); err != nil {
+		return report{}, err
+	}
+	defer func() {
+		_ = node.Process.Signal(syscall.SIGTERM) // it may have ended already
+		timer := time.AfterFunc(5*time.Second, func() { _ = node.Process.Kill() })
+		_ = node.Wait()
+		timer.Stop()
+	}()
+	url := ""
+	for lines := bufio.NewScanner(out); url == "" && lines.Scan(); {
+		url, _ = strings.CutPrefix(lines.Text(), "READY ")
+	}
+	load := func(args string, seconds int) ([]byte, error) {
+		list := append(strings.Fields(args), "-url", url+"/hub", "-pid", strconv.Itoa(node.Process.Pid), "-duration", fmt.Sprintf("%ds", seconds))
+		return exec.Command(tool, list...).Output()
+	}
+	if !strings.Contains(m.args, "idle") {
+		if _, err := load("-mode echo -c 20 -depth 4", 6); err != nil { // the JIT's turn
+			return report{}, fmt.Errorf("warm-up: %w", err)
+		}
+	}
+	text, err := load(m.args, seconds)
+	if err != nil {
+		return report{}, fmt.Errorf("%w\n%s", err, text)
+	}
+	var r report
+	if err := json.Unmarshal(text, &r); err != nil {
+		return report{}, err
+	}
+	if len(r.Errors) > 0 || r.Missing > 0 {
+		return report{}, fmt.Errorf("errors %v, missing %d", r.Errors, r.Missing)
+	}
+	return r, nil
+}

@@ -1,0 +1,306 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+var base = time.Now()
+
+func now() int64 { return int64(time.Since(base)) }
+
+func ptr(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
+
+// counters are written by one worker and read by the main goroutine.
+type counters struct {
+	ops, deliv, bytes, reads                                          atomic.Uint64
+	errs, unmatched, lost, disorder, closed, odd, pings, wspings, bad atomic.Uint64
+	_                                                                 [64]byte
+}
+
+// worker polls a share of the connections from one OS thread with one buffer.
+type worker struct {
+	counters
+	r     *run
+	ep    int
+	conns []*conn
+	buf   []byte
+	lat   hist
+	now   int64
+}
+
+func newWorker(r *run) (*worker, error) {
+	ep, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	return &worker{r: r, ep: ep, buf: make([]byte, 256<<10)}, err
+}
+
+func (w *worker) event(c *conn, out bool) *syscall.EpollEvent {
+	e := &syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP} // Fd: place in w.conns
+	if out {
+		e.Events |= syscall.EPOLLOUT
+	}
+	e.Fd = int32(c.idx)
+	return e
+}
+
+func (w *worker) interest(c *conn, out bool) {
+	_ = syscall.EpollCtl(w.ep, syscall.EPOLL_CTL_MOD, c.fd, w.event(c, out))
+}
+
+func (w *worker) loop() {
+	runtime.LockOSThread()
+	evs := make([]syscall.EpollEvent, 512)
+	var cs []*conn
+	var nextTick int64
+	for !w.r.stop.Load() {
+		n, err := syscall.EpollWait(w.ep, evs, 100)
+		if err != nil && err != syscall.EINTR {
+			panic(err)
+		}
+		w.now = now()
+		for i := 0; i < n; i++ {
+			x := int(evs[i].Fd)
+			if x >= len(cs) {
+				cs = w.view()
+			}
+			c := cs[x]
+			if evs[i].Events&syscall.EPOLLOUT != 0 {
+				c.flush()
+			}
+			if evs[i].Events&^syscall.EPOLLOUT != 0 {
+				w.readable(c)
+			}
+		}
+		if w.now > nextTick {
+			nextTick = w.now + int64(250*time.Millisecond)
+			w.keepAlive()
+		}
+	}
+}
+
+// view returns the connections adopted so far.
+func (w *worker) view() []*conn {
+	w.r.connMu.Lock()
+	defer w.r.connMu.Unlock()
+	return w.conns
+}
+
+// keepAlive sends the client's hub pings (a server drops silent clients).
+func (w *worker) keepAlive() {
+	p := w.r.ping
+	if len(p) == 0 {
+		return
+	}
+	for _, c := range w.view() {
+		if w.now-c.lastPing > int64(w.r.pingEvery) {
+			c.lastPing = w.now
+			b := append([]byte(nil), p...)
+			maskFrame(b, 6, c.mask)
+			c.write(b)
+		}
+	}
+}
+
+func (w *worker) drop(c *conn) {
+	c.close()
+	if !w.r.ending.Load() {
+		w.closed.Add(1)
+	}
+}
+
+func (w *worker) readable(c *conn) {
+	if c.closed {
+		return
+	}
+	k := copy(w.buf, c.pend)
+	n, e := rawRead(c.fd, w.buf[k:])
+	if e == syscall.EAGAIN {
+		return
+	}
+	if e != 0 || n <= 0 {
+		w.drop(c)
+		return
+	}
+	w.bytes.Add(uint64(n))
+	w.reads.Add(1)
+	w.now = now()
+	rest := w.frames(c, w.buf[:k+n])
+	c.pend = append(c.pend[:0], rest...)
+	if len(c.pend) > len(w.buf)/2 {
+		w.buf = make([]byte, 2*len(w.buf))
+	}
+	if c.got > 0 {
+		w.deliv.Add(uint64(c.got))
+		g := c.g.Load()
+		if g == nil {
+			w.odd.Add(1) // a broadcast nobody here asked for
+			c.got = 0
+			return
+		}
+		g.deliv.Add(uint64(c.got))
+		c.got = 0
+		if w.r.closedLoop {
+			g.pump()
+		}
+	}
+	if c.due > 0 {
+		w.ops.Add(uint64(c.due))
+		if w.r.echo != nil && w.r.sending.Load() && w.r.closedLoop {
+			c.invoke(w.r.echo, c.due, w.now)
+		}
+		c.due = 0
+	}
+}
+
+// frames takes the whole frames off b and returns the rest.
+func (w *worker) frames(c *conn, b []byte) []byte {
+	for len(b) >= 2 {
+		n, h := int(b[1]&0x7f), 2
+		switch n {
+		case 126:
+			if len(b) < 4 {
+				return b
+			}
+			n, h = int(b[2])<<8|int(b[3]), 4
+		case 127:
+			if len(b) < 10 {
+				return b
+			}
+			n, h = 0, 10
+			for _, x := range b[2:10] {
+				n = n<<8 | int(x)
+			}
+		}
+		if len(b)-h < n {
+			return b
+		}
+		p := b[h : h+n]
+		switch b[0] & 15 {
+		case 0, 1, 2:
+			if b[0]&0x70 != 0 || b[1]&0x80 != 0 {
+				w.bad.Add(1)
+			}
+			w.stream(c, p)
+		case 8:
+			w.r.note("close frame: %.100q", p)
+		case 9:
+			w.wspings.Add(1)
+			f, hdr := frame(10, p)
+			maskFrame(f, hdr, c.mask)
+			c.write(f)
+		}
+		b = b[h+n:]
+	}
+	return b
+}
+
+// stream cuts frame payloads into hub messages.
+func (w *worker) stream(c *conn, p []byte) {
+	kept := len(c.rec) > 0
+	if kept {
+		c.rec = append(c.rec, p...)
+		p = c.rec
+	}
+	if w.r.proto == protoMsgPack {
+		for len(p) > 0 {
+			n, k := 0, 0
+			for ; k < len(p) && k < 5; k++ {
+				n |= int(p[k]&0x7f) << (7 * k)
+				if p[k] < 0x80 {
+					break
+				}
+			}
+			if k++; k > len(p) || len(p)-k < n {
+				break
+			}
+			w.record(c, p[k:k+n])
+			p = p[k+n:]
+		}
+	} else {
+		for {
+			i := bytes.IndexByte(p, 0x1e)
+			if i < 0 {
+				break
+			}
+			w.record(c, p[:i])
+			p = p[i+1:]
+		}
+	}
+	if kept || len(p) > 0 {
+		c.rec = append(c.rec[:0], p...)
+	}
+}
+
+func (w *worker) record(c *conn, rec []byte) {
+	var m message
+	switch w.r.proto {
+	case protoJSON:
+		m = parseJSON(rec)
+	case protoMsgPack:
+		m = parseMsgPack(rec)
+	case protoRaw:
+		if len(rec) > 9 && rec[0] == 'E' {
+			m.kind = 3
+			m.id, m.hasID = undec(rec[1:9])
+		} else {
+			m.kind = 1
+		}
+	}
+	switch m.kind {
+	case 1:
+		ts, seq, ok := stamp(rec)
+		if !ok {
+			w.odd.Add(1)
+			w.r.note("invocation without a stamp: %.200q", rec)
+			return
+		}
+		c.got++
+		if w.r.measuring.Load() {
+			w.lat.add(w.now - ts)
+		}
+		if w.r.sequenced {
+			if c.seenSeq && seq != c.lastSeq+1 {
+				if seq > c.lastSeq {
+					w.lost.Add(uint64(seq - c.lastSeq - 1))
+				} else {
+					w.disorder.Add(1)
+				}
+			}
+			c.seenSeq, c.lastSeq = true, seq
+		}
+	case 3:
+		ts, ok := c.settle(m.id)
+		if !ok || !m.hasID {
+			w.unmatched.Add(1)
+			w.r.note("unmatched completion: %.200q", rec)
+			return
+		}
+		if m.err {
+			w.errs.Add(1)
+			w.r.note("completion with error: %.300q", rec)
+		} else if w.r.echo != nil && !c.verified {
+			c.verified = true
+			if want := w.r.echo.payload; !bytes.Contains(rec, bTS) || len(rec) < len(want) {
+				w.errs.Add(1)
+				w.r.note("echo answered something else: %.300q", rec)
+			}
+		}
+		c.due++
+		if w.r.echo != nil && w.r.measuring.Load() {
+			w.lat.add(w.now - ts)
+		}
+	case 6:
+		w.pings.Add(1)
+	case 7:
+		w.r.note("server closes: %.300q", rec)
+	default:
+		w.odd.Add(1)
+		w.r.note("message not understood: %.200q", rec)
+	}
+}
