@@ -116,7 +116,12 @@ func (c *HubConnection) Items() *sync.Map {
 }
 
 // Abort closes the connection; the client does not reconnect.
-func (c *HubConnection) Abort() { c.end(ending{}) }
+func (c *HubConnection) Abort() {
+	if c.state.Load() == open {
+		c.closed.Store(true) // what is sent from now on is dropped
+	}
+	c.end(ending{})
+}
 
 // Start implements transport.App.
 func (c *HubConnection) Start() {

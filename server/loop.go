@@ -38,6 +38,7 @@ const (
 type inbox struct {
 	mu      sync.Mutex
 	buf     []byte
+	held    int           // bytes that a pump has taken and not yet dispatched
 	busy    bool          // somebody has the loop
 	room    chan struct{} // not nil: Receive waits, closed when there is room
 	cuts    []int         // where in buf a socket was lost; what was incomplete there stays so
@@ -49,7 +50,7 @@ type inbox struct {
 func (c *HubConnection) Receive(p []byte, lend bool) bool {
 	in := &c.in
 	in.mu.Lock()
-	for in.busy && len(in.buf) >= receiveBuffer && !in.stopped {
+	for in.busy && len(in.buf)+in.held >= receiveBuffer && !in.stopped {
 		if in.room == nil {
 			in.room = make(chan struct{})
 		}
@@ -123,11 +124,12 @@ func (c *HubConnection) loop(data []byte, as role) outcome {
 		in := &c.in
 		in.mu.Lock()
 		data, rest = in.take(rest)
+		in.held = len(data)
 		more := len(data) > 0
 		switch {
 		case c.endedBy.Load() != nil:
 			in.stopped = true
-			in.buf = nil
+			in.buf, in.held = nil, 0
 		case more:
 		default:
 			in.buf = append(in.buf[:0], rest...)
@@ -192,7 +194,7 @@ func (in *inbox) cut() {
 
 // wake lets a waiting Receive go on.
 func (in *inbox) wake() {
-	if in.room != nil && (len(in.buf) < receiveBuffer/2 || in.stopped) {
+	if in.room != nil && (len(in.buf)+in.held < receiveBuffer/2 || in.stopped) {
 		close(in.room)
 		in.room = nil
 	}
@@ -265,13 +267,16 @@ func (c *HubConnection) handOver(rest []byte, as role, wait func(), then func(re
 	if then == nil {
 		then = func([]byte) outcome { return goOn }
 	}
+	c.in.mu.Lock()
 	if as == pump {
+		c.in.held = len(rest)
+		c.in.wake()
+		c.in.mu.Unlock()
 		c.bytes.Uncork()
 		wait()
 		c.bytes.Cork()
 		return then(rest)
 	}
-	c.in.mu.Lock()
 	c.in.putBack(rest)
 	c.in.mu.Unlock()
 	c.hub.running.Go(func() {
