@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -134,13 +135,19 @@ func text(s string) Frame { return BuildFrame(append(NewFrameBuffer(len(s)), s..
 type node struct {
 	t        testing.TB
 	endpoint *Endpoint
-	server   *httptest.Server
 	apps     chan *echoApp
+	connect  func() (net.Conn, error)
 }
 
 // serve starts a node whose connections have echo Apps; prepare may change them.
 func serve(t testing.TB, opts Options, prepare func(*echoApp)) *node {
 	t.Helper()
+	n, mux := newNode(t, opts, prepare)
+	n.listen(mux, func() []*Endpoint { return []*Endpoint{n.endpoint} })
+	return n
+}
+
+func newNode(t testing.TB, opts Options, prepare func(*echoApp)) (*node, *http.ServeMux) {
 	n := &node{t: t, apps: make(chan *echoApp, 20_000)}
 	n.endpoint = NewEndpoint(opts, func(c *Conn) App {
 		a := &echoApp{conn: c, over: make(chan struct{})}
@@ -153,23 +160,76 @@ func serve(t testing.TB, opts Options, prepare func(*echoApp)) *node {
 	mux := http.NewServeMux()
 	mux.Handle("/hub", n.endpoint)
 	mux.Handle("/hub/", n.endpoint)
-	n.listen(mux, func() []*Endpoint { return []*Endpoint{n.endpoint} })
-	return n
+	return n, mux
 }
 
 // listen serves h until the test ends.
 func (n *node) listen(h http.Handler, endpoints func() []*Endpoint) {
-	n.server = httptest.NewUnstartedServer(h)
-	n.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	n.server.Start()
+	server := httptest.NewUnstartedServer(h)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.Start()
+	n.connect = func() (net.Conn, error) { return net.Dial("tcp", server.Listener.Addr().String()) }
 	n.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-		defer cancel()
-		for _, e := range endpoints() {
-			_ = e.Shutdown(ctx) // what is left is cut: that is fine at the end of a test
-		}
-		n.server.Close()
+		stop(endpoints()...)
+		server.Close()
 	})
+}
+
+// stop ends endpoints; what does not end by itself is cut.
+func stop(endpoints ...*Endpoint) {
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	for _, e := range endpoints {
+		_ = e.Shutdown(ctx)
+	}
+}
+
+// inBubble runs f with a node whose clock is fake and whose network is pipes.
+func inBubble(t *testing.T, opts Options, prepare func(*echoApp), f func(t *testing.T, n *node)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		n, mux := newNode(t, opts, prepare)
+		l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+		server := &http.Server{Handler: mux, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+		n.connect = l.dial
+		served := make(chan error)
+		go func() { served <- server.Serve(l) }()
+		t.Cleanup(func() {
+			stop(n.endpoint)
+			_ = server.Close()
+			<-served
+		})
+		f(t, n)
+	})
+}
+
+// A pipeListener accepts the other ends of pipes.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+func (l *pipeListener) dial() (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case l.conns <- theirs:
+		return ours, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
 }
 
 // app returns the App of the connection that was made next.
@@ -210,7 +270,7 @@ type peer struct {
 
 func (n *node) dial() *peer {
 	n.t.Helper()
-	conn, err := net.Dial("tcp", n.server.Listener.Addr().String())
+	conn, err := n.connect()
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -220,7 +280,7 @@ func (n *node) dial() *peer {
 func newPeer(t testing.TB, conn net.Conn) *peer {
 	p := &peer{t: t, conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute)) // fake time in a bubble
 	return p
 }
 

@@ -1,0 +1,104 @@
+package transport
+
+import (
+	"strings"
+	"testing"
+)
+
+func corsHeaders(r reply) string {
+	var all []string
+	for _, name := range []string{"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Vary"} {
+		if v := r.header.Values(name); len(v) > 0 {
+			all = append(all, strings.TrimPrefix(name, "Access-Control-Allow-")+"="+strings.Join(v, "|"))
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+func TestCORS(t *testing.T) {
+	one := []string{"http://app.test"}
+	preflight := []string{"Access-Control-Request-Method: POST", "Access-Control-Request-Headers: x-requested-with,x-signalr-user-agent"}
+	tests := []struct {
+		name             string
+		origins, allowed []string
+		method, path     string
+		origin           string
+		headers          []string
+		status           int
+		want             string
+	}{
+		{"preflight of an allowed origin", one, nil, "OPTIONS", "/hub/negotiate", "http://app.test", preflight, 204,
+			"Origin=http://app.test Credentials=true Methods=POST Headers=x-requested-with,x-signalr-user-agent"},
+		{"preflight of another origin", one, nil, "OPTIONS", "/hub/negotiate", "http://other.test", preflight, 204, ""},
+		{"preflight of one of two origins", []string{"http://a.test", "http://app.test/"}, nil, "OPTIONS", "/hub", "http://app.test", preflight, 204,
+			"Origin=http://app.test Credentials=true Methods=POST Headers=x-requested-with,x-signalr-user-agent Vary=Origin"},
+		{"preflight of any origin", []string{"*"}, nil, "OPTIONS", "/hub", "http://x.test", preflight, 204,
+			"Origin=http://x.test Credentials=true Methods=POST Headers=x-requested-with,x-signalr-user-agent Vary=Origin"},
+		{"preflight that asks for no headers", one, nil, "OPTIONS", "/hub", "http://app.test", preflight[:1], 204,
+			"Origin=http://app.test Credentials=true Methods=POST"},
+		{"preflight with a list of headers", one, []string{"X-Mine", "Content-Type"}, "OPTIONS", "/hub", "http://app.test", preflight, 204,
+			"Origin=http://app.test Credentials=true Methods=POST Headers=x-requested-with,x-signalr-user-agent,authorization,content-type,x-mine"},
+		{"OPTIONS without a method is no preflight", one, nil, "OPTIONS", "/hub", "http://app.test", nil, 405, "Origin=http://app.test Credentials=true"},
+		{"OPTIONS without CORS", nil, nil, "OPTIONS", "/hub", "http://app.test", preflight, 405, ""},
+		{"preflight below the route", one, nil, "OPTIONS", "/hub/x", "http://app.test", preflight, 404, ""},
+		{"an error", one, nil, "GET", "/hub?id=x", "http://app.test", nil, 404, "Origin=http://app.test Credentials=true"},
+		{"an error of SSE", one, nil, "GET", "/hub?id=x", "http://app.test", []string{"Accept: text/event-stream"}, 404, "Origin=http://app.test Credentials=true"},
+		{"another origin is served without CORS headers", one, nil, "POST", "/hub/negotiate", "http://other.test", nil, 200, ""},
+		{"no origin", one, nil, "POST", "/hub/negotiate", "", nil, 200, ""},
+		{"no CORS", nil, nil, "POST", "/hub/negotiate", "http://app.test", nil, 200, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			opts := defaults()
+			opts.AllowedOrigins, opts.AllowedHeaders = test.origins, test.allowed
+			n := serve(t, opts, nil)
+			headers := test.headers
+			if test.origin != "" {
+				headers = append([]string{"Origin: " + test.origin}, headers...)
+			}
+			r := n.do(test.method, test.path, "", headers...)
+			if r.status != test.status || corsHeaders(r) != test.want {
+				t.Errorf("%s %s\n got: %d %s\nwant: %d %s", test.method, test.path, r.status, corsHeaders(r), test.status, test.want)
+			}
+			if r.status == 204 && (r.body != "" || r.header.Get("Content-Type") != "") {
+				t.Errorf("preflight = %v, want no body", r)
+			}
+		})
+	}
+}
+
+func TestOriginsOfWebSockets(t *testing.T) {
+	tests := []struct {
+		name    string
+		origins []string
+		origin  string
+		status  int
+	}{
+		{"without a list every origin may", nil, "http://other.test", 101},
+		{"an origin of the list", []string{"http://app.test"}, "HTTP://APP.test", 101},
+		{"the server's own origin", []string{"http://app.test"}, "http://test", 101},
+		{"no origin: not a browser", []string{"http://app.test"}, "", 101},
+		{"another origin", []string{"http://app.test"}, "http://other.test", 403},
+		{"a sandboxed page", []string{"http://app.test"}, "null", 403},
+		{"an empty list", []string{}, "http://app.test", 403},
+		{"any origin", []string{"*"}, "http://other.test", 101},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			opts := defaults()
+			opts.AllowedOrigins = test.origins
+			n := serve(t, opts, nil)
+			headers := handshakeHeaders
+			if test.origin != "" {
+				headers = append([]string{"Origin: " + test.origin}, headers...)
+			}
+			r := n.do("GET", "/hub", "", headers...)
+			if r.status != test.status || r.body != "" {
+				t.Errorf("upgrade from %q = %v, want %d", test.origin, r, test.status)
+			}
+			if test.status == 403 && (r.header["Content-Type"] != nil || n.connections() != 0) {
+				t.Errorf("upgrade from %q = %v, want no Content-Type and no connection", test.origin, r)
+			}
+		})
+	}
+}

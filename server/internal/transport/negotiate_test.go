@@ -1,0 +1,104 @@
+package transport
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+const allTransports = `"availableTransports":[{"transport":"WebSockets","transferFormats":["Text","Binary"]},{"transport":"ServerSentEvents","transferFormats":["Text"]},{"transport":"LongPolling","transferFormats":["Text","Binary"]}]}`
+
+func TestNegotiate(t *testing.T) {
+	change := func(f func(*Options)) Options {
+		o := defaults()
+		f(&o)
+		return o
+	}
+	minimum1 := change(func(o *Options) { o.MinimumProtocolVersion = 1 })
+	stateful := change(func(o *Options) { o.AllowStatefulReconnects = true })
+	tests := []struct {
+		name  string
+		opts  Options
+		query string
+		want  string // ids replaced
+	}{
+		{"NegotiateV0OmitsToken", defaults(), "", `{"negotiateVersion":0,"connectionId":"id",` + allTransports},
+		{"NegotiateV1", defaults(), "?negotiateVersion=1", `{"negotiateVersion":1,"connectionId":"id","connectionToken":"id",` + allTransports},
+		{"NegotiateNonIntegerVersionError", defaults(), "?negotiateVersion=Invalid", `{"error":"The client requested a non-integer protocol version."}`},
+		{"NegotiateMissingVersionBelowMinimum", minimum1, "", `{"error":"The client requested version '0', but the server does not support this version."}`},
+		{"version 1 reaches the minimum", minimum1, "?negotiateVersion=1", `{"negotiateVersion":1,"connectionId":"id","connectionToken":"id",` + allTransports},
+		{"a negative version", defaults(), "?negotiateVersion=-5", `{"error":"The client requested version '-5', but the server does not support this version."}`},
+		{"NegotiateStatefulOffOnServer", defaults(), "?negotiateVersion=1&useStatefulReconnect=true", `{"negotiateVersion":1,"connectionId":"id","connectionToken":"id",` + allTransports},
+		{"NegotiateStatefulNotRequested", stateful, "?negotiateVersion=1", `{"negotiateVersion":1,"connectionId":"id","connectionToken":"id",` + allTransports},
+		{"NegotiateStatefulGranted", stateful, "?negotiateVersion=1&useStatefulReconnect=true", `{"useStatefulReconnect":true,"negotiateVersion":1,"connectionId":"id","connectionToken":"id",` + allTransports},
+		{"NegotiateFiltersTransports, none", change(func(o *Options) { o.Transports = 0 }), "", `{"negotiateVersion":0,"connectionId":"id","availableTransports":[]}`},
+		{"NegotiateFiltersTransports, two", change(func(o *Options) { o.Transports = LongPolling | WebSockets }), "", `{"negotiateVersion":0,"connectionId":"id","availableTransports":[{"transport":"WebSockets","transferFormats":["Text","Binary"]},{"transport":"LongPolling","transferFormats":["Text","Binary"]}]}`},
+		{"a redirect names neither id nor transports", change(func(o *Options) {
+			o.Redirect = func(*http.Request) (string, string, bool) {
+				return "https://other.test/hub?a=b&c='<ü>'", `to"ken`, true
+			}
+		}), "?negotiateVersion=1", `{"negotiateVersion":1,"url":"https://other.test/hub?a=b&c='<ü>'","accessToken":"to\"ken","availableTransports":[]}`},
+		{"a redirect without token", change(func(o *Options) {
+			o.Redirect = func(*http.Request) (string, string, bool) { return "https://other.test/hub", "", true }
+		}), "", `{"negotiateVersion":0,"url":"https://other.test/hub","availableTransports":[]}`},
+		{"Redirect may decline", change(func(o *Options) {
+			o.Redirect = func(*http.Request) (string, string, bool) { return "x", "y", false }
+		}), "", `{"negotiateVersion":0,"connectionId":"id",` + allTransports},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			n := serve(t, test.opts, nil)
+			r := n.do("POST", "/hub/negotiate"+test.query, "")
+			if got := randomID.ReplaceAllString(r.body, `:"id"`); r.status != 200 || got != test.want {
+				t.Errorf("negotiate%s\n got: %d %s\nwant: %s", test.query, r.status, got, test.want)
+			}
+			if got := r.header["Content-Type"]; len(got) != 1 || got[0] != "application/json" || len(r.header) != 2 {
+				t.Errorf("headers = %v, want Content-Length and Content-Type application/json", r.header)
+			}
+			want := 1
+			if strings.Contains(test.want, "error") || strings.Contains(test.want, `"url"`) {
+				want = 0
+			}
+			if got := n.connections(); got != want {
+				t.Errorf("connections = %d, want %d", got, want)
+			}
+		})
+	}
+}
+
+func TestNegotiateV1TokenIsLookupKey(t *testing.T) {
+	n := serve(t, defaults(), nil)
+	url := n.negotiate()
+	c := n.endpoint.lookup(strings.TrimPrefix(url, "/hub?id="))
+	if c == nil || c.ID() == c.Token() {
+		t.Fatalf("connection %+v, want one with a token of its own", c)
+	}
+	if n.endpoint.lookup(c.ID()) != nil {
+		t.Error("the public id finds the connection")
+	}
+	for _, id := range []string{c.ID(), c.Token()} {
+		if len(id) != 22 || strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			t.Errorf("id %q, want 22 characters of base64url", id)
+		}
+	}
+	if c, _ := n.endpoint.newConn(0, false); c.ID() != c.Token() {
+		t.Error("in version 0 the id is the token")
+	}
+}
+
+func TestMaximumConnectionsAreAnswered503(t *testing.T) {
+	opts := defaults()
+	opts.MaximumConnections = 2
+	n := serve(t, opts, nil)
+	n.negotiate()
+	p := n.upgrade("/hub")
+	if r := n.do("POST", "/hub/negotiate", ""); r.status != 503 || r.body != "" {
+		t.Errorf("third negotiate = %v, want an empty 503", r)
+	}
+	if r := n.do("GET", "/hub", "", handshakeHeaders...); r.status != 503 || r.body != "" {
+		t.Errorf("third WebSocket = %v, want an empty 503", r)
+	}
+	_ = p.conn.Close()
+	eventually(t, "a place is free", func() bool { return n.connections() == 1 })
+	n.upgrade("/hub")
+}
