@@ -1,0 +1,123 @@
+package protocol
+
+import (
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// appendJSONString appends s with its quotes, escaped exactly as ASP.NET Core
+// escapes envelopes and values: '<', '>', '&', ”' and letters of all scripts
+// stand for themselves, characters outside the Basic Multilingual Plane and
+// those of blockedRanges do not. Bytes that are not UTF-8 become U+FFFD.
+//
+// Source: hub-protocol reference, section 2.2.
+func appendJSONString[T string | []byte](dst []byte, s T) []byte {
+	dst = append(dst, '"')
+	done := 0 // s[:done] is written
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if c >= 0x20 && c < 0x7f && c != '"' && c != '\\' {
+				i++
+				continue
+			}
+			dst = append(dst, s[done:i]...)
+			dst = appendASCIIEscape(dst, c)
+			i++
+			done = i
+			continue
+		}
+		r, n := decodeRune(s[i:])
+		if r == utf8.RuneError && n == 1 {
+			dst = append(dst, s[done:i]...)
+			dst = append(dst, `\uFFFD`...)
+			done = i + n
+		} else if r > 0xffff {
+			dst = append(dst, s[done:i]...)
+			high, low := utf16.EncodeRune(r)
+			dst = appendHexEscape(appendHexEscape(dst, high), low)
+			done = i + n
+		} else if blocked[r/64]&(1<<(r%64)) != 0 {
+			dst = append(dst, s[done:i]...)
+			dst = appendHexEscape(dst, r)
+			done = i + n
+		}
+		i += n
+	}
+	dst = append(dst, s[done:]...)
+	return append(dst, '"')
+}
+
+func decodeRune[T string | []byte](s T) (rune, int) {
+	// The conversion of at most four bytes does not allocate.
+	return utf8.DecodeRuneInString(string(s[:min(len(s), utf8.UTFMax)]))
+}
+
+func appendASCIIEscape(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\b':
+		return append(dst, `\b`...)
+	case '\f':
+		return append(dst, `\f`...)
+	case '\n':
+		return append(dst, `\n`...)
+	case '\r':
+		return append(dst, `\r`...)
+	case '\t':
+		return append(dst, `\t`...)
+	}
+	return appendHexEscape(dst, rune(c))
+}
+
+func appendHexEscape(dst []byte, r rune) []byte {
+	const digits = "0123456789ABCDEF"
+	return append(dst, '\\', 'u', digits[r>>12&15], digits[r>>8&15], digits[r>>4&15], digits[r&15])
+}
+
+// appendJSONText appends the JSON text src without blanks, with its strings
+// escaped as appendJSONString does. It returns dst and false where src is not
+// one JSON value, or nests deeper than depth.
+func appendJSONText(dst, src []byte, depth int) (_ []byte, ok bool) {
+	s := jsonScanner{b: src}
+	if !s.value(maxJSONDepth - depth) {
+		return dst, false
+	}
+	end := s.i
+	if s.next() != 0 || s.i != len(src) {
+		return dst, false
+	}
+	for s.i = 0; s.i < end; {
+		switch c := src[s.i]; c {
+		case ' ', '\t', '\n', '\r':
+			s.i++
+		case '"':
+			start := s.i
+			inner, plain, _ := s.str()
+			if plain && !hasDelete(inner) {
+				dst = append(dst, src[start:s.i]...)
+				continue
+			}
+			clean, err := unescape(make([]byte, 0, len(inner)), inner)
+			if err != nil {
+				return dst, false
+			}
+			dst = appendJSONString(dst, clean)
+		default:
+			dst = append(dst, c)
+			s.i++
+		}
+	}
+	return dst, true
+}
+
+// hasDelete reports the one ASCII character that is legal in JSON but escaped.
+func hasDelete(b []byte) bool {
+	for _, c := range b {
+		if c == 0x7f {
+			return true
+		}
+	}
+	return false
+}

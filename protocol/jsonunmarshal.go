@@ -1,0 +1,167 @@
+package protocol
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Unmarshal decodes raw into what v points to. It refuses what ASP.NET Core
+// refuses: numbers from strings and strings from numbers, integers out of
+// range or written with a fraction or exponent, null for values that cannot be
+// nil, text that is not UTF-8. null is an empty string, as strings of .NET may
+// be null. Numbers become float64 in an any; names of members match without
+// regard to case; a *Raw gets a copy.
+func (c JSON) Unmarshal(raw Raw, v any) error {
+	if err := c.unmarshal(raw, v); err != nil {
+		return fmt.Errorf("decode JSON into %T: %w", v, err)
+	}
+	return nil
+}
+
+var (
+	errNull  = errors.New("null for a value that cannot be nil")
+	errRange = errors.New("number has a fraction or is out of range")
+	errKind  = errors.New("value is of another kind")
+)
+
+func (c JSON) unmarshal(raw Raw, v any) error {
+	s := jsonScanner{b: raw}
+	first := s.next()
+	start := s.i
+	if !s.value(0) {
+		return errNoJSON
+	}
+	token := raw[start:s.i]
+	if s.next(); s.i != len(raw) {
+		return errNoJSON
+	}
+	if p, ok := v.(*Raw); ok {
+		*p = bytes.Clone(token)
+		return nil
+	}
+	if c.Values != nil {
+		return c.Values.Unmarshal(token, v)
+	}
+	switch p := v.(type) {
+	case *string:
+		return unmarshalString(token, first, p)
+	case *bool:
+		if first != 't' && first != 'f' {
+			return wrongKind(first)
+		}
+		*p = first == 't'
+		return nil
+	case *int:
+		return unmarshalInt(token, first, strconv.IntSize, p)
+	case *int8:
+		return unmarshalInt(token, first, 8, p)
+	case *int16:
+		return unmarshalInt(token, first, 16, p)
+	case *int32:
+		return unmarshalInt(token, first, 32, p)
+	case *int64:
+		return unmarshalInt(token, first, 64, p)
+	case *uint:
+		return unmarshalUint(token, first, strconv.IntSize, p)
+	case *uint8:
+		return unmarshalUint(token, first, 8, p)
+	case *uint16:
+		return unmarshalUint(token, first, 16, p)
+	case *uint32:
+		return unmarshalUint(token, first, 32, p)
+	case *uint64:
+		return unmarshalUint(token, first, 64, p)
+	case *float32:
+		return unmarshalFloat(token, first, 32, p)
+	case *float64:
+		return unmarshalFloat(token, first, 64, p)
+	case *json.RawMessage:
+		*p = bytes.Clone(token)
+		return nil
+	case *time.Time:
+		return unmarshalTime(token, first, p)
+	}
+	return unmarshalStandard(token, v)
+}
+
+// wrongKind says why a token that starts with first does not fit.
+func wrongKind(first byte) error {
+	if first == 'n' {
+		return errNull
+	}
+	return errKind
+}
+
+func unmarshalString(token []byte, first byte, p *string) error {
+	switch first {
+	case 'n':
+		*p = ""
+		return nil
+	case '"':
+		s := jsonScanner{b: token}
+		inner, plain, _ := s.str()
+		t, err := text(inner, plain)
+		if err == nil {
+			*p = t
+		}
+		return err
+	}
+	return errKind
+}
+
+func isNumber(first byte) bool { return first == '-' || first-'0' <= 9 }
+
+func unmarshalInt[T int | int8 | int16 | int32 | int64](token []byte, first byte, bits int, p *T) error {
+	if !isNumber(first) {
+		return wrongKind(first)
+	}
+	n, ok := parseInt(token, bits)
+	if !ok {
+		return errRange
+	}
+	*p = T(n)
+	return nil
+}
+
+func unmarshalUint[T uint | uint8 | uint16 | uint32 | uint64](token []byte, first byte, bits int, p *T) error {
+	if !isNumber(first) {
+		return wrongKind(first)
+	}
+	if string(token) == "-0" {
+		token = token[1:]
+	}
+	u, ok := parseUint(token, bits)
+	if !ok {
+		return errRange
+	}
+	*p = T(u)
+	return nil
+}
+
+func unmarshalFloat[T float32 | float64](token []byte, first byte, bits int, p *T) error {
+	if !isNumber(first) {
+		return wrongKind(first)
+	}
+	f, err := strconv.ParseFloat(string(token), bits)
+	if err != nil {
+		return errRange
+	}
+	*p = T(f)
+	return nil
+}
+
+func unmarshalTime(token []byte, first byte, p *time.Time) error {
+	if first != '"' {
+		return wrongKind(first)
+	}
+	return json.Unmarshal(token, p)
+}
+
+// unmarshalStandard decodes token by encoding/json.
+func unmarshalStandard(token []byte, v any) error {
+	return json.Unmarshal(token, v)
+}

@@ -1,0 +1,129 @@
+package protocol
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"sync"
+)
+
+// AppendValue appends v as JSON. Types are encoded as encoding/json does, but
+// strings are escaped and floating-point numbers formatted as ASP.NET Core
+// does, and at most 64 arrays and objects may be nested. A Raw is checked and
+// copied. NaN and infinities are errors.
+func (c JSON) AppendValue(dst []byte, v any) ([]byte, error) {
+	out, err := c.appendValue(dst, v, maxJSONDepth)
+	if err != nil {
+		return dst, fmt.Errorf("encode %T as JSON: %w", v, err)
+	}
+	return out, nil
+}
+
+// appendValue appends v, which may nest as deep as depth.
+func (c JSON) appendValue(dst []byte, v any, depth int) ([]byte, error) {
+	if raw, ok := v.(Raw); ok {
+		if raw == nil {
+			return append(dst, "null"...), nil
+		}
+		return c.appendPayload(dst, raw, nil, maxJSONDepth-depth)
+	}
+	if c.Values != nil {
+		text, err := c.Values.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		return finishJSON(dst, text, depth)
+	}
+	switch v := v.(type) {
+	case nil:
+		return append(dst, "null"...), nil
+	case string:
+		return appendJSONString(dst, v), nil
+	case bool:
+		return strconv.AppendBool(dst, v), nil
+	case int:
+		return strconv.AppendInt(dst, int64(v), 10), nil
+	case int8:
+		return strconv.AppendInt(dst, int64(v), 10), nil
+	case int16:
+		return strconv.AppendInt(dst, int64(v), 10), nil
+	case int32:
+		return strconv.AppendInt(dst, int64(v), 10), nil
+	case int64:
+		return strconv.AppendInt(dst, v, 10), nil
+	case uint:
+		return strconv.AppendUint(dst, uint64(v), 10), nil
+	case uint8:
+		return strconv.AppendUint(dst, uint64(v), 10), nil
+	case uint16:
+		return strconv.AppendUint(dst, uint64(v), 10), nil
+	case uint32:
+		return strconv.AppendUint(dst, uint64(v), 10), nil
+	case uint64:
+		return strconv.AppendUint(dst, v, 10), nil
+	case float32:
+		return appendJSONFloat(dst, float64(v), 32)
+	case float64:
+		return appendJSONFloat(dst, v, 64)
+	case []byte:
+		return appendBase64(dst, v), nil
+	case json.RawMessage:
+		if v == nil {
+			return append(dst, "null"...), nil
+		}
+		return finishJSON(dst, v, depth)
+	}
+	return appendStandard(dst, v, depth)
+}
+
+var jsonBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// appendStandard appends v by encoding/json.
+func appendStandard(dst []byte, v any, depth int) ([]byte, error) {
+	buf := jsonBuffers.Get().(*bytes.Buffer)
+	defer jsonBuffers.Put(buf)
+	buf.Reset()
+	e := json.NewEncoder(buf)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return finishJSON(dst, buf.Bytes(), depth)
+}
+
+func finishJSON(dst, text []byte, depth int) ([]byte, error) {
+	dst, ok := appendJSONText(dst, text, depth)
+	if !ok {
+		return nil, errNoJSON
+	}
+	return dst, nil
+}
+
+func appendBase64(dst, b []byte) []byte {
+	if b == nil {
+		return append(dst, "null"...)
+	}
+	dst = append(dst, '"')
+	dst = base64.StdEncoding.AppendEncode(dst, b)
+	return append(dst, '"')
+}
+
+// appendJSONFloat appends f, which came from so many bits, in .NET's shortest
+// form: 1E+20, 1.5E-05, and no fraction where there is none.
+func appendJSONFloat(dst []byte, f float64, bits int) ([]byte, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return nil, fmt.Errorf("%v has no form in JSON", f)
+	}
+	abs := math.Abs(f)
+	scientific := abs != 0 && (abs < 1e-4 || abs >= 1e17)
+	if bits == 32 {
+		scientific = abs != 0 && (float32(abs) < 1e-4 || float32(abs) >= 1e9)
+	}
+	if scientific {
+		return strconv.AppendFloat(dst, f, 'E', -1, bits), nil
+	}
+	return strconv.AppendFloat(dst, f, 'f', -1, bits), nil
+}

@@ -1,0 +1,274 @@
+package protocol
+
+import "fmt"
+
+// readFailed is the error for a part of a message that is missing or of
+// another type.
+func readFailed(what, kind string) error {
+	return invalidData("Reading '" + what + "' as " + kind + " failed.")
+}
+
+// A mpEnvelope reads the parts of a message in their order.
+type mpEnvelope struct{ mpReader }
+
+// readMessagePackMessage decodes one body. Elements behind those that belong
+// to its type are ignored.
+func readMessagePackMessage(body []byte) (Message, error) {
+	e := mpEnvelope{mpReader{b: body}}
+	size, err := e.size()
+	if err != nil {
+		return nil, err
+	}
+	kind, ok := e.signed(32)
+	if !ok {
+		return nil, readFailed("messageType", "Int32")
+	}
+	switch kind {
+	case 1:
+		return e.invocation(size)
+	case 2:
+		return e.streamItem()
+	case 3:
+		return e.completion()
+	case 4:
+		return e.streamInvocation(size)
+	case 5:
+		headers, id, err := e.headersAndID("CancelInvocation")
+		if err != nil {
+			return nil, err
+		}
+		return &CancelInvocation{Headers: headers, InvocationID: id}, nil
+	case 6:
+		return &Ping{}, nil
+	case 7:
+		return e.close(size)
+	case 8, 9:
+		n, ok := e.signed(64)
+		if !ok {
+			return nil, readFailed("sequenceId", "Int64")
+		}
+		if kind == 8 {
+			return &Ack{SequenceID: n}, nil
+		}
+		return &Sequence{SequenceID: n}, nil
+	}
+	return &Unknown{Type: kind}, nil
+}
+
+// size passes the header of the message's array.
+func (e *mpEnvelope) size() (int, error) {
+	n, ok := e.array()
+	if ok {
+		return n, nil
+	}
+	c := e.code()
+	if e.left() > 0 && c&0xf0 != mpFixArray && c != mpArray16 && c != mpArray32 {
+		return 0, unexpectedCode(c)
+	}
+	return 0, errEnd
+}
+
+// text reads a string, or nil as an empty one.
+func (e *mpEnvelope) text(what string) (string, error) {
+	if e.null() {
+		return "", nil
+	}
+	s, ok := e.str()
+	if !ok {
+		return "", readFailed(what, "String")
+	}
+	return mpText(s), nil
+}
+
+// headersAndID reads what types 1 to 5 begin with. The id may be empty only
+// where owner, the name of the message, is.
+func (e *mpEnvelope) headersAndID(owner string) (headers []Header, id string, err error) {
+	if headers, err = e.headers(); err != nil {
+		return nil, "", err
+	}
+	if id, err = e.text("invocationId"); err != nil {
+		return nil, "", err
+	}
+	if id == "" && owner != "" {
+		return nil, "", invalidData("Null or empty invocation ID for " + owner + " message.")
+	}
+	return headers, id, nil
+}
+
+func (e *mpEnvelope) headers() ([]Header, error) {
+	n, ok := e.dict()
+	if !ok {
+		return nil, invalidData("Reading map length for 'headers' failed.")
+	}
+	if n == 0 {
+		return nil, nil
+	}
+	var list []Header
+	var known headerIndex
+	for i := range n {
+		name, err := e.header(i, "Key", "key")
+		if err != nil {
+			return nil, err
+		}
+		value, err := e.header(i, "Value", "value")
+		if err != nil {
+			return nil, err
+		}
+		if known.find(list, name) >= 0 {
+			return nil, &Error{"ArgumentException", "An item with the same key has already been added. Key: " + name}
+		}
+		list = append(list, Header{name, value})
+	}
+	return list, nil
+}
+
+// header reads a name or value, which must not be empty.
+func (e *mpEnvelope) header(i int, part, word string) (string, error) {
+	if !e.null() {
+		s, ok := e.str()
+		if !ok {
+			return "", readFailed(fmt.Sprintf("headers[%d].%s", i, part), "String")
+		}
+		if len(s) > 0 {
+			return mpText(s), nil
+		}
+	}
+	return "", invalidData("Null or empty " + word + " in header.")
+}
+
+func (e *mpEnvelope) invocation(size int) (Message, error) {
+	m := &Invocation{}
+	if err := e.call(m, size, "", "Invocation"); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (e *mpEnvelope) streamInvocation(size int) (Message, error) {
+	m := &StreamInvocation{}
+	if err := e.call(&m.Invocation, size, "StreamInvocation", "StreamInvocation"); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// call reads an invocation of either kind.
+func (e *mpEnvelope) call(m *Invocation, size int, idOwner, owner string) (err error) {
+	if m.Headers, m.InvocationID, err = e.headersAndID(idOwner); err != nil {
+		return err
+	}
+	if m.Target, err = e.text("target"); err != nil {
+		return err
+	}
+	if m.Target == "" {
+		return invalidData("Null or empty target for " + owner + " message.")
+	}
+	if m.RawArguments, m.ArgumentsErr = e.arguments(); m.ArgumentsErr != nil {
+		return nil // the call fails, the connection lives; what follows is not looked at
+	}
+	if size > 5 {
+		m.StreamIDs, err = e.streamIDs()
+	}
+	return err
+}
+
+func (e *mpEnvelope) arguments() ([]Raw, error) {
+	n, ok := e.array()
+	if !ok {
+		return nil, invalidData("Reading array length for 'arguments' failed.")
+	}
+	list := make([]Raw, n)
+	for i := range list {
+		start := e.i
+		if !e.skip(1) {
+			return nil, invalidData("Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked.")
+		}
+		list[i] = Raw(e.b[start:e.i:e.i])
+	}
+	return list, nil
+}
+
+func (e *mpEnvelope) streamIDs() ([]string, error) {
+	n, ok := e.array()
+	if !ok {
+		return nil, invalidData("Reading array length for 'streamIds' failed.")
+	}
+	if n == 0 {
+		return nil, nil
+	}
+	var list []string
+	for range n {
+		id, err := e.text("streamIds")
+		if err != nil {
+			return nil, err
+		}
+		if id == "" {
+			return nil, invalidData("Null or empty value in streamIds received.")
+		}
+		list = append(list, id)
+	}
+	return list, nil
+}
+
+// payload passes one value and returns its bytes. Bytes that are no value are
+// returned as they are: decoding them fails, which ends a stream or a call but
+// not the connection.
+func (e *mpEnvelope) payload() Raw {
+	start := e.i
+	if !e.skip(1) {
+		e.i = len(e.b)
+	}
+	return Raw(e.b[start:e.i:e.i])
+}
+
+func (e *mpEnvelope) streamItem() (Message, error) {
+	headers, id, err := e.headersAndID("StreamItem")
+	if err != nil {
+		return nil, err
+	}
+	return &StreamItem{Headers: headers, InvocationID: id, RawItem: e.payload()}, nil
+}
+
+func (e *mpEnvelope) completion() (Message, error) {
+	headers, id, err := e.headersAndID("Completion")
+	if err != nil {
+		return nil, err
+	}
+	kind, ok := e.signed(32)
+	if !ok {
+		return nil, readFailed("resultKind", "Int32")
+	}
+	m := &Completion{Headers: headers, InvocationID: id, Kind: ResultKind(kind)}
+	switch kind {
+	case int64(ResultError):
+		if e.null() {
+			m.Kind = ResultVoid
+			break
+		}
+		m.Error, err = e.text("error")
+	case int64(ResultVoid):
+	case int64(ResultValue):
+		m.RawResult = e.payload()
+	default:
+		return nil, invalidData("Invalid invocation result kind.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (e *mpEnvelope) close(size int) (Message, error) {
+	text, err := e.text("error")
+	if err != nil {
+		return nil, err
+	}
+	m := &Close{Error: text, HasError: text != ""}
+	if size > 2 {
+		var ok bool
+		if m.AllowReconnect, ok = e.boolean(); !ok {
+			return nil, readFailed("allowReconnect", "Boolean")
+		}
+	}
+	return m, nil
+}
