@@ -38,7 +38,8 @@ type Call struct {
 	role   role
 	rest   []byte // what the loop goes on with if the goroutine is kept
 
-	untracked bool // over: CancelInvocation no longer finds it; guarded by conn.mu
+	cancelable bool // CancelInvocation finds it
+	untracked  bool // over: CancelInvocation no longer finds it; guarded by conn.mu
 }
 
 // Context ends when the connection ends, when the client cancels the call or

@@ -9,7 +9,7 @@ func (c *HubConnection) track(call *Call) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if call.untracked {
+	if call.untracked || c.running[call.id] == call {
 		return true
 	}
 	if _, taken := c.running[call.id]; taken {
@@ -19,6 +19,7 @@ func (c *HubConnection) track(call *Call) bool {
 		c.running = map[string]*Call{}
 	}
 	c.running[call.id] = call
+	call.cancelable = true
 	return true
 }
 

@@ -134,7 +134,7 @@ func (c *HubConnection) Start() {
 // Ended implements transport.App.
 func (c *HubConnection) Ended(cause error) {
 	c.stop()
-	if cause != nil {
+	if cause != nil && !errors.Is(cause, transport.ErrTimeout) { // who just stays away is no error, as in ASP.NET Core
 		c.endedBy.CompareAndSwap(nil, &ending{cause: cause, silent: true})
 	}
 	in := &c.in

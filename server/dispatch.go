@@ -37,6 +37,7 @@ func (c *HubConnection) dispatch(m protocol.Message, rest []byte, as role) outco
 }
 
 func (c *HubConnection) clientClosed(m *protocol.Close) {
+	c.closed.Store(true) // what is sent from now on is dropped
 	e := ending{}
 	if m.HasError && m.Error != "" {
 		e.cause, e.silent = &HubError{Message: m.Error}, true
@@ -74,8 +75,7 @@ func (c *HubConnection) invoke(inv *protocol.Invocation, streaming bool, rest []
 	return c.runPlain(call, inv.StreamIDs, rest, as)
 }
 
-// runPlain runs a call that has its permit: on this goroutine, unless several
-// calls of one client may run at the same time.
+// runPlain runs a call that has its permit.
 func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as role) outcome {
 	call.permit.Store(true)
 	if len(streamIDs) > 0 {
@@ -83,9 +83,16 @@ func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as
 		c.fail(call.id, c.streamCountText(call.method, len(streamIDs)))
 		return goOn
 	}
+	return c.runInline(call, c.run, rest, as)
+}
+
+// runInline runs a call on this goroutine, see inline.go, unless several calls
+// of one client may run at the same time. What the call sends at once thus
+// stands before the answers to what is behind it, as in ASP.NET Core.
+func (c *HubConnection) runInline(call *Call, run func(*Call), rest []byte, as role) outcome {
 	call.rest, call.role = rest, as
 	if c.hub.opts.MaximumParallelInvocationsPerClient > 1 || !c.hub.watch.enter(call) {
-		c.hub.running.Go(func() { c.runToEnd(call) })
+		c.hub.running.Go(func() { c.runToEnd(call, run) })
 		return goOn
 	}
 	exited := true // by runtime.Goexit, in user code
@@ -95,10 +102,14 @@ func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as
 			c.runEnded(call)
 		}
 	}()
-	c.run(call)
+	run(call)
 	exited = false
 	if c.hub.watch.leave(call) {
-		call.endContext()
+		if call.cancelable {
+			c.untrack(call)
+		} else {
+			call.endContext()
+		}
 		call.releasePermit()
 		return goOn
 	}
@@ -107,10 +118,10 @@ func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as
 }
 
 // runToEnd runs a call on a goroutine of its own.
-func (c *HubConnection) runToEnd(call *Call) {
+func (c *HubConnection) runToEnd(call *Call, run func(*Call)) {
 	c.track(call)
 	defer c.runEnded(call)
-	c.run(call)
+	run(call)
 }
 
 // runEnded follows a call that did not run on the loop's goroutine: what it
@@ -125,11 +136,11 @@ func (c *HubConnection) runEnded(call *Call) {
 func (c *HubConnection) run(call *Call) {
 	m := call.method
 	if m.authorize != nil && !c.authorized(call) {
-		c.fail(call.id, fmt.Sprintf("Failed to invoke '%s' because user is unauthorized", m.name))
+		c.fail(call.id, unauthorizedText(m))
 		return
 	}
 	if call.streaming {
-		c.fail(call.id, fmt.Sprintf("The client attempted to invoke the non-streaming '%s' method with a streaming invocation.", m.name))
+		c.fail(call.id, nonStreamingText(m))
 		return
 	}
 	answered := false

@@ -13,41 +13,60 @@ import (
 // no permit. Its streams are registered before the next message is looked at,
 // so that no item misses them.
 func (c *HubConnection) invokeStreaming(call *Call, inv *protocol.Invocation, rest []byte, as role) outcome {
-	if call.method.authorize != nil && as == reader { // user code of any length
-		return c.handOver(rest, as, func() { c.startStreaming(call, inv.StreamIDs) }, nil)
+	if call.method.authorize == nil {
+		return c.startStreaming(call, inv.StreamIDs, rest, as)
 	}
-	c.startStreaming(call, inv.StreamIDs)
+	allowed := false // by user code, of any length
+	return c.handOver(rest, as, func() { allowed = c.authorized(call) }, func(rest []byte) outcome {
+		if !allowed {
+			c.fail(call.id, unauthorizedText(call.method))
+			return goOn
+		}
+		return c.startStreaming(call, inv.StreamIDs, rest, pump)
+	})
+}
+
+func (c *HubConnection) startStreaming(call *Call, streamIDs []string, rest []byte, as role) outcome {
+	if text := c.openStreams(call, streamIDs); text != "" {
+		c.fail(call.id, text)
+		return goOn
+	}
+	if len(call.uploads) == 0 {
+		return c.runInline(call, c.runStreaming, rest, as)
+	}
+	// Its items come through this loop: on the loop's goroutine it would wait
+	// for itself.
+	c.hub.running.Go(func() { c.runToEnd(call, c.runStreaming) })
 	return goOn
 }
 
-func (c *HubConnection) startStreaming(call *Call, streamIDs []string) {
+// openStreams registers the streams of a call, or says why it cannot begin.
+func (c *HubConnection) openStreams(call *Call, streamIDs []string) (refusal string) {
 	m := call.method
 	switch {
-	case m.authorize != nil && !c.authorized(call):
-		c.fail(call.id, fmt.Sprintf("Failed to invoke '%s' because user is unauthorized", m.name))
-		return
 	case m.streamsResult() && !call.streaming:
-		c.fail(call.id, fmt.Sprintf("The client attempted to invoke the streaming '%s' method with a non-streaming invocation.", m.name))
-		return
+		return fmt.Sprintf("The client attempted to invoke the streaming '%s' method with a non-streaming invocation.", m.name)
 	case !m.streamsResult() && call.streaming:
-		c.fail(call.id, fmt.Sprintf("The client attempted to invoke the non-streaming '%s' method with a streaming invocation.", m.name))
-		return
-	}
-	if !c.track(call) && call.streaming {
-		c.fail(call.id, fmt.Sprintf("Invocation ID '%s' is already in use.", call.id))
-		return
+		return nonStreamingText(m)
+	case !c.track(call) && call.streaming:
+		return fmt.Sprintf("Invocation ID '%s' is already in use.", call.id)
 	}
 	if err := c.openUploads(call, streamIDs); err != nil {
 		c.untrack(call)
-		c.fail(call.id, c.invokeText(m, err))
-		return
+		return c.invokeText(m, err)
 	}
-	c.hub.running.Go(func() { c.runStreaming(call) })
+	return ""
+}
+
+func nonStreamingText(m *method) string {
+	return fmt.Sprintf("The client attempted to invoke the non-streaming '%s' method with a streaming invocation.", m.name)
+}
+
+func unauthorizedText(m *method) string {
+	return fmt.Sprintf("Failed to invoke '%s' because user is unauthorized", m.name)
 }
 
 func (c *HubConnection) runStreaming(call *Call) {
-	defer c.bytes.Uncork()
-	defer c.untrack(call)
 	defer c.closeUploads(call)
 	result, err := c.callMethod(call)
 	switch {
