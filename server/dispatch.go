@@ -83,16 +83,16 @@ func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as
 		c.fail(call.id, c.streamCountText(call.method, len(streamIDs)))
 		return goOn
 	}
-	return c.runInline(call, c.run, rest, as)
+	return c.runInline(call, rest, as)
 }
 
 // runInline runs a call on this goroutine, see inline.go, unless several calls
 // of one client may run at the same time. What the call sends at once thus
 // stands before the answers to what is behind it, as in ASP.NET Core.
-func (c *HubConnection) runInline(call *Call, run func(*Call), rest []byte, as role) outcome {
+func (c *HubConnection) runInline(call *Call, rest []byte, as role) outcome {
 	call.rest, call.role = rest, as
 	if c.hub.opts.MaximumParallelInvocationsPerClient > 1 || !c.hub.watch.enter(call) {
-		c.hub.running.Go(func() { c.runToEnd(call, run) })
+		c.hub.running.Go(func() { c.runToEnd(call) })
 		return goOn
 	}
 	exited := true // by runtime.Goexit, in user code
@@ -102,7 +102,7 @@ func (c *HubConnection) runInline(call *Call, run func(*Call), rest []byte, as r
 			c.runEnded(call)
 		}
 	}()
-	run(call)
+	c.run(call)
 	exited = false
 	if c.hub.watch.leave(call) {
 		if call.cancelable {
@@ -118,10 +118,10 @@ func (c *HubConnection) runInline(call *Call, run func(*Call), rest []byte, as r
 }
 
 // runToEnd runs a call on a goroutine of its own.
-func (c *HubConnection) runToEnd(call *Call, run func(*Call)) {
+func (c *HubConnection) runToEnd(call *Call) {
 	c.track(call)
 	defer c.runEnded(call)
-	run(call)
+	c.run(call)
 }
 
 // runEnded follows a call that did not run on the loop's goroutine: what it
@@ -134,6 +134,14 @@ func (c *HubConnection) runEnded(call *Call) {
 
 // run calls the method and answers the call.
 func (c *HubConnection) run(call *Call) {
+	if call.method.plain() {
+		c.runOrdinary(call)
+	} else {
+		c.runStreaming(call)
+	}
+}
+
+func (c *HubConnection) runOrdinary(call *Call) {
 	m := call.method
 	if m.authorize != nil && !c.authorized(call) {
 		c.fail(call.id, unauthorizedText(m))

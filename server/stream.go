@@ -32,11 +32,11 @@ func (c *HubConnection) startStreaming(call *Call, streamIDs []string, rest []by
 		return goOn
 	}
 	if len(call.uploads) == 0 {
-		return c.runInline(call, c.runStreaming, rest, as)
+		return c.runInline(call, rest, as)
 	}
 	// Its items come through this loop: on the loop's goroutine it would wait
 	// for itself.
-	c.hub.running.Go(func() { c.runToEnd(call, c.runStreaming) })
+	c.hub.running.Go(func() { c.runToEnd(call) })
 	return goOn
 }
 
