@@ -1,0 +1,39 @@
+// Plays every scenario with the official .NET client against running nodes, over every transport and protocol.
+//
+//   dotnet matrix.dll --plain URL --detailed URL --impatient URL [--only WORD] [--jobs 4] [--list]
+//
+// Prints one JSON object per line for each case:
+//   {"scenario":"...","transport":"WebSockets","protocol":"json","ok":true,"saw":["..."],"error":"...","ms":12}
+// "saw" is what the client's user saw, free of what is new in every run; "error" is what went wrong. The status is 1 if
+// a case failed, 2 if the arguments are wrong. Arguments.cs says how each node is started.
+
+using System.Text.Json;
+using Hubwire.Matrix;
+
+Arguments arguments;
+try { arguments = Arguments.Parse(args); }
+catch (ArgumentException e)
+{
+    Console.Error.WriteLine(e.Message);
+    return 2;
+}
+
+var cases = (
+    from scenario in Scenarios.All
+    from mode in Mode.All
+    where scenario.In(mode)
+    let name = $"{scenario.Name} / {mode.Transport} / {mode.Protocol}"
+    where name.Contains(arguments.Only, StringComparison.Ordinal)
+    select (scenario, mode)).ToArray();
+
+var failures = 0;
+var options = new ParallelOptions { MaxDegreeOfParallelism = arguments.Jobs };
+await Parallel.ForEachAsync(cases, options, async (one, _) =>
+{
+    var result = arguments.List
+        ? new Result(one.scenario.Name, one.mode.Transport, one.mode.Protocol, true, [], null, 0)
+        : await Case.Play(one.scenario, one.mode, arguments.Nodes);
+    if (!result.Ok) Interlocked.Increment(ref failures);
+    lock (cases) Console.WriteLine(JsonSerializer.Serialize(result, Show.Compact));
+});
+return failures == 0 ? 0 : 1;
