@@ -38,11 +38,15 @@ func (e *Endpoint) servePoll(w http.ResponseWriter, r *http.Request, c *Conn, us
 	case first:
 		c.start()
 		answer(w, r, http.StatusOK, octetStream, "")
-	default:
-		p.last = c.answerPoll(p, w, r, rc)
+		_ = rc.Flush() // the next poll may go on when the answer is out
+		c.endPoll(p)
+		return
 	}
-	_ = rc.Flush() // whoever waits for this poll may go on when its answer is out
-	c.endPoll(p)
+	status, contentType := c.awaitPoll(p, w, r, rc)
+	c.endPoll(p) // who has read a 204 finds no connection any more
+	if status != 0 {
+		answer(w, r, status, contentType, "")
+	}
 }
 
 // beginPoll makes p the poll of c, once the one that runs has ended. status is
@@ -93,9 +97,9 @@ func (c *Conn) endPoll(p *poll) {
 	c.forgetIfDone()
 }
 
-// answerPoll waits until there is something to answer and answers it. last
-// says that the connection ends with that.
-func (c *Conn) answerPoll(p *poll, w http.ResponseWriter, r *http.Request, rc *http.ResponseController) (last bool) {
+// awaitPoll waits until there is something to answer. Data it writes itself and
+// returns 0, as when the client has gone; else it returns what is to be answered.
+func (c *Conn) awaitPoll(p *poll, w http.ResponseWriter, r *http.Request, rc *http.ResponseController) (status int, contentType string) {
 	var timeout <-chan time.Time
 	if d := c.endpoint.opts.PollTimeout; d != forever {
 		timer := time.NewTimer(d)
@@ -116,29 +120,27 @@ func (c *Conn) answerPoll(p *poll, w http.ResponseWriter, r *http.Request, rc *h
 		c.mu.Unlock()
 		switch {
 		case failed:
-			answer(w, r, http.StatusInternalServerError, textPlain, "")
-			return false
+			return http.StatusInternalServerError, textPlain
 		case len(frames) > 0:
-			return c.answerData(w, rc, frames, size)
+			p.last = c.answerData(w, rc, frames, size)
+			return 0, noType
 		case ended:
-			answer(w, r, http.StatusNoContent, textPlain, "")
-			return true
+			p.last = true
+			return http.StatusNoContent, textPlain
 		case deleted && farewell == nil:
 			farewell = time.After(farewellWait)
 		}
 		select {
 		case <-c.wake:
 		case <-farewell:
-			answer(w, r, http.StatusNoContent, textPlain, "")
-			return true
+			p.last = true
+			return http.StatusNoContent, textPlain
 		case <-p.newer:
-			answer(w, r, http.StatusNoContent, textPlain, "")
-			return false
+			return http.StatusNoContent, textPlain
 		case <-timeout:
-			answer(w, r, http.StatusOK, textPlain, "")
-			return false
+			return http.StatusOK, textPlain
 		case <-r.Context().Done():
-			return false
+			return 0, noType
 		}
 	}
 }

@@ -117,6 +117,12 @@ func (a *echoApp) got() string {
 	return string(a.received)
 }
 
+func (a *echoApp) hasEnded() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.ended
+}
+
 func (a *echoApp) end(t testing.TB) error {
 	t.Helper()
 	select {

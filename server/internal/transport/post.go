@@ -35,18 +35,22 @@ func (e *Endpoint) servePost(w http.ResponseWriter, r *http.Request, user any) {
 	c.mu.Lock()
 	gone := c.goneLocked()
 	c.mu.Unlock()
+	rc := http.NewResponseController(w)
 	status := http.StatusNotFound
 	switch {
 	case gone:
 	case r.ContentLength > e.opts.MaximumPostSize:
 		status = http.StatusBadRequest
 	default:
-		status = c.post(http.NewResponseController(w), r.Body)
+		status = c.post(rc, r.Body)
 	}
-	if status == http.StatusBadRequest { // the rest of the body is not read
-		w.Header().Set("Connection", "close")
+	if status != http.StatusBadRequest {
+		answer(w, r, status, textPlain, "")
+		return
 	}
+	w.Header().Set("Connection", "close")
 	answer(w, r, status, textPlain, "")
+	_ = rc.SetReadDeadline(time.Unix(1, 0)) // nobody waits for the rest of the body
 }
 
 // post gives a body to the App, in steps, when it is its turn. It returns the

@@ -144,6 +144,7 @@ type replay struct {
 	n       *node
 	sockets map[string]*replaySocket
 	known   map[string]string // recorded token or id -> ours
+	spoke   string            // the socket that spoke to the server last, if no answer came since
 }
 
 type replaySocket struct {
@@ -172,6 +173,12 @@ func (p *replay) event(name, direction, said, note string, last bool) {
 		d.t = p.t
 		s = &replaySocket{peer: d}
 		p.sockets[name] = s
+	}
+	if direction == ">" && p.spoke != "" && p.spoke != name {
+		<-time.After(30 * time.Millisecond) // the recorder left the server the time, too
+	}
+	if p.spoke = ""; direction == ">" {
+		p.spoke = name
 	}
 	switch {
 	case direction == ">" && note == "FIN":

@@ -1,0 +1,282 @@
+package transport
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A gate holds the bytes that it is given back until it is opened, like an App
+// that cannot take more.
+type gate struct {
+	mu      sync.Mutex
+	active  int
+	overlap bool
+	open    chan struct{}
+}
+
+func (g *gate) install(a *echoApp) {
+	a.receive = func([]byte, bool) bool {
+		g.mu.Lock()
+		g.active++
+		g.overlap = g.overlap || g.active > 1
+		g.mu.Unlock()
+		select {
+		case <-g.open:
+		case <-a.conn.Done():
+		}
+		g.mu.Lock()
+		g.active--
+		g.mu.Unlock()
+		return true
+	}
+}
+
+func (g *gate) held() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.active > 0
+}
+
+func TestPostReachesApp(t *testing.T) {
+	n := serve(t, defaults(), nil)
+	url := n.negotiate()
+	n.do("GET", url, "")
+	a := n.app()
+	big := strings.Repeat("0123456789", 20_000)
+	for _, body := range []string{"", "a", big} {
+		r := n.do("POST", url, body, "Content-Type: application/x-www-form-urlencoded")
+		if r.status != 200 || r.body != "" || r.header.Get("Content-Type") != "text/plain" {
+			t.Errorf("POST of %d bytes = %v, want an empty 200", len(body), r)
+		}
+	}
+	p := n.dial()
+	p.write("POST " + url + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nchu\r\n4\r\nnked\r\n0\r\n\r\n")
+	if r := p.response("POST"); r.status != 200 {
+		t.Errorf("chunked POST = %v", r)
+	}
+	if got := a.got(); got != "a"+big+"chunked" {
+		t.Errorf("received %d bytes, want %d", len(got), len("a"+big+"chunked"))
+	}
+}
+
+func TestPostsAreSerialized(t *testing.T) {
+	g := &gate{open: make(chan struct{})}
+	n := serve(t, defaults(), g.install)
+	url := n.negotiate()
+	n.do("GET", url, "")
+	answers := make(chan reply, 4)
+	for i := range 4 {
+		p := n.dial()
+		p.request("POST", url, fmt.Sprint("body ", i))
+		go func() { answers <- p.response("POST") }()
+	}
+	eventually(t, "one POST waits in the App", g.held)
+	select {
+	case r := <-answers:
+		t.Errorf("POST = %v while the App takes nothing", r)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(g.open)
+	for range 4 {
+		if r := <-answers; r.status != 200 {
+			t.Errorf("POST = %v", r)
+		}
+	}
+	if g.overlap {
+		t.Error("two POSTs were received at the same time")
+	}
+	if got := n.app().got(); len(got) != 4*len("body 0") {
+		t.Errorf("received %q", got)
+	}
+}
+
+func TestPostBlockedByBackpressureDisposeIs404(t *testing.T) {
+	g := &gate{open: make(chan struct{})}
+	n := serve(t, defaults(), g.install)
+	url := n.negotiate()
+	n.do("GET", url, "")
+	answers := make(chan reply, 2)
+	for range 2 { // one waits in the App, the other for its turn
+		p := n.dial()
+		p.request("POST", url, "x")
+		go func() { answers <- p.response("POST") }()
+	}
+	eventually(t, "one POST waits in the App", g.held)
+	if r := n.do("DELETE", url, ""); r.status != 202 {
+		t.Errorf("DELETE = %v", r)
+	}
+	for range 2 {
+		r := <-answers
+		if r.status != 404 || r.header.Get("Content-Type") != "text/plain" || (r.body != "" && r.body != notFound) {
+			t.Errorf("POST = %v, want 404", r)
+		}
+	}
+}
+
+func TestPollDoesNotNeedTheTurnOfAPost(t *testing.T) {
+	g := &gate{open: make(chan struct{})}
+	n := serve(t, defaults(), g.install)
+	url := n.negotiate()
+	n.do("GET", url, "")
+	p := n.dial()
+	p.request("POST", url, "x")
+	eventually(t, "the POST waits in the App", g.held)
+	_ = n.app().conn.Send(text("data"))
+	checkPoll(t, "poll", n.do("GET", url, ""), 200, octetStream, "data")
+	close(g.open)
+	if r := p.response("POST"); r.status != 200 {
+		t.Errorf("POST = %v", r)
+	}
+}
+
+func TestPostBeforeConnectIsKept(t *testing.T) {
+	for _, connect := range []string{"poll", "SSE", "WebSocket"} {
+		t.Run(connect, func(t *testing.T) {
+			n := serve(t, defaults(), nil)
+			url := n.negotiate()
+			for _, part := range []string{"one ", "two "} {
+				if r := n.do("POST", url, part); r.status != 200 {
+					t.Fatalf("POST = %v", r)
+				}
+			}
+			switch connect {
+			case "poll":
+				checkPoll(t, "first poll", n.do("GET", url, ""), 200, octetStream, "")
+				checkPoll(t, "second poll", n.do("GET", url, ""), 200, octetStream, "one two ")
+			case "SSE":
+				_, stream := n.openSSE(url)
+				if got := readN(t, stream, 18); got != "data: one two \r\n\r\n" {
+					t.Errorf("event = %q", got)
+				}
+			case "WebSocket":
+				p := n.upgrade(url)
+				p.send(opText, "three")
+				p.expect(opText, "one two ")
+				p.expect(opText, "three")
+			}
+		})
+	}
+}
+
+func TestPostBeforeConnectIsBounded(t *testing.T) {
+	n := serve(t, defaults(), nil)
+	url := n.negotiate()
+	big := strings.Repeat("0123456789", 50_000)
+	p := n.dial()
+	go func() { p.request("POST", url, big) }()
+	c := n.endpoint.lookup(strings.TrimPrefix(url, "/hub?id="))
+	early := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.early)
+	}
+	eventually(t, "the bound is reached", func() bool { return early() >= earlyLimit })
+	<-time.After(20 * time.Millisecond)
+	if got := early(); got > earlyLimit+rawBuffer {
+		t.Errorf("%d bytes are kept before the App is there, want about %d", got, earlyLimit)
+	}
+	n.do("GET", url, "")
+	if r := p.response("POST"); r.status != 200 {
+		t.Errorf("POST = %v", r)
+	}
+	if got := n.app().got(); got != big {
+		t.Errorf("received %d bytes, want %d", len(got), len(big))
+	}
+}
+
+func TestPostThatWaitsForAClientThatNeverConnects(t *testing.T) {
+	inBubble(t, defaults(), nil, func(t *testing.T, n *node) {
+		url := n.negotiate()
+		p := n.dial()
+		go p.request("POST", url, strings.Repeat("x", 70_000))
+		if r := p.response("POST"); r.status != 404 || r.body != "" {
+			t.Errorf("POST = %v, want an empty 404", r)
+		}
+	})
+}
+
+func TestPostOverTheLimit(t *testing.T) {
+	opts := defaults()
+	opts.MaximumPostSize = 1000
+	n := serve(t, opts, nil)
+	url := n.negotiate()
+	n.do("GET", url, "")
+	if r := n.do("POST", url, strings.Repeat("x", 1000)); r.status != 200 {
+		t.Errorf("POST of the limit = %v", r)
+	}
+	p := n.dial()
+	p.write("POST " + url + " HTTP/1.1\r\nHost: test\r\nContent-Length: 1001\r\n\r\nx") // the rest never comes
+	r := p.response("POST")
+	if r.status != 400 || r.body != "" || r.header.Get("Content-Type") != "text/plain" {
+		t.Errorf("POST over the limit = %v, want an empty 400", r)
+	}
+	p.expectEnd()
+	p = n.dial()
+	p.write("POST " + url + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + strings.Repeat("y", 1001) + "\r\n0\r\n\r\n")
+	if r := p.response("POST"); r.status != 400 || r.body != "" {
+		t.Errorf("chunked POST over the limit = %v, want an empty 400", r)
+	}
+	if r := n.do("POST", url, "after"); r.status != 200 {
+		t.Errorf("POST afterwards = %v: the connection lives on", r)
+	}
+}
+
+func TestPostCutOffByTheClient(t *testing.T) {
+	n := serve(t, defaults(), nil)
+	url := n.negotiate()
+	n.do("GET", url, "")
+	a := n.app()
+	p := n.dial()
+	p.write("POST " + url + " HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\npart")
+	eventually(t, "what came is received", func() bool { return a.got() == "part" })
+	_ = p.conn.Close()
+	if r := n.do("POST", url, " rest"); r.status != 200 {
+		t.Errorf("next POST = %v", r)
+	}
+	if got := a.got(); got != "part rest" {
+		t.Errorf("received %q", got)
+	}
+}
+
+func TestSlowPostBodyIs400(t *testing.T) {
+	inBubble(t, defaults(), func(a *echoApp) { a.silent = true }, func(t *testing.T, n *node) {
+		url := n.negotiate()
+		n.do("GET", url, "")
+		p := n.dial()
+		p.write("POST " + url + " HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n")
+		start := time.Now()
+		go func() {
+			for {
+				time.Sleep(time.Second)
+				if _, err := io.WriteString(p.conn, strings.Repeat("x", 100)); err != nil {
+					return // the server has had enough
+				}
+			}
+		}()
+		if r := p.response("POST"); r.status != 400 || r.body != "" {
+			t.Errorf("POST of 100 bytes a second = %v, want an empty 400", r)
+		}
+		if took := time.Since(start); took < 5*time.Second || took > 15*time.Second {
+			t.Errorf("refused after %v, want 5 to 15 s", took)
+		}
+		_ = p.conn.Close()
+
+		url = n.negotiate()
+		n.do("GET", url, "")
+		steady := n.dial()
+		steady.write("POST " + url + " HTTP/1.1\r\nHost: test\r\nContent-Length: 5000\r\n\r\n")
+		for range 10 {
+			time.Sleep(time.Second)
+			steady.write(strings.Repeat("y", 500))
+		}
+		if r := steady.response("POST"); r.status != 200 {
+			t.Errorf("POST of 500 bytes a second = %v, want 200", r)
+		}
+		synctest.Wait()
+	})
+}
