@@ -11,7 +11,7 @@ public sealed class UnmetException(string message) : Exception(message);
 public sealed class Case(Mode mode, Nodes nodes)
 {
     /// <summary>How long a case may take; no scenario waits longer than a few seconds.</summary>
-    static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+    static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
 
     static readonly HttpClient http = new();
     static int names;

@@ -57,11 +57,27 @@ public sealed class Client : IAsyncDisposable
     /// <summary>Completes with what Reconnected is given.</summary>
     public Task<string?> Reconnected => reconnected.Task;
 
-    /// <summary>What Method was called with, once everything that was sent before has arrived: a client gets messages in order.</summary>
+    /// <summary>What Method was called with, once everything that was sent before has arrived.</summary>
     public async Task<string[]> Received()
     {
-        await Hub.InvokeAsync<string>("Echo", "barrier");
+        await Barrier(Hub, Method + " barrier");
         return received.ToArray();
+    }
+
+    /// <summary>Waits until the handlers of all that was sent before have run: they run in order, but apart from the results of calls.</summary>
+    public static async Task Barrier(HubConnection hub, string method)
+    {
+        var reached = new TaskCompletionSource();
+        using var handler = hub.On<string>(method, _ => reached.TrySetResult());
+        await hub.InvokeAsync("SendCaller", method, "");
+        await reached.Task;
+    }
+
+    /// <summary>The events, once there are so many; they are raised beside what the client's user does.</summary>
+    public async Task<string[]> FirstEvents(int count)
+    {
+        for (var i = 0; i < 500 && events.Count < count; i++) await Task.Delay(10);
+        return Events;
     }
 
     public Task<string> Id() => Hub.InvokeAsync<string>("ConnectionId");

@@ -27,6 +27,9 @@ public sealed record Sample
     public Dictionary<string, string>? Map { get; init; }
     public Sample? Nested { get; init; }
 
+    /// <summary>The same with its moments in UTC: MessagePack has no others, and JSON keeps their kind.</summary>
+    public Sample InUtc() => this with { DateTime = DateTime.SpecifyKind(DateTime, DateTimeKind.Utc), Nested = Nested?.InUtc() };
+
     /// <summary>What the hub's MakeSample returns.</summary>
     public static Sample Fixed() => new()
     {

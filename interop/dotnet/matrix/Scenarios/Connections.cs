@@ -26,7 +26,7 @@ public static class Connections
                 t.Equal(HubConnectionState.Disconnected, client.Hub.State);
             }
             t.Equal(3, ids.Count);
-            t.Equal(["Closed", "Closed", "Closed"], client.Events);
+            t.Equal(["Closed", "Closed", "Closed"], await client.FirstEvents(3));
         }),
         new("a client that stops is a disconnect without an error", async t =>
         {
@@ -53,16 +53,16 @@ public static class Connections
             await client.Received();
             t.Equal(["sent in OnConnectedAsync"], seen);
         }),
-        new("a question asked in OnConnectedAsync is answered before any call runs", async t =>
+        new("a question asked in OnConnectedAsync ends the connection", async t =>
         {
-            var client = t.Client(new() { Query = "connected=ask" });
-            var order = new List<string>();
-            client.Hub.On<string, string>("Ask", async _ => { await Task.Delay(50); lock (order) order.Add("answered"); return "x"; });
-            await client.Hub.StartAsync();
-            await client.Hub.InvokeAsync<string>("Echo", "x");
-            lock (order) order.Add("called");
-            t.Equal(["answered", "called"], order);
-        }) { In = m => Mode.WebSockets(m) && Mode.Negotiated(m) },
+            foreach (var (node, more) in new[] { (t.Nodes.Plain, ""), (t.Nodes.Detailed, " InvalidOperationException: Client results inside OnConnectedAsync Hub methods are not allowed.") })
+            {
+                var client = t.Client(new() { Node = node, Query = "connected=ask" });
+                client.Hub.On<string, string>("Ask", question => question);
+                await client.Hub.StartAsync();
+                t.Equal(closedWithError + more, Show.Error((await client.Closed)!));
+            }
+        }),
         new("OnConnectedAsync fails", async t =>
         {
             foreach (var (node, more) in new[] { (t.Nodes.Plain, ""), (t.Nodes.Detailed, " InvalidOperationException: thrown in OnConnectedAsync") })

@@ -79,7 +79,7 @@ public static class Receivers
 
         public async Task<string[]> Got()
         {
-            await hub.InvokeAsync<string>("Echo", "barrier");
+            await Client.Barrier(hub, method + " barrier");
             lock (got) return got.ToArray();
         }
     }

@@ -94,7 +94,7 @@ public static class Streams
             var stream = Collect(hub.StreamAsync<int>("Counter", 100000, 5), got);
             await hub.InvokeAsync<string>("Echo", "x");
             await hub.StopAsync();
-            await t.Fails("TaskCanceledException: A task was canceled.", stream);
+            await t.Fails("OperationCanceledException: The operation was canceled.", stream);
         }),
     ];
 

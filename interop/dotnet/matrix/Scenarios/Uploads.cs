@@ -21,7 +21,7 @@ public static class Uploads
         new("two streams and an argument between them", async t =>
         {
             var hub = (await t.Connect()).Hub;
-            t.Equal("a-1,b-2", await hub.InvokeAsync<string>("Zip", Items("a", "b"), "-", Channel("1", "2")));
+            t.Equal("a-1,b-2", await hub.InvokeAsync<string>("Zip", Together("a", "b"), "-", Together("1", "2")));
         }),
         new("many items arrive in order, none lost", async t =>
         {
@@ -37,10 +37,10 @@ public static class Uploads
         new("an error of the client's stream reaches the method", async t =>
         {
             var hub = (await t.Connect()).Hub;
-            var failure = await hub.InvokeAsync<string>("Failure", Failing(new InvalidOperationException("upload failed")));
+            var failure = await hub.InvokeAsync<string>("Failure", Failing(new InvalidOperationException("upload failed"), 1));
             t.Equal("HubException: Stream errored by client: 'System.InvalidOperationException: upload failed", failure.Split('\n')[0].TrimEnd('\r')); // the rest is the client's stack
-            t.Equal("HubException: Stream canceled by client.", await hub.InvokeAsync<string>("Failure", Failing(new OperationCanceledException())));
-            await t.FailsBeginning("HubException: An unexpected error occurred invoking 'Sum' on the server. HubException: Stream errored by client: 'System.InvalidOperationException: upload failed", hub.InvokeAsync<int>("Sum", Failing(new InvalidOperationException("upload failed"))));
+            t.Equal("HubException: Stream canceled by client.", await hub.InvokeAsync<string>("Failure", Failing(new OperationCanceledException(), 1)));
+            await t.FailsBeginning("HubException: An unexpected error occurred invoking 'Sum' on the server. HubException: Stream errored by client: 'System.InvalidOperationException: upload failed", hub.InvokeAsync<int>("Sum", Failing(new InvalidOperationException("upload failed"), 1)));
         }),
         new("an upload that is cancelled by its token", async t =>
         {
@@ -101,9 +101,16 @@ public static class Uploads
         new("an error of the client's stream ends the stream in answer", async t =>
         {
             var hub = (await t.Connect()).Hub;
-            await t.FailsBeginning("HubException: An error occurred on the server while streaming results. HubException: Stream errored by client: 'System.InvalidOperationException: upload failed", hub.StreamAsync<string>("EchoStream", Failing(new InvalidOperationException("upload failed"))).ToListAsync().AsTask());
+            await t.FailsBeginning("HubException: An error occurred on the server while streaming results. HubException: Stream errored by client: 'System.InvalidOperationException: upload failed", hub.StreamAsync<string>("EchoStream", Failing(new InvalidOperationException("upload failed"), "a")).ToListAsync().AsTask());
         }),
     ];
+
+    /// <summary>Items that end some time behind the last one: where one of several streams ends, this client fails to send more items of the others.</summary>
+    static async IAsyncEnumerable<T> Together<T>(params T[] items)
+    {
+        foreach (var item in items) yield return item;
+        await Task.Delay(300);
+    }
 
     static async IAsyncEnumerable<T> Items<T>(params T[] items)
     {
@@ -123,9 +130,9 @@ public static class Uploads
     }
 
     /// <summary>One item, then the error.</summary>
-    static async IAsyncEnumerable<int> Failing(Exception error)
+    static async IAsyncEnumerable<T> Failing<T>(Exception error, T item)
     {
-        yield return 1;
+        yield return item;
         await Task.Delay(20);
         throw error;
     }
