@@ -1,0 +1,46 @@
+package transport
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// serveTLS is serve behind TLS, where a socket can only be read and written
+// blocking.
+func serveTLS(t *testing.T) *node {
+	n, mux := newNode(t, defaults(), nil)
+	server := httptest.NewTLSServer(mux)
+	t.Cleanup(func() { stop(n.endpoint); server.Close() })
+	config := server.Client().Transport.(*http.Transport).TLSClientConfig
+	n.connect = func() (net.Conn, error) { return tls.Dial("tcp", server.Listener.Addr().String(), config) }
+	return n
+}
+
+func TestWebSocketOverTLS(t *testing.T) {
+	n := serveTLS(t)
+	p := n.upgrade("/hub")
+	for i := range 100 {
+		message := fmt.Sprint(i, strings.Repeat("x", i*100))
+		p.send(opText, message)
+		for got := ""; got != message; {
+			_, part := p.frame()
+			got += part
+			if !strings.HasPrefix(message, got) {
+				t.Fatalf("%d: echo %.40q", i, got)
+			}
+		}
+	}
+	a := n.app()
+	_ = a.conn.Send(text("last"))
+	a.conn.Finish()
+	p.expect(opText, "last")
+	p.expect(opClose, `1000 ""`)
+	p.send(opClose, "\x03\xe8")
+	p.expectEnd()
+	eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
+}
