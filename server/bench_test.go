@@ -54,10 +54,10 @@ func (c *memoryConn) SetDeadline(time.Time) error      { return nil }
 func (c *memoryConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *memoryConn) SetWriteDeadline(time.Time) error { return nil }
 
-// Header, WriteHeader and Hijack make it an http.ResponseWriter.
+// hijacked is an http.ResponseWriter that gives conn away.
 type hijacked struct {
 	http.ResponseWriter
-	conn *memoryConn
+	conn net.Conn
 }
 
 func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {

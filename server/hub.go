@@ -68,7 +68,7 @@ func NewHub(hub any, opts *Options) *Hub {
 	for _, codec := range o.Protocols {
 		h.codecs[strings.ToLower(codec.Name())] = codec
 	}
-	h.watch.takeOver = (*Call).takenOver
+	h.watch.tasks = &h.running
 	h.main = h.newEndpoint(o.Endpoint)
 	return h
 }

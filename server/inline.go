@@ -25,11 +25,11 @@ const watchPeriod = time.Millisecond
 // An inlineWatch knows the calls of a hub that run inline at the moment. Its
 // goroutine exists only while there are such calls.
 type inlineWatch struct {
-	takeOver func(*Call) // goes on with the loop of a kept call
-	slots    [64]atomic.Pointer[Call]
-	next     atomic.Uint32 // where the search for a free slot begins
-	entered  atomic.Uint64 // calls ever watched
-	running  atomic.Bool
+	tasks   *tasks // the hub's
+	slots   [64]atomic.Pointer[Call]
+	next    atomic.Uint32 // where the search for a free slot begins
+	entered atomic.Uint64 // calls ever watched
+	running atomic.Bool
 }
 
 // enter begins to watch c. It reports false when too many calls are watched
@@ -48,7 +48,7 @@ func (w *inlineWatch) enter(c *Call) bool {
 		c.inline.Store(inline)
 		w.entered.Add(1)
 		if !w.running.Load() && w.running.CompareAndSwap(false, true) {
-			go w.run()
+			w.tasks.Go(w.run)
 		}
 		return true
 	}
@@ -70,7 +70,7 @@ func (w *inlineWatch) leave(c *Call) bool {
 func (w *inlineWatch) keep(c *Call) {
 	if c.inline.CompareAndSwap(inline, kept) {
 		w.slots[c.slot].Store(nil)
-		c.conn.hub.running.Go(func() { w.takeOver(c) })
+		w.tasks.Go(c.takenOver)
 	}
 }
 
