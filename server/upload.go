@@ -158,7 +158,7 @@ func (c *HubConnection) uploadItem(m *protocol.StreamItem, rest []byte, as role)
 	v := reflect.New(u.item)
 	if err := c.codec.Unmarshal(m.RawItem, v.Interface()); err != nil {
 		c.removeUpload(u)
-		u.end(&HubError{Message: errorTextOf("Failed to bind Stream message.", err, c.hub.opts.EnableDetailedErrors)})
+		u.end(&HubError{Message: c.streamBindText(err)})
 		return goOn
 	}
 	if u.tryAdd(v.Elem()) {
@@ -167,12 +167,17 @@ func (c *HubConnection) uploadItem(m *protocol.StreamItem, rest []byte, as role)
 	return c.handOver(rest, as, func() { u.add(c.ctx, v.Elem()) }, nil)
 }
 
-// errorTextOf is errorText for texts that a method, not a client, is told.
-func errorTextOf(prefix string, err error, detailed bool) string {
-	if !detailed {
-		return prefix
+// streamBindText is what a method is told of an item that does not fit.
+func (c *HubConnection) streamBindText(err error) string {
+	const text = "Failed to bind Stream message."
+	if !c.hub.opts.EnableDetailedErrors {
+		return text
 	}
-	return fmt.Sprintf("%s %s: %s", prefix, errorType(err), err)
+	exception := "JsonException"
+	if c.codec.Binary() {
+		exception = "InvalidDataException"
+	}
+	return fmt.Sprintf("%s %s: %s", text, exception, err)
 }
 
 // completion ends a stream of the client, or answers a call of the client.
