@@ -14,7 +14,8 @@ import (
 type App interface {
 	// Start is called once, when the first transport serves the connection
 	// (for long polling: the first poll). Nothing is received before it
-	// returns, so it must not block.
+	// returns, so it must not block. What was posted before, 64 KiB and a bit
+	// at most, is received right after it: that call must not wait either.
 	Start()
 
 	// Receive takes p, bytes in order of arrival; message and frame borders
@@ -31,10 +32,14 @@ type App interface {
 	// Where lend is false, Receive returns true.
 	Receive(p []byte, lend bool) bool
 
-	// Ended is called once: no more bytes will come, and Start has been called
-	// before. cause is nil when the client ended the input properly (close
-	// frame, DELETE), else it says what broke. It must not block. The App
-	// brings its work to an end and calls Conn.Finish.
+	// Ended is called once, unless the App has finished before: no more bytes
+	// will come, and Start has been called before. cause is nil when the client
+	// ended the input properly (close frame, DELETE). It is, or wraps, ErrLost
+	// when the client went away without a word, ErrTimeout when it did not come
+	// back, ErrSendTimeout, ErrShutdown, the cause given to Conn.Abort, or
+	// another error when the client broke the WebSocket protocol. It must not
+	// block; a call of Receive may be running. The App brings its work to an end
+	// and calls Conn.Finish.
 	Ended(cause error)
 
 	// Shutdown asks the App to say farewell and to call Conn.Finish soon. It
@@ -57,7 +62,7 @@ const (
 	All                        = WebSockets | ServerSentEvents | LongPolling
 )
 
-// Errors of Conn.Send and causes of an end.
+// Errors of Conn.Send and causes of an end; see App.Ended.
 var (
 	ErrClosed      = errors.New("transport: connection closed")
 	ErrTooSlow     = errors.New("transport: client does not read what is sent to it")
@@ -111,6 +116,9 @@ var _ interface {
 	// after the end, and ErrTooSlow when more than MaximumQueuedBytes were
 	// queued already; the App then ends the connection.
 	Send(f Frame) error
+	// SendLast is Send for the farewell: it queues f however much is queued.
+	// It is called once at most, right before Finish.
+	SendLast(f Frame) error
 	// SendWait is Send that first waits until fewer than
 	// TransportMaxBufferSize bytes are queued (once it waits, until fewer than
 	// half), ctx is done, or the connection ends.
@@ -132,13 +140,18 @@ var _ interface {
 	// Finish is the App's end: what is queued is still written, then the
 	// transport ends in its normal way (close frame 1000 and at most
 	// CloseTimeout for the client's; end of the response; 204), and the
-	// connection is forgotten. Sends after it return ErrClosed. Called once.
+	// connection is forgotten. Sends after it return ErrClosed. Only the first
+	// call counts.
 	Finish()
 	// FinishError is Finish for an App that failed: close frame 1011, 500.
 	FinishError()
 	// Abort ends the transport at once, without a farewell. App.Ended follows,
 	// unless it has been called.
 	Abort(cause error)
-	// Done is closed when the input has ended, whoever ended it.
+	// Done is closed when the input has ended, whoever ended it; Finish counts.
 	Done() <-chan struct{}
+
+	// Resume and DisableReconnect belong to stateful reconnect: see Reconnector.
+	Resume()
+	DisableReconnect()
 } = (*Conn)(nil)

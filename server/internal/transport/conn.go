@@ -196,7 +196,7 @@ func (c *Conn) start() {
 	early := c.early
 	c.early = nil
 	c.mu.Unlock()
-	if len(early) > 0 {
+	if len(early) > 0 && !c.deaf.Load() {
 		handler.Receive(early, false)
 	}
 	c.mu.Lock()
@@ -247,6 +247,7 @@ func (c *Conn) endInputLocked() {
 // more, nobody waits for room.
 func (c *Conn) disposeLocked() {
 	c.phase = disposed
+	c.corked = false
 	c.dropQueueLocked()
 	if c.wake != nil {
 		signal(c.wake)
@@ -256,7 +257,7 @@ func (c *Conn) disposeLocked() {
 // forgetIfDone takes c out of the table if both sides have ended.
 func (c *Conn) forgetIfDone() {
 	c.mu.Lock()
-	done := c.phase == disposed && (c.app == appNone || c.app == appFinished)
+	done := c.phase == disposed && c.socket == nil && (c.app == appNone || c.app == appFinished)
 	c.mu.Unlock()
 	if done {
 		c.endpoint.remove(c)
@@ -273,7 +274,7 @@ func (c *Conn) Finish() { c.finish(false) }
 func (c *Conn) FinishError() { c.finish(true) }
 
 func (c *Conn) finish(failed bool) {
-	closing := c.endpoint.isClosing()
+	closing := c.endpoint.closing.Load()
 	c.mu.Lock()
 	if c.app == appFinished {
 		c.mu.Unlock()

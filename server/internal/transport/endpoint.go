@@ -19,10 +19,10 @@ type Endpoint struct {
 	cors    *corsPolicy // nil: no CORS headers, every origin may open a WebSocket
 	shards  []shard
 	nextOne atomic.Uint32 // the shard of the next connection
+	closing atomic.Bool   // Shutdown was called; set while mu is held
 
 	mu      sync.Mutex // guards what follows
 	table   map[string]*Conn
-	closing bool          // Shutdown was called
 	ticking bool          // the sweeper runs
 	empty   chan struct{} // not nil: Shutdown waits, closed when the table is empty
 	quit    chan struct{} // closed to end the sweeper
@@ -154,7 +154,7 @@ func (e *Endpoint) find(w http.ResponseWriter, r *http.Request, token, contentTy
 // the endpoint still serves end with their connections.
 func (e *Endpoint) Shutdown(ctx context.Context) error {
 	e.mu.Lock()
-	e.closing = true
+	e.closing.Store(true)
 	if e.empty == nil {
 		e.empty = make(chan struct{})
 		if len(e.table) == 0 {

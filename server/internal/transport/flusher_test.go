@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -71,6 +72,25 @@ func TestFlusherJoinsWhatWaits(t *testing.T) {
 			t.Error("a connection is left on the list")
 		}
 	}
+}
+
+func TestABusyConnectionDoesNotStarveItsShard(t *testing.T) {
+	conns, _ := sinks(2)
+	busy, other := conns[0], conns[1]
+	other.shard = busy.shard
+	busy.endpoint.opts.MaximumQueuedBytes = 1 << 40
+	frame := text(strings.Repeat("x", joinLimit)) // one write each
+	busy.socket.tryW = func(uintptr) bool {
+		busy.socket.wrote = len(busy.socket.out)
+		_ = busy.Send(frame) // there is always more to write
+		return true
+	}
+	_ = busy.Send(frame)
+	_ = other.Send(text("x"))
+	drained(t, conns[1:])
+	busy.mu.Lock()
+	busy.disposeLocked()
+	busy.mu.Unlock()
 }
 
 func BenchmarkFanOut(b *testing.B) {

@@ -80,7 +80,7 @@ func (c *Conn) goneLocked() bool { return c.phase == disposed || c.deleted }
 
 // endPoll leaves the connection to the next poll.
 func (c *Conn) endPoll(p *poll) {
-	closing := c.endpoint.isClosing()
+	closing := c.endpoint.closing.Load()
 	c.mu.Lock()
 	c.poll = nil
 	if c.phase == active {

@@ -53,9 +53,7 @@ func TestAppEndGives204ToThePendingPoll(t *testing.T) {
 	url := n.negotiate()
 	n.do("GET", url, "")
 	a := n.app()
-	p := n.dial()
-	p.request("GET", url, "")
-	eventually(t, "the poll waits", func() bool { return phaseOf(a.conn) == active })
+	p := n.pendingPoll(url, a)
 	a.conn.Finish()
 	checkPoll(t, "pending poll", p.response("GET"), 204, textPlain, "")
 	checkPoll(t, "poll after the 204", n.do("GET", url, ""), 404, textPlain, notFound)
@@ -90,6 +88,16 @@ func TestPollErrorIs500UntilTheTimeIsOver(t *testing.T) {
 	})
 }
 
+// pendingPoll sends a poll and returns when it waits.
+func (n *node) pendingPoll(url string, a *echoApp) *peer {
+	n.t.Helper()
+	eventually(n.t, "the poll before has ended", func() bool { return phaseOf(a.conn) == inactive })
+	p := n.dial()
+	p.request("GET", url, "")
+	eventually(n.t, "the poll waits", func() bool { return phaseOf(a.conn) == active })
+	return p
+}
+
 func phaseOf(c *Conn) phase {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,9 +122,7 @@ func TestNewPollReplacesOld(t *testing.T) {
 	url := n.negotiate()
 	n.do("GET", url, "")
 	a := n.app()
-	older := n.dial()
-	older.request("GET", url, "")
-	eventually(t, "the older poll waits", func() bool { return phaseOf(a.conn) == active })
+	older := n.pendingPoll(url, a)
 	newer := n.dial()
 	newer.request("GET", url, "")
 	checkPoll(t, "older poll", older.response("GET"), 204, textPlain, "")
@@ -211,9 +217,7 @@ func TestDeleteEndsPendingPoll(t *testing.T) {
 	url := n.negotiate()
 	n.do("GET", url, "")
 	a := n.app()
-	p := n.dial()
-	p.request("GET", url, "")
-	eventually(t, "the poll waits", func() bool { return phaseOf(a.conn) == active })
+	p := n.pendingPoll(url, a)
 	r := n.do("DELETE", url, "")
 	if r.status != 202 || r.body != "" || r.header.Get("Content-Type") != "text/plain" {
 		t.Errorf("DELETE = %v, want an empty 202", r)
@@ -233,9 +237,7 @@ func TestDeleteLetsTheAppSayFarewell(t *testing.T) {
 	url := n.negotiate()
 	n.do("GET", url, "")
 	a := n.app()
-	p := n.dial()
-	p.request("GET", url, "")
-	eventually(t, "the poll waits", func() bool { return phaseOf(a.conn) == active })
+	p := n.pendingPoll(url, a)
 	n.do("DELETE", url, "")
 	_ = a.end(t)
 	if err := a.conn.SendLast(text("farewell")); err != nil {
@@ -261,9 +263,7 @@ func TestDeleteWithHangingApp(t *testing.T) {
 	url := n.negotiate()
 	n.do("GET", url, "")
 	a := n.app()
-	p := n.dial()
-	p.request("GET", url, "")
-	eventually(t, "the poll waits", func() bool { return phaseOf(a.conn) == active })
+	p := n.pendingPoll(url, a)
 	n.do("DELETE", url, "")
 	checkPoll(t, "pending poll", p.response("GET"), 204, textPlain, "")
 	checkPoll(t, "new poll", n.do("GET", url, ""), 404, textPlain, "")

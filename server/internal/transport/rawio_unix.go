@@ -14,7 +14,7 @@ const haveRaw = true
 func (s *socket) tryRead(fd uintptr) bool {
 	s.borrow()
 	for {
-		n, err := syscall.Read(int(fd), s.buf.bytes)
+		n, err := readFD(fd, s.buf.bytes)
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -36,7 +36,7 @@ func (s *socket) tryRead(fd uintptr) bool {
 // tryWrite writes what the system takes without waiting.
 func (s *socket) tryWrite(fd uintptr) bool {
 	for {
-		n, err := syscall.Write(int(fd), s.out)
+		n, err := writeFD(fd, s.out)
 		if err == syscall.EINTR {
 			continue
 		}

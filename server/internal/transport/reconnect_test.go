@@ -145,13 +145,13 @@ func TestReplacedSocketWithAGoroutineInTheApp(t *testing.T) {
 	old.write(clientFrame(opText, "slow") + clientFrame(opText, "left in the buffer"))
 	eventually(t, "the App is busy", func() bool { return a.got() == "slow" })
 	p := n.upgrade(url)
-	p.send(opText, "new")
 	old.expectEnd()
 	if got := a.noted(); got != "" {
 		t.Errorf("callbacks while Receive runs: %s", got)
 	}
 	close(release)
 	p.expect(opText, "sequence")
+	p.send(opText, "new")
 	eventually(t, "the new socket is read", func() bool { return a.got() == "slownew" })
 	p.send(opClose, "")
 	p.expect(opClose, `1000 ""`)

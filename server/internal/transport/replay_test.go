@@ -199,6 +199,7 @@ func (p *replay) event(name, direction, said, note string, last bool) {
 		}
 	case note == "FIN" || note == "RST" || note == "ECONNRESET":
 		_, _ = io.Copy(io.Discard, s.r)
+		<-time.After(20 * time.Millisecond) // the recorder went on when the App had ended, too
 	case s.upgraded:
 		p.frames(s, said)
 	case s.stream != nil && strings.Contains(said, "\x1e"):

@@ -27,7 +27,7 @@ func (e *Endpoint) newConn(version int, stateful bool) (*Conn, bool) {
 	c.shard = &e.shards[int(e.nextOne.Add(1))%len(e.shards)]
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closing || (e.opts.MaximumConnections > 0 && len(e.table) >= e.opts.MaximumConnections) {
+	if e.closing.Load() || (e.opts.MaximumConnections > 0 && len(e.table) >= e.opts.MaximumConnections) {
 		return nil, false
 	}
 	e.table[c.token] = c
@@ -71,12 +71,6 @@ func (e *Endpoint) connections(dst []*Conn) []*Conn {
 		dst = append(dst, c)
 	}
 	return dst
-}
-
-func (e *Endpoint) isClosing() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.closing
 }
 
 // sweep looks at every connection once a second, until the table is empty.

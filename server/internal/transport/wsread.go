@@ -38,6 +38,7 @@ type reader struct {
 	in     []byte      // what is left of it
 	shared bool        // the App still uses parts of buf: it must not be used again
 	rErr   error
+	ended  bool // nothing more is to be read
 
 	head    [14]byte // a frame's header that has not arrived whole
 	headLen uint8
@@ -83,7 +84,7 @@ func (c *Conn) read() {
 	for {
 		c.mu.Lock()
 		s := c.socket
-		if s == nil || s.dead.Load() {
+		if s == nil || s.ended || s.dead.Load() {
 			c.reading = false
 			c.mu.Unlock()
 			return
@@ -137,6 +138,8 @@ func (s *socket) readAll() bool {
 				return false
 			case over:
 				s.release()
+				s.ended = true
+				c.Uncork()
 				return true
 			}
 		}
@@ -149,6 +152,7 @@ func (s *socket) readAll() bool {
 		}
 		if err := s.fill(); err != nil {
 			s.release()
+			s.ended = true
 			c.lost(s, err)
 			return true
 		}

@@ -83,16 +83,29 @@ func (c *Conn) writeNow(s *socket) {
 	joinPool.Put(joined)
 }
 
+// mostWrites is how many writes for one connection follow each other before
+// others have their turn.
+const mostWrites = 8
+
 // writeAll writes until nothing is queued. What the system does not take at
-// once is left to a goroutine that waits. The caller has set s.writing and
-// holds c.mu, which is unlocked.
+// once is left to a goroutine that waits; what keeps coming, to the shard. The
+// caller has set s.writing and holds c.mu, which is unlocked.
 func (c *Conn) writeAll(s *socket, joined *[]byte) {
 	if s.raw == nil {
 		c.mu.Unlock()
 		go c.writeWaiting(s, nil)
 		return
 	}
-	for {
+	for writes := 0; ; writes++ {
+		if writes == mostWrites && c.head < len(c.queue) {
+			s.writing = false
+			tell := c.markDirtyLocked()
+			c.mu.Unlock()
+			if tell {
+				c.shard.push(c)
+			}
+			return
+		}
 		out := c.nextLocked(s, joined)
 		if out == nil {
 			c.wroteAll(s)
@@ -131,6 +144,7 @@ func (c *Conn) wroteAll(s *socket) {
 		c.mu.Unlock()
 		s.dead.Store(true)
 		_ = s.net.Close() // nobody is left to tell
+		c.forgetIfDone()
 		return
 	}
 	s.writing = false
@@ -208,7 +222,8 @@ func (c *Conn) hangUp(s *socket, code uint16, cause error) {
 	c.disposeLocked()
 	s.closeCode, s.hangUp = code, true
 	if s.writing {
-		_ = s.net.SetWriteDeadline(deadline(c.endpoint.opts.CloseTimeout)) // fails only if it is closed already
+		wait := min(c.endpoint.opts.CloseTimeout, c.endpoint.opts.TransportSendTimeout)
+		_ = s.net.SetWriteDeadline(deadline(wait)) // fails only if it is closed already
 	}
 	c.writeNow(s)
 	c.endInput(cause)
@@ -230,7 +245,7 @@ func (c *Conn) lost(s *socket, err error) {
 	} else {
 		err = fmt.Errorf("%w: %w", ErrLost, err)
 	}
-	if c.phase == active && !s.closeSent && c.replaceableLocked() {
+	if c.phase == active && !s.closeSent && c.replaceableLocked() && !c.endpoint.closing.Load() {
 		c.phase, c.lastSeen = inactive, time.Now()
 		c.dropQueueLocked()
 		c.paused = true

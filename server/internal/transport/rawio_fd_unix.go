@@ -1,0 +1,8 @@
+//go:build unix && (!linux || race)
+
+package transport
+
+import "syscall"
+
+func readFD(fd uintptr, p []byte) (int, error)  { return syscall.Read(int(fd), p) }
+func writeFD(fd uintptr, p []byte) (int, error) { return syscall.Write(int(fd), p) }
