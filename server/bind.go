@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"reflect"
 
 	"github.com/hubwire/hubwire/protocol"
 )
@@ -18,8 +17,8 @@ func errArgumentCount(got, want int) error {
 // bind decodes the arguments of an invocation into pointers to the method's
 // parameter types, in the order of its parameters; streams are left nil. JSON
 // finds a wrong type before a wrong count, MessagePack the other way round, as
-// in ASP.NET Core.
-func (m *method) bind(codec protocol.Codec, inv *protocol.Invocation) ([]any, error) {
+// in ASP.NET Core. room may be nil.
+func (m *method) bind(codec protocol.Codec, inv *protocol.Invocation, room *callRoom) ([]any, error) {
 	if inv.ArgumentsErr != nil {
 		return nil, inv.ArgumentsErr
 	}
@@ -33,7 +32,7 @@ func (m *method) bind(codec protocol.Codec, inv *protocol.Invocation) ([]any, er
 		}
 		return nil, nil
 	}
-	args := make([]any, len(m.params))
+	args := room.list(len(m.params))
 	n := 0
 	for i, p := range m.params {
 		if p.item != nil {
@@ -42,7 +41,7 @@ func (m *method) bind(codec protocol.Codec, inv *protocol.Invocation) ([]any, er
 		if n == len(raw) {
 			return nil, errArgumentCount(len(raw), m.arguments)
 		}
-		v := newValue(p.t)
+		v := room.value(p.t, i)
 		if err := codec.Unmarshal(raw[n], v); err != nil {
 			return nil, errBinding
 		}
@@ -54,19 +53,3 @@ func (m *method) bind(codec protocol.Codec, inv *protocol.Invocation) ([]any, er
 	}
 	return args, nil
 }
-
-// newValue is reflect.New with a shorter way for common types.
-func newValue(t reflect.Type) any {
-	switch t {
-	case typeString:
-		return new(string)
-	case typeInt:
-		return new(int)
-	}
-	return reflect.New(t).Interface()
-}
-
-var (
-	typeString = reflect.TypeFor[string]()
-	typeInt    = reflect.TypeFor[int]()
-)

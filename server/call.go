@@ -34,9 +34,13 @@ type Call struct {
 
 	// While it runs on a goroutine lent by a reader or pump; see inline.go.
 	inline atomic.Int32
+	turn   atomic.Uint32 // how often it has been inline; a pooled call more than once
 	slot   int32
 	role   role
 	rest   []byte // what the loop goes on with if the goroutine is kept
+
+	arena *arena    // for answers while it runs inline, or nil
+	room  *callRoom // not nil: a call that no user code can keep, see pool.go
 
 	cancelable bool // CancelInvocation finds it
 	untracked  bool // over: CancelInvocation no longer finds it; guarded by conn.mu
@@ -174,11 +178,25 @@ func (c *Call) releasePermit() {
 	}
 }
 
-// complete answers the call, if an answer was asked for.
-func (c *Call) complete(m *protocol.Completion) {
+// complete answers the call with a result, if an answer was asked for.
+func (c *Call) complete(kind protocol.ResultKind, result any) {
+	c.answer(protocol.Completion{Kind: kind, Result: result})
+}
+
+// fail answers the call with an error, if an answer was asked for.
+func (c *Call) fail(text string) {
+	c.answer(protocol.Completion{Kind: protocol.ResultError, Error: text})
+}
+
+func (c *Call) answer(m protocol.Completion) {
 	if c.id == "" {
 		return
 	}
 	m.InvocationID = c.id
-	c.conn.reply(c, m)
+	if c.room == nil {
+		c.conn.reply(c, &m)
+		return
+	}
+	c.room.answer = m
+	c.conn.reply(c, &c.room.answer)
 }

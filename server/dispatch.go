@@ -53,8 +53,10 @@ func (c *HubConnection) invoke(inv *protocol.Invocation, streaming bool, rest []
 		c.fail(inv.InvocationID, fmt.Sprintf("Failed to invoke '%s' due to an error on the server. HubException: Method does not exist.", inv.Target))
 		return goOn
 	}
-	args, err := method.bind(c.codec, inv)
+	call := c.newCall(method)
+	args, err := method.bind(c.codec, inv, call.room)
 	if err != nil {
+		call.recycle()
 		name := method.name
 		if streaming && c.codec.Binary() {
 			name = inv.Target
@@ -62,7 +64,7 @@ func (c *HubConnection) invoke(inv *protocol.Invocation, streaming bool, rest []
 		c.fail(inv.InvocationID, errorText(fmt.Sprintf("Failed to invoke '%s' due to an error on the server.", name), err, c.hub.opts.EnableDetailedErrors))
 		return goOn
 	}
-	call := &Call{conn: c, method: method, id: inv.InvocationID, streaming: streaming, args: args}
+	call.id, call.streaming, call.args = inv.InvocationID, streaming, args
 	if !method.plain() {
 		return c.invokeStreaming(call, inv, rest, as)
 	}
@@ -90,7 +92,7 @@ func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as
 // of one client may run at the same time. What the call sends at once thus
 // stands before the answers to what is behind it, as in ASP.NET Core.
 func (c *HubConnection) runInline(call *Call, rest []byte, as role) outcome {
-	call.rest, call.role = rest, as
+	call.rest, call.role, call.arena = rest, as, c.arena
 	if c.hub.opts.MaximumParallelInvocationsPerClient > 1 || !c.hub.watch.enter(call) {
 		c.hub.running.Go(func() { c.runToEnd(call) })
 		return goOn
@@ -111,6 +113,7 @@ func (c *HubConnection) runInline(call *Call, rest []byte, as role) outcome {
 			call.endContext()
 		}
 		call.releasePermit()
+		call.recycle()
 		return goOn
 	}
 	c.runEnded(call)
@@ -161,10 +164,10 @@ func (c *HubConnection) runOrdinary(call *Call) {
 	answered = true
 	if err != nil {
 		c.logPanic(m.name, err)
-		call.complete(&protocol.Completion{Kind: protocol.ResultError, Error: c.invokeText(m, err)})
+		call.fail(c.invokeText(m, err))
 		return
 	}
-	call.complete(&protocol.Completion{Kind: protocol.ResultValue, Result: result})
+	call.complete(protocol.ResultValue, result)
 }
 
 var errGoexit = errors.New("the method ended its goroutine")
@@ -223,14 +226,14 @@ func (c *HubConnection) fail(id, text string) {
 }
 
 func (c *HubConnection) answer(m *protocol.Completion) {
-	if f, ok := c.encode(m); ok {
+	if f, ok := c.encode(m, c.arena); ok {
 		_ = c.write(f.frame) // who is gone needs no answer
 	}
 }
 
 // reply answers a call of user code, which waits while the client does not read.
 func (c *HubConnection) reply(call *Call, m protocol.Message) {
-	f, ok := c.encode(m)
+	f, ok := c.encode(m, call.arena)
 	if !ok {
 		return
 	}
@@ -244,11 +247,15 @@ func (c *HubConnection) reply(call *Call, m protocol.Message) {
 
 // encode encodes an answer. One that cannot be encoded ends the connection, as
 // in ASP.NET Core: the client could never know what became of its call.
-func (c *HubConnection) encode(m protocol.Message) (form, bool) {
-	if c.closed.Load() {
+func (c *HubConnection) encode(m protocol.Message, room *arena) (f form, ok bool) {
+	switch {
+	case c.closed.Load():
 		return form{}, false
+	case room != nil:
+		f = room.encode(c.codec, m)
+	default:
+		f = encode(c.codec, m)
 	}
-	f := encode(c.codec, m)
 	if f.err != nil {
 		c.log.Error("result cannot be encoded", "connection", c.ID(), "error", f.err)
 		c.end(ending{cause: f.err, allowReconnect: true})

@@ -68,6 +68,9 @@ func NewHub(hub any, opts *Options) *Hub {
 	for _, codec := range o.Protocols {
 		h.codecs[strings.ToLower(codec.Name())] = codec
 	}
+	for _, m := range methods.exact {
+		m.pooled = m.plain() && !m.takesCall && m.authorize == nil && len(o.Filters) == 0
+	}
 	h.watch.tasks = &h.running
 	h.main = h.newEndpoint(o.Endpoint)
 	return h

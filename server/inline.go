@@ -45,6 +45,7 @@ func (w *inlineWatch) enter(c *Call) bool {
 			w.next.Store(slot)
 		}
 		c.slot = int32(slot)
+		c.turn.Add(1)
 		c.inline.Store(inline)
 		w.entered.Add(1)
 		if !w.running.Load() && w.running.CompareAndSwap(false, true) {
@@ -83,20 +84,26 @@ func (c *Call) keepGoroutine() {
 
 // run looks at the slots until nothing has entered for a while.
 func (w *inlineWatch) run() {
-	var seen [len(w.slots)]*Call // also keeps a call from being reused at the same address
+	var seen [len(w.slots)]struct {
+		call *Call
+		turn uint32
+	}
 	var entered uint64
 	for idle := 0; ; {
 		time.Sleep(watchPeriod)
 		busy := false
 		for i := range w.slots {
 			c := w.slots[i].Load()
-			if c != nil {
-				busy = true
-				if c == seen[i] {
-					w.keep(c)
-				}
+			if c == nil {
+				seen[i].call = nil
+				continue
 			}
-			seen[i] = c
+			busy = true
+			turn := c.turn.Load()
+			if c == seen[i].call && turn == seen[i].turn {
+				w.keep(c)
+			}
+			seen[i].call, seen[i].turn = c, turn
 		}
 		if now := w.entered.Load(); busy || now != entered {
 			entered, idle = now, 0

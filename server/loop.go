@@ -121,6 +121,7 @@ func (c *HubConnection) loop(data []byte, as role) outcome {
 		if did != goOn {
 			return did
 		}
+		c.arena = nil
 		in := &c.in
 		in.mu.Lock()
 		data, rest = in.take(rest)
@@ -221,6 +222,9 @@ func (c *HubConnection) dispatchAll(data []byte, as role) (rest []byte, did outc
 		}
 		c.heard()
 		data = after
+		if len(data) > 0 && c.arena == nil {
+			c.arena = &arena{}
+		}
 		if c.reliable != nil {
 			fresh, err := c.reliable.receive(m)
 			if err != nil {
@@ -294,6 +298,7 @@ func (call *Call) takenOver() {
 	c := call.conn
 	rest, as := call.rest, call.role
 	call.rest = nil
+	c.arena = nil    // it is the call's now
 	c.track(call)    // from now on a CancelInvocation can be read while it runs
 	c.bytes.Uncork() // the answers before the slow call
 	if as == pump {

@@ -24,6 +24,7 @@ type method struct {
 	name      string // as registered; error texts use it
 	call      reflect.Value
 	fast      fastCall // not nil for common shapes
+	pooled    bool     // no user code sees its *Call
 	takesCall bool
 	params    []parameter // without *Call
 	arguments int         // how many of params come from the message

@@ -72,9 +72,9 @@ func (c *HubConnection) runStreaming(call *Call) {
 	switch {
 	case err != nil:
 		c.logPanic(call.method.name, err)
-		call.complete(&protocol.Completion{Kind: protocol.ResultError, Error: c.invokeText(call.method, err)})
+		call.fail(c.invokeText(call.method, err))
 	case !call.method.streamsResult():
-		call.complete(&protocol.Completion{Kind: protocol.ResultValue, Result: result})
+		call.complete(protocol.ResultValue, result)
 	default:
 		c.stream(call, reflect.ValueOf(result))
 	}
@@ -87,8 +87,7 @@ const streamFailed = "An error occurred on the server while streaming results."
 func (c *HubConnection) stream(call *Call, source reflect.Value) {
 	shape := streamShape(source)
 	if shape == noResult {
-		call.complete(&protocol.Completion{Kind: protocol.ResultError, Error: fmt.Sprintf(
-			"The value returned by the streaming method '%s' is not a ChannelReader<> or IAsyncEnumerable<>.", call.method.name)})
+		call.fail(fmt.Sprintf("The value returned by the streaming method '%s' is not a ChannelReader<> or IAsyncEnumerable<>.", call.method.name))
 		return
 	}
 	ctx := call.Context()
@@ -107,10 +106,10 @@ func (c *HubConnection) stream(call *Call, source reflect.Value) {
 	}
 	if err != nil && !canceled(ctx, err) {
 		c.logPanic(call.method.name, err)
-		call.complete(&protocol.Completion{Kind: protocol.ResultError, Error: errorText(streamFailed, err, c.hub.opts.EnableDetailedErrors)})
+		call.fail(errorText(streamFailed, err, c.hub.opts.EnableDetailedErrors))
 		return
 	}
-	call.complete(&protocol.Completion{Kind: protocol.ResultVoid})
+	call.complete(protocol.ResultVoid, nil)
 }
 
 // streamShape says what kind of stream v is; noResult means none, or nil. A

@@ -1,0 +1,95 @@
+package server
+
+import (
+	"reflect"
+	"sync"
+
+	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server/internal/transport"
+)
+
+// Calls of methods that do not ask for *Call, in a hub without filters, are
+// never seen by user code: they come from a pool and bring room for what a
+// short call needs.
+var callPool = sync.Pool{New: func() any { return &Call{room: &callRoom{}} }}
+
+type callRoom struct {
+	args    [3]any
+	strings [3]string
+	ints    [3]int
+	answer  protocol.Completion
+}
+
+// newCall returns a call of m, from the pool if nobody can keep it.
+func (c *HubConnection) newCall(m *method) *Call {
+	if !m.pooled {
+		return &Call{conn: c, method: m}
+	}
+	call := callPool.Get().(*Call)
+	call.conn, call.method = c, m
+	return call
+}
+
+// recycle gives a call back that has run inline and has returned in time.
+func (c *Call) recycle() {
+	if c.room == nil {
+		return
+	}
+	*c.room = callRoom{}
+	c.conn, c.method, c.id, c.streaming, c.args = nil, nil, "", false, nil
+	c.rest, c.arena, c.over = nil, nil, false
+	callPool.Put(c)
+}
+
+// list returns room for n bound arguments.
+func (r *callRoom) list(n int) []any {
+	if r == nil || n > len(r.args) {
+		return make([]any, n)
+	}
+	return r.args[:n:n]
+}
+
+// value returns a pointer to a new t, for the i-th parameter.
+func (r *callRoom) value(t reflect.Type, i int) any {
+	if r != nil && i < len(r.args) {
+		switch t {
+		case typeString:
+			return &r.strings[i]
+		case typeInt:
+			return &r.ints[i]
+		}
+	}
+	return reflect.New(t).Interface()
+}
+
+var (
+	typeString = reflect.TypeFor[string]()
+	typeInt    = reflect.TypeFor[int]()
+)
+
+// arenaSize is how much room for answers is made at once.
+const arenaSize = 2 << 10
+
+// An arena is room for the answers to several calls that came together. They go
+// to one client together, so none keeps the room of others alive for long. It
+// belongs to whoever has the loop; a call that keeps its goroutine keeps the
+// arena, too, and the loop goes on with another.
+type arena struct{ free []byte }
+
+// encode is like the function encode. Answers that are too long get room of
+// their own.
+func (a *arena) encode(codec protocol.Codec, m protocol.Message) form {
+	if cap(a.free) < 256 {
+		a.free = make([]byte, 0, arenaSize)
+	}
+	room := transport.FrameBufferIn(a.free)
+	buf, err := codec.Append(room, m)
+	if err != nil {
+		return form{name: codec.Name(), err: err}
+	}
+	if &buf[0] == &room[0] {
+		a.free = a.free[len(buf):len(buf):cap(a.free)]
+		buf = buf[:len(buf):len(buf)]
+	}
+	return form{name: codec.Name(), frame: transport.BuildFrame(buf, codec.Binary())}
+}
