@@ -31,6 +31,7 @@ type Conn struct {
 	socket    *socket       // WebSockets: the one that is served
 	wake      chan struct{} // SSE and long polling: tells the request that serves
 	poll      *poll         // long polling: the one that runs
+	newest    *poll         // the last one that waits for its end
 	cause     error         // why the input ended
 	failed    bool          // the App ended by FinishError
 	aborted   bool          // the transport ended by Abort

@@ -50,7 +50,7 @@ func (e *Endpoint) servePoll(w http.ResponseWriter, r *http.Request, c *Conn, us
 }
 
 // beginPoll makes p the poll of c, once the one that runs has ended. status is
-// not 0 if that cannot be.
+// not 0 if that cannot be: of several that wait the newest wins.
 func (c *Conn) beginPoll(p *poll, r *http.Request, user any) (first bool, status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -59,18 +59,22 @@ func (c *Conn) beginPoll(p *poll, r *http.Request, user any) (first bool, status
 			old.told = true
 			close(old.newer)
 		}
+		c.newest = p
 		c.mu.Unlock()
 		<-old.done // soon: it answers at once, or within the send timeout
 		c.mu.Lock()
-		if old.last {
+		switch {
+		case old.last:
 			return false, http.StatusNoContent
+		case c.newest != p && !c.goneLocked():
+			return false, http.StatusConflict
 		}
 	}
 	if c.goneLocked() {
 		return false, http.StatusNotFound
 	}
 	if first, status = c.activateLocked(r, user); status == 0 {
-		c.poll = p
+		c.poll, c.newest = p, nil
 	}
 	return first, status
 }

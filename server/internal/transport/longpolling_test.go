@@ -160,6 +160,37 @@ func TestRacingPollsOneWins(t *testing.T) {
 	}
 }
 
+func TestNewestOfTheWaitingPollsWins(t *testing.T) {
+	n := serve(t, defaults(), nil)
+	url := n.negotiate()
+	n.do("GET", url, "")
+	a := n.app()
+	running := &poll{newer: make(chan struct{}), done: make(chan struct{})}
+	a.conn.mu.Lock()
+	a.conn.poll, a.conn.phase = running, active // it does not end until the test lets it
+	a.conn.mu.Unlock()
+	var waiting []*peer
+	for range 3 {
+		a.conn.mu.Lock()
+		before := a.conn.newest
+		a.conn.mu.Unlock()
+		p := n.dial()
+		p.request("GET", url, "")
+		waiting = append(waiting, p)
+		eventually(t, "the poll waits", func() bool {
+			a.conn.mu.Lock()
+			defer a.conn.mu.Unlock()
+			return a.conn.newest != before
+		})
+	}
+	a.conn.endPoll(running)
+	for _, p := range waiting[:2] {
+		checkPoll(t, "poll that came before the newest", p.response("GET"), 409, textPlain, "")
+	}
+	_ = a.conn.Send(text("data"))
+	checkPoll(t, "newest poll", waiting[2].response("GET"), 200, octetStream, "data")
+}
+
 func TestFirstPollsAtOnce(t *testing.T) {
 	n := serve(t, defaults(), nil)
 	url := n.negotiate()

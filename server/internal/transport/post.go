@@ -44,13 +44,30 @@ func (e *Endpoint) servePost(w http.ResponseWriter, r *http.Request, user any) {
 	default:
 		status = c.post(rc, r.Body)
 	}
-	if status != http.StatusBadRequest {
+	if status == clientGone && dropClient(rc) {
+		return
+	}
+	if status == http.StatusNotFound || status == http.StatusOK {
 		answer(w, r, status, textPlain, "")
 		return
 	}
+	status = http.StatusBadRequest
 	w.Header().Set("Connection", "close")
 	answer(w, r, status, textPlain, "")
 	_ = rc.SetReadDeadline(time.Unix(1, 0)) // nobody waits for the rest of the body
+}
+
+// clientGone stands for the status of a POST whose sender went away inside the
+// body: its TCP connection is ended without an answer.
+const clientGone = -1
+
+func dropClient(rc *http.ResponseController) bool {
+	conn, _, err := rc.Hijack()
+	if err != nil {
+		return false // HTTP/2: the stream is gone already
+	}
+	_ = conn.Close() // nobody is left to tell
+	return true
 }
 
 // post gives a body to the App, in steps, when it is its turn. It returns the
@@ -102,6 +119,9 @@ func (c *Conn) copyBody(rc *http.ResponseController, body io.Reader, buf []byte)
 				return http.StatusNotFound
 			}
 			return http.StatusOK
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return clientGone
 		}
 		if err != nil {
 			return http.StatusBadRequest

@@ -3,6 +3,7 @@ package transport
 import (
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -234,7 +235,8 @@ func TestPostCutOffByTheClient(t *testing.T) {
 	p := n.dial()
 	p.write("POST " + url + " HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\npart")
 	eventually(t, "what came is received", func() bool { return a.got() == "part" })
-	_ = p.conn.Close()
+	_ = p.conn.(*net.TCPConn).CloseWrite()
+	p.expectEnd()
 	if r := n.do("POST", url, " rest"); r.status != 200 {
 		t.Errorf("next POST = %v", r)
 	}
