@@ -1,0 +1,143 @@
+package wire
+
+import (
+	"errors"
+	"math"
+)
+
+// A Blob is one hub message in one protocol, with its framing. Readers of
+// payloads alias them.
+type Blob struct {
+	Protocol string
+	Bytes    []byte
+}
+
+// An Invocation travels on the channels of all, groups, users and connections.
+type Invocation struct {
+	Excluded []string // connection ids that do not get it
+	Blobs    []Blob   // in the order of the sender; a protocol may occur twice
+
+	// A client is asked for a result where InvocationID is not empty; the
+	// answer goes to ReturnChannel, a logical name.
+	InvocationID  string
+	ReturnChannel string
+}
+
+// AppendInvocation appends m: four items with a return channel, else two.
+func AppendInvocation(b []byte, m Invocation) []byte {
+	n := 2
+	if m.ReturnChannel != "" {
+		n = 4
+	}
+	b = appendArray(appendArray(b, n), len(m.Excluded))
+	for _, id := range m.Excluded {
+		b = appendString(b, id)
+	}
+	b = appendMap(b, len(m.Blobs))
+	for _, blob := range m.Blobs {
+		b = appendBytes(appendString(b, blob.Protocol), blob.Bytes)
+	}
+	if n == 4 {
+		b = appendString(appendString(b, m.InvocationID), m.ReturnChannel)
+	}
+	return b
+}
+
+func insufficient(what string) error {
+	return errors.New("Insufficient items in " + what + " array.")
+}
+
+// ReadInvocation reads an invocation. Items after the fourth, and a third one
+// alone, are ignored.
+func ReadInvocation(p []byte) (m Invocation, err error) {
+	r := &reader{b: p}
+	n := r.array()
+	if r.err == nil && n < 2 {
+		return m, insufficient("Invocation")
+	}
+	if k := r.array(); k > 0 {
+		m.Excluded = make([]string, 0, k)
+		for range k {
+			m.Excluded = append(m.Excluded, r.text())
+		}
+	}
+	if k := r.mapping(); k > 0 {
+		m.Blobs = make([]Blob, 0, min(k, 8))
+		for range k {
+			name := r.text()
+			m.Blobs = append(m.Blobs, Blob{name, r.bytes()})
+			if r.err != nil {
+				break
+			}
+		}
+	}
+	if n > 3 {
+		m.InvocationID, m.ReturnChannel = r.text(), r.text()
+	}
+	return m, r.err
+}
+
+// Actions of a group command.
+const (
+	ActionAdd    = 1
+	ActionRemove = 2
+)
+
+// A GroupCommand asks the node that owns a connection to add it to a group, or
+// to remove it.
+type GroupCommand struct {
+	ID           int32
+	Server       string // who asks
+	Action       uint8
+	Group        string
+	ConnectionID string
+}
+
+// AppendGroupCommand appends c.
+func AppendGroupCommand(b []byte, c GroupCommand) []byte {
+	b = appendString(appendInt(appendArray(b, 5), c.ID), c.Server)
+	b = appendInt(b, int32(c.Action))
+	return appendString(appendString(b, c.Group), c.ConnectionID)
+}
+
+// ReadGroupCommand reads a command.
+func ReadGroupCommand(p []byte) (c GroupCommand, err error) {
+	r := &reader{b: p}
+	if n := r.array(); r.err == nil && n < 5 {
+		return c, insufficient("GroupCommand")
+	}
+	c.ID = int32(r.integer(math.MinInt32, math.MaxInt32))
+	c.Server = r.text()
+	c.Action = uint8(r.integer(0, math.MaxUint8))
+	c.Group = r.text()
+	c.ConnectionID = r.text()
+	return c, r.err
+}
+
+// AppendAck appends the acknowledgement of a command.
+func AppendAck(b []byte, id int32) []byte { return appendInt(appendArray(b, 1), id) }
+
+// ReadAck reads an acknowledgement.
+func ReadAck(p []byte) (id int32, err error) {
+	r := &reader{b: p}
+	if n := r.array(); r.err == nil && n < 1 {
+		return 0, insufficient("Ack")
+	}
+	return int32(r.integer(math.MinInt32, math.MaxInt32)), r.err
+}
+
+// AppendCompletion appends a client's answer in its protocol.
+func AppendCompletion(b []byte, c Blob) []byte {
+	return appendBytes(appendString(appendArray(b, 2), c.Protocol), c.Bytes)
+}
+
+// ReadCompletion reads a client's answer.
+func ReadCompletion(p []byte) (c Blob, err error) {
+	r := &reader{b: p}
+	if n := r.array(); r.err == nil && n < 2 {
+		return c, insufficient("CompletionMessage")
+	}
+	c.Protocol = r.text()
+	c.Bytes = r.bytes()
+	return c, r.err
+}
