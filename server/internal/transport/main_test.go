@@ -45,12 +45,11 @@ type echoApp struct {
 	ticks    int
 	over     chan struct{} // closed by Ended
 
-	silent   bool                           // do not send back
-	linger   bool                           // do not finish when the input ends
-	receive  func(p []byte, lend bool) bool // instead of echoing
-	onTick   func(time.Time)
-	onStart  func()
-	finished bool
+	silent  bool                           // do not send back
+	linger  bool                           // do not finish when the input ends
+	receive func(p []byte, lend bool) bool // instead of echoing
+	onTick  func(time.Time)
+	onStart func()
 }
 
 func (a *echoApp) Start() {

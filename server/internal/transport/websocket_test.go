@@ -37,3 +37,28 @@ func BenchmarkEcho(b *testing.B) {
 		}
 	}
 }
+
+func TestSubProtocolSelectorUsed(t *testing.T) {
+	opts := defaults()
+	opts.SubProtocol = func(offered []string) string {
+		if len(offered) == 3 && offered[2] == "c" {
+			return offered[1]
+		}
+		return ""
+	}
+	n := serve(t, opts, nil)
+	p := n.dial()
+	p.request("GET", "/hub", "", append(handshakeHeaders, "Sec-WebSocket-Protocol: a, b", "Sec-WebSocket-Protocol: c", "Sec-WebSocket-Extensions: permessage-deflate")...)
+	r := p.response("GET")
+	if got := r.header.Get("Sec-WebSocket-Protocol"); r.status != 101 || got != "b" {
+		t.Errorf("upgrade = %v, want subprotocol b", r)
+	}
+	if r.header.Get("Sec-WebSocket-Extensions") != "" {
+		t.Error("an extension was accepted")
+	}
+	p = n.dial()
+	p.request("GET", "/hub", "", append(handshakeHeaders, "Sec-WebSocket-Protocol: x")...)
+	if r := p.response("GET"); r.header["Sec-Websocket-Protocol"] != nil {
+		t.Errorf("upgrade = %v, want no subprotocol", r)
+	}
+}

@@ -1,0 +1,105 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestShutdownLetsEveryAppSayFarewell(t *testing.T) {
+	n := serve(t, defaults(), nil)
+	ws := n.upgrade("/hub")
+	_ = n.app()
+	_, stream := n.openSSE(n.negotiate())
+	_ = n.app()
+	url := n.negotiate()
+	n.do("GET", url, "")
+	polled := n.app()
+	poll := n.pendingPoll(url, polled)
+	between := n.negotiate()
+	n.do("GET", between, "")
+	_ = n.app()
+	n.negotiate() // never connected
+
+	done := make(chan error)
+	go func() { done <- n.endpoint.Shutdown(context.Background()) }()
+	ws.expect(opText, "farewell")
+	ws.expect(opClose, `1000 ""`)
+	if rest, err := io.ReadAll(stream); err != nil || string(rest) != "data: farewell\r\n\r\n" {
+		t.Errorf("stream = %q, %v", rest, err)
+	}
+	checkPoll(t, "pending poll", poll.response("GET"), 200, octetStream, "farewell")
+	select {
+	case err := <-done:
+		t.Errorf("Shutdown = %v before the client has answered the close frame", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	ws.send(opClose, "\x03\xe8")
+	if err := <-done; err != nil {
+		t.Errorf("Shutdown = %v", err)
+	}
+	if r := n.do("POST", "/hub/negotiate", ""); r.status != 503 {
+		t.Errorf("negotiate after Shutdown = %v, want 503", r)
+	}
+	if r := n.do("GET", "/hub", "", handshakeHeaders...); r.status != 503 {
+		t.Errorf("WebSocket after Shutdown = %v, want 503", r)
+	}
+	if err := n.endpoint.Shutdown(context.Background()); err != nil {
+		t.Errorf("second Shutdown = %v", err)
+	}
+}
+
+// A deafApp never ends by itself.
+type deafApp struct{ echoApp }
+
+func (*deafApp) Shutdown() {}
+
+func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
+	opts := defaults()
+	var mu sync.Mutex
+	var apps []*deafApp
+	e := NewEndpoint(opts, func(c *Conn) App {
+		a := &deafApp{echoApp{conn: c, over: make(chan struct{}), linger: true}}
+		mu.Lock()
+		apps = append(apps, a)
+		mu.Unlock()
+		return a
+	})
+	n := &node{t: t, endpoint: e}
+	mux := http.NewServeMux()
+	mux.Handle("/hub", e)
+	mux.Handle("/hub/", e)
+	n.listen(mux, func() []*Endpoint { return nil })
+	ws := n.upgrade("/hub")
+	_, stream := n.openSSE(n.negotiate())
+	url := n.negotiate()
+	n.do("GET", url, "")
+	poll := n.dial()
+	poll.request("GET", url, "")
+	eventually(t, "all Apps are there", func() bool { mu.Lock(); defer mu.Unlock(); return len(apps) == 3 })
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if err := e.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Shutdown = %v, want the context's error", err)
+	}
+	ws.expectEnd()
+	if _, err := io.ReadAll(stream); err == nil {
+		t.Error("the stream ends properly, want a cut one")
+	}
+	if r := poll.response("GET"); r.status != 204 && r.status != 404 {
+		t.Errorf("pending poll = %v, want 204 or 404", r)
+	}
+	for _, a := range apps {
+		if err := a.end(t); err != ErrShutdown {
+			t.Errorf("cause = %v, want ErrShutdown", err)
+		}
+		a.conn.Finish()
+	}
+	if n.connections() != 0 {
+		t.Error("connections are left")
+	}
+}

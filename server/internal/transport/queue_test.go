@@ -1,0 +1,226 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestConcurrentSendersKeepTheirOrder(t *testing.T) {
+	const senders, messages = 8, 500
+	opts := defaults()
+	opts.MaximumQueuedBytes = 64 << 20
+	n := serve(t, opts, nil)
+	p := n.upgrade("/hub")
+	a := n.app()
+	var group sync.WaitGroup
+	for s := range senders {
+		group.Go(func() {
+			for i := range messages {
+				if i%10 == s {
+					a.conn.Cork()
+				}
+				body := fmt.Sprintf("%d %d %s", s, i, strings.Repeat(".", (i*37)%9000))
+				if err := a.conn.Send(text(body)); err != nil {
+					t.Errorf("Send = %v", err)
+				}
+				if i%7 == s {
+					a.conn.Uncork()
+				}
+			}
+			a.conn.Uncork()
+		})
+	}
+	next := [senders]int{}
+	for range senders * messages {
+		_, payload := p.frame()
+		var s, i int
+		if _, err := fmt.Sscan(payload, &s, &i); err != nil || i != next[s] {
+			t.Fatalf("message %.20q, want number %d of its sender", payload, next[s])
+		}
+		next[s]++
+	}
+	group.Wait()
+}
+
+func TestCorkKeepsWhatIsSentTogether(t *testing.T) {
+	n := serve(t, defaults(), nil)
+	p := n.upgrade("/hub")
+	a := n.app()
+	a.conn.Uncork() // harmless
+	a.conn.Cork()
+	for i := range 10 {
+		_ = a.conn.Send(text(fmt.Sprint(i)))
+	}
+	_ = p.conn.SetReadDeadline(time.Now().Add(30 * time.Millisecond))
+	if _, _, err := p.tryFrame(); err == nil {
+		t.Error("a frame came though the connection is corked")
+	}
+	_ = p.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	a.conn.Uncork()
+	for i := range 10 {
+		p.expect(opText, fmt.Sprint(i))
+	}
+	if p.r.Buffered() > 0 {
+		t.Error("more came than was sent")
+	}
+}
+
+func TestClientThatNeverReadsIsTooSlow(t *testing.T) {
+	opts := defaults()
+	opts.MaximumQueuedBytes = 1 << 20
+	n := serve(t, opts, nil)
+	n.upgrade("/hub") // never reads
+	slow := n.app()
+	other := n.upgrade("/hub")
+	fast := n.app()
+	frame := text(strings.Repeat("x", 1000))
+	var err error
+	sent := 0
+	for ; err == nil && sent < 100_000; sent++ {
+		err = slow.conn.Send(frame)
+		if ferr := fast.conn.Send(frame); ferr != nil {
+			t.Fatalf("Send to the other client = %v", ferr)
+		}
+		if _, payload := other.frame(); len(payload) != 1000 {
+			t.Fatalf("the other client gets %d bytes", len(payload))
+		}
+	}
+	if !errors.Is(err, ErrTooSlow) {
+		t.Fatalf("Send to the client that does not read = %v after %d messages, want ErrTooSlow", err, sent)
+	}
+	if !slow.conn.WouldWait() {
+		t.Error("WouldWait() = false with a full queue")
+	}
+	if err := slow.conn.SendLast(frame); err != nil {
+		t.Errorf("SendLast = %v: the farewell has room", err)
+	}
+	slow.conn.Abort(ErrTooSlow)
+	if err := slow.end(t); err != ErrTooSlow {
+		t.Errorf("cause = %v, want ErrTooSlow", err)
+	}
+	if err := slow.conn.Send(frame); err != ErrClosed {
+		t.Errorf("Send after the end = %v, want ErrClosed", err)
+	}
+}
+
+func TestSendWaitWaitsForTheClient(t *testing.T) {
+	opts := defaults()
+	opts.TransportMaxBufferSize = 10_000
+	opts.MaximumQueuedBytes = 100 << 20
+	n := serve(t, opts, nil)
+	p := n.upgrade("/hub")
+	a := n.app()
+	const messages = 20_000
+	sent := make(chan error)
+	go func() {
+		for i := range messages {
+			if err := a.conn.SendWait(t.Context(), text(fmt.Sprintf("%d %s", i, strings.Repeat("x", 1000)))); err != nil {
+				sent <- err
+				return
+			}
+		}
+		sent <- nil
+	}()
+	eventually(t, "the sender waits", func() bool { return waits(a.conn) })
+	a.conn.mu.Lock()
+	queued := a.conn.queued
+	a.conn.mu.Unlock()
+	if queued > 12_000+joinRoom {
+		t.Errorf("%d bytes are queued, want about %d", queued, opts.TransportMaxBufferSize)
+	}
+	for i := range messages {
+		if _, payload := p.frame(); !strings.HasPrefix(payload, fmt.Sprint(i, " ")) {
+			t.Fatalf("message %.10q, want number %d", payload, i)
+		}
+	}
+	if err := <-sent; err != nil {
+		t.Errorf("SendWait = %v", err)
+	}
+}
+
+func waits(c *Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.room != nil
+}
+
+func TestSendWaitEnds(t *testing.T) {
+	opts := defaults()
+	opts.TransportMaxBufferSize = 10
+	n := serve(t, opts, nil)
+	url := n.negotiate()
+	n.do("GET", url, "") // nothing leaves the queue without a poll
+	a := n.app()
+	if err := a.conn.SendWait(t.Context(), text("0123456789")); err != nil {
+		t.Fatalf("SendWait with an empty queue = %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 3)
+	go func() { ended <- a.conn.SendWait(ctx, text("x")) }()
+	eventually(t, "the sender waits", func() bool { return waits(a.conn) })
+	cancel()
+	if err := <-ended; err != context.Canceled {
+		t.Errorf("SendWait after cancel = %v", err)
+	}
+	for range 2 {
+		go func() { ended <- a.conn.SendWait(t.Context(), text("y")) }()
+	}
+	eventually(t, "the senders wait", func() bool { return waits(a.conn) })
+	checkPoll(t, "poll", n.do("GET", url, ""), 200, octetStream, "0123456789")
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Errorf("SendWait after the poll = %v", err)
+		}
+	}
+	_ = a.conn.Send(text("0123456789"))
+	go func() { ended <- a.conn.SendWait(t.Context(), text("z")) }()
+	eventually(t, "the sender waits", func() bool { return waits(a.conn) })
+	a.conn.Finish()
+	if err := <-ended; err != ErrClosed {
+		t.Errorf("SendWait at the end = %v, want ErrClosed", err)
+	}
+}
+
+func TestSendWaitUncorksBeforeItWaits(t *testing.T) {
+	opts := defaults()
+	opts.TransportMaxBufferSize = 10
+	n := serve(t, opts, nil)
+	p := n.upgrade("/hub")
+	a := n.app()
+	a.conn.Cork()
+	for range 5 {
+		if err := a.conn.SendWait(t.Context(), text("0123456789")); err != nil {
+			t.Fatalf("SendWait = %v", err)
+		}
+	}
+	a.conn.Uncork()
+	for range 5 {
+		p.expect(opText, "0123456789")
+	}
+}
+
+func TestQueueIsGivenBackAfterQuiet(t *testing.T) {
+	inBubble(t, defaults(), nil, func(t *testing.T, n *node) {
+		p := n.upgrade("/hub")
+		a := n.app()
+		a.conn.Cork()
+		for range 100 {
+			_ = a.conn.Send(text("x"))
+		}
+		a.conn.Uncork()
+		for range 100 {
+			p.expect(opText, "x")
+		}
+		time.Sleep(2500 * time.Millisecond)
+		a.conn.mu.Lock()
+		defer a.conn.mu.Unlock()
+		if cap(a.conn.queue) > keepQueue {
+			t.Errorf("room for %d frames is kept", cap(a.conn.queue))
+		}
+	})
+}
