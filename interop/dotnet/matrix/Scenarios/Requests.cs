@@ -49,7 +49,7 @@ public static class Requests
         }),
         new("a user, and a method for users only", async t =>
         {
-            var user = t.Name("alice");
+            const string user = "alice";
             var client = await t.Connect(new() { Http = o => o.Headers["X-User"] = user });
             t.Equal(user, await client.Hub.InvokeAsync<string?>("UserIdentifier"));
             t.Equal("for users", await client.Hub.InvokeAsync<string>("OnlyUsers"));

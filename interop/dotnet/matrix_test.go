@@ -1,0 +1,179 @@
+package dotnet
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire/interop/harness"
+)
+
+var only = flag.String("only", "", "play only cases whose name, `scenario / transport / protocol`, holds this")
+
+const (
+	// playLimit bounds one run of the program: some 40 seconds on two cores.
+	playLimit = 8 * time.Minute
+	// mostAgain bounds what is played again: more than that is no chance.
+	mostAgain = 20
+)
+
+// nodes are those that the program needs, by its flag.
+var nodes = []struct {
+	flag string
+	args []string
+}{
+	{flag: "--plain"},
+	{flag: "--detailed", args: []string{"--detailed", "true"}},
+	{flag: "--impatient", args: []string{"--keepalive-ms", "300", "--client-timeout-ms", "1500", "--handshake-timeout-ms", "500"}},
+}
+
+// A result is a line of the program: how one case ended.
+type result struct {
+	Scenario  string   `json:"scenario"`
+	Transport string   `json:"transport"`
+	Protocol  string   `json:"protocol"`
+	OK        bool     `json:"ok"`
+	Saw       []string `json:"saw"`
+	Error     string   `json:"error"`
+	MS        int      `json:"ms"`
+}
+
+func (r result) mode() string { return r.Transport + " / " + r.Protocol }
+func (r result) name() string { return r.Scenario + " / " + r.mode() }
+
+// play plays all cases against nodes of a command, several at once, and returns
+// the results in the order of the program's list. A case that fails is played
+// once more by itself: many wait for something, and on a machine that has
+// other work it can come too late.
+func play(t *testing.T, program, command string) []result {
+	t.Helper()
+	var args []string
+	for _, n := range nodes {
+		args = append(args, n.flag, harness.StartNode(t, command, n.args...).URL)
+	}
+	start := time.Now()
+	played := byName(run(t, program, append(args, "--only", *only, "--jobs", "4")...))
+	t.Logf("%d cases played in %v", len(played), time.Since(start).Round(time.Second))
+	var failed []result
+	for _, r := range played {
+		if !r.OK {
+			failed = append(failed, r)
+		}
+	}
+	if len(failed) > mostAgain {
+		t.Logf("%d cases failed, too many to play again", len(failed))
+		failed = nil
+	}
+	for _, r := range failed {
+		t.Logf("played again, because it failed: %s\n%s", r.name(), r.Error)
+		// Another case's name may hold this one: all of them count.
+		for name, r := range byName(run(t, program, append(args, "--only", r.name(), "--jobs", "1")...)) {
+			played[name] = r
+		}
+	}
+	list := run(t, program, "--list", "--only", *only)
+	if len(list) == 0 || len(list) != len(played) {
+		t.Fatalf("%d cases were played, %d are listed", len(played), len(list))
+	}
+	for i, r := range list {
+		got, ok := played[r.name()]
+		if !ok {
+			t.Fatalf("not played: %s", r.name())
+		}
+		list[i] = got
+	}
+	return list
+}
+
+// run runs the program once and returns what it printed.
+func run(t *testing.T, program string, args ...string) []result {
+	t.Helper()
+	out, err := harness.Run(t, exec.Command("dotnet", append([]string{program}, args...)...), playLimit)
+	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) { // 1: a case failed
+		t.Fatalf("matrix %q: %v\n%s", args, err, out)
+	}
+	var results []result
+	for line := range bytes.Lines(out) {
+		var r result
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatalf("matrix printed %q: %v", line, err)
+		}
+		results = append(results, r)
+	}
+	return results
+}
+
+func byName(results []result) map[string]result {
+	m := make(map[string]result, len(results))
+	for _, r := range results {
+		m[r.name()] = r
+	}
+	return m
+}
+
+// report makes a subtest of each scenario, and in it one of each mode. A case
+// must fail if it is expected to, and must not if it is not.
+func report(t *testing.T, results []result, expected expectations) {
+	for len(results) > 0 {
+		scenario, n := results[0].Scenario, 1
+		for n < len(results) && results[n].Scenario == scenario {
+			n++
+		}
+		modes := results[:n]
+		results = results[n:]
+		t.Run(scenario, func(t *testing.T) {
+			for _, r := range modes {
+				t.Run(r.mode(), func(t *testing.T) { reportOne(t, r, expected) })
+			}
+		})
+	}
+	if *only == "" {
+		for _, e := range expected {
+			if !e.used {
+				t.Error("expected.json lists what is not played: " + strconv.Quote(e.Scenario))
+			}
+		}
+	}
+}
+
+func reportOne(t *testing.T, r result, expected expectations) {
+	e := expected.of(r)
+	switch {
+	case e != nil && r.OK:
+		t.Errorf("does not differ any more; take it out of expected.json (%s)", e.Reason)
+	case e != nil:
+		t.Logf("differs as expected: %s\n%s", e.Reason, r.Error)
+	case !r.OK:
+		t.Errorf("%s\nthe client saw %q", r.Error, r.Saw)
+	}
+}
+
+func TestOurNode(t *testing.T) {
+	program := matrix(t)
+	var expected expectations
+	if harness.OwnNode() {
+		expected = loadExpectations(t)
+	}
+	report(t, play(t, program, harness.NodeCommand(t)), expected)
+}
+
+// TestReferenceNode shows that the expectations are those of ASP.NET Core.
+func TestReferenceNode(t *testing.T) {
+	program := matrix(t)
+	report(t, play(t, program, harness.ReferenceNode(t)), nil)
+}
+
+// matrix returns the path of the built program.
+func matrix(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes a minute; not with -short")
+	}
+	harness.Dotnet(t)
+	return harness.DotnetProgram(t, "matrix")
+}

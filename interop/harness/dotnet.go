@@ -1,0 +1,205 @@
+package harness
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Dotnet needs dotnet 10 or newer. If it is not on PATH but HUBWIRE_DOTNET is
+// the folder of the offline kit, the kit's environment is set until the test
+// ends. A test that calls it must not run in parallel with others before the
+// call, which t.Setenv sees to.
+func Dotnet(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("dotnet"); err != nil {
+		useKit(t, os.Getenv("HUBWIRE_DOTNET"))
+	}
+	out, err := exec.Command(Tool(t, "dotnet"), "--version").CombinedOutput()
+	if err != nil {
+		t.Fatalf("dotnet --version: %v\n%s", err, out)
+	}
+	var major int
+	version := string(bytes.TrimSpace(out))
+	if _, err := fmt.Sscanf(version, "%d.", &major); err != nil {
+		t.Fatalf("dotnet --version printed %q", version)
+	}
+	if major < oldestDotnet {
+		Missing(t, "dotnet is version %s; the tests need %d or newer", version, oldestDotnet)
+	}
+}
+
+// oldestDotnet is the major version of the SDK that the C# programs target.
+const oldestDotnet = 10
+
+// useKit sets what the kit's env.sh sets. Without a kit it does nothing.
+func useKit(t *testing.T, kit string) {
+	t.Helper()
+	if kit == "" {
+		return
+	}
+	script := `. "$1/env.sh" && env -0`
+	out, err := exec.Command("sh", "-c", script, "sh", kit).Output()
+	if err != nil {
+		t.Fatalf("environment of the kit in HUBWIRE_DOTNET=%s: %v", kit, err)
+	}
+	for one := range strings.SplitSeq(string(out), "\x00") {
+		name, value, ok := strings.Cut(one, "=")
+		if ok && os.Getenv(name) != value {
+			t.Setenv(name, value)
+		}
+	}
+}
+
+// DotnetProgram builds the C# project in dir and returns the path of its
+// program, to be run as "dotnet PATH". The result lies in the user's cache
+// folder under a name that is a hash of the sources, so that "dotnet build"
+// runs once for each of their versions and the repository stays clean. Call
+// Dotnet first. It skips as Need does if packages cannot be restored; sources
+// that do not compile fail the test.
+func DotnetProgram(t testing.TB, dir string) string {
+	t.Helper()
+	program, err := dotnetProgram(dir, dotnetBuild)
+	if errors.Is(err, errRestore) {
+		Missing(t, "packages of %s: %v", dir, err)
+	}
+	if err != nil {
+		t.Fatalf("build %s: %v", dir, err)
+	}
+	return program
+}
+
+// dotnetProgram is DotnetProgram with the builder as an argument.
+func dotnetProgram(dir string, build func(from, to string) error) (string, error) {
+	projects, err := filepath.Glob(filepath.Join(dir, "*.csproj"))
+	if err != nil {
+		return "", err
+	}
+	if len(projects) != 1 {
+		return "", fmt.Errorf("%d projects in %s, want 1", len(projects), dir)
+	}
+	name := strings.TrimSuffix(filepath.Base(projects[0]), ".csproj") + ".dll"
+	sources, err := dotnetSources(dir)
+	if err != nil {
+		return "", err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	parent := filepath.Join(cache, "hubwire", "dotnet-programs")
+	folder := filepath.Join(parent, sources.hash())
+	if _, err := os.Stat(folder); err == nil {
+		return filepath.Join(folder, name), nil
+	}
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", err
+	}
+	// A folder appears under its name only when it is complete: another test
+	// process may look for it at the same time.
+	tmp, err := os.MkdirTemp(parent, "building-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(tmp)
+	from, to := filepath.Join(tmp, "from"), filepath.Join(tmp, "to")
+	if err := sources.copy(from); err != nil {
+		return "", err
+	}
+	if err := build(from, to); err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(filepath.Join(to, name)); err != nil {
+		return "", err
+	}
+	if err := os.Rename(to, folder); err != nil {
+		if _, statErr := os.Stat(folder); statErr != nil {
+			return "", err
+		}
+		// Another process was first.
+	}
+	return filepath.Join(folder, name), nil
+}
+
+// sourceFiles are files by their path in the project.
+type sourceFiles map[string][]byte
+
+// dotnetSources reads the sources below dir; what a build by hand has left
+// behind is none.
+func dotnetSources(dir string) (sourceFiles, error) {
+	sources := sourceFiles{}
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (entry.Name() == "bin" || entry.Name() == "obj") {
+			return fs.SkipDir
+		}
+		if ext := filepath.Ext(path); ext != ".cs" && ext != ".csproj" {
+			return nil
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		sources[name], err = os.ReadFile(path)
+		return err
+	})
+	return sources, err
+}
+
+func (s sourceFiles) hash() string {
+	var names []string
+	for name := range s {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	hash := sha256.New()
+	fmt.Fprintf(hash, "%s/%s\n", runtime.GOOS, runtime.GOARCH)
+	for _, name := range names {
+		// A hash takes everything: it has no error to return.
+		fmt.Fprintf(hash, "%q %d\n%s", filepath.ToSlash(name), len(s[name]), s[name])
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:12])
+}
+
+func (s sourceFiles) copy(to string) error {
+	for name, data := range s {
+		path := filepath.Join(to, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errRestore is the error of a build that did not get its packages.
+var errRestore = errors.New("dotnet restore")
+
+func dotnetBuild(from, to string) error {
+	run := func(args ...string) ([]byte, error) {
+		cmd := exec.Command("dotnet", append(args, "--verbosity", "quiet")...)
+		cmd.Dir = from
+		return cmd.CombinedOutput()
+	}
+	if out, err := run("restore"); err != nil {
+		return fmt.Errorf("%w: %w\n%s", errRestore, err, out)
+	}
+	if out, err := run("build", "--no-restore", "--configuration", "Release", "--output", to, "--nologo"); err != nil {
+		return fmt.Errorf("dotnet build: %w\n%s", err, out)
+	}
+	return nil
+}

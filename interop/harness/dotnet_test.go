@@ -1,0 +1,83 @@
+package harness
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestProgramsAreBuiltOncePerSources(t *testing.T) {
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	t.Setenv("HOME", cache) // where there is no XDG
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	builds := 0
+	build := func(from, to string) error {
+		builds++
+		for name, want := range map[string]bool{"p.csproj": true, "Program.cs": true, "More/More.cs": true, "obj/left.cs": false, "bin/left.cs": false} {
+			if _, err := os.Stat(filepath.Join(from, name)); (err == nil) != want {
+				t.Errorf("%s is in the folder that is built: %v, want %v", name, err == nil, want)
+			}
+		}
+		if err := os.Mkdir(to, 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, "p.dll"), nil, 0o644)
+	}
+	if _, err := dotnetProgram(dir, build); err == nil {
+		t.Error("a folder without a project: no error")
+	}
+	for _, name := range []string{"p.csproj", "Program.cs", "More/More.cs", "obj/left.cs", "bin/left.cs"} {
+		write(name, "1")
+	}
+	first, err := dotnetProgram(dir, build)
+	if err != nil || filepath.Base(first) != "p.dll" {
+		t.Fatalf("the first call: %q, %v", first, err)
+	}
+	write("obj/left.cs", "2") // no source
+	again, err := dotnetProgram(dir, build)
+	if err != nil || again != first || builds != 1 {
+		t.Errorf("the second call: %q, %v after %d builds; want %q after 1", again, err, builds, first)
+	}
+	write("More/More.cs", "2")
+	other, err := dotnetProgram(dir, build)
+	if err != nil || other == first || builds != 2 {
+		t.Errorf("with another source: %q, %v after %d builds; want a new folder after 2", other, err, builds)
+	}
+	write("Program.cs", "3")
+	fails := errors.New("no feed")
+	if _, err := dotnetProgram(dir, func(string, string) error { return fails }); !errors.Is(err, fails) {
+		t.Errorf("with a builder that fails: %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(first)), "building-*")); len(left) > 0 {
+		t.Errorf("folders left behind: %v", left)
+	}
+}
+
+func TestTheKitsEnvironmentIsThatOfItsScript(t *testing.T) {
+	Need(t, "sh")
+	kit := t.TempDir()
+	if err := os.WriteFile(filepath.Join(kit, "env.sh"), []byte("export HUBWIRE_TEST_KIT='a b\nc='\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("inside", func(t *testing.T) {
+		useKit(t, kit)
+		if got, want := os.Getenv("HUBWIRE_TEST_KIT"), "a b\nc="; got != want {
+			t.Errorf("HUBWIRE_TEST_KIT = %q, want %q", got, want)
+		}
+	})
+	if got, ok := os.LookupEnv("HUBWIRE_TEST_KIT"); ok {
+		t.Errorf("after the test HUBWIRE_TEST_KIT is still %q", got)
+	}
+}
