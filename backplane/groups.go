@@ -1,0 +1,131 @@
+package backplane
+
+import (
+	"context"
+
+	"github.com/hubwire/hubwire/backplane/internal/wire"
+)
+
+// commandQueue bounds the group commands of other nodes that wait here. More are
+// dropped with a line in the log; whoever asked gets no answer and is told so
+// after its own AckTimeout.
+const commandQueue = 4096
+
+// AddToGroup implements server.LifetimeManager. For a connection of another
+// node it waits until that node has joined; ErrNoAck says that none answered.
+func (r *Redis) AddToGroup(ctx context.Context, id, group string) error {
+	if c := r.local(id); c != nil {
+		return r.addLocal(ctx, c, group)
+	}
+	return r.command(ctx, wire.ActionAdd, id, group)
+}
+
+// RemoveFromGroup implements server.LifetimeManager; see AddToGroup.
+func (r *Redis) RemoveFromGroup(ctx context.Context, id, group string) error {
+	if c := r.local(id); c != nil {
+		return r.removeLocal(ctx, c, group)
+	}
+	return r.command(ctx, wire.ActionRemove, id, group)
+}
+
+func (r *Redis) addLocal(ctx context.Context, c *connection, group string) error {
+	if c.Context().Err() != nil {
+		return nil
+	}
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	if err := r.join(ctx, r.channels.Group(group), c.Receiver); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	c.groups[group] = struct{}{}
+	gone := r.connections[c.ID()] != c
+	r.mu.Unlock()
+	if gone { // it left meanwhile, and did not know of this group
+		return r.leave(ctx, r.channels.Group(group), c.ID())
+	}
+	return nil
+}
+
+func (r *Redis) removeLocal(ctx context.Context, c *connection, group string) error {
+	r.mu.Lock()
+	_, member := c.groups[group]
+	delete(c.groups, group)
+	r.mu.Unlock()
+	if !member {
+		return nil
+	}
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	return r.leave(ctx, r.channels.Group(group), c.ID())
+}
+
+// command asks the node that owns a connection, and waits for its answer.
+func (r *Redis) command(ctx context.Context, action uint8, id, group string) error {
+	done := make(chan struct{})
+	r.mu.Lock()
+	r.lastAck++
+	ack := r.lastAck
+	r.acks[ack] = done // before the command is published: the answer may be quick
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		delete(r.acks, ack)
+		r.mu.Unlock()
+	}()
+	payload := wire.AppendGroupCommand(nil, wire.GroupCommand{ID: ack, Server: r.opts.ServerName, Action: action, Group: group, ConnectionID: id})
+	if _, err := r.published(ctx, r.enqueue(r.channels.Groups(), payload)); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, r.opts.AckTimeout, ErrNoAck)
+	defer cancel()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-r.ctx.Done():
+		return ErrClosed
+	}
+}
+
+// acknowledged completes a command of this node. Unknown ids are late, or not
+// ours.
+func (r *Redis) acknowledged(id int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if done := r.acks[id]; done != nil {
+		close(done)
+		delete(r.acks, id)
+	}
+}
+
+// obey executes the commands of all nodes, in their order, for the connections
+// of this one. It answers when a join is confirmed, not before, and also for
+// what changed nothing. Nobody answers for connections of others.
+func (r *Redis) obey() {
+	for {
+		var command wire.GroupCommand
+		select {
+		case command = <-r.commands:
+		case <-r.ctx.Done():
+			return
+		}
+		c := r.local(command.ConnectionID)
+		if c == nil {
+			continue
+		}
+		var err error
+		switch command.Action {
+		case wire.ActionAdd:
+			err = r.addLocal(r.ctx, c, command.Group)
+		case wire.ActionRemove:
+			err = r.removeLocal(r.ctx, c, command.Group)
+		}
+		if err != nil {
+			r.log.Warn("group command of another node failed", "from", command.Server, "error", err)
+			continue
+		}
+		r.enqueue(r.channels.Ack(command.Server), wire.AppendAck(nil, command.ID))
+	}
+}

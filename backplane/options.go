@@ -1,0 +1,100 @@
+// Package backplane lets several nodes serve one hub through one Redis: Go nodes
+// and ASP.NET Core nodes alike, in the scheme of
+// Microsoft.AspNetCore.SignalR.StackExchangeRedis.
+//
+//	bp, err := backplane.New(client, &backplane.Options{
+//		HubName:       "BlogApp.Hubs.PostHub",
+//		ChannelPrefix: "BlogApp:SignalR:",
+//	})
+//	hub := server.NewHub(PostHub{}, &server.Options{LifetimeManager: bp})
+package backplane
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/hubwire/hubwire/protocol"
+)
+
+// Options configures the backplane of one hub. For every duration, zero means
+// the default.
+type Options struct {
+	// HubName is what nodes of one hub have in common. Where ASP.NET Core nodes
+	// share the Redis it is the full name of the hub's class, with namespace:
+	// "BlogApp.Hubs.PostHub". It must not be empty.
+	HubName string
+
+	// ChannelPrefix stands in front of every channel, as it is: a separator
+	// must be part of it, as in "BlogApp:SignalR:". Apps with different
+	// prefixes do not hear each other; Redis databases do not separate them.
+	ChannelPrefix string
+
+	// ServerName tells this node from all others; two hubs of one process need
+	// two names. Empty means the machine's name and 32 random hex digits, as in
+	// ASP.NET Core.
+	ServerName string
+
+	// Protocols are the hub protocols that any client of any node may speak;
+	// each message is published in all of them. Nil means JSON and MessagePack.
+	Protocols []protocol.Codec
+
+	// AckTimeout is how long AddToGroup and RemoveFromGroup wait for the node
+	// that owns a connection. Nobody answers for a connection that does not
+	// exist. Zero means 30 seconds.
+	AckTimeout time.Duration
+
+	// ClientResultTimeout is how long a client of another node may take to
+	// answer; if that node dies nobody else ever answers. Zero means one minute.
+	ClientResultTimeout time.Duration
+
+	// PublishTimeout is how long a send, a join or a connecting client waits
+	// for a Redis that is away. Zero means 5 seconds, as in ASP.NET Core;
+	// negative means not at all.
+	PublishTimeout time.Duration
+
+	// OnStateChange is told each change of Health, one after the other. It must
+	// not block. Nil means nobody.
+	OnStateChange func(Health)
+
+	// Logger receives the log. Nil means slog.Default(). Changes of state are
+	// logged once each.
+	Logger *slog.Logger
+}
+
+func (o *Options) withDefaults() (*Options, error) {
+	c := Options{}
+	if o != nil {
+		c = *o
+	}
+	if c.HubName == "" {
+		return nil, errors.New("backplane: Options.HubName is empty")
+	}
+	if c.ServerName == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "node"
+		}
+		id := make([]byte, 16)
+		_, _ = rand.Read(id) // it never fails
+		c.ServerName = host + "_" + hex.EncodeToString(id)
+	}
+	if c.Protocols == nil {
+		c.Protocols = []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}}
+	}
+	for _, d := range []struct {
+		value  *time.Duration
+		preset time.Duration
+	}{{&c.AckTimeout, 30 * time.Second}, {&c.ClientResultTimeout, time.Minute}, {&c.PublishTimeout, 5 * time.Second}} {
+		if *d.value == 0 {
+			*d.value = d.preset
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return &c, nil
+}
