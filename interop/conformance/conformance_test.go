@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,21 +36,26 @@ func TestRecords(t *testing.T)   { conform(t, "records", 4) }
 func TestDialogues(t *testing.T) { conform(t, "dialogues", 4) }
 
 // conform plays the scenarios of a recorder against the node under test,
-// several nodes at once, and compares. Where the node is another server, named
-// by HUBWIRE_NODE, everything is played and nothing may differ.
+// several nodes at once, beside other tests.
 func conform(t *testing.T, recorder string, jobs int) {
 	if testing.Short() {
 		t.Skip("takes minutes; not with -short")
 	}
 	t.Parallel()
-	s := suite{recorder: recorder, modules: harness.Modules(t, "."), command: harness.NodeCommand(t)}
-	if recorder == "dialogues" && os.Getenv("DOTNET_CLIENT_DLL") == "" { // dialogues.mjs plays the .NET client's half only with it
-		s.without = append(s.without, " / dotnet ")
-	}
+	suite{recorder: recorder, without: []string{dotnetHalf}}.conform(t, jobs)
+}
+
+// conform plays the scenarios and compares. Where the node is another server,
+// named by HUBWIRE_NODE, everything is played and nothing may differ.
+func (s suite) conform(t *testing.T, jobs int) {
+	s.modules, s.command = harness.Modules(t, "."), harness.NodeCommand(t)
 	var expected map[string]string
 	if harness.OwnNode() {
 		list := loadExpectations(t)
-		expected, s.without = list.differing(recorder), append(s.without, list.waiting(recorder)...)
+		s.without = append(s.without, list.waiting(s.recorder)...)
+		expected = list.differing(s.recorder)
+		// What another test plays is none of this one's business.
+		maps.DeleteFunc(expected, func(name, _ string) bool { return !s.chosen(name, nil) })
 	}
 	var results []result
 	again := []string(nil) // nil: everything
@@ -105,6 +111,7 @@ type suite struct {
 	modules  string   // the folder with node_modules
 	command  string   // starts the node
 	without  []string // words of scenarios that are not played
+	client   string   // the built dotnet-client, for dialogues; or empty
 }
 
 // A result is what compare.mjs says of one scenario.
@@ -181,7 +188,7 @@ func (s suite) node(t *testing.T, args ...string) ([]byte, error) {
 	t.Helper()
 	cmd := exec.Command(harness.Tool(t, "node"), args...)
 	cmd.Dir = s.modules
-	cmd.Env = append(os.Environ(), "NODE_COMMAND="+s.command)
+	cmd.Env = append(os.Environ(), "NODE_COMMAND="+s.command, "DOTNET_CLIENT_DLL="+s.client)
 	return harness.Run(t, cmd, recordLimit)
 }
 
