@@ -128,9 +128,7 @@ func TestNewPollReplacesOld(t *testing.T) {
 	checkPoll(t, "older poll", older.response("GET"), 204, textPlain, "")
 	n.do("POST", url, "data")
 	checkPoll(t, "newer poll", newer.response("GET"), 200, octetStream, "data")
-	if phaseOf(a.conn) != inactive {
-		t.Error("the connection is not inactive after the poll")
-	}
+	eventually(t, "the connection is inactive after the poll", func() bool { return phaseOf(a.conn) == inactive })
 }
 
 func TestRacingPollsOneWins(t *testing.T) {
@@ -165,6 +163,7 @@ func TestNewestOfTheWaitingPollsWins(t *testing.T) {
 	url := n.negotiate()
 	n.do("GET", url, "")
 	a := n.app()
+	eventually(t, "the first poll has ended", func() bool { return phaseOf(a.conn) == inactive })
 	running := &poll{newer: make(chan struct{}), done: make(chan struct{})}
 	a.conn.mu.Lock()
 	a.conn.poll, a.conn.phase = running, active // it does not end until the test lets it
