@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 	"time"
 )
@@ -115,6 +116,7 @@ func unmarshalString(token []byte, first byte, p *string) error {
 
 func isNumber(first byte) bool { return first == '-' || first-'0' <= 9 }
 
+// unmarshalInt decodes an integer that fits into so many bits.
 func unmarshalInt[T int | int8 | int16 | int32 | int64](token []byte, first byte, bits int, p *T) error {
 	if !isNumber(first) {
 		return wrongKind(first)
@@ -130,9 +132,6 @@ func unmarshalInt[T int | int8 | int16 | int32 | int64](token []byte, first byte
 func unmarshalUint[T uint | uint8 | uint16 | uint32 | uint64](token []byte, first byte, bits int, p *T) error {
 	if !isNumber(first) {
 		return wrongKind(first)
-	}
-	if string(token) == "-0" {
-		token = token[1:]
 	}
 	u, ok := parseUint(token, bits)
 	if !ok {
@@ -158,10 +157,31 @@ func unmarshalTime(token []byte, first byte, p *time.Time) error {
 	if first != '"' {
 		return wrongKind(first)
 	}
-	return json.Unmarshal(token, p)
+	return unquoted(token, func(s string) error {
+		c, err := parseClock(s)
+		if err == nil {
+			*p = c.instant()
+		}
+		return err
+	})
 }
 
-// unmarshalStandard decodes token by encoding/json.
+// unmarshalStandard decodes token by encoding/json, after a look at what that
+// does not refuse. Most values need no more than a search for null.
 func unmarshalStandard(token []byte, v any) error {
+	target := reflect.ValueOf(v)
+	if target.Kind() != reflect.Pointer || target.IsNil() {
+		return errTarget
+	}
+	if err := checkText(token); err != nil {
+		return err
+	}
+	shape := jsonShapeOf(target.Type().Elem())
+	if shape.reads || bytes.Contains(token, []byte("null")) {
+		var err error
+		if token, err = editJSON(token, shape, false); err != nil {
+			return err
+		}
+	}
 	return json.Unmarshal(token, v)
 }

@@ -5,7 +5,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 )
@@ -75,8 +78,54 @@ func (c JSON) appendValue(dst []byte, v any, depth int) ([]byte, error) {
 			return append(dst, "null"...), nil
 		}
 		return finishJSON(dst, v, depth)
+	case []any:
+		return c.appendList(dst, v, depth)
+	case map[string]any:
+		return c.appendDict(dst, v, depth)
 	}
 	return appendStandard(dst, v, depth)
+}
+
+// appendList appends a list whose elements are of any type: each is a value of
+// its own.
+func (c JSON) appendList(dst []byte, list []any, depth int) (_ []byte, err error) {
+	if list == nil {
+		return append(dst, "null"...), nil
+	}
+	if depth == 0 {
+		return nil, errTooDeep
+	}
+	dst = append(dst, '[')
+	for i, v := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if dst, err = c.appendValue(dst, v, depth-1); err != nil {
+			return nil, err
+		}
+	}
+	return append(dst, ']'), nil
+}
+
+// appendDict is appendList for a map; it is written in the order of its keys.
+func (c JSON) appendDict(dst []byte, dict map[string]any, depth int) (_ []byte, err error) {
+	if dict == nil {
+		return append(dst, "null"...), nil
+	}
+	if depth == 0 {
+		return nil, errTooDeep
+	}
+	dst = append(dst, '{')
+	for i, key := range slices.Sorted(maps.Keys(dict)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendJSONString(dst, key), ':')
+		if dst, err = c.appendValue(dst, dict[key], depth-1); err != nil {
+			return nil, err
+		}
+	}
+	return append(dst, '}'), nil
 }
 
 var jsonBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -91,7 +140,14 @@ func appendStandard(dst []byte, v any, depth int) ([]byte, error) {
 	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
-	return finishJSON(dst, buf.Bytes(), depth)
+	text := buf.Bytes()
+	if shape := jsonShapeOf(reflect.TypeOf(v)); shape.writes {
+		var err error
+		if text, err = editJSON(text, shape, true); err != nil {
+			return nil, err
+		}
+	}
+	return finishJSON(dst, text, depth)
 }
 
 func finishJSON(dst, text []byte, depth int) ([]byte, error) {

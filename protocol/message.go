@@ -1,5 +1,7 @@
 package protocol
 
+import "bytes"
+
 // Message is one hub message: a pointer to one of the types of this file.
 type Message interface{ hubMessage() }
 
@@ -11,6 +13,21 @@ type Header struct{ Name, Value string }
 // one MessagePack value. A Raw that was decoded aliases the buffer it was
 // decoded from and is valid only as long as that buffer is not reused.
 type Raw []byte
+
+// MarshalJSON lets a Raw be part of a value that the JSON codec encodes; nil is
+// null.
+func (r Raw) MarshalJSON() ([]byte, error) {
+	if r == nil {
+		return []byte("null"), nil
+	}
+	return r, nil
+}
+
+// UnmarshalJSON makes r a copy of b.
+func (r *Raw) UnmarshalJSON(b []byte) error {
+	*r = bytes.Clone(b)
+	return nil
+}
 
 // Invocation asks the peer to call Target. It is answered by a Completion if
 // it has an InvocationID, else never.

@@ -1,22 +1,24 @@
 package protocol
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
-
-	"github.com/vmihailenco/msgpack/v5"
 )
 
-// AppendValue appends v as MessagePack.
-func (c MessagePack) AppendValue(dst []byte, v any) ([]byte, error) {
-	var out []byte
-	var err error
-	if raw, ok := v.(Raw); ok && raw != nil {
-		out, err = c.appendPayload(dst, raw, nil)
-	} else {
-		out, err = appendMPValue(dst, v)
-	}
+// AppendValue appends v as MessagePack, in the form in which ASP.NET Core
+// writes it: integers as short as possible, structs as maps with the names of
+// their fields, time.Time and DateTime as a timestamp, a type with MarshalText
+// as a string, nil slices, maps and pointers as nil. Inside an any, integers
+// keep the width of their type. Maps are written in the order of their keys.
+//
+// The struct tag is "msgpack", as in vmihailenco/msgpack: a name, omitempty,
+// inline, noinline, alias:name, or "-"; and as_array on a field called
+// _msgpack. Types that encode themselves with that package do so. At most 500
+// values may be nested.
+func (MessagePack) AppendValue(dst []byte, v any) ([]byte, error) {
+	out, err := appendMPValue(dst, v)
 	if err != nil {
 		return dst, fmt.Errorf("encode %T as MessagePack: %w", v, err)
 	}
@@ -57,30 +59,33 @@ func appendMPValue(dst []byte, v any) ([]byte, error) {
 		return appendMPFloat64(dst, v), nil
 	case []byte:
 		return appendMPBytes(dst, v), nil
-	case Raw:
-		if v == nil {
-			return append(dst, mpNil), nil
-		}
-		return MessagePack{}.appendPayload(dst, v, nil)
 	}
-	var buf bytes.Buffer
-	e := msgpack.GetEncoder()
-	defer msgpack.PutEncoder(e)
-	e.Reset(&buf)
-	e.UseCompactInts(true)
-	if err := e.Encode(v); err != nil {
+	e := mpEncoder{dst: dst}
+	if err := e.value(reflect.ValueOf(v)); err != nil {
 		return nil, err
 	}
-	return append(dst, buf.Bytes()...), nil
+	return e.dst, nil
 }
 
-// Unmarshal decodes raw into what v points to.
+// Unmarshal decodes raw into what v points to. It refuses what ASP.NET Core
+// refuses: integers out of range, floats for integers (but not the other way
+// round), byte strings for strings, nil for values that cannot be nil, deep
+// nesting. nil is an empty string, as strings of .NET may be null. A []byte
+// also takes a string or an array of integers. In an any, integers have the
+// type of their format: 1 is a uint8, -1 an int8. Names of members match with
+// their case; members without a field are skipped. A *Raw gets a copy.
+//
+// Types that decode themselves with vmihailenco/msgpack do so, and decide
+// about nil.
 func (MessagePack) Unmarshal(raw Raw, v any) error {
 	if err := unmarshalMP(raw, v); err != nil {
 		return fmt.Errorf("decode MessagePack into %T: %w", v, err)
 	}
 	return nil
 }
+
+// errTarget is for an Unmarshal into something that cannot be changed.
+var errTarget = errors.New("target is not a pointer, or nil")
 
 func unmarshalMP(raw Raw, v any) error {
 	r := mpReader{b: raw}
@@ -91,8 +96,6 @@ func unmarshalMP(raw Raw, v any) error {
 	null := r.code() == mpNil
 	ok := true
 	switch p := v.(type) {
-	case *Raw:
-		*p = bytes.Clone(raw)
 	case *string:
 		if null {
 			*p = ""
@@ -132,7 +135,11 @@ func unmarshalMP(raw Raw, v any) error {
 	case *float64:
 		ok = readFloat(&r, p)
 	default:
-		return msgpack.Unmarshal(raw, v)
+		target := reflect.ValueOf(v)
+		if target.Kind() != reflect.Pointer || target.IsNil() {
+			return errTarget
+		}
+		return r.value(target.Elem(), 0)
 	}
 	if !ok {
 		if null {
@@ -143,6 +150,7 @@ func unmarshalMP(raw Raw, v any) error {
 	return nil
 }
 
+// readInt decodes an integer that fits into so many bits.
 func readInt[T int | int8 | int16 | int32 | int64](r *mpReader, bits int, p *T) bool {
 	n, ok := r.signed(bits)
 	if ok {

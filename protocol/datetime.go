@@ -1,0 +1,331 @@
+package protocol
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+)
+
+// A DateTimeKind says what a DateTime counts from.
+type DateTimeKind uint8
+
+// The numbers are those of .NET.
+const (
+	Unspecified DateTimeKind = 0 // nobody says: only the clock reading counts
+	UTC         DateTimeKind = 1
+	Local       DateTimeKind = 2 // the zone of Time
+)
+
+// A DateTime is .NET's DateTime: a time.Time that also keeps whether it came
+// with a zone. time.Time itself is fine where that does not matter; there a
+// missing zone counts as UTC. The zero value is .NET's default value,
+// 0001-01-01T00:00:00 without a zone.
+//
+// JSON has at most seven digits of a second, without zeros at their end, and
+// behind them nothing, Z or the offset for Unspecified, UTC and Local. A time
+// that comes with an offset is converted to the zone of this machine, as .NET
+// does. MessagePack has a timestamp, which always comes back as UTC; of an
+// Unspecified time it has the clock reading as if that were UTC. Years before
+// 1 and after 9999 are errors.
+type DateTime struct {
+	time.Time
+	Kind DateTimeKind
+}
+
+// MarshalJSON implements json.Marshaler.
+func (d DateTime) MarshalJSON() ([]byte, error) {
+	t := d.Time
+	if d.Kind == UTC {
+		t = t.UTC()
+	}
+	b, err := appendClock([]byte{'"'}, t)
+	if err != nil {
+		return nil, err
+	}
+	switch d.Kind {
+	case Unspecified:
+	case UTC:
+		b = append(b, 'Z')
+	case Local:
+		b = t.AppendFormat(b, "-07:00")
+	default:
+		return nil, fmt.Errorf("unknown kind %d of DateTime", d.Kind)
+	}
+	return append(b, '"'), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *DateTime) UnmarshalJSON(b []byte) error {
+	return unquoted(b, func(s string) error {
+		c, err := parseClock(s)
+		if err != nil {
+			return err
+		}
+		switch c.zone {
+		case noZone:
+			*d = DateTime{c.clock, Unspecified}
+		case zuluZone:
+			*d = DateTime{c.clock, UTC}
+		default:
+			*d = DateTime{c.instant().Local(), Local}
+		}
+		return nil
+	})
+}
+
+func (d DateTime) appendMessagePack(dst []byte) ([]byte, error) {
+	if d.Kind == Unspecified {
+		return appendTimestamp(dst, asUTC(d.Time))
+	}
+	return appendTimestamp(dst, d.Time)
+}
+
+func (d *DateTime) readMessagePack(r *mpReader) error {
+	t, err := r.timestamp()
+	if err == nil {
+		*d = DateTime{t, UTC}
+	}
+	return err
+}
+
+// A DateTimeOffset is .NET's DateTimeOffset: a time of which the offset is part
+// of the value. JSON has the offset always in digits. MessagePack has an array
+// of the clock reading as a timestamp, and the offset in minutes. The offset
+// must be within 14 hours; seconds of it are dropped. A JSON time without an
+// offset gets that of this machine. Years are limited as for DateTime.
+type DateTimeOffset struct{ time.Time }
+
+// whole returns the time with its offset in whole minutes.
+func (d DateTimeOffset) whole() (t time.Time, minutes int, err error) {
+	_, seconds := d.Zone()
+	if minutes = seconds / 60; minutes < -maxOffset || minutes > maxOffset {
+		return time.Time{}, 0, fmt.Errorf("offset of %d minutes is over 14 hours", minutes)
+	}
+	if err := checkYear(d.Time.UTC()); err != nil {
+		return time.Time{}, 0, err
+	}
+	return d.In(time.FixedZone("", minutes*60)), minutes, nil
+}
+
+// MarshalJSON implements json.Marshaler.
+func (d DateTimeOffset) MarshalJSON() ([]byte, error) {
+	t, _, err := d.whole()
+	if err != nil {
+		return nil, err
+	}
+	b, err := appendClock([]byte{'"'}, t)
+	if err != nil {
+		return nil, err
+	}
+	return append(t.AppendFormat(b, "-07:00"), '"'), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *DateTimeOffset) UnmarshalJSON(b []byte) error {
+	return unquoted(b, func(s string) error {
+		c, err := parseClock(s)
+		if err != nil {
+			return err
+		}
+		switch c.zone {
+		case noZone:
+			y, m, day := c.clock.Date()
+			hour, minute, second := c.clock.Clock()
+			d.Time = time.Date(y, m, day, hour, minute, second, c.clock.Nanosecond(), time.Local)
+		case zuluZone:
+			d.Time = c.clock
+		default:
+			d.Time = c.instant()
+		}
+		return nil
+	})
+}
+
+func (d DateTimeOffset) appendMessagePack(dst []byte) ([]byte, error) {
+	t, minutes, err := d.whole()
+	if err != nil {
+		return nil, err
+	}
+	if dst, err = appendTimestamp(append(dst, mpFixArray|2), asUTC(t)); err != nil {
+		return nil, err
+	}
+	return appendMPInt(dst, int64(minutes)), nil
+}
+
+func (d *DateTimeOffset) readMessagePack(r *mpReader) error {
+	if n, ok := r.array(); !ok || n != 2 {
+		return errKind
+	}
+	clock, err := r.timestamp()
+	if err != nil {
+		return err
+	}
+	minutes, ok := r.signed(16)
+	if !ok || minutes < -maxOffset || minutes > maxOffset {
+		return errRange
+	}
+	t := clockTime{clock, offsetZone, int(minutes)}.instant()
+	if err := checkYear(t.UTC()); err != nil {
+		return err
+	}
+	d.Time = t
+	return nil
+}
+
+// maxOffset is the largest offset of .NET in minutes.
+const maxOffset = 14 * 60
+
+var errTime = errors.New("text is not a time that .NET reads")
+
+// checkYear reports years that .NET does not have.
+func checkYear(t time.Time) error {
+	if y := t.Year(); y < 1 || y > 9999 {
+		return fmt.Errorf("year %d is not from 1 to 9999", y)
+	}
+	return nil
+}
+
+// asUTC is the clock reading of t, taken as UTC.
+func asUTC(t time.Time) time.Time {
+	_, offset := t.Zone()
+	return t.UTC().Add(time.Duration(offset) * time.Second)
+}
+
+// appendClock appends date and time of day of t.
+func appendClock(dst []byte, t time.Time) ([]byte, error) {
+	if err := checkYear(t); err != nil {
+		return nil, err
+	}
+	t = t.Add(-time.Duration(t.Nanosecond() % 100)) // .NET counts in 100 ns
+	return t.AppendFormat(dst, "2006-01-02T15:04:05.999999999"), nil
+}
+
+// Ways to give a zone.
+const (
+	noZone = iota
+	zuluZone
+	offsetZone
+)
+
+// A clockTime is a clock reading and what its text says about the zone.
+type clockTime struct {
+	clock  time.Time // in UTC
+	zone   int
+	offset int // minutes
+}
+
+// instant is the point in time, in the zone with the offset.
+func (c clockTime) instant() time.Time {
+	if c.offset == 0 {
+		return c.clock
+	}
+	zone := time.FixedZone("", c.offset*60)
+	return c.clock.Add(-time.Duration(c.offset) * time.Minute).In(zone)
+}
+
+// parseClock reads the forms of ISO 8601 that System.Text.Json reads: a date,
+// or a date, T, and a time of day to the minute or more precise, with up to 16
+// digits of a second, of which seven count, and then nothing, Z, ±hh or ±hh:mm.
+func parseClock(s string) (c clockTime, err error) {
+	p := fields{s, true}
+	year := p.digits(4)
+	p.char('-')
+	month := p.digits(2)
+	p.char('-')
+	day := p.digits(2)
+	var hour, minute, second, nanos int
+	if p.s != "" {
+		p.char('T')
+		hour = p.digits(2)
+		p.char(':')
+		minute = p.digits(2)
+		if p.skip(':') {
+			second = p.digits(2)
+			if p.skip('.') {
+				nanos = p.fraction(16)
+			}
+		}
+		c.zone, c.offset = p.zone()
+	}
+	c.clock = time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC)
+	y, m, d := c.clock.Date() // another one if there is no such day
+	if !p.ok || p.s != "" || hour > 23 || minute > 59 || second > 59 || y != year || m != time.Month(month) || d != day {
+		return clockTime{}, errTime
+	}
+	if err := checkYear(c.clock); err != nil {
+		return clockTime{}, err
+	}
+	return c, checkYear(c.instant().UTC())
+}
+
+// zone reads what stands behind the time of day.
+func (p *fields) zone() (zone, minutes int) {
+	sign := 1
+	switch {
+	case p.s == "":
+		return noZone, 0
+	case p.skip('Z'):
+		return zuluZone, 0
+	case p.skip('-'):
+		sign = -1
+	default:
+		p.char('+')
+	}
+	hours := p.digits(2)
+	if p.s != "" {
+		p.char(':')
+		minutes = p.digits(2)
+	}
+	p.ok = p.ok && minutes < 60 && hours*60+minutes <= maxOffset
+	return offsetZone, sign * (hours*60 + minutes)
+}
+
+// appendTimestamp appends t in MessagePack's extension -1, in the shortest of
+// its three forms.
+func appendTimestamp(dst []byte, t time.Time) ([]byte, error) {
+	if err := checkYear(t.UTC()); err != nil {
+		return nil, err
+	}
+	seconds, nanos := t.Unix(), uint64(t.Nanosecond()/100*100) // .NET counts in 100 ns
+	switch {
+	case seconds>>34 != 0:
+		dst = binary.BigEndian.AppendUint32(append(dst, mpExt8, 12, 0xff), uint32(nanos))
+		return binary.BigEndian.AppendUint64(dst, uint64(seconds)), nil
+	case nanos != 0 || seconds>>32 != 0:
+		return binary.BigEndian.AppendUint64(append(dst, mpFixExt1+3, 0xff), nanos<<34|uint64(seconds)), nil
+	}
+	return binary.BigEndian.AppendUint32(append(dst, mpFixExt1+2, 0xff), uint32(seconds)), nil
+}
+
+// timestamp reads an extension -1.
+func (r *mpReader) timestamp() (time.Time, error) {
+	kind, data, ok := r.ext()
+	if !ok || kind != -1 {
+		return time.Time{}, errKind
+	}
+	var t time.Time
+	switch len(data) {
+	case 4:
+		t = time.Unix(int64(binary.BigEndian.Uint32(data)), 0)
+	case 8:
+		u := binary.BigEndian.Uint64(data)
+		t = time.Unix(int64(u&(1<<34-1)), int64(u>>34))
+	case 12:
+		t = time.Unix(int64(binary.BigEndian.Uint64(data[4:])), int64(binary.BigEndian.Uint32(data)))
+	default:
+		return time.Time{}, errKind
+	}
+	t = t.UTC()
+	return t, checkYear(t)
+}
+
+// time reads a timestamp into a time.Time.
+func (r *mpReader) time(v reflect.Value) error {
+	t, err := r.timestamp()
+	if err == nil {
+		v.Set(reflect.ValueOf(t))
+	}
+	return err
+}

@@ -1,0 +1,313 @@
+package protocol
+
+import (
+	"cmp"
+	"encoding"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+var errTooDeep = errors.New("value nests too deeply, or contains itself")
+
+// A mpEncoder appends Go values as MessagePack.
+type mpEncoder struct {
+	dst []byte
+	// wide says that an interface was passed on the way to the value. There,
+	// ASP.NET Core writes integers in the full width of their type.
+	wide  bool
+	depth int
+}
+
+// value appends v.
+func (e *mpEncoder) value(v reflect.Value) error {
+	if !v.IsValid() {
+		e.dst = append(e.dst, mpNil)
+		return nil
+	}
+	m := mpTypeOf(v.Type())
+	switch m.encode {
+	case mpByHelper:
+		return e.appended(v.Interface().(mpHelper).appendMessagePack(e.dst))
+	case mpByEnum:
+		e.dst = appendMPString(e.dst, m.enum.name(enumValue(v)))
+		return nil
+	case mpByTime:
+		return e.appended(appendTimestamp(e.dst, v.Interface().(time.Time)))
+	case mpByRaw:
+		return e.raw(v.Bytes())
+	case mpByVendor:
+		return e.vendor(methods(v, m.encodePointer))
+	case mpByText:
+		return e.text(methods(v, m.encodePointer))
+	}
+	return e.kind(v, m)
+}
+
+// methods returns v with all methods of its pointer, if those are needed.
+func methods(v reflect.Value, pointer bool) reflect.Value {
+	if !pointer {
+		return v
+	}
+	if v.CanAddr() {
+		return v.Addr()
+	}
+	p := reflect.New(v.Type())
+	p.Elem().Set(v)
+	return p
+}
+
+// kind appends a v that has no encoding of its own.
+func (e *mpEncoder) kind(v reflect.Value, m *mpType) error {
+	switch v.Kind() {
+	case reflect.Bool:
+		e.dst = appendMPBool(e.dst, v.Bool())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		if e.wide {
+			e.dst = appendMPWideInt(e.dst, v.Int(), v.Kind())
+		} else {
+			e.dst = appendMPInt(e.dst, v.Int())
+		}
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		if e.wide {
+			e.dst = appendMPWideUint(e.dst, v.Uint(), v.Kind())
+		} else {
+			e.dst = appendMPUint(e.dst, v.Uint())
+		}
+	case reflect.Float32:
+		e.dst = appendMPFloat32(e.dst, float32(v.Float()))
+	case reflect.Float64:
+		e.dst = appendMPFloat64(e.dst, v.Float())
+	case reflect.String:
+		e.dst = appendMPString(e.dst, v.String())
+	case reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
+		return e.nested(v, m)
+	default:
+		return fmt.Errorf("values of type %v cannot be encoded", v.Type())
+	}
+	return nil
+}
+
+// nested appends a v that others may be inside of.
+func (e *mpEncoder) nested(v reflect.Value, m *mpType) error {
+	if e.depth++; e.depth > maxMessagePackDepth {
+		return errTooDeep
+	}
+	wide := e.wide
+	err := e.container(v, m)
+	e.depth--
+	e.wide = wide
+	return err
+}
+
+func (e *mpEncoder) container(v reflect.Value, m *mpType) error {
+	switch v.Kind() {
+	case reflect.Struct:
+		return e.structure(v, m.fields())
+	case reflect.Array:
+		if isByte(v.Type().Elem()) {
+			b := make([]byte, v.Len())
+			reflect.Copy(reflect.ValueOf(b), v)
+			e.dst = appendMPBytes(e.dst, b)
+			return nil
+		}
+		return e.array(v)
+	}
+	switch {
+	case v.IsNil():
+		e.dst = append(e.dst, mpNil)
+		return nil
+	case v.Kind() == reflect.Pointer:
+		return e.value(v.Elem())
+	case v.Kind() == reflect.Interface:
+		e.wide = true
+		return e.value(v.Elem())
+	case v.Kind() == reflect.Map:
+		return e.dict(v)
+	case isByte(v.Type().Elem()):
+		e.dst = appendMPBytes(e.dst, v.Bytes())
+		return nil
+	}
+	return e.array(v)
+}
+
+func (e *mpEncoder) array(v reflect.Value) error {
+	n := v.Len()
+	e.dst = appendMPLength(e.dst, n, mpFixArray, 15, mpArray16)
+	for i := range n {
+		if err := e.value(v.Index(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dict appends a map in the order of its keys, so that equal maps are equal
+// bytes.
+func (e *mpEncoder) dict(v reflect.Value) error {
+	keys := v.MapKeys()
+	switch v.Type().Key().Kind() {
+	case reflect.String:
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.Int(), b.Int()) })
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.Uint(), b.Uint()) })
+	}
+	e.dst = appendMPLength(e.dst, len(keys), mpFixMap, 15, mpMap16)
+	for _, key := range keys {
+		if err := e.value(key); err != nil {
+			return err
+		}
+		if err := e.value(v.MapIndex(key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *mpEncoder) structure(v reflect.Value, fs *mpFields) error {
+	n := len(fs.list)
+	if fs.asArray {
+		e.dst = appendMPLength(e.dst, n, mpFixArray, 15, mpArray16)
+	} else {
+		if fs.mayOmit {
+			for i := range fs.list {
+				if fs.list[i].omit(v) {
+					n--
+				}
+			}
+		}
+		e.dst = appendMPLength(e.dst, n, mpFixMap, 15, mpMap16)
+	}
+	for i := range fs.list {
+		f := &fs.list[i]
+		if !fs.asArray {
+			if f.omit(v) {
+				continue
+			}
+			e.dst = appendMPString(e.dst, f.name)
+		}
+		member, err := v.FieldByIndexErr(f.index)
+		if err != nil { // behind an embedded pointer that is nil
+			e.dst = append(e.dst, mpNil)
+			continue
+		}
+		if err := e.value(member); err != nil {
+			return fmt.Errorf("member %q: %w", f.name, err)
+		}
+	}
+	return nil
+}
+
+func (f *mpField) omit(v reflect.Value) bool {
+	if !f.omitEmpty {
+		return false
+	}
+	member, err := v.FieldByIndexErr(f.index)
+	if err != nil {
+		return true
+	}
+	switch member.Kind() {
+	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
+		return member.Len() == 0
+	}
+	return member.IsZero()
+}
+
+// appended takes over what a function that appends has returned.
+func (e *mpEncoder) appended(dst []byte, err error) error {
+	e.dst = dst
+	return err
+}
+
+func (e *mpEncoder) raw(raw Raw) error {
+	if raw == nil {
+		e.dst = append(e.dst, mpNil)
+		return nil
+	}
+	r := mpReader{b: raw}
+	if !r.skip(1) || r.left() > 0 {
+		return errNoMessagePack
+	}
+	e.dst = append(e.dst, raw...)
+	return nil
+}
+
+// vendor appends a v that encodes itself with vmihailenco/msgpack.
+func (e *mpEncoder) vendor(v reflect.Value) error {
+	start := len(e.dst)
+	enc := msgpack.GetEncoder()
+	defer msgpack.PutEncoder(enc)
+	enc.Reset((*mpWriter)(&e.dst))
+	enc.UseCompactInts(true)
+	if err := enc.Encode(v.Interface()); err != nil {
+		return err
+	}
+	r := mpReader{b: e.dst[start:]}
+	if !r.skip(1) || r.left() > 0 {
+		return errNoMessagePack
+	}
+	return nil
+}
+
+// A mpWriter appends to the slice that it is.
+type mpWriter []byte
+
+func (w *mpWriter) Write(p []byte) (int, error) {
+	*w = append(*w, p...)
+	return len(p), nil
+}
+
+func (w *mpWriter) WriteByte(c byte) error {
+	*w = append(*w, c)
+	return nil
+}
+
+// text appends a v that encodes itself as text: a string, as .NET writes such
+// types.
+func (e *mpEncoder) text(v reflect.Value) error {
+	if v.Kind() == reflect.Map && v.IsNil() || v.Kind() == reflect.Slice && v.IsNil() {
+		e.dst = append(e.dst, mpNil)
+		return nil
+	}
+	t, err := v.Interface().(encoding.TextMarshaler).MarshalText()
+	if err != nil {
+		return err
+	}
+	e.dst = appendMPString(e.dst, string(t))
+	return nil
+}
+
+// appendMPWideInt appends n in the width of its kind; an int, which .NET does
+// not have, has 32 bits if they suffice.
+func appendMPWideInt(dst []byte, n int64, kind reflect.Kind) []byte {
+	switch {
+	case kind == reflect.Int8:
+		return append(dst, mpInt8, byte(n))
+	case kind == reflect.Int16:
+		return binary.BigEndian.AppendUint16(append(dst, mpInt16), uint16(n))
+	case kind == reflect.Int32 || kind == reflect.Int && n == int64(int32(n)):
+		return binary.BigEndian.AppendUint32(append(dst, mpInt32), uint32(n))
+	}
+	return binary.BigEndian.AppendUint64(append(dst, mpInt64), uint64(n))
+}
+
+// appendMPWideUint is appendMPWideInt for unsigned kinds.
+func appendMPWideUint(dst []byte, u uint64, kind reflect.Kind) []byte {
+	switch {
+	case kind == reflect.Uint8:
+		return append(dst, mpUint8, byte(u))
+	case kind == reflect.Uint16:
+		return binary.BigEndian.AppendUint16(append(dst, mpUint16), uint16(u))
+	case kind == reflect.Uint32 || kind == reflect.Uint && u <= math.MaxUint32:
+		return binary.BigEndian.AppendUint32(append(dst, mpUint32), uint32(u))
+	}
+	return binary.BigEndian.AppendUint64(append(dst, mpUint64), u)
+}

@@ -1,0 +1,180 @@
+package protocol
+
+import "encoding/hex"
+
+// quoted is s as a JSON string; s needs no escapes.
+func quoted(s string) []byte {
+	b := make([]byte, 0, len(s)+2)
+	return append(append(append(b, '"'), s...), '"')
+}
+
+// unquoted calls parse with the text of the JSON string b. Values of .NET that
+// travel as strings are refused in any other form, null included.
+func unquoted(b []byte, parse func(s string) error) error {
+	var s string
+	if len(b) == 0 || b[0] != '"' {
+		return wrongKind(first(b))
+	}
+	if err := unmarshalString(b, '"', &s); err != nil {
+		return err
+	}
+	return parse(s)
+}
+
+// first is the first byte of b, or 0.
+func first(b []byte) byte {
+	if len(b) == 0 {
+		return 0
+	}
+	return b[0]
+}
+
+// fields takes a text of digits and separators apart. ok turns false for good
+// once something is missing.
+type fields struct {
+	s  string
+	ok bool
+}
+
+// char passes c, which must come.
+func (p *fields) char(c byte) {
+	if !p.skip(c) {
+		p.ok = false
+	}
+}
+
+// skip passes c if it comes.
+func (p *fields) skip(c byte) bool {
+	if p.s == "" || p.s[0] != c {
+		return false
+	}
+	p.s = p.s[1:]
+	return true
+}
+
+// digits reads a number of exactly n digits.
+func (p *fields) digits(n int) int {
+	before := len(p.s)
+	number := p.number(n)
+	p.ok = p.ok && before-len(p.s) == n
+	return number
+}
+
+// number reads a number of one to n digits.
+func (p *fields) number(n int) int {
+	number, i := 0, 0
+	for ; i < n && i < len(p.s) && p.s[i]-'0' <= 9; i++ {
+		number = number*10 + int(p.s[i]-'0')
+	}
+	p.s = p.s[i:]
+	p.ok = p.ok && i > 0
+	return number
+}
+
+// fraction reads one to n digits of a second, of which seven count, and
+// returns nanoseconds.
+func (p *fields) fraction(n int) int {
+	nanos, scale, i := 0, 100_000_000, 0
+	for ; i < n && i < len(p.s) && p.s[i]-'0' <= 9; i++ {
+		if scale >= 100 {
+			nanos += int(p.s[i]-'0') * scale
+			scale /= 10
+		}
+	}
+	p.s = p.s[i:]
+	p.ok = p.ok && i > 0
+	return nanos
+}
+
+// A Guid is .NET's Guid. Both encodings have it as 36 characters in lower
+// case; on reading, case does not matter, but no other form is accepted. The
+// bytes are in the order of the text.
+type Guid [16]byte
+
+// guidDashes are where the dashes of a Guid's text stand.
+var guidDashes = [...]int{8, 13, 18, 23}
+
+// ParseGuid reads the 36 characters of a Guid.
+func ParseGuid(s string) (Guid, error) {
+	var g Guid
+	err := g.UnmarshalText([]byte(s))
+	return g, err
+}
+
+// String returns the 36 characters of g.
+func (g Guid) String() string {
+	b, _ := g.MarshalText() // never fails
+	return string(b)
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (g Guid) MarshalText() ([]byte, error) {
+	digits := hex.AppendEncode(make([]byte, 0, 32), g[:])
+	b := make([]byte, 0, 36)
+	for i, dash := range guidDashes {
+		b = append(append(b, digits[len(b)-i:dash-i]...), '-')
+	}
+	return append(b, digits[20:]...), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (g *Guid) UnmarshalText(text []byte) error {
+	if len(text) != 36 {
+		return errKind
+	}
+	digits := make([]byte, 0, 32)
+	start := 0
+	for _, dash := range guidDashes {
+		if text[dash] != '-' {
+			return errKind
+		}
+		digits = append(digits, text[start:dash]...)
+		start = dash + 1
+	}
+	var parsed Guid
+	if _, err := hex.Decode(parsed[:], append(digits, text[start:]...)); err != nil {
+		return errKind
+	}
+	*g = parsed
+	return nil
+}
+
+// A Char is .NET's char: one unit of UTF-16. JSON has it as a string of one
+// character, MessagePack as its number. Halves of surrogate pairs have no form
+// in JSON.
+type Char uint16
+
+func (c Char) surrogate() bool { return c >= 0xd800 && c < 0xe000 }
+
+// MarshalJSON implements json.Marshaler.
+func (c Char) MarshalJSON() ([]byte, error) {
+	if c.surrogate() {
+		return nil, errBadSurrogate(rune(c))
+	}
+	return appendJSONString(nil, string(rune(c))), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *Char) UnmarshalJSON(b []byte) error {
+	return unquoted(b, func(s string) error {
+		r := []rune(s)
+		if len(r) != 1 || r[0] > 0xffff {
+			return errKind
+		}
+		*c = Char(r[0])
+		return nil
+	})
+}
+
+func (c Char) appendMessagePack(dst []byte) ([]byte, error) {
+	return appendMPUint(dst, uint64(c)), nil
+}
+
+func (c *Char) readMessagePack(r *mpReader) error {
+	u, ok := r.unsigned(16)
+	if !ok {
+		return errKind
+	}
+	*c = Char(u)
+	return nil
+}

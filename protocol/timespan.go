@@ -1,0 +1,232 @@
+package protocol
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// ticksPerSecond is how many ticks of .NET make a second.
+const (
+	ticksPerSecond = 10_000_000
+	ticksPerDay    = 24 * 60 * 60 * ticksPerSecond
+)
+
+var errTimeSpan = errors.New("text is not a span of time that .NET reads")
+
+// A TimeSpan is .NET's TimeSpan: a span of time in ticks of 100 nanoseconds.
+// JSON has it as "[-][d.]hh:mm:ss[.fffffff]", MessagePack as its ticks.
+type TimeSpan int64
+
+// NewTimeSpan returns d as a TimeSpan. It drops what is less than a tick.
+func NewTimeSpan(d time.Duration) TimeSpan { return TimeSpan(d / 100) }
+
+// Duration returns t as a Duration; the longest one, of its sign, where t is
+// longer than that, about 292 years.
+func (t TimeSpan) Duration() time.Duration {
+	switch {
+	case t > math.MaxInt64/100:
+		return math.MaxInt64
+	case t < math.MinInt64/100:
+		return math.MinInt64
+	}
+	return time.Duration(t) * 100
+}
+
+// String returns t as JSON has it, without quotes.
+func (t TimeSpan) String() string {
+	sign, ticks := "", uint64(t)
+	if t < 0 {
+		sign, ticks = "-", -ticks
+	}
+	return sign + formatTicks(ticks)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (t TimeSpan) MarshalJSON() ([]byte, error) { return quoted(t.String()), nil }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *TimeSpan) UnmarshalJSON(b []byte) error {
+	return unquoted(b, func(s string) error {
+		p := fields{s, true}
+		negative := p.skip('-')
+		ticks := p.ticks()
+		limit := uint64(math.MaxInt64)
+		if negative {
+			limit++
+		}
+		if !p.ok || ticks > limit {
+			return errTimeSpan
+		}
+		if *t = TimeSpan(ticks); negative {
+			*t = -*t
+		}
+		return nil
+	})
+}
+
+func (t TimeSpan) appendMessagePack(dst []byte) ([]byte, error) {
+	return appendMPInt(dst, int64(t)), nil
+}
+
+func (t *TimeSpan) readMessagePack(r *mpReader) error {
+	n, ok := r.signed(64)
+	if !ok {
+		return errKind
+	}
+	*t = TimeSpan(n)
+	return nil
+}
+
+// A TimeOnly is .NET's TimeOnly: a time of day, in ticks of 100 nanoseconds
+// since midnight. JSON has it as "hh:mm:ss[.fffffff]", MessagePack as its
+// ticks. Values outside a day are errors.
+type TimeOnly int64
+
+// NewTimeOnly returns the time of day that t's clock shows.
+func NewTimeOnly(t time.Time) TimeOnly {
+	hour, minute, second := t.Clock()
+	return TimeOnly(((hour*60+minute)*60+second)*ticksPerSecond + t.Nanosecond()/100)
+}
+
+// String returns t as JSON has it, without quotes.
+func (t TimeOnly) String() string { return TimeSpan(t).String() }
+
+func (t TimeOnly) check() error {
+	if t < 0 || t >= ticksPerDay {
+		return fmt.Errorf("time of day %v is not within a day", t)
+	}
+	return nil
+}
+
+// MarshalJSON implements json.Marshaler.
+func (t TimeOnly) MarshalJSON() ([]byte, error) { return quoted(t.String()), t.check() }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *TimeOnly) UnmarshalJSON(b []byte) error {
+	var span TimeSpan
+	if err := span.UnmarshalJSON(b); err != nil {
+		return err
+	}
+	return t.set(int64(span), b[1] != '-')
+}
+
+func (t *TimeOnly) set(ticks int64, ok bool) error {
+	if !ok || TimeOnly(ticks).check() != nil {
+		return errTimeSpan
+	}
+	*t = TimeOnly(ticks)
+	return nil
+}
+
+func (t TimeOnly) appendMessagePack(dst []byte) ([]byte, error) {
+	return appendMPInt(dst, int64(t)), t.check()
+}
+
+func (t *TimeOnly) readMessagePack(r *mpReader) error {
+	n, ok := r.signed(64)
+	return t.set(n, ok)
+}
+
+// A DateOnly is .NET's DateOnly: a day, counted from 0001-01-01, which is 0, to
+// 9999-12-31. JSON has it as "yyyy-MM-dd", MessagePack as its number. Other
+// numbers are errors.
+type DateOnly int32
+
+// maxDay is the number of 9999-12-31, and epochDay that of 1970-01-01.
+const (
+	maxDay   = 3652058
+	epochDay = 719162
+)
+
+// NewDateOnly returns the day of t, in the zone of t.
+func NewDateOnly(t time.Time) DateOnly {
+	y, m, d := t.Date()
+	days := time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix() / (24 * 60 * 60)
+	return DateOnly(days + epochDay) // a whole number of days: nothing is rounded
+}
+
+// Time returns midnight of the day in UTC.
+func (d DateOnly) Time() time.Time {
+	return time.Unix((int64(d)-epochDay)*24*60*60, 0).UTC()
+}
+
+// String returns d as JSON has it, without quotes.
+func (d DateOnly) String() string { return d.Time().Format(time.DateOnly) }
+
+func (d DateOnly) check() error {
+	if d < 0 || d > maxDay {
+		return fmt.Errorf("day %d is not from 0 to %d", int32(d), maxDay)
+	}
+	return nil
+}
+
+// MarshalJSON implements json.Marshaler.
+func (d DateOnly) MarshalJSON() ([]byte, error) { return quoted(d.String()), d.check() }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *DateOnly) UnmarshalJSON(b []byte) error {
+	return unquoted(b, func(s string) error {
+		c, err := parseClock(s)
+		if err == nil && len(s) != len(time.DateOnly) {
+			err = errTime
+		}
+		if err == nil {
+			*d = NewDateOnly(c.clock)
+		}
+		return err
+	})
+}
+
+func (d DateOnly) appendMessagePack(dst []byte) ([]byte, error) {
+	return appendMPInt(dst, int64(d)), d.check()
+}
+
+func (d *DateOnly) readMessagePack(r *mpReader) error {
+	n, ok := r.signed(32)
+	if !ok || DateOnly(n).check() != nil {
+		return errRange
+	}
+	*d = DateOnly(n)
+	return nil
+}
+
+// formatTicks writes a span in .NET's constant format.
+func formatTicks(ticks uint64) string {
+	fraction := ticks % ticksPerSecond
+	seconds := ticks / ticksPerSecond
+	s := fmt.Sprintf("%02d:%02d:%02d", seconds/3600%24, seconds/60%60, seconds%60)
+	if days := ticks / ticksPerDay; days > 0 {
+		s = fmt.Sprintf("%d.%s", days, s)
+	}
+	if fraction > 0 {
+		s += fmt.Sprintf(".%07d", fraction)
+	}
+	return s
+}
+
+// ticks reads a span without its sign: d, h:m, h:m:s or h:m:s.f, the last
+// three also behind d and a point.
+func (p *fields) ticks() uint64 {
+	days, hours := uint64(p.number(8)), uint64(0)
+	switch {
+	case p.s == "":
+		p.ok = p.ok && days <= math.MaxInt64/ticksPerDay
+		return days * ticksPerDay
+	case p.skip('.'):
+		hours = uint64(p.number(2))
+	default:
+		days, hours = 0, days
+	}
+	p.char(':')
+	minutes, seconds, fraction := uint64(p.number(2)), uint64(0), uint64(0)
+	if p.skip(':') {
+		seconds = uint64(p.number(2))
+		if p.skip('.') {
+			fraction = uint64(p.fraction(7) / 100)
+		}
+	}
+	p.ok = p.ok && p.s == "" && days <= math.MaxInt64/ticksPerDay && hours < 24 && minutes < 60 && seconds < 60
+	return days*ticksPerDay + ((hours*60+minutes)*60+seconds)*ticksPerSecond + fraction
+}
