@@ -1,0 +1,2 @@
+// Package demo tests the page of cmd/demo in a browser.
+package demo

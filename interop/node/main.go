@@ -1,0 +1,97 @@
+// Node is our twin of the reference node, an ASP.NET Core program: the same hub
+// methods, events, routes and flags, so that every test of interop, the load
+// generator and the recorders of conformance drive either of the two.
+//
+//	node --urls http://127.0.0.1:0 [--detailed true] [--log Information]
+//	     [--max-message 32768] [--parallel 1] [--client-timeout-ms N]
+//	     [--keepalive-ms N] [--handshake-timeout-ms N] [--poll-timeout-ms N]
+//	     [--disconnect-timeout-ms N] [--stateful-buffer BYTES]
+//
+// It prints "READY <url>" for each address when it accepts connections, and
+// ends with status 0 on SIGTERM, after five seconds at the latest.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// shutdownTime is how long clients and methods have to end by themselves.
+const shutdownTime = 5 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "node:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx is done.
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	config, err := parseConfig(args)
+	if err != nil {
+		return err
+	}
+	n, err := newNode(config)
+	if err != nil {
+		return err
+	}
+	web := &http.Server{Handler: n.routes, ReadHeaderTimeout: 30 * time.Second, ErrorLog: n.httpLog}
+	var listeners []net.Listener
+	for _, address := range config.addresses {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return errors.Join(err, n.shutdown(context.Background()), closeAll(listeners))
+		}
+		listeners = append(listeners, l)
+	}
+	failed := make(chan error, len(listeners))
+	var serving sync.WaitGroup
+	for _, l := range listeners {
+		serving.Go(func() { failed <- web.Serve(l) })
+		fmt.Fprintf(stdout, "READY http://%s\n", l.Addr())
+	}
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-failed:
+	}
+	end, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	var stopping sync.WaitGroup
+	// The listeners close at once; http.Server does not know of WebSockets,
+	// which the hubs end.
+	stopping.Go(func() {
+		if web.Shutdown(end) != nil {
+			// Close's errors are those of connections that have gone already.
+			_ = web.Close()
+		}
+	})
+	stopErr := n.shutdown(end)
+	stopping.Wait()
+	serving.Wait()
+	if errors.Is(stopErr, context.DeadlineExceeded) {
+		n.log.Warn("some clients or methods did not end in time", "error", stopErr)
+		stopErr = nil
+	}
+	return errors.Join(err, stopErr)
+}
+
+func closeAll(listeners []net.Listener) error {
+	var errs []error
+	for _, l := range listeners {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/hubwire/hubwire/server"
+)
+
+// A node is the hub with its routes.
+type node struct {
+	hub     *server.Hub
+	echo    *server.ConnectionHandler
+	routes  *router
+	log     *slog.Logger
+	httpLog *log.Logger
+	bus     io.Closer // nil without --redis
+}
+
+func newNode(c *config) (*node, error) {
+	bus, err := newBackplane(c)
+	if err != nil {
+		return nil, err
+	}
+	n := &node{routes: &router{}, log: c.logger, httpLog: slog.NewLogLogger(c.logger.Handler(), slog.LevelDebug)}
+	ended := &endings{}
+	// What all endpoints of the reference node share.
+	common := server.EndpointOptions{DisconnectTimeout: c.disconnect}
+	main := common
+	main.AllowStatefulReconnects = true
+	main.PollTimeout = c.pollTimeout
+	opts := &server.Options{
+		EnableDetailedErrors:                c.detailed,
+		KeepAliveInterval:                   c.keepAlive,
+		ClientTimeoutInterval:               c.clientTimeout,
+		HandshakeTimeout:                    c.handshakeTimeout,
+		MaximumReceiveMessageSize:           c.maximumMessage,
+		MaximumParallelInvocationsPerClient: c.parallel,
+		StatefulReconnectBufferSize:         c.statefulBuffer,
+		Methods: map[string]server.MethodOptions{
+			"HasAnotherName": {Name: "renamed"},
+			"OnlyUsers":      {Authorize: server.RequireUser},
+		},
+		Authenticate: authenticate,
+		Endpoint:     main,
+		Logger:       c.logger,
+	}
+	if bus != nil {
+		opts.LifetimeManager, n.bus = bus, bus
+	}
+	if err := server.CheckHub(&TestHub{ended}, opts); err != nil {
+		return nil, errors.Join(err, n.closeBus())
+	}
+	n.hub = server.NewHub(&TestHub{ended}, opts)
+	n.echo = server.NewConnectionHandler(echo, &server.ConnectionOptions{
+		Endpoint: common, Authenticate: authenticate, Logger: c.logger,
+	})
+	n.mount("/hub", n.hub)
+	n.mount("/hub-websockets", n.endpoint(common, server.WebSockets))
+	n.mount("/hub-longpolling", n.endpoint(common, server.LongPolling))
+	n.mount("/hub-nowebsockets", n.endpoint(common, server.ServerSentEvents|server.LongPolling))
+	cors := common
+	cors.AllowedOrigins = []string{"http://app.test"}
+	n.mount("/hub-cors", n.hub.Endpoint(cors))
+	n.mount("/echo", n.echo)
+	(&api{n.hub, ended}).register(n.routes)
+	return n, nil
+}
+
+// endpoint serves the hub with some transports only.
+func (n *node) endpoint(opts server.EndpointOptions, allowed server.Transport) http.Handler {
+	opts.AllowedTransports = allowed
+	return n.hub.Endpoint(opts)
+}
+
+// mount serves h where ASP.NET Core's MapHub would.
+func (n *node) mount(path string, h http.Handler) {
+	n.routes.handle("", path, h)
+	n.routes.handle("", path+"/negotiate", h)
+}
+
+// shutdown ends all connections, and what is left of them when ctx is done.
+func (n *node) shutdown(ctx context.Context) error {
+	echoed := make(chan error, 1)
+	go func() { echoed <- n.echo.Shutdown(ctx) }()
+	return errors.Join(n.hub.Shutdown(ctx), <-echoed, n.closeBus())
+}
+
+func (n *node) closeBus() error {
+	if n.bus == nil {
+		return nil
+	}
+	return n.bus.Close()
+}
+
+// authenticate believes whatever the query or a header says: a test server has
+// no secrets.
+func authenticate(r *http.Request) (server.User, error) {
+	if id, ok := query(r, "user"); ok {
+		return server.User{ID: id}, nil
+	}
+	return server.User{ID: r.Header.Get("X-User")}, nil
+}
+
+// query returns the first value of a query key, in any letter case.
+func query(r *http.Request, key string) (value string, ok bool) {
+	for name, values := range r.URL.Query() {
+		if strings.EqualFold(name, key) {
+			return values[0], true
+		}
+	}
+	return "", false
+}
+
+// echo sends bytes back as they come.
+func echo(c *server.Connection) error {
+	_, err := io.Copy(c, c)
+	return err
+}
