@@ -1,0 +1,106 @@
+package hubgen_test
+
+import (
+	"bytes"
+	"flag"
+	"io"
+	"iter"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire/server"
+	"github.com/hubwire/hubwire/server/hubgen"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// Line is one line of a chat.
+type Line struct {
+	User   string            `json:"user"`
+	At     time.Time         `json:"at"`
+	Data   []byte            `json:"data,omitempty"`
+	Parent *Line             `json:"parent"`
+	Marks  map[string][]*int `json:"marks"`
+	Secret string            `json:"-"`
+}
+
+// Chat is a hub with every shape of method.
+type Chat struct{}
+
+func (*Chat) OnConnected(*server.Call) error { return nil }
+
+// SendMessage tells everyone.
+func (*Chat) SendMessage(call *server.Call, user, text string) error { return nil }
+
+func (*Chat) History(limit int, class string) ([]Line, error) { return nil, nil }
+
+// Counter counts to <count>.
+func (*Chat) Counter(count int) <-chan int { return nil }
+
+func (*Chat) Lines() iter.Seq2[Line, error] { return nil }
+
+func (*Chat) Upload(call *server.Call, lines <-chan string) (int, error) { return 0, nil }
+
+func (*Chat) Renamed(any) {}
+
+var (
+	receive = server.ClientMethod2[string, Line]("ReceiveMessage")
+	ask     = server.ClientFunction1[string, bool]("Ask")
+	bye     = server.ClientMethod0("Bye")
+)
+
+func TestTheGoldenFilesAreWhatIsWritten(t *testing.T) {
+	source, err := hubgen.ReadSource("testdata/source")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := &server.Options{Methods: map[string]server.MethodOptions{"Renamed": {Name: "other-name"}}}
+	for file, write := range map[string]func(io.Writer, any, *server.Options, ...any) error{
+		"chat.ts": hubgen.TypeScript, "Chat.cs": hubgen.CSharp,
+	} {
+		var got bytes.Buffer
+		if err := write(&got, &Chat{}, opts, source, hubgen.Client(receive, "user", "line"), ask, bye); err != nil {
+			t.Fatal(err)
+		}
+		if *update {
+			if err := os.WriteFile("testdata/"+file, got.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile("testdata/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(want, got.Bytes()) {
+			t.Errorf("%s differs; run with -update and read the difference:\n%s", file, &got)
+		}
+	}
+}
+
+type variadic struct{}
+
+func (variadic) Say(...string) {}
+
+func TestWhatCannotBeWrittenIsAnError(t *testing.T) {
+	for name, c := range map[string]struct {
+		hub   any
+		extra []any
+		want  string
+	}{
+		"a nil hub":                      {nil, nil, "must not be nil"},
+		"a variadic method":              {variadic{}, nil, "method Say: variadic"},
+		"a client method that is text":   {&Chat{}, []any{"Receive"}, "not string"},
+		"more names than arguments":      {&Chat{}, []any{hubgen.Client(bye, "a")}, "has 0 arguments, but 1 names"},
+		"two client methods of one name": {&Chat{}, []any{bye, bye}, `two methods are called "Bye"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			err := hubgen.TypeScript(&out, c.hub, nil, c.extra...)
+			if err == nil || !strings.Contains(err.Error(), c.want) || out.Len() > 0 {
+				t.Errorf("got %v and %d bytes, want an error with %q and no bytes", err, out.Len(), c.want)
+			}
+		})
+	}
+}

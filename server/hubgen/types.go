@@ -1,0 +1,201 @@
+package hubgen
+
+import (
+	"encoding"
+	"encoding/json"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/hubwire/hubwire/protocol"
+)
+
+// types gives structs their names in the other language and remembers them in
+// the order in which they were met.
+type types struct {
+	names map[reflect.Type]string
+	taken map[string]bool
+	order []reflect.Type
+}
+
+func newTypes(reserved ...string) *types {
+	s := &types{names: map[reflect.Type]string{}, taken: map[string]bool{}}
+	for _, name := range reserved {
+		s.taken[name] = true
+	}
+	return s
+}
+
+// name returns the name of struct t. Two packages may each have a Message:
+// the second one met is Message2.
+func (s *types) name(t reflect.Type) string {
+	if name, ok := s.names[t]; ok {
+		return name
+	}
+	base := pascal(t.Name())
+	if t.Name() == "" {
+		base = "Anonymous"
+	}
+	name := base
+	for i := 2; s.taken[name]; i++ {
+		name = base + strconv.Itoa(i)
+	}
+	s.names[t], s.taken[name] = name, true
+	s.order = append(s.order, t)
+	return name
+}
+
+// special is how a type travels that does not do so by its kind.
+type special uint8
+
+const (
+	byKind special = iota
+	asTime
+	asBytes
+	asText // a string made by MarshalText
+	asAny  // anything, made by MarshalJSON for instance
+	asNumber
+)
+
+func specialOf(t reflect.Type) special {
+	switch t {
+	case reflect.TypeFor[time.Time]():
+		return asTime
+	case reflect.TypeFor[json.RawMessage](), reflect.TypeFor[protocol.Raw]():
+		return asAny
+	case reflect.TypeFor[json.Number]():
+		return asNumber
+	}
+	if t.Kind() == reflect.Pointer {
+		return byKind
+	}
+	p := reflect.PointerTo(t)
+	switch {
+	case t.Kind() == reflect.Interface, p.Implements(reflect.TypeFor[json.Marshaler]()):
+		return asAny
+	case p.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
+		return asText
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
+		return asBytes
+	}
+	return byKind
+}
+
+// A field is one property of a struct in JSON.
+type field struct {
+	goName, name string
+	t            reflect.Type
+	optional     bool // may be left out
+	quoted       bool // a number or bool inside a string
+}
+
+// fieldsOf follows encoding/json: embedded structs without a name are part of
+// the struct around them, and an outer field hides an inner one.
+func fieldsOf(t reflect.Type) []field {
+	at := map[string]int{}
+	var list []field
+	for _, f := range reflect.VisibleFields(t) {
+		tag, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		inner := f.Type
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
+		flattened := f.Anonymous && tag == "" && inner.Kind() == reflect.Struct && specialOf(inner) == byKind
+		if (tag == "-" && options == "") || flattened || !f.IsExported() || hidden(t, f.Index) {
+			continue
+		}
+		if tag == "" {
+			tag = f.Name
+		}
+		options = "," + options + ","
+		x := field{f.Name, tag, f.Type, strings.Contains(options, ",omitempty,") || strings.Contains(options, ",omitzero,"),
+			strings.Contains(options, ",string,")}
+		if i, ok := at[tag]; ok {
+			list[i] = x
+			continue
+		}
+		at[tag] = len(list)
+		list = append(list, x)
+	}
+	return list
+}
+
+// hidden reports whether a struct on the way to the field has a name in JSON,
+// or is left out, so that its fields are not those of t.
+func hidden(t reflect.Type, index []int) bool {
+	for _, i := range index[:len(index)-1] {
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		f := t.Field(i)
+		if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); tag != "" {
+			return true
+		}
+		t = f.Type
+	}
+	return false
+}
+
+// identifier keeps what is a letter or a digit in all three languages.
+func identifier(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case unicode.IsLetter(r), r == '_', unicode.IsDigit(r) && b.Len() > 0:
+			b.WriteRune(r)
+		case unicode.IsDigit(r):
+			b.WriteString("_" + string(r))
+		}
+	}
+	if b.Len() == 0 {
+		return "_"
+	}
+	return b.String()
+}
+
+// pascal splits at what is neither letter nor digit and joins in Pascal case.
+func pascal(s string) string {
+	var b strings.Builder
+	for _, w := range strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		r := []rune(w)
+		b.WriteString(string(unicode.ToUpper(r[0])) + string(r[1:]))
+	}
+	return identifier(b.String())
+}
+
+// camel lowers the leading capitals but the one that starts the next word:
+// URLValue is urlValue, ID is id.
+func camel(s string) string {
+	r := []rune(pascal(s))
+	for i := range r {
+		if !unicode.IsUpper(r[i]) || (i > 0 && i+1 < len(r) && unicode.IsLower(r[i+1])) {
+			break
+		}
+		r[i] = unicode.ToLower(r[i])
+	}
+	return string(r)
+}
+
+// unique returns name, with as many underscores as make it new in taken.
+func unique(taken map[string]bool, name string) string {
+	for taken[name] {
+		name += "_"
+	}
+	taken[name] = true
+	return name
+}
+
+// argumentNames are the names of f's arguments, none of them a reserved word.
+func argumentNames(f function, reserved string) []string {
+	taken := map[string]bool{}
+	for w := range strings.FieldsSeq(reserved) {
+		taken[w] = true
+	}
+	var names []string
+	for _, a := range f.args {
+		names = append(names, unique(taken, identifier(a.name)))
+	}
+	return names
+}
