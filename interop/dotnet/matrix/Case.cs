@@ -69,7 +69,9 @@ public sealed class Case(Mode mode, Nodes nodes)
     {
         var (wanted, gotten) = (Show.Value(want), Show.Value(got));
         Saw(gotten);
-        if (wanted != gotten) throw new UnmetException($"got {Show.Short(gotten)}, want {Show.Short(wanted)}");
+        if (wanted == gotten) return;
+        var same = wanted.Zip(gotten).TakeWhile(pair => pair.First == pair.Second).Count();
+        throw new UnmetException($"got {Show.Around(gotten, same)}, want {Show.Around(wanted, same)}");
     }
 
     /// <summary>Fails unless it holds.</summary>

@@ -28,4 +28,12 @@ public static class Show
 
     /// <summary>At most 300 characters, and how many there were.</summary>
     public static string Short(string text) => text.Length <= 300 ? text : $"{text[..200]}... ({text.Length} characters)";
+
+    /// <summary>At most 300 characters, with those around a place where something differs.</summary>
+    public static string Around(string text, int place)
+    {
+        if (text.Length <= 300) return text;
+        var begin = Math.Clamp(place - 100, 0, text.Length - 300);
+        return $"{(begin > 0 ? "..." : "")}{text.Substring(begin, 300)}{(begin + 300 < text.Length ? "..." : "")} ({text.Length} characters)";
+    }
 }
