@@ -1,0 +1,73 @@
+// Command hubgen writes the TypeScript or C# client of a hub:
+//
+//	//go:generate go run github.com/hubwire/hubwire/cmd/hubgen -lang ts -type Chat -o chat.ts .
+//
+// The argument is the folder of the package that declares the hub; none means
+// the current one. The types of server's ClientMethods and ClientFunctions
+// that the package declares as exported variables are the client methods.
+//
+// Reflection needs the type itself, so hubgen runs a small program inside the
+// user's module, in a folder that it removes again.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hubgen:", err)
+		os.Exit(1)
+	}
+}
+
+// run is main without the process. The output file is written only if all
+// went well.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("hubgen", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	lang := flags.String("lang", "ts", "the language to write: ts or cs")
+	hub := flags.String("type", "", "the type of the hub, exported by the package")
+	file := flags.String("o", "", "the file to write; none means standard output")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	function, ok := map[string]string{"ts": "TypeScript", "cs": "CSharp"}[*lang]
+	switch {
+	case !ok:
+		return fmt.Errorf("-lang is %q, must be ts or cs", *lang)
+	case *hub == "":
+		return errors.New("-type is missing: which type is the hub?")
+	case flags.NArg() > 1:
+		return fmt.Errorf("one package at a time, not %d", flags.NArg())
+	}
+	dir := "."
+	if flags.NArg() == 1 {
+		dir = flags.Arg(0)
+	}
+	p, err := load(ctx, dir, *hub)
+	if err != nil {
+		return err
+	}
+	out, err := p.generate(ctx, function)
+	if err != nil {
+		return err
+	}
+	if *file == "" {
+		_, err = stdout.Write(out)
+		return err
+	}
+	return os.WriteFile(*file, out, 0o644)
+}

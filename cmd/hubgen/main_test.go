@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestTheCommandWritesBothLanguagesAndLeavesNothingBehind(t *testing.T) {
+	for lang, want := range map[string][]string{
+		"ts": {"sendMessage(user: string, text: string): Promise<void>", "SendMessage tells everyone.", "onReceiveMessage("},
+		"cs": {"SendMessageAsync(this HubConnection connection, string user, string text", "OnReceiveMessage("},
+	} {
+		file := filepath.Join(t.TempDir(), "out")
+		if err := run(t.Context(), []string{"-lang", lang, "-type", "Chat", "-o", file, "testdata/chat"}, nil, os.Stderr); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains(string(got), w) {
+				t.Errorf("%s: no %q in\n%s", lang, w, got)
+			}
+		}
+	}
+	nothingLeft(t)
+}
+
+func TestErrorsSayWhatIsWrong(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"an unknown language":            {[]string{"-lang", "vb", "-type", "Chat"}, `-lang is "vb"`},
+		"no type":                        {nil, "-type is missing"},
+		"a type that is not there":       {[]string{"-type", "Nobody", "testdata/chat"}, "has no type Nobody"},
+		"a type that is not exported":    {[]string{"-type", "chat", "testdata/chat"}, "not the name of an exported type"},
+		"a program instead of a package": {[]string{"-type", "Chat", "."}, "is a program"},
+		"a folder that is not there":     {[]string{"-type", "Chat", "testdata/none"}, "testdata/none"},
+		"a hub that cannot be called":    {[]string{"-type", "Bad", "testdata/chat"}, "method Say: variadic"},
+		"two packages":                   {[]string{"-type", "Chat", "a", "b"}, "one package at a time"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, log bytes.Buffer
+			err := run(t.Context(), c.args, &out, &log)
+			if err == nil || !strings.Contains(err.Error(), c.want) || out.Len() > 0 {
+				t.Errorf("got %v and %q, want an error with %q and no output", err, &out, c.want)
+			}
+		})
+	}
+	nothingLeft(t)
+}
+
+func nothingLeft(t *testing.T) {
+	t.Helper()
+	left, err := filepath.Glob("testdata/chat/.hubgen*")
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
