@@ -67,6 +67,9 @@ func (c JSON) appendMessage(dst []byte, m Message) ([]byte, error) {
 }
 
 func (c JSON) appendInvocation(dst []byte, m *Invocation) ([]byte, error) {
+	if m.ArgumentsErr != nil {
+		return nil, m.ArgumentsErr // nobody knows what they are
+	}
 	dst = appendJSONHeaders(dst, m.Headers)
 	if m.InvocationID != "" {
 		dst = appendJSONMember(dst, `,"invocationId":`, m.InvocationID)

@@ -63,6 +63,9 @@ func (c MessagePack) appendMessage(dst []byte, m Message) ([]byte, error) {
 }
 
 func (c MessagePack) appendInvocation(dst []byte, m *Invocation) ([]byte, error) {
+	if m.ArgumentsErr != nil {
+		return nil, m.ArgumentsErr // nobody knows what they are
+	}
 	dst = appendMPHeaders(dst, m.Headers)
 	dst = appendMPNullable(dst, m.InvocationID)
 	dst = appendMPString(dst, m.Target)
