@@ -4,6 +4,7 @@
 //
 // Prints one JSON object per line for each case:
 //   {"scenario":"...","transport":"WebSockets","protocol":"json","ok":true,"saw":["..."],"error":"...","ms":12}
+// in the order in which they end; with --list, in their own order and without playing them.
 // "saw" is what the client's user saw, free of what is new in every run; "error" is what went wrong. The status is 1 if
 // a case failed, 2 if the arguments are wrong. Arguments.cs says how each node is started.
 
@@ -27,7 +28,7 @@ var cases = (
     select (scenario, mode)).ToArray();
 
 var failures = 0;
-var options = new ParallelOptions { MaxDegreeOfParallelism = arguments.Jobs };
+var options = new ParallelOptions { MaxDegreeOfParallelism = arguments.List ? 1 : arguments.Jobs }; // a list has an order
 await Parallel.ForEachAsync(cases, options, async (one, _) =>
 {
     var result = arguments.List
