@@ -32,7 +32,7 @@ func CSharp(w io.Writer, hub any, opts *server.Options, clientMethods ...any) er
 	}
 	class := m.className() + "Extensions"
 	g := &cSharp{types: newTypes(class, "HubConnection", "Task", "Type", "IDisposable", "CancellationToken", "Dictionary", "List",
-		"DateTimeOffset", "JsonElement", "IAsyncEnumerable", "Func", "Action", "JsonPropertyName")}
+		"DateTimeOffset", "DateTime", "Guid", "TimeSpan", "TimeOnly", "DateOnly", "JsonElement", "IAsyncEnumerable", "Func", "Action", "JsonPropertyName")}
 	g.class(m, class)
 	body := bytes.Clone(g.Bytes())
 	g.Reset()
@@ -66,6 +66,18 @@ func (g *cSharp) doc(indent, text string) {
 func (g *cSharp) record(m *model, t reflect.Type) {
 	g.doc("", m.source.typeDoc(t.Name()))
 	record := g.types.name(t)
+	if isEnum(t) {
+		fmt.Fprintf(g, "public enum %s : %s\n{\n", record, csKinds[t.Kind()])
+		for _, x := range membersOf(t) {
+			value := strconv.FormatInt(x.value, 10)
+			if t.Kind() >= reflect.Uint {
+				value = strconv.FormatUint(uint64(x.value), 10)
+			}
+			fmt.Fprintf(g, "    @%s = %s,\n", x.name, value)
+		}
+		g.WriteString("}\n\n")
+		return
+	}
 	fmt.Fprintf(g, "public sealed record %s\n{\n", record)
 	taken := map[string]bool{record: true, "Equals": true, "GetHashCode": true, "ToString": true, "GetType": true, "EqualityContract": true}
 	for _, f := range fieldsOf(t) {
@@ -157,6 +169,12 @@ var csKinds = map[reflect.Kind]string{
 
 // typ is t in C#.
 func (g *cSharp) typ(t reflect.Type) string {
+	if name := dotNet[t]; name != "" {
+		return name
+	}
+	if isEnum(t) {
+		return g.types.name(t)
+	}
 	switch specialOf(t) {
 	case asTime:
 		return "DateTimeOffset"

@@ -10,11 +10,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 	"github.com/hubwire/hubwire/server/hubgen"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
+
+// Color is an enum.
+type Color int32
+
+func (Color) EnumNames() map[int64]string { return map[int64]string{0: "Red", 1: "Green"} }
 
 // Line is one line of a chat.
 type Line struct {
@@ -23,6 +29,9 @@ type Line struct {
 	Data   []byte            `json:"data,omitempty"`
 	Parent *Line             `json:"parent"`
 	Marks  map[string][]*int `json:"marks"`
+	Color  Color             `json:"color"`
+	ID     protocol.Guid     `json:"id"`
+	Price  protocol.Decimal  `json:"price"`
 	Secret string            `json:"-"`
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// types gives structs their names in the other language and remembers them in
+// types gives structs and enums their names in the other language and remembers them in
 // the order in which they were met.
 type types struct {
 	names map[reflect.Type]string
@@ -28,7 +28,7 @@ func newTypes(reserved ...string) *types {
 	return s
 }
 
-// name returns the name of struct t. Two packages may each have a Message:
+// name returns the name of struct or enum t. Two packages may each have a Message:
 // the second one met is Message2.
 func (s *types) name(t reflect.Type) string {
 	if name, ok := s.names[t]; ok {
@@ -68,7 +68,12 @@ func specialOf(t reflect.Type) special {
 	case reflect.TypeFor[json.Number]():
 		return asNumber
 	}
-	if t.Kind() == reflect.Pointer {
+	switch {
+	case t == reflect.TypeFor[protocol.Decimal]():
+		return asNumber
+	case dotNet[t] != "":
+		return asText
+	case isEnum(t), t.Kind() == reflect.Pointer:
 		return byKind
 	}
 	p := reflect.PointerTo(t)

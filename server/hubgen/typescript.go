@@ -86,6 +86,14 @@ func (g *typeScript) doc(indent, text string) {
 
 func (g *typeScript) iface(m *model, t reflect.Type) {
 	g.doc("", m.source.typeDoc(t.Name()))
+	if isEnum(t) {
+		fmt.Fprintf(g, "export enum %s {\n", g.types.name(t))
+		for _, x := range membersOf(t) {
+			fmt.Fprintf(g, "  %s = %d,\n", x.name, x.value)
+		}
+		g.WriteString("}\n\n")
+		return
+	}
 	fmt.Fprintf(g, "export interface %s {\n", g.types.name(t))
 	for _, f := range fieldsOf(t) {
 		name, mark, text := f.name, "", g.typ(f.t)
@@ -166,6 +174,9 @@ func (g *typeScript) typ(t reflect.Type) string {
 		return "number"
 	case asAny:
 		return "unknown"
+	}
+	if isEnum(t) {
+		return g.types.name(t)
 	}
 	switch t.Kind() {
 	case reflect.Bool:

@@ -20,6 +20,15 @@ public sealed record Line
     [JsonPropertyName("data")] public byte[]? Data { get; init; }
     [JsonPropertyName("parent")] public Line? Parent { get; init; }
     [JsonPropertyName("marks")] public Dictionary<string, List<long?>> Marks { get; init; } = default!;
+    [JsonPropertyName("color")] public Color Color { get; init; } = default!;
+    [JsonPropertyName("id")] public Guid ID { get; init; } = default!;
+    [JsonPropertyName("price")] public decimal Price { get; init; } = default!;
+}
+
+public enum Color : int
+{
+    @Red = 0,
+    @Green = 1,
 }
 
 /// <summary>

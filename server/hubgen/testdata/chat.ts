@@ -11,6 +11,14 @@ export interface Line {
   data?: string;
   parent: Line | null;
   marks: Record<string, Array<number | null>>;
+  color: Color;
+  id: string;
+  price: number;
+}
+
+export enum Color {
+  Red = 0,
+  Green = 1,
 }
 
 /**
