@@ -1,0 +1,25 @@
+// Uses every shape that Chat.cs has; the compiler checks it.
+using ChatHubClient;
+using Microsoft.AspNetCore.SignalR.Client;
+
+await using var connection = new HubConnectionBuilder().WithUrl("http://127.0.0.1:1/chat").Build();
+using var received = connection.OnReceiveMessage((string user, Line line) => Console.WriteLine($"{user} {line.At}"));
+using var asked = connection.OnAsk(async question => { await Task.Yield(); return question == ""; });
+using var bye = connection.OnBye(() => { });
+Func<Task> use = async () =>
+{
+    await connection.SendMessageAsync("user", "text");
+    List<Line> history = await connection.HistoryAsync(1, "class");
+    bool red = history[0].Color == Color.Red;
+    await foreach (long n in connection.CounterAsync(3)) Console.WriteLine(n);
+    long count = await connection.UploadAsync(Texts());
+    Console.WriteLine($"{red} {count}");
+};
+Console.WriteLine("ok");
+return use is null ? 1 : 0;
+
+static async IAsyncEnumerable<string> Texts()
+{
+    await Task.Yield();
+    yield return "text";
+}
