@@ -1,41 +1,49 @@
 package main
 
 import (
-	"io"
+	"context"
+	"errors"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/hubwire/hubwire/backplane"
-	"github.com/hubwire/hubwire/server"
 )
 
-// newBackplane joins this node with others over Redis. It returns nil if there
-// is no --redis.
-func newBackplane(c *config) (interface {
-	server.LifetimeManager
-	io.Closer
-}, error) {
-	if c.redis == "" {
-		return nil, nil
-	}
-	client := redis.NewClient(&redis.Options{Addr: c.redis})
-	bp, err := backplane.New(client, &backplane.Options{HubName: "Interop.TestHub", ChannelPrefix: c.prefix})
-	if err != nil {
-		return nil, err
-	}
-	return closing{bp, client}, nil
-}
+// hubName is the full name of the hub's class on ASP.NET Core nodes, which may
+// share the Redis.
+const hubName = "Interop.TestHub"
 
-// closing closes the Redis client with its backplane.
-type closing struct {
+// readyTime is how long a node waits for Redis before it serves without.
+const readyTime = time.Second
+
+// A bus joins this node with others over Redis.
+type bus struct {
 	*backplane.Redis
 	client *redis.Client
 }
 
-func (c closing) Close() error {
-	err := c.Redis.Close()
-	if e := c.client.Close(); err == nil {
-		err = e
+// openBus returns nil if there is no --redis.
+func openBus(c *config) (*bus, error) {
+	if c.redis == "" {
+		return nil, nil
 	}
-	return err
+	client := redis.NewClient(&redis.Options{Addr: c.redis})
+	manager, err := backplane.New(client, &backplane.Options{HubName: hubName, ChannelPrefix: c.prefix, Logger: c.logger})
+	if err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readyTime)
+	defer cancel()
+	if err := manager.Ready(ctx); err != nil {
+		c.logger.Warn("serving without Redis for now", "error", err)
+	}
+	return &bus{manager, client}, nil
+}
+
+func (b *bus) close() error {
+	if b == nil {
+		return nil
+	}
+	return errors.Join(b.Redis.Close(), b.client.Close())
 }

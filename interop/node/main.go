@@ -2,7 +2,8 @@
 // methods, events, routes and flags, so that every test of interop, the load
 // generator and the recorders of conformance drive either of the two.
 //
-//	node --urls http://127.0.0.1:0 [--detailed true] [--log Information]
+//	node --urls http://127.0.0.1:0 [--redis 127.0.0.1:6379]
+//	     [--prefix BlogApp:SignalR:] [--detailed true] [--log Information]
 //	     [--max-message 32768] [--parallel 1] [--client-timeout-ms N]
 //	     [--keepalive-ms N] [--handshake-timeout-ms N] [--poll-timeout-ms N]
 //	     [--disconnect-timeout-ms N] [--stateful-buffer BYTES]
@@ -69,17 +70,13 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	end, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
-	var stopping sync.WaitGroup
-	// The listeners close at once; http.Server does not know of WebSockets,
-	// which the hubs end.
-	stopping.Go(func() {
-		if web.Shutdown(end) != nil {
-			// Close's errors are those of connections that have gone already.
-			_ = web.Close()
-		}
-	})
+	// The hubs first: http.Server does not know of WebSockets, and long polling
+	// has to be served to the end.
 	stopErr := n.shutdown(end)
-	stopping.Wait()
+	if web.Shutdown(end) != nil {
+		// Close's errors are those of connections that have gone already.
+		_ = web.Close()
+	}
 	serving.Wait()
 	if errors.Is(stopErr, context.DeadlineExceeded) {
 		n.log.Warn("some clients or methods did not end in time", "error", stopErr)

@@ -19,15 +19,15 @@ type node struct {
 	routes  *router
 	log     *slog.Logger
 	httpLog *log.Logger
-	bus     io.Closer // nil without --redis
+	bus     *bus // nil without --redis
 }
 
 func newNode(c *config) (*node, error) {
-	bus, err := newBackplane(c)
+	bus, err := openBus(c)
 	if err != nil {
 		return nil, err
 	}
-	n := &node{routes: &router{}, log: c.logger, httpLog: slog.NewLogLogger(c.logger.Handler(), slog.LevelDebug)}
+	n := &node{bus: bus, routes: &router{}, log: c.logger, httpLog: slog.NewLogLogger(c.logger.Handler(), slog.LevelDebug)}
 	ended := &endings{}
 	// What all endpoints of the reference node share.
 	common := server.EndpointOptions{DisconnectTimeout: c.disconnect}
@@ -51,10 +51,10 @@ func newNode(c *config) (*node, error) {
 		Logger:       c.logger,
 	}
 	if bus != nil {
-		opts.LifetimeManager, n.bus = bus, bus
+		opts.LifetimeManager = bus
 	}
 	if err := server.CheckHub(&TestHub{ended}, opts); err != nil {
-		return nil, errors.Join(err, n.closeBus())
+		return nil, errors.Join(err, n.bus.close())
 	}
 	n.hub = server.NewHub(&TestHub{ended}, opts)
 	n.echo = server.NewConnectionHandler(echo, &server.ConnectionOptions{
@@ -88,14 +88,7 @@ func (n *node) mount(path string, h http.Handler) {
 func (n *node) shutdown(ctx context.Context) error {
 	echoed := make(chan error, 1)
 	go func() { echoed <- n.echo.Shutdown(ctx) }()
-	return errors.Join(n.hub.Shutdown(ctx), <-echoed, n.closeBus())
-}
-
-func (n *node) closeBus() error {
-	if n.bus == nil {
-		return nil
-	}
-	return n.bus.Close()
+	return errors.Join(n.hub.Shutdown(ctx), <-echoed, n.bus.close())
 }
 
 // authenticate believes whatever the query or a header says: a test server has

@@ -15,16 +15,14 @@ import (
 // Counter counts, with a pause before each number, until it is cancelled.
 func (h *TestHub) Counter(call *server.Call, count, milliseconds int32) iter.Seq[int32] {
 	return func(yield func(int32) bool) {
-		var pause <-chan time.Time
-		if milliseconds > 0 {
-			ticker := time.NewTicker(time.Duration(milliseconds) * time.Millisecond)
-			defer ticker.Stop()
-			pause = ticker.C
-		}
+		pause := time.Duration(milliseconds) * time.Millisecond
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
 		for i := range count {
-			if pause != nil {
+			if pause > 0 { // a whole one each time, however late the last number was
+				timer.Reset(pause)
 				select {
-				case <-pause:
+				case <-timer.C:
 				case <-call.Context().Done():
 					return
 				}

@@ -89,6 +89,29 @@ type Rare struct {
 	Field       int32             `json:"-"`
 }
 
+// rareMembers is Rare without its own ways of decoding.
+type rareMembers Rare
+
+// preset is what a new Rare has where nothing else is said.
+func (r *Rare) preset() *rareMembers {
+	*r = Rare{URLValue: new("url"), ID: new("id"), Field: 1}
+	return (*rareMembers)(r)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *Rare) UnmarshalJSON(text []byte) error {
+	return protocol.JSON{}.Unmarshal(text, r.preset())
+}
+
+// DecodeMsgpack implements msgpack.CustomDecoder.
+func (r *Rare) DecodeMsgpack(decoder *msgpack.Decoder) error {
+	raw, err := decoder.DecodeRaw()
+	if err != nil {
+		return err
+	}
+	return protocol.MessagePack{}.Unmarshal(protocol.Raw(raw), r.preset())
+}
+
 // A pair is .NET's KeyValuePair<string, int>.
 type pair struct {
 	_msgpack struct{} `msgpack:",as_array"`
