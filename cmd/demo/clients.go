@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"time"
 
@@ -18,12 +17,12 @@ type client struct {
 	signalr.Client
 	name   string
 	screen *screen
-	posts  chan int // ids, in the order of arrival
+	news   chan string // what was received, in short
 }
 
 // connect returns a client that is connected to the hub at url.
 func connect(ctx context.Context, name, url string, screen *screen) (*client, error) {
-	c := &client{name: name, screen: screen, posts: make(chan int, 100)}
+	c := &client{name: name, screen: screen, news: make(chan string, 100)}
 	var err error
 	c.Client, err = signalr.NewClient(ctx,
 		signalr.WithConnector(func() (signalr.Connection, error) { return signalr.NewHTTPConnection(ctx, url) }),
@@ -46,32 +45,33 @@ type receiver struct{ c *client }
 // ReceiveMessage is called for a chat message.
 func (r *receiver) ReceiveMessage(user, text string) {
 	r.c.screen.printf("%-22s ReceiveMessage  %s: %s", r.c.name, user, text)
+	r.c.note("message " + text)
 }
 
 // PostPublished is called for a post.
 func (r *receiver) PostPublished(p Post) {
 	r.c.screen.printf("%-22s PostPublished   %d %q %s", r.c.name, p.ID, p.Title, p.PublishedAt.Format(time.TimeOnly))
+	r.c.note(fmt.Sprint("post ", p.ID))
+}
+
+func (c *client) note(news string) {
 	select {
-	case r.c.posts <- p.ID:
+	case c.news <- news:
 	default: // only the first ones are looked at
 	}
 }
 
-// expect waits until the client has received exactly these posts, in order.
-func (c *client) expect(ctx context.Context, want ...int) error {
-	var got []int
-	for len(got) < len(want) {
-		select {
-		case id := <-c.posts:
-			got = append(got, id)
-		case <-ctx.Done():
-			return fmt.Errorf("%s has received posts %v, not %v: %w", c.name, got, want, ctx.Err())
+// expect waits for the next thing that the client receives, which must be want.
+func (c *client) expect(ctx context.Context, want string) error {
+	select {
+	case got := <-c.news:
+		if got != want {
+			return fmt.Errorf("%s has received %s, not %s", c.name, got, want)
 		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s has not received %s: %w", c.name, want, ctx.Err())
 	}
-	if !slices.Equal(got, want) {
-		return fmt.Errorf("%s has received posts %v, not %v", c.name, got, want)
-	}
-	return nil
 }
 
 // call calls a method of the hub and waits for its result.

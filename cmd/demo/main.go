@@ -8,8 +8,8 @@
 //	go run ./cmd/demo -backplane=off           # none: the client of node 2 misses the post
 //	go run ./cmd/demo -once                    # ends by itself; status 0 if all went well
 //
-// Read hub.go first, then node.go: that is what an app writes. clients.go and
-// page.html are the clients, bus.go is Redis.
+// Read hub.go first, then node.go: that is what an app writes. app.go puts nodes
+// and Redis (bus.go) together; clients.go and page.html are the clients.
 package main
 
 import (
@@ -18,10 +18,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -69,56 +67,6 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	return nil
 }
 
-// An app is two nodes and, where there is a bus, another app on it.
-type app struct {
-	node1, node2 *node
-	bus          *bus // nil with -backplane=off
-	screen       *screen
-}
-
-func newApp(addr, redisURL string, backplane bool, screen *screen) (a *app, err error) {
-	a = &app{screen: screen}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, a.stop())
-		}
-	}()
-	if backplane {
-		if a.bus, err = openBus(redisURL); err != nil {
-			return nil, err
-		}
-	}
-	if a.node1, err = listen(addr); err != nil {
-		return nil, err
-	}
-	if a.node2, err = listen(nextPort(addr)); err != nil {
-		return nil, err
-	}
-	nodes := []*node{a.node1, a.node2}
-	for _, n := range nodes {
-		manager, err := a.bus.manager("Demo:")
-		if err != nil {
-			return nil, err
-		}
-		n.addHub("", manager, nodes)
-	}
-	// The other app could run anywhere; here it shares node 2's web server.
-	manager, err := a.bus.manager("OtherApp:")
-	if err != nil {
-		return nil, err
-	}
-	a.node2.addHub("/other", manager, nodes)
-	for _, n := range nodes {
-		page{Backplane: backplane, Node1: a.node1.url, Panes: []pane{
-			{Name: "Client A on node 1", Hub: a.node1.url + "/hub"},
-			{Name: "Client B on node 2", Hub: a.node2.url + "/hub"},
-			{Name: "Client of another app", Hub: a.node2.url + "/other/hub"},
-		}}.serve(n)
-		n.start()
-	}
-	return a, nil
-}
-
 // play tells the story: clients connect, chat, and receive a published post. It
 // returns an error if one has not received what it should, or more.
 func (a *app) play(ctx, clients context.Context) error {
@@ -133,50 +81,39 @@ func (a *app) play(ctx, clients context.Context) error {
 	if err := client1.call(ctx, "SendMessage", "client of node 1", "hello"); err != nil {
 		return err
 	}
+	everywhere := []*client{client1, client2}
+	if a.bus == nil {
+		everywhere = everywhere[:1]
+	}
+	if err := expectAll(ctx, everywhere, "message hello"); err != nil {
+		return err
+	}
 	if err := a.node1.publish(ctx, "", 42, a.screen); err != nil {
 		return err
 	}
-	if err := client1.expect(ctx, 42); err != nil {
+	if err := expectAll(ctx, everywhere, "post 42"); err != nil {
 		return err
 	}
+	// Whoever has missed post 42 still receives what comes behind it.
+	last, path, ending := other, "/other", "Both clients of the app have received post 42. The other app has a prefix of its own: its client\nhas received post 7 only."
 	if a.bus == nil {
-		// Whoever has received post 7 first would have received 42 before.
-		if err := a.node2.publish(ctx, "", 7, a.screen); err != nil {
+		last, path, ending = client2, "", "Without a backplane the client of node 2 has missed post 42, which was published on node 1."
+	}
+	if err := a.node2.publish(ctx, path, 7, a.screen); err != nil {
+		return err
+	}
+	if err := last.expect(ctx, "post 7"); err != nil {
+		return err
+	}
+	a.screen.printf("\n%s", ending)
+	return nil
+}
+
+func expectAll(ctx context.Context, clients []*client, want string) error {
+	for _, c := range clients {
+		if err := c.expect(ctx, want); err != nil {
 			return err
 		}
-		err := client2.expect(ctx, 7)
-		a.screen.printf("\nWithout a backplane the client of node 2 has missed post 42, which was published on node 1.")
-		return err
 	}
-	if err := client2.expect(ctx, 42); err != nil {
-		return err
-	}
-	if err := a.node2.publish(ctx, "/other", 7, a.screen); err != nil {
-		return err
-	}
-	err := other.expect(ctx, 7)
-	a.screen.printf("\nBoth clients of the app have received post 42. The other app has its own prefix: its client\nhas received its own post 7 only.")
-	return err
-}
-
-// stop ends everything that newApp has begun.
-func (a *app) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	var errs []error
-	for _, n := range []*node{a.node1, a.node2} {
-		if n != nil {
-			errs = append(errs, n.stop(ctx))
-		}
-	}
-	return errors.Join(append(errs, a.bus.close())...)
-}
-
-func nextPort(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	n, atoiErr := strconv.Atoi(port)
-	if err != nil || atoiErr != nil || n == 0 {
-		return addr
-	}
-	return net.JoinHostPort(host, strconv.Itoa(n+1))
+	return nil
 }

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/alicebob/miniredis/v2"
 )
 
 func TestStoryReachesEveryClientThatItShould(t *testing.T) {
@@ -24,6 +26,12 @@ func TestStoryReachesEveryClientThatItShould(t *testing.T) {
 				`client of another app  PostPublished   7 "Post 7"`,
 			},
 			not: []string{"client of another app  PostPublished   42", "client of another app  ReceiveMessage", "client of node 1       PostPublished   7"},
+		},
+		{
+			name: "a Redis of its own does the same",
+			args: []string{"-redis", "redis://" + miniredis.RunT(t).Addr()},
+			want: []string{`client of node 2       PostPublished   42 "Post 42"`, `client of another app  PostPublished   7 "Post 7"`},
+			not:  []string{"client of another app  PostPublished   42", "miniredis"},
 		},
 		{
 			name: "without a backplane the client of node 2 misses the post of node 1",
@@ -71,15 +79,31 @@ func TestFailuresAreReported(t *testing.T) {
 	}
 }
 
-func TestWrongPostsAreAnError(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	c := &client{name: "c", posts: make(chan int, 2)}
-	if err := c.expect(ctx, 42); err == nil {
-		t.Error("expect(42) of a client without posts = nil")
+func TestWrongNewsAreAnError(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c := &client{name: "c", news: make(chan string, 2)}
+	if err := c.expect(ctx, "post 42"); !errors.Is(err, context.Canceled) {
+		t.Errorf("expect of a client without news = %v, want context.Canceled", err)
 	}
-	c.posts <- 7
-	if err := c.expect(t.Context(), 42); err == nil || !strings.Contains(err.Error(), "[7], not [42]") {
-		t.Errorf("expect(42) of a client with post 7 = %v", err)
+	c.note("post 7")
+	if err := c.expect(t.Context(), "post 42"); err == nil || !strings.Contains(err.Error(), "received post 7, not post 42") {
+		t.Errorf("expect of a client with other news = %v", err)
+	}
+}
+
+func TestTakenPortIsReplaced(t *testing.T) {
+	first, err := listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.l.Close()
+	second, err := listen(first.l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.l.Close()
+	if first.url == second.url {
+		t.Errorf("both nodes are at %s", first.url)
 	}
 }

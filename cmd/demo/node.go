@@ -66,7 +66,9 @@ func (n *node) stop(ctx context.Context) error {
 	for _, hub := range n.hubs {
 		errs = append(errs, hub.Shutdown(ctx))
 	}
-	return errors.Join(append(errs, n.web.Shutdown(ctx))...)
+	errs = append(errs, n.web.Shutdown(ctx))
+	_ = n.l.Close() // closed already, unless the node was never started
+	return errors.Join(errs...)
 }
 
 // publish publishes a post as any HTTP client would.

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"time"
+)
+
+// An app is two nodes and, where there is a bus, another app on it.
+type app struct {
+	node1, node2 *node
+	bus          *bus // nil with -backplane=off
+	screen       *screen
+}
+
+func newApp(addr, redisURL string, backplane bool, screen *screen) (*app, error) {
+	a := &app{screen: screen}
+	if err := a.build(addr, redisURL, backplane); err != nil {
+		return nil, errors.Join(err, a.stop())
+	}
+	return a, nil
+}
+
+func (a *app) build(addr, redisURL string, backplane bool) (err error) {
+	if backplane {
+		if a.bus, err = openBus(redisURL); err != nil {
+			return err
+		}
+	}
+	if a.node1, err = listen(addr); err != nil {
+		return err
+	}
+	if a.node2, err = listen(nextPort(addr)); err != nil {
+		return err
+	}
+	nodes := []*node{a.node1, a.node2}
+	for _, n := range nodes {
+		manager, err := a.bus.manager("Demo:")
+		if err != nil {
+			return err
+		}
+		n.addHub("", manager, nodes)
+	}
+	// The other app could run anywhere; here it shares node 2's web server.
+	manager, err := a.bus.manager("OtherApp:")
+	if err != nil {
+		return err
+	}
+	a.node2.addHub("/other", manager, nodes)
+	for _, n := range nodes {
+		page{Backplane: backplane, Node1: a.node1.url, Panes: []pane{
+			{Name: "Client A on node 1", Hub: a.node1.url + "/hub"},
+			{Name: "Client B on node 2", Hub: a.node2.url + "/hub"},
+			{Name: "Client of another app", Hub: a.node2.url + "/other/hub"},
+		}}.serve(n)
+		n.start()
+	}
+	return nil
+}
+
+// stop ends everything that newApp has begun.
+func (a *app) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var errs []error
+	for _, n := range []*node{a.node1, a.node2} {
+		if n != nil {
+			errs = append(errs, n.stop(ctx))
+		}
+	}
+	return errors.Join(append(errs, a.bus.close())...)
+}
+
+func nextPort(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	n, atoiErr := strconv.Atoi(port)
+	if err != nil || atoiErr != nil || n == 0 {
+		return addr
+	}
+	return net.JoinHostPort(host, strconv.Itoa(n+1))
+}
