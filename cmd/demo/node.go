@@ -57,7 +57,7 @@ func (n *node) addHub(path string, manager server.LifetimeManager, pages []*node
 
 // start begins to serve.
 func (n *node) start() {
-	go n.web.Serve(n.l) //nolint:errcheck // it ends with stop
+	go n.web.Serve(n.l) // ends with stop
 }
 
 // stop ends the connections of all clients, and the web server.

@@ -8,7 +8,7 @@ import (
 )
 
 // ConnectionId and the methods after it tell a client about its connection.
-func (h *TestHub) ConnectionId(call *server.Call) string { return call.ConnectionID() } //nolint:staticcheck // .NET's name
+func (h *TestHub) ConnectionId(call *server.Call) string { return call.ConnectionID() }
 
 func (h *TestHub) UserIdentifier(call *server.Call) *string {
 	if id := call.UserID(); id != "" {

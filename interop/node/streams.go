@@ -72,7 +72,8 @@ func (h *TestHub) ThrowInsteadOfStream(message string) (iter.Seq[int32], error) 
 
 // Streams from the client.
 
-var errChannelClosed = server.WithErrorType("ChannelClosedException", errors.New("The channel has been closed.")) //nolint:staticcheck // .NET's text
+//lint:ignore ST1005 it is .NET's text
+var errChannelClosed = server.WithErrorType("ChannelClosedException", errors.New("The channel has been closed."))
 
 // ReadOne takes one item, waits, and leaves the others.
 func (h *TestHub) ReadOne(call *server.Call, items <-chan int32, milliseconds int32) (string, error) {

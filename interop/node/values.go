@@ -76,7 +76,7 @@ type Rare struct {
 	TimeOnly    protocol.TimeOnly `json:"timeOnly"`
 	Unspecified DateTime          `json:"unspecified"`
 	Old         DateTime          `json:"old"`
-	Uri         *string           `json:"uri"` //nolint:staticcheck // .NET's name
+	Uri         *string           `json:"uri"`
 	Version     *string           `json:"version"`
 	Pair        pair              `json:"pair"`
 	ValueTuple  valueTuple        `json:"valueTuple"`
@@ -114,6 +114,7 @@ func (r *Rare) DecodeMsgpack(decoder *msgpack.Decoder) error {
 
 // A pair is .NET's KeyValuePair<string, int>.
 type pair struct {
+	//lint:ignore U1000 the codec reads its tag
 	_msgpack struct{} `msgpack:",as_array"`
 	Key      string   `json:"key"`
 	Value    int32    `json:"value"`
@@ -121,6 +122,7 @@ type pair struct {
 
 // A tuple is .NET's Tuple<int, string>.
 type tuple struct {
+	//lint:ignore U1000 the codec reads its tag
 	_msgpack struct{} `msgpack:",as_array"`
 	Item1    int32    `json:"item1"`
 	Item2    *string  `json:"item2"`
@@ -128,6 +130,7 @@ type tuple struct {
 
 // A valueTuple is .NET's (int, string), whose members are fields.
 type valueTuple struct {
+	//lint:ignore U1000 the codec reads its tag
 	_msgpack struct{} `msgpack:",as_array"`
 	Item1    int32    `json:"-"`
 	Item2    *string  `json:"-"`
@@ -161,7 +164,7 @@ func newRare() *Rare {
 
 // A Post is what PostPublished tells of a blog post.
 type Post struct {
-	Id          int32    `json:"id"` //nolint:staticcheck // .NET's name
+	Id          int32    `json:"id"`
 	Title       string   `json:"title"`
 	PublishedAt DateTime `json:"publishedAt"`
 }
@@ -176,14 +179,16 @@ type unserializable struct{}
 
 // MarshalJSON fails.
 func (unserializable) MarshalJSON() ([]byte, error) {
-	return nil, server.WithErrorType("NotSupportedException",
-		errors.New("this getter fails The unsupported member type is located on type 'System.Int32'. Path: $.Number.")) //nolint:staticcheck // .NET's text
+	//lint:ignore ST1005 it is .NET's text
+	err := errors.New("this getter fails The unsupported member type is located on type 'System.Int32'. Path: $.Number.")
+	return nil, server.WithErrorType("NotSupportedException", err)
 }
 
 // EncodeMsgpack fails.
 func (unserializable) EncodeMsgpack(*msgpack.Encoder) error {
-	return server.WithErrorType("MessagePackSerializationException",
-		errors.New("Failed to serialize Interop.Unserializable value.")) //nolint:staticcheck // .NET's text
+	//lint:ignore ST1005 it is .NET's text
+	err := errors.New("Failed to serialize Interop.Unserializable value.")
+	return server.WithErrorType("MessagePackSerializationException", err)
 }
 
 var (
