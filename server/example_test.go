@@ -1,0 +1,112 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hubwire/hubwire/server"
+)
+
+// Chat is a hub: clients can call its exported methods.
+type Chat struct{}
+
+func (Chat) Join(call *server.Call, room string) error {
+	return call.Groups().Add(call.Context(), call.ConnectionID(), room)
+}
+
+func (Chat) Say(call *server.Call, room, text string) error {
+	return call.Clients().Group(room).Send(call.Context(), "Said", text)
+}
+
+func (Chat) Countdown(from int) iter.Seq[int] { // streams to its caller
+	return func(yield func(int) bool) {
+		for n := from; n >= 0 && yield(n); n-- {
+		}
+	}
+}
+
+func Example() {
+	hub := server.NewHub(Chat{}, nil)
+	server.Mount(http.DefaultServeMux, "/chat", hub)
+	log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
+}
+
+// A hub can send from outside any call, for instance when a post is published.
+func ExampleHub_Clients() {
+	hub := server.NewHub(Chat{}, nil)
+	http.HandleFunc("POST /api/posts/{id}/publish", func(w http.ResponseWriter, r *http.Request) {
+		if err := hub.Clients().All().Send(r.Context(), "PostPublished", r.PathValue("id")); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	})
+}
+
+// Score names a method of the clients with its types: a number for a game.
+const Score = server.ClientFunction1[string, int]("Score")
+
+// Clients can be asked for a result. They may never answer, so the question has
+// a deadline.
+func ExampleInvoke() {
+	hub := server.NewHub(Chat{}, nil)
+	ask := func(connectionID string) (int, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		return Score.Invoke(ctx, hub.Clients().Client(connectionID), "chess")
+	}
+	_, err := ask("nobody")
+	fmt.Println(err)
+	// Output: Connection 'nobody' does not exist.
+}
+
+// CheckHub says everything that is wrong with a type at once; NewHub panics with
+// the same error.
+func ExampleCheckHub() {
+	err := server.CheckHub(wrongHub{}, nil)
+	fmt.Println(err)
+	// Output:
+	// server: method Each: parameter 1: a func(int) cannot come from a client
+	// method Many: variadic methods cannot be called by clients; take a slice
+}
+
+type wrongHub struct{}
+
+func (wrongHub) Each(func(int))       {}
+func (wrongHub) Many(texts ...string) {}
+
+// Who a client is, an app finds out as for any HTTP request. Methods can ask for
+// more.
+func ExampleOptions_authenticate() {
+	sessions := map[string]string{"token of alice": "alice"}
+	server.NewHub(Chat{}, &server.Options{
+		Authenticate: func(r *http.Request) (server.User, error) {
+			token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+			if token == "" {
+				return server.User{}, nil // anonymous
+			}
+			id, ok := sessions[token]
+			if !ok {
+				return server.User{}, server.ErrUnauthorized
+			}
+			return server.User{ID: id}, nil
+		},
+		Methods: map[string]server.MethodOptions{"Say": {Authorize: server.RequireUser}},
+	})
+}
+
+// Clients see the text of a HubError. Other texts stay on the server, unless
+// Options.EnableDetailedErrors is set; then clients see the type's name, too.
+func ExampleWithErrorType() {
+	told := server.NewHubError("room %q is full", "lobby")
+	kept := server.WithErrorType("InvalidOperationException", errors.New("table rooms is locked"))
+	fmt.Println(told, told.ErrorType())
+	fmt.Println(kept)
+	// Output:
+	// room "lobby" is full HubException
+	// table rooms is locked
+}
