@@ -69,7 +69,11 @@ func (d *DateTime) UnmarshalJSON(b []byte) error {
 		case zuluZone:
 			*d = DateTime{c.clock, UTC}
 		default:
-			*d = DateTime{c.instant().Local(), Local}
+			t := c.instant().Local()
+			if err := checkYear(t); err != nil {
+				return err
+			}
+			*d = DateTime{t, Local}
 		}
 		return nil
 	})
@@ -134,6 +138,9 @@ func (d *DateTimeOffset) UnmarshalJSON(b []byte) error {
 			y, m, day := c.clock.Date()
 			hour, minute, second := c.clock.Clock()
 			d.Time = time.Date(y, m, day, hour, minute, second, c.clock.Nanosecond(), time.Local)
+			if checkYear(d.Time.UTC()) != nil {
+				d.Time = c.clock // the first or last hours of .NET's time
+			}
 		case zuluZone:
 			d.Time = c.clock
 		default:

@@ -144,7 +144,7 @@ func jsonName(f reflect.StructField) (name, options string, tagged, ok bool) {
 		return "", "", false, false
 	}
 	name, options, _ = strings.Cut(tag, ",")
-	if name != "" {
+	if name != "" && !strings.ContainsAny(name, "\"'\\`") { // encoding/json takes no such names
 		return name, options, true, f.IsExported()
 	}
 	t := f.Type
@@ -171,10 +171,13 @@ func reachable(t reflect.Type, index []int) bool {
 // foldName maps names that differ only in case to one.
 func foldName(name string) string {
 	return strings.Map(func(r rune) rune {
-		for next := unicode.SimpleFold(r); next < r; next = unicode.SimpleFold(next) {
+		for { // the letters of one orbit go up, and from the largest to the smallest
+			next := unicode.SimpleFold(r)
+			if next <= r {
+				return next
+			}
 			r = next
 		}
-		return r
 	}, name)
 }
 

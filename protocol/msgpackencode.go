@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"cmp"
 	"encoding"
 	"encoding/binary"
@@ -149,23 +150,46 @@ func (e *mpEncoder) array(v reflect.Value) error {
 }
 
 // dict appends a map in the order of its keys, so that equal maps are equal
+// bytes. Numbers and strings have their own order, other keys that of their
 // bytes.
 func (e *mpEncoder) dict(v reflect.Value) error {
 	keys := v.MapKeys()
-	switch v.Type().Key().Kind() {
-	case reflect.String:
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.Int(), b.Int()) })
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.Uint(), b.Uint()) })
-	}
 	e.dst = appendMPLength(e.dst, len(keys), mpFixMap, 15, mpMap16)
+	switch kind := v.Type().Key().Kind(); {
+	case kind == reflect.String:
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
+	case kind >= reflect.Int && kind <= reflect.Int64:
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.Int(), b.Int()) })
+	case kind >= reflect.Uint && kind <= reflect.Uint64:
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.Uint(), b.Uint()) })
+	default:
+		return e.dictByBytes(v, keys)
+	}
 	for _, key := range keys {
 		if err := e.value(key); err != nil {
 			return err
 		}
 		if err := e.value(v.MapIndex(key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *mpEncoder) dictByBytes(v reflect.Value, keys []reflect.Value) error {
+	encoded := make([][]byte, len(keys))
+	order := make([]int, len(keys))
+	for i, key := range keys {
+		one := mpEncoder{wide: e.wide, depth: e.depth}
+		if err := one.value(key); err != nil {
+			return err
+		}
+		encoded[i], order[i] = one.dst, i
+	}
+	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(encoded[a], encoded[b]) })
+	for _, i := range order {
+		e.dst = append(e.dst, encoded[i]...)
+		if err := e.value(v.MapIndex(keys[i])); err != nil {
 			return err
 		}
 	}

@@ -57,15 +57,20 @@ func readMessagePackMessage(body []byte) (Message, error) {
 
 // size passes the header of the message's array.
 func (e *mpEnvelope) size() (int, error) {
-	n, ok := e.array()
-	if ok {
+	if n, ok := e.array(); ok {
 		return n, nil
 	}
 	c := e.code()
-	if e.left() > 0 && c&0xf0 != mpFixArray && c != mpArray16 && c != mpArray32 {
-		return 0, unexpectedCode(c)
+	return 0, e.unexpected(c&0xf0 == mpFixArray || c == mpArray16 || c == mpArray32)
+}
+
+// unexpected is the error where a value could not be read: the bytes have
+// ended, if they have or if the kind is the right one, else the kind is wrong.
+func (e *mpEnvelope) unexpected(rightKind bool) error {
+	if e.left() == 0 || rightKind {
+		return errEnd
 	}
-	return 0, errEnd
+	return unexpectedCode(e.code())
 }
 
 // text reads a string, or nil as an empty one.
@@ -198,14 +203,18 @@ func (e *mpEnvelope) streamIDs() ([]string, error) {
 	}
 	var list []string
 	for range n {
-		id, err := e.text("streamIds")
-		if err != nil {
-			return nil, err
+		var id []byte
+		if ok = e.null(); !ok {
+			id, ok = e.str()
 		}
-		if id == "" {
+		if !ok {
+			c := e.code()
+			return nil, e.unexpected(c&0xe0 == mpFixStr || c >= mpStr8 && c <= mpStr32)
+		}
+		if len(id) == 0 {
 			return nil, invalidData("Null or empty value in streamIds received.")
 		}
-		list = append(list, id)
+		list = append(list, mpText(id))
 	}
 	return list, nil
 }

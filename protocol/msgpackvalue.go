@@ -135,11 +135,7 @@ func unmarshalMP(raw Raw, v any) error {
 	case *float64:
 		ok = readFloat(&r, p)
 	default:
-		target := reflect.ValueOf(v)
-		if target.Kind() != reflect.Pointer || target.IsNil() {
-			return errTarget
-		}
-		return r.value(target.Elem(), 0)
+		return unmarshalMPAny(raw, v)
 	}
 	if !ok {
 		if null {
@@ -148,6 +144,17 @@ func unmarshalMP(raw Raw, v any) error {
 		return errKind
 	}
 	return nil
+}
+
+// unmarshalMPAny decodes into what v points to, whatever that is. It has a
+// reader of its own, which must live on the heap.
+func unmarshalMPAny(raw Raw, v any) error {
+	target := reflect.ValueOf(v)
+	if target.Kind() != reflect.Pointer || target.IsNil() {
+		return errTarget
+	}
+	r := mpReader{b: raw}
+	return r.value(target.Elem(), 0)
 }
 
 // readInt decodes an integer that fits into so many bits.
