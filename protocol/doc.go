@@ -14,4 +14,38 @@
 //
 // Arguments, items and results stay Raw while a message is decoded, because
 // only the receiver knows their types. Codec.Unmarshal decodes them later.
+//
+// # Values
+//
+// Classes of .NET have camelCase names in JSON and, with MessagePack, the names
+// of their properties as declared. A struct that stands for one therefore has
+// fields with the names of the properties, and json tags:
+//
+//	type Post struct {
+//		ID          int       `json:"id" msgpack:"Id"`
+//		Title       string    `json:"title"`
+//		PublishedAt time.Time `json:"publishedAt"`
+//		EditedBy    *string   `json:"editedBy"`
+//	}
+//
+// JSON names match without regard to case when they are read, MessagePack names
+// with it. Do not use omitempty: .NET writes null for what is absent, and so do
+// nil pointers, slices and maps.
+//
+// Both codecs refuse null where a Go value cannot be nil (numbers, bool,
+// structs, arrays, times and the types below), however deep inside a value it
+// stands, as ASP.NET Core refuses it for value types. A string takes null as
+// empty, since strings of .NET can be null; use *string to tell the two apart,
+// and *int, *Post and the like where null is a value. A type that decodes
+// itself (json.Unmarshaler, or DecodeMsgpack of vmihailenco/msgpack) decides
+// for itself.
+//
+// For values of .NET that Go lacks there are Guid, Decimal, DateTime,
+// DateTimeOffset, TimeSpan, DateOnly, TimeOnly and Char, and Enum for integers
+// whose values have names. time.Time does for DateTime where a missing zone may
+// count as UTC. A time.Duration is an integer of nanoseconds, which .NET does
+// not know: use TimeSpan.
+//
+// A KeyValuePair or tuple is an array in MessagePack. A struct is one, too, if
+// it has a field _msgpack struct{} with the tag `msgpack:",as_array"`.
 package protocol

@@ -144,17 +144,19 @@ func jsonName(f reflect.StructField) (name, options string, tagged, ok bool) {
 		return "", "", false, false
 	}
 	name, options, _ = strings.Cut(tag, ",")
-	if name != "" && !strings.ContainsAny(name, "\"'\\`") { // encoding/json takes no such names
-		return name, options, true, f.IsExported()
-	}
 	t := f.Type
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if f.Anonymous && t.Kind() == reflect.Struct {
+	embedded := f.Anonymous && t.Kind() == reflect.Struct
+	ok = embedded || f.IsExported()
+	switch {
+	case name != "" && !strings.ContainsAny(name, "\"'\\`"): // encoding/json takes no such names
+		return name, options, true, ok
+	case embedded:
 		return "", "", false, false // its members are members of the outer one
 	}
-	return f.Name, options, false, f.IsExported()
+	return f.Name, options, false, ok
 }
 
 // reachable reports whether all structs on the way to a field are embedded

@@ -128,13 +128,20 @@ func (c JSON) appendDict(dst []byte, dict map[string]any, depth int) (_ []byte, 
 	return append(dst, '}'), nil
 }
 
+// maxPooledBuffer is the largest buffer that is kept, in bytes.
+const maxPooledBuffer = 64 << 10
+
 var jsonBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // appendStandard appends v by encoding/json.
 func appendStandard(dst []byte, v any, depth int) ([]byte, error) {
 	buf := jsonBuffers.Get().(*bytes.Buffer)
-	defer jsonBuffers.Put(buf)
-	buf.Reset()
+	defer func() {
+		if buf.Cap() <= maxPooledBuffer {
+			buf.Reset()
+			jsonBuffers.Put(buf)
+		}
+	}()
 	e := json.NewEncoder(buf)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {

@@ -1,0 +1,115 @@
+package protocol
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+)
+
+type (
+	shapeA struct {
+		X int
+		Y int `json:"y"`
+	}
+	shapeB struct {
+		X int
+		Z float64
+	}
+	shapeC struct {
+		shapeA
+		*shapeB
+		Own int
+	}
+	shapeD struct {
+		shapeA `json:"a"`
+		shapeB `json:",omitempty"`
+		Y      int `json:"X"`
+	}
+	shapeE struct {
+		Number  int `json:"n"`
+		N       int `json:"N"`
+		Invalid int `json:"a\"b"`
+		Dash    int `json:"-,"`
+		Not     int `json:"-"`
+		hidden  int
+	}
+)
+
+// membersOf are the names that encoding/json writes for v.
+func membersOf(t *testing.T, v any) []string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(b, &m); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestShapesHaveTheMembersOfEncodingJSON(t *testing.T) {
+	for _, v := range []any{shapeA{}, shapeB{}, shapeC{shapeB: &shapeB{}}, shapeD{shapeB: shapeB{Z: 1}}, shapeE{hidden: 1}} {
+		shape := jsonShapeOf(reflect.TypeOf(v))
+		for _, name := range membersOf(t, v) {
+			if shape.member([]byte(name), true) == nil {
+				t.Errorf("shape of %T has no member %q", v, name)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		v    any
+		name string
+	}{{shapeE{}, "-x"}, {shapeE{}, "hidden"}, {shapeE{}, "Not"}, {shapeE{}, "Number"}} {
+		if jsonShapeOf(reflect.TypeOf(tt.v)).member([]byte(tt.name), true) != nil {
+			t.Errorf("shape of %T has a member %q", tt.v, tt.name)
+		}
+	}
+}
+
+func TestShapesSayWhatNeedsALook(t *testing.T) {
+	type node struct {
+		Next *node
+		At   *time.Time
+	}
+	for _, tt := range []struct {
+		v             any
+		reads, writes bool
+	}{
+		{shapeA{}, false, false}, {shapeB{}, false, true}, {node{}, true, true}, {[]byte{}, true, false}, {map[string][]float32{}, false, true}, {json.RawMessage{}, false, false},
+		{[]any{}, false, false}, {time.Time{}, true, true}, {Decimal{}, false, false}, {[3]byte{}, false, false}, {[][]byte{}, true, false},
+	} {
+		if shape := jsonShapeOf(reflect.TypeOf(tt.v)); shape.reads != tt.reads || shape.writes != tt.writes {
+			t.Errorf("shape of %T: reads %v, writes %v, want %v, %v", tt.v, shape.reads, shape.writes, tt.reads, tt.writes)
+		}
+	}
+}
+
+func TestNamesFoldAsInEncodingJSON(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		same bool
+	}{{"kind", "KIND", true}, {"Kind", "\u212aind", true}, {"set", "\u017fET", true}, {"straße", "STRASSE", false}, {"Ärger", "äRGER", true}, {"a_b", "a-b", false}, {"σ", "ς", true}} {
+		if same := foldName(tt.a) == foldName(tt.b); same != tt.same {
+			t.Errorf("%q and %q fold to %q and %q", tt.a, tt.b, foldName(tt.a), foldName(tt.b))
+		}
+	}
+}
+
+func TestShortFraction(t *testing.T) {
+	for in, want := range map[string]string{
+		"03:04:05Z": "03:04:05Z", "03:04:05.1234567Z": "03:04:05.1234567Z", "03:04:05.123456789+01:00": "03:04:05.1234567+01:00", "03:04:05.00000001-01:00": "03:04:05-01:00", "03:04:05.100000001": "03:04:05.1",
+	} {
+		if got := shortFraction(in); got != want {
+			t.Errorf("shortFraction(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
