@@ -28,12 +28,10 @@ type (
 		Y      int `json:"X"`
 	}
 	shapeE struct {
-		Number  int `json:"n"`
-		N       int `json:"N"`
-		Invalid int `json:"a\"b"`
-		Dash    int `json:"-,"`
-		Not     int `json:"-"`
-		hidden  int
+		Number int `json:"n"`
+		N      int `json:"N"`
+		Not    int `json:"-"`
+		hidden int
 	}
 )
 
@@ -71,6 +69,20 @@ func TestShapesHaveTheMembersOfEncodingJSON(t *testing.T) {
 	}{{shapeE{}, "-x"}, {shapeE{}, "hidden"}, {shapeE{}, "Not"}, {shapeE{}, "Number"}} {
 		if jsonShapeOf(reflect.TypeOf(tt.v)).member([]byte(tt.name), true) != nil {
 			t.Errorf("shape of %T has a member %q", tt.v, tt.name)
+		}
+	}
+}
+
+func TestShapesTakeOddTagsAsEncodingJSONDoes(t *testing.T) {
+	for tag, name := range map[string]string{`json:"a\"b"`: "Field", `json:"a'b"`: "Field", `json:"-,"`: "-", `json:"<&>"`: "<&>", `json:",omitempty"`: "Field", `json:""`: "Field"} {
+		odd := reflect.StructOf([]reflect.StructField{{Name: "Field", Type: reflect.TypeFor[float64](), Tag: reflect.StructTag(tag)}})
+		v := reflect.New(odd).Elem()
+		v.Field(0).SetFloat(1e20)
+		if names := membersOf(t, v.Interface()); len(names) != 1 || names[0] != name {
+			t.Fatalf("encoding/json names the field with %s %q, want %q", tag, names, name)
+		}
+		if got, err := (JSON{}).AppendValue(nil, v.Interface()); err != nil || string(got) != `{"`+name+`":1E+20}` {
+			t.Errorf("AppendValue of a field with %s = %s, error %v", tag, got, err)
 		}
 	}
 }

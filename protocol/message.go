@@ -45,6 +45,7 @@ type Invocation struct {
 	RawArguments []Raw
 	// ArgumentsErr says why arguments could not be read though the message
 	// could (MessagePack only). Such a call fails; the connection lives on.
+	// Append refuses such a message with this error.
 	ArgumentsErr error
 
 	// StreamIDs name the streams that the caller is about to send. Nil is
@@ -61,7 +62,7 @@ type StreamItem struct {
 	Headers      []Header
 	InvocationID string
 	Item         any // to encode, where RawItem is nil
-	RawItem      Raw // as received
+	RawItem      Raw // as received; with MessagePack maybe no value: then decoding it fails
 }
 
 // ResultKind says what a Completion carries; the numbers are those of the
@@ -81,7 +82,7 @@ type Completion struct {
 	Kind         ResultKind
 	Error        string
 	Result       any // to encode, where RawResult is nil
-	RawResult    Raw // as received
+	RawResult    Raw // as received; see RawItem
 }
 
 // CancelInvocation asks the peer to stop the stream, or call, InvocationID.

@@ -52,12 +52,14 @@ type (
 		F int
 	}
 	omitAll struct {
-		_msgpack struct{} `msgpack:",omitempty"` //nolint:unused // read by reflection
+		//lint:ignore U1000 read by reflection
+		_msgpack struct{} `msgpack:",omitempty"`
 		A        int
 		B        string
 	}
 	asArray struct {
-		_msgpack struct{} `msgpack:",as_array"` //nolint:unused // read by reflection
+		//lint:ignore U1000 read by reflection
+		_msgpack struct{} `msgpack:",as_array"`
 		A        int
 		B        string
 	}

@@ -69,20 +69,23 @@ type Rare struct {
 
 // Pair is a KeyValuePair: named members in JSON, an array in MessagePack.
 type Pair struct {
-	_msgpack struct{} `msgpack:",as_array"` //nolint:unused // read by reflection
+	//lint:ignore U1000 read by reflection
+	_msgpack struct{} `msgpack:",as_array"`
 	Key      string   `json:"key"`
 	Value    int32    `json:"value"`
 }
 
 // ValueTuple is a value tuple: its items are fields, which JSON leaves out.
 type ValueTuple struct {
-	_msgpack struct{} `msgpack:",as_array"` //nolint:unused // read by reflection
+	//lint:ignore U1000 read by reflection
+	_msgpack struct{} `msgpack:",as_array"`
 	Item1    int32    `json:"-"`
 	Item2    string   `json:"-"`
 }
 
 type Tuple struct {
-	_msgpack struct{} `msgpack:",as_array"` //nolint:unused // read by reflection
+	//lint:ignore U1000 read by reflection
+	_msgpack struct{} `msgpack:",as_array"`
 	Item1    int32    `json:"item1"`
 	Item2    string   `json:"item2"`
 }
