@@ -188,6 +188,10 @@ func (r *reliable) receive(m protocol.Message) (dispatch bool, err error) {
 
 // Lost implements transport.Reconnector.
 func (c *HubConnection) Lost(cause error) {
+	if c.state.Load() != open || c.reliable == nil { // before its handshake there is nothing to come back to
+		c.bytes.Abort(cause)
+		return
+	}
 	c.log.Info("connection lost, waiting for the client to come back", "connection", c.ID(), "cause", cause)
 	c.reliable.lose()
 }
@@ -195,6 +199,10 @@ func (c *HubConnection) Lost(cause error) {
 // Reconnected implements transport.Reconnector. What the old socket has left
 // incomplete is forgotten: the client sends the whole message again.
 func (c *HubConnection) Reconnected() {
+	if c.state.Load() != open || c.reliable == nil {
+		c.bytes.Abort(transport.ErrClosed)
+		return
+	}
 	c.in.cut()
 	c.log.Info("connection resumed", "connection", c.ID())
 	if err := c.reliable.resume(); err != nil {
