@@ -116,7 +116,7 @@ func (r *Rare) DecodeMsgpack(decoder *msgpack.Decoder) error {
 type pair struct {
 	//lint:ignore U1000 the codec reads its tag
 	_msgpack struct{} `msgpack:",as_array"`
-	Key      string   `json:"key"`
+	Key      *string  `json:"key"`
 	Value    int32    `json:"value"`
 }
 
@@ -150,7 +150,7 @@ func newRare() *Rare {
 		Old:         DateTime{Kind: protocol.UTC},
 		Uri:         new("http://a.test/ü?x=1"),
 		Version:     new("1.2.3"),
-		Pair:        pair{Key: "k", Value: 1},
+		Pair:        pair{Key: new("k"), Value: 1},
 		ValueTuple:  valueTuple{Item1: 1, Item2: new("a")},
 		Tuple:       &tuple{Item1: 1, Item2: new("a")},
 		Colors:      map[int32]Color{1: green},
