@@ -111,7 +111,7 @@ func (r *Redis) SetResult(c server.Receiver, m *protocol.Completion) (known bool
 	switch {
 	case wrong:
 		return true, server.WithErrorType("InvalidOperationException",
-			fmt.Errorf("Connection ID '%s' is not valid for invocation ID '%s'.", c.ID(), m.InvocationID)) //nolint:staticcheck // ASP.NET Core's text
+			fmt.Errorf("Connection ID '%s' is not valid for invocation ID '%s'.", c.ID(), m.InvocationID))
 	case q == nil:
 		return false, nil
 	case q.answer != nil:

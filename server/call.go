@@ -159,7 +159,7 @@ func (c *Call) sendCaller(ctx context.Context, m *Message) error {
 }
 
 var errNoResultsInOnConnected = WithErrorType("InvalidOperationException",
-	errors.New("Client results inside OnConnectedAsync Hub methods are not allowed.")) //nolint:staticcheck // ASP.NET Core's text
+	errors.New("Client results inside OnConnectedAsync Hub methods are not allowed."))
 
 // beforeClientResult lets the connection read on while this call waits for an
 // answer, which may be the caller's own.

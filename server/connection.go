@@ -197,7 +197,7 @@ func (c *HubConnection) Tick(now time.Time) {
 }
 
 var errClientTimeout = WithErrorType("OperationCanceledException",
-	errors.New("Client hasn't sent a message/ping within the configured ClientTimeoutInterval.")) //nolint:staticcheck // ASP.NET Core's text
+	errors.New("Client hasn't sent a message/ping within the configured ClientTimeoutInterval."))
 
 func (c *HubConnection) heard() { c.lastHeard.Store(time.Now().UnixNano()) }
 

@@ -67,7 +67,7 @@ func (m *Message) Source() protocol.Message { return m.source }
 // ErrProtocolMissing says that a message from another node came without the
 // protocol of a connection that it is for.
 var ErrProtocolMissing = WithErrorType("InvalidOperationException",
-	fmt.Errorf("This message was received from another server that did not have the requested protocol available.")) //nolint:staticcheck // ASP.NET Core's text
+	fmt.Errorf("This message was received from another server that did not have the requested protocol available."))
 
 func (m *Message) frame(codec protocol.Codec) (transport.Frame, error) {
 	m.mu.Lock()

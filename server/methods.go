@@ -117,7 +117,7 @@ func (t *methodTable) addMethod(name string, call reflect.Value, special MethodO
 		return err
 	}
 	if _, taken := t.byName[strings.ToLower(m.name)]; taken {
-		return fmt.Errorf("Duplicate definitions of '%s'. Overloading is not supported.", m.name) //nolint:staticcheck // ASP.NET Core's text
+		return fmt.Errorf("Duplicate definitions of '%s'. Overloading is not supported.", m.name)
 	}
 	t.byName[strings.ToLower(m.name)] = m
 	t.exact[m.name] = m

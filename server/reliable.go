@@ -64,7 +64,7 @@ func (r *reliable) full() bool {
 	return r.bytes > r.limit
 }
 
-var errNoAck = WithErrorType("OperationCanceledException", errors.New("The operation was canceled.")) //nolint:staticcheck // ASP.NET Core's text
+var errNoAck = WithErrorType("OperationCanceledException", errors.New("The operation was canceled."))
 
 // waitForRoom waits until no more than limit bytes are kept. errNoAck says that
 // the client has acknowledged nothing for too long.
@@ -159,7 +159,7 @@ func (r *reliable) control(m protocol.Message) error {
 }
 
 var errSequence = WithErrorType("InvalidOperationException",
-	errors.New("Sequence ID greater than amount of messages we've received.")) //nolint:staticcheck // ASP.NET Core's text
+	errors.New("Sequence ID greater than amount of messages we've received."))
 
 // receive counts a message and reports whether it is to be dispatched: a
 // message that came twice is not.

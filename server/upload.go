@@ -197,7 +197,7 @@ func (c *HubConnection) completion(m *protocol.Completion) {
 }
 
 var errUploadConnectionEnded = WithErrorType("OperationCanceledException",
-	errors.New("The underlying connection was closed.")) //nolint:staticcheck // ASP.NET Core's text
+	errors.New("The underlying connection was closed."))
 
 // failUploads ends what the client can no longer send. The loop has ended.
 func (c *HubConnection) failUploads() {

@@ -77,8 +77,8 @@ func appendInt(b []byte, v int32) []byte {
 
 // Errors of reading; the texts are those that ASP.NET Core logs.
 var (
-	errEnd      = errors.New("Attempted to read past the end of the stream.") //nolint:staticcheck // ASP.NET Core's text
-	errOverflow = errors.New("Arithmetic operation resulted in an overflow.") //nolint:staticcheck // ASP.NET Core's text
+	errEnd      = errors.New("Attempted to read past the end of the stream.")
+	errOverflow = errors.New("Arithmetic operation resulted in an overflow.")
 )
 
 func errCode(code byte) error { return fmt.Errorf("unexpected MessagePack code 0x%02x", code) }
