@@ -23,7 +23,8 @@ func (r *Redis) AddToGroup(ctx context.Context, id, group string) error {
 // RemoveFromGroup implements server.LifetimeManager; see AddToGroup.
 func (r *Redis) RemoveFromGroup(ctx context.Context, id, group string) error {
 	if c := r.local(id); c != nil {
-		return r.removeLocal(ctx, c, group)
+		r.removeLocal(c, group)
+		return nil
 	}
 	return r.command(ctx, wire.ActionRemove, id, group)
 }
@@ -42,22 +43,19 @@ func (r *Redis) addLocal(ctx context.Context, c *connection, group string) error
 	gone := r.connections[c.ID()] != c
 	r.mu.Unlock()
 	if gone { // it left meanwhile, and did not know of this group
-		return r.leave(ctx, r.channels.Group(group), c.ID())
+		r.leave(r.channels.Group(group), c.ID())
 	}
 	return nil
 }
 
-func (r *Redis) removeLocal(ctx context.Context, c *connection, group string) error {
+func (r *Redis) removeLocal(c *connection, group string) {
 	r.mu.Lock()
 	_, member := c.groups[group]
 	delete(c.groups, group)
 	r.mu.Unlock()
-	if !member {
-		return nil
+	if member {
+		r.leave(r.channels.Group(group), c.ID())
 	}
-	ctx, cancel := r.bounded(ctx)
-	defer cancel()
-	return r.leave(ctx, r.channels.Group(group), c.ID())
 }
 
 // command asks the node that owns a connection, and waits for its answer.
@@ -74,7 +72,7 @@ func (r *Redis) command(ctx context.Context, action uint8, id, group string) err
 		r.mu.Unlock()
 	}()
 	payload := wire.AppendGroupCommand(nil, wire.GroupCommand{ID: ack, Server: r.opts.ServerName, Action: action, Group: group, ConnectionID: id})
-	if _, err := r.published(ctx, r.enqueue(r.channels.Groups(), payload)); err != nil {
+	if _, err := r.published(ctx, r.enqueue(r.newPublish(r.channels.Groups(), payload))); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, r.opts.AckTimeout, ErrNoAck)
@@ -120,12 +118,12 @@ func (r *Redis) obey() {
 		case wire.ActionAdd:
 			err = r.addLocal(r.ctx, c, command.Group)
 		case wire.ActionRemove:
-			err = r.removeLocal(r.ctx, c, command.Group)
+			r.removeLocal(c, command.Group)
 		}
 		if err != nil {
 			r.log.Warn("group command of another node failed", "from", command.Server, "error", err)
 			continue
 		}
-		r.enqueue(r.channels.Ack(command.Server), wire.AppendAck(nil, command.ID))
+		r.enqueue(r.newPublish(r.channels.Ack(command.Server), wire.AppendAck(nil, command.ID)))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -52,6 +53,34 @@ func (r *Redis) Health() Health {
 // ErrClosed.
 func (r *Redis) Ready(ctx context.Context) error { return r.state.wait(ctx) }
 
+// Stats are counts since New, and gauges, for metrics.
+type Stats struct {
+	Published uint64 // messages that were written to Redis
+	Failed    uint64 // sends that ended with an error, also those of unknown outcome
+	Received  uint64 // messages from Redis, of this node and others
+	Dropped   uint64 // messages from or for other nodes that could not be read or had no room
+	Losses    uint64 // errors of the subscribing connection, failed tries to connect among them
+
+	Connections   int // of this node
+	Subscriptions int // channels
+	Waiting       int // sends that Redis has not taken yet
+}
+
+// Stats returns the present counts.
+func (r *Redis) Stats() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return Stats{
+		Published: r.stats.published.Load(), Failed: r.stats.failed.Load(), Received: r.stats.received.Load(),
+		Dropped: r.stats.dropped.Load(), Losses: r.stats.losses.Load(),
+		Connections: len(r.connections), Subscriptions: len(r.subscribed), Waiting: len(r.publishes),
+	}
+}
+
+type counters struct {
+	published, failed, received, dropped, losses atomic.Uint64
+}
+
 type state struct {
 	mu      sync.Mutex
 	health  Health
@@ -65,9 +94,15 @@ func (s *state) init(tell func(Health), log *slog.Logger) {
 	s.tell, s.log = tell, log
 }
 
-// set tells a change once; what it was before and the cause of a state that
-// goes on are kept.
+// set tells a change once; the cause of a state that goes on is kept. It is for
+// one goroutine at a time, so changes are told in their order.
 func (s *state) set(h Health) {
+	if s.change(&h) && s.tell != nil {
+		s.tell(h)
+	}
+}
+
+func (s *state) change(h *Health) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if h.State == Degraded && s.health.State == Connecting {
@@ -78,11 +113,11 @@ func (s *state) set(h Health) {
 			s.health.Err = h.Err
 			s.log.Error("cannot connect to Redis", "error", h.Err)
 		}
-		return
+		return false
 	}
 	h.Since = time.Now()
 	was := s.health
-	s.health = h
+	s.health = *h
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
@@ -93,9 +128,13 @@ func (s *state) set(h Health) {
 	case Degraded:
 		s.log.Error("connection to Redis lost", "error", h.Err)
 	}
-	if s.tell != nil {
-		s.tell(h)
-	}
+	return true
+}
+
+func (s *state) ready() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.health.State == Ready
 }
 
 // wait returns nil once the state is Ready.

@@ -3,7 +3,7 @@ package backplane
 import (
 	"context"
 	"errors"
-	"net"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,25 +16,34 @@ const (
 	publishBatch = 128
 )
 
+// retryPause is how long Redis is left alone after a try to publish that wrote
+// nothing.
+const retryPause = 100 * time.Millisecond
+
 // A publish is a PUBLISH on its way.
 type publish struct {
 	channel string
 	payload []byte
+	fenced  bool // done when this node has heard it, too
 	until   time.Time
 	done    chan struct{}
 	count   int64 // of subscribers
 	err     error
 }
 
-func (r *Redis) enqueue(channel string, payload []byte) *publish {
-	p := &publish{channel: channel, payload: payload, until: time.Now().Add(max(r.opts.PublishTimeout, 0)), done: make(chan struct{})}
-	timeout := time.NewTimer(max(r.opts.PublishTimeout, 0))
-	defer timeout.Stop()
+func (r *Redis) newPublish(channel string, payload []byte) *publish {
+	return &publish{channel: channel, payload: payload, until: time.Now().Add(max(r.opts.PublishTimeout, 0)), done: make(chan struct{})}
+}
+
+// enqueue waits for room in the queue.
+func (r *Redis) enqueue(p *publish) *publish {
 	select {
 	case r.publishes <- p:
 		return p
 	default:
 	}
+	timeout := time.NewTimer(max(r.opts.PublishTimeout, 0))
+	defer timeout.Stop()
 	select {
 	case r.publishes <- p:
 	case <-timeout.C:
@@ -43,6 +52,18 @@ func (r *Redis) enqueue(channel string, payload []byte) *publish {
 		p.finish(0, ErrClosed)
 	}
 	return p
+}
+
+// post publishes without waiting for anything. Where the queue is full, the
+// message is dropped with a line in the log: whoever waits for it elsewhere has
+// a limit of its own.
+func (r *Redis) post(channel string, payload []byte) {
+	select {
+	case r.publishes <- r.newPublish(channel, payload):
+	default:
+		r.stats.dropped.Add(1)
+		r.log.Error("answer for another node dropped: too many wait", "channel", channel, "limit", publishQueue)
+	}
 }
 
 func (p *publish) finish(count int64, err error) {
@@ -88,58 +109,93 @@ func (r *Redis) publishAll() {
 	}
 }
 
+// publishBatch ends when every publish of the batch has been written, or has
+// waited for too long.
 func (r *Redis) publishBatch(batch []*publish) {
 	for len(batch) > 0 {
 		ctx, cancel := context.WithDeadlineCause(r.ctx, batch[0].until, ErrUnavailable)
 		err := r.state.wait(ctx)
+		written := false
 		if err == nil {
-			batch, err = r.pipeline(ctx, batch)
+			written, err = r.pipeline(ctx, batch)
 		}
 		cancel()
 		switch {
-		case len(batch) == 0:
+		case written:
 			return
 		case r.ctx.Err() != nil:
 			err = ErrClosed
-		case !time.Now().After(batch[0].until):
+		case time.Now().Before(batch[0].until):
 			sleep(r.ctx, retryPause)
 			continue
+		default:
+			err = fmt.Errorf("%w: %w", ErrUnavailable, r.cause(err))
 		}
-		batch[0].finish(0, errors.Join(ErrUnavailable, err))
+		r.stats.failed.Add(1)
+		batch[0].finish(0, err)
 		batch = batch[1:]
 	}
 }
 
-// pipeline writes the batch at once. It returns what was not written.
-func (r *Redis) pipeline(ctx context.Context, batch []*publish) (rest []*publish, err error) {
+// cause says why Redis is away, if err is only that it is.
+func (r *Redis) cause(err error) error {
+	if h := r.Health(); h.Err != nil && errors.Is(err, ErrUnavailable) {
+		return h.Err
+	}
+	return err
+}
+
+// pipeline writes the batch at once. It reports false if nothing was written:
+// then the batch may be tried again.
+func (r *Redis) pipeline(ctx context.Context, batch []*publish) (written bool, err error) {
+	generation := r.fence.current()
 	pipe := r.client.Pipeline()
-	answers := make([]*redis.IntCmd, len(batch))
+	commands := make([]*publishCmd, len(batch))
 	for i, p := range batch {
-		answers[i] = pipe.Publish(ctx, p.channel, p.payload)
+		commands[i] = &publishCmd{IntCmd: redis.NewIntCmd(ctx, "publish", p.channel, p.payload)}
+		_ = pipe.Process(ctx, commands[i]) // it only queues
 	}
 	_, err = pipe.Exec(ctx)
-	if err != nil && neverWritten(err) {
-		return batch, err
+	if err != nil && !commands[0].written {
+		return false, err
 	}
+	var fenced []*publish
 	for i, p := range batch {
-		count, err := answers[i].Result()
+		count, err := commands[i].Result()
 		var answered redis.Error
 		switch {
+		case err == nil && p.fenced:
+			p.count = count
+			fenced = append(fenced, p)
 		case err == nil:
 			p.finish(count, nil)
 		case errors.As(err, &answered):
-			p.finish(0, err)
+			r.stats.failed.Add(1)
+			p.finish(0, fmt.Errorf("backplane: Redis has refused the message: %w", err))
 		default:
-			p.finish(0, errors.Join(ErrOutcomeUnknown, err))
+			r.stats.failed.Add(1)
+			p.finish(0, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err))
 		}
 	}
-	return nil, nil
+	r.stats.published.Add(uint64(len(batch)))
+	r.fence.add(generation, fenced)
+	return true, nil
 }
 
-// neverWritten reports whether err came before anything was written.
-func neverWritten(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout)
+// A publishCmd is a PUBLISH that is written once at most: go-redis would write
+// it again after an error, and clients would get the message twice.
+type publishCmd struct {
+	*redis.IntCmd
+	written bool // perhaps
+}
+
+// NoRetry keeps go-redis from writing the pipeline again.
+func (c *publishCmd) NoRetry() bool { return true }
+
+// Args is asked when the command is written.
+func (c *publishCmd) Args() []any {
+	c.written = true
+	return c.IntCmd.Args()
 }
 
 func sleep(ctx context.Context, d time.Duration) {

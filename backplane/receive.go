@@ -18,6 +18,7 @@ func (r *Redis) route(channel string, payload []byte) {
 			select {
 			case r.commands <- c:
 			default:
+				r.stats.dropped.Add(1)
 				r.log.Error("group command dropped: too many wait", "from", c.Server, "limit", commandQueue)
 			}
 		}
@@ -35,6 +36,7 @@ func (r *Redis) route(channel string, payload []byte) {
 		err = r.deliver(channel, payload)
 	}
 	if err != nil {
+		r.stats.dropped.Add(1)
 		r.log.Warn("message from Redis dropped", "channel", channel, "error", err)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/hubwire/hubwire/backplane/internal/wire"
 	"github.com/hubwire/hubwire/protocol"
@@ -18,9 +18,9 @@ import (
 // concurrent use.
 //
 // Who owns what: one goroutine reads the subscriptions and routes; it never
-// waits for a handler, a client or Redis. One goroutine publishes, in the order
-// of the calls. One executes the group commands of other nodes, which may wait
-// for Redis. Each channel has a lock of its own.
+// waits for a handler, a client or Redis. One writes what is to be subscribed.
+// One publishes, in the order of the calls. One executes the group commands of
+// other nodes, which may wait for Redis.
 type Redis struct {
 	opts     *Options
 	channels wire.Channels
@@ -33,14 +33,19 @@ type Redis struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
-	pubsub    *redis.PubSub
 	publishes chan *publish
 	commands  chan wire.GroupCommand
 	state     state
-	confirms  confirmations
+	fence     fence
+	stats     counters
+	heard     atomic.Uint64 // grows with each thing heard
+	work      chan struct{} // wakes the writer
 
-	mu          sync.Mutex // guards what follows
-	subscribed  map[string]*subscription
+	mu          sync.Mutex // guards what follows; nothing waits while it is held
+	link        *link
+	condemned   *link                    // ended by the heartbeat
+	subscribed  map[string]*subscription // also those that Redis still has to forget
+	marked      map[string]struct{}      // channels that the writer looks at
 	connections map[string]*connection
 	acks        map[int32]chan struct{}
 	lastAck     int32
@@ -89,7 +94,9 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 		codecs:      map[string]protocol.Codec{},
 		publishes:   make(chan *publish, publishQueue),
 		commands:    make(chan wire.GroupCommand, commandQueue),
+		work:        make(chan struct{}, 1),
 		subscribed:  map[string]*subscription{},
+		marked:      map[string]struct{}{},
 		connections: map[string]*connection{},
 		acks:        map[int32]chan struct{}{},
 		asked:       map[string]*question{},
@@ -100,11 +107,12 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 	}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	r.state.init(o.OnStateChange, r.log)
-	r.pubsub = client.Subscribe(r.ctx)
+	r.fence.work = r.work
 	for _, channel := range r.baseChannels() {
-		r.subscribed[channel] = newSubscription(channel)
+		r.subscribed[channel] = &subscription{channel: channel, base: true, members: map[string]server.Receiver{}}
 	}
 	r.running.Go(r.read)
+	r.running.Go(r.write)
 	r.running.Go(r.publishAll)
 	r.running.Go(r.obey)
 	return r, nil
@@ -119,67 +127,70 @@ func (r *Redis) baseChannels() []string {
 // client that New was given.
 func (r *Redis) Close() error {
 	r.stop()
-	err := r.pubsub.Close()
+	r.mu.Lock()
+	l := r.link
+	r.mu.Unlock()
+	if l != nil {
+		_ = l.pubsub.Close() // ends Receive
+	}
 	r.running.Wait()
+	r.fence.fail(ErrClosed)
 	r.state.set(Health{State: Closed})
-	return err
+	return nil
 }
 
-// Connected implements server.LifetimeManager: the connection is known once
-// Redis has confirmed its channel and its user's.
+// Connected implements server.LifetimeManager: it returns once Redis has
+// confirmed the connection's channel and its user's. While Redis is away it does
+// not wait: the client is served by this node alone until Redis is back.
 func (r *Redis) Connected(ctx context.Context, c server.Receiver) error {
 	own := &connection{Receiver: c, groups: map[string]struct{}{}}
 	r.mu.Lock()
 	r.connections[c.ID()] = own
-	all := r.subscribed[r.channels.All()]
 	r.mu.Unlock()
-	all.add(c)
+	r.enter(r.channels.All(), c)
+	entered := make([]*subscription, 0, 2)
+	for _, channel := range r.ownChannels(c) {
+		s, _ := r.enter(channel, c)
+		entered = append(entered, s)
+	}
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
-	if err := r.state.wait(ctx); err != nil {
-		return err
+	for _, s := range entered {
+		if err := r.await(ctx, s, true); err != nil {
+			return err
+		}
 	}
-	joins := []string{r.channels.Connection(c.ID())}
-	if id := c.UserID(); id != "" {
-		joins = append(joins, r.channels.User(id))
-	}
-	errs := make([]error, len(joins))
-	var wg sync.WaitGroup
-	for i, channel := range joins {
-		wg.Go(func() { errs[i] = r.join(ctx, channel, c) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return nil
 }
 
-// Disconnected implements server.LifetimeManager.
+// ownChannels are those of a connection itself and of its user.
+func (r *Redis) ownChannels(c server.Receiver) []string {
+	channels := []string{r.channels.Connection(c.ID())}
+	if id := c.UserID(); id != "" {
+		channels = append(channels, r.channels.User(id))
+	}
+	return channels
+}
+
+// Disconnected implements server.LifetimeManager. It does not wait for Redis.
 func (r *Redis) Disconnected(c server.Receiver) {
 	r.mu.Lock()
 	own := r.connections[c.ID()]
 	delete(r.connections, c.ID())
-	all := r.subscribed[r.channels.All()]
+	channels := append(r.ownChannels(c), r.channels.All())
+	if own != nil {
+		for group := range own.groups {
+			channels = append(channels, r.channels.Group(group))
+		}
+	}
 	r.mu.Unlock()
 	if own == nil {
 		return
 	}
-	all.remove(c.ID())
+	for _, channel := range channels {
+		r.leave(channel, c.ID())
+	}
 	r.abandon(c.ID())
-	ctx, cancel := r.bounded(r.ctx)
-	defer cancel()
-	leaves := []string{r.channels.Connection(c.ID())}
-	r.mu.Lock()
-	for group := range own.groups {
-		leaves = append(leaves, r.channels.Group(group))
-	}
-	r.mu.Unlock()
-	if id := c.UserID(); id != "" {
-		leaves = append(leaves, r.channels.User(id))
-	}
-	for _, channel := range leaves {
-		if err := r.leave(ctx, channel, c.ID()); err != nil {
-			r.log.Debug("channel is left without a word to Redis", "channel", channel, "error", err)
-		}
-	}
 }
 
 // bounded is a context for work that waits for Redis.
@@ -259,7 +270,9 @@ func (r *Redis) send(ctx context.Context, m *server.Message, except []string, ch
 	payload := wire.AppendInvocation(nil, wire.Invocation{Excluded: except, Blobs: blobs})
 	waiting := make([]*publish, len(channels))
 	for i, channel := range channels {
-		waiting[i] = r.enqueue(channel, payload)
+		waiting[i] = r.newPublish(channel, payload)
+		waiting[i].fenced = r.hears(channel)
+		r.enqueue(waiting[i])
 	}
 	var errs []error
 	for _, p := range waiting {
@@ -268,6 +281,19 @@ func (r *Redis) send(ctx context.Context, m *server.Message, except []string, ch
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// hears reports whether clients of this node wait for what is sent to channel.
+func (r *Redis) hears(channel string) bool {
+	r.mu.Lock()
+	s := r.subscribed[channel]
+	r.mu.Unlock()
+	if s == nil {
+		return false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.members) > 0
 }
 
 // blobs encodes m in every protocol, used here or not: clients of other nodes
@@ -283,6 +309,3 @@ func (r *Redis) blobs(m *server.Message) ([]wire.Blob, error) {
 	}
 	return blobs, nil
 }
-
-// retryPause is how long a broken connection is left alone before the next try.
-const retryPause = 100 * time.Millisecond

@@ -43,7 +43,7 @@ func (r *Redis) InvokeConnection(ctx context.Context, id string, inv *protocol.I
 		if err := c.Send(m); err != nil {
 			return server.ClientResult{}, &server.ConnectionError{ID: id, Gone: true}
 		}
-		return r.await(ctx, q, c)
+		return r.awaitAnswer(ctx, q, c)
 	}
 	blobs, err := r.blobs(m)
 	if err != nil {
@@ -52,7 +52,7 @@ func (r *Redis) InvokeConnection(ctx context.Context, id string, inv *protocol.I
 	payload := wire.AppendInvocation(nil, wire.Invocation{
 		Blobs: blobs, InvocationID: inv.InvocationID, ReturnChannel: r.channels.Return(r.opts.ServerName),
 	})
-	count, err := r.published(ctx, r.enqueue(r.channels.Connection(id), payload))
+	count, err := r.published(ctx, r.enqueue(r.newPublish(r.channels.Connection(id), payload)))
 	if err != nil {
 		return server.ClientResult{}, err
 	}
@@ -61,11 +61,11 @@ func (r *Redis) InvokeConnection(ctx context.Context, id string, inv *protocol.I
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.opts.ClientResultTimeout)
 	defer cancel()
-	return r.await(ctx, q, nil)
+	return r.awaitAnswer(ctx, q, nil)
 }
 
-// await waits for the answer of c, or of a client elsewhere if c is nil.
-func (r *Redis) await(ctx context.Context, q *question, c *connection) (server.ClientResult, error) {
+// awaitAnswer waits for the answer of c, or of a client elsewhere if c is nil.
+func (r *Redis) awaitAnswer(ctx context.Context, q *question, c *connection) (server.ClientResult, error) {
 	var gone <-chan struct{}
 	if c != nil {
 		gone = c.Context().Done()
@@ -180,7 +180,7 @@ func (r *Redis) forward(codec protocol.Codec, returnTo string, m *protocol.Compl
 		r.log.Error("client result cannot be forwarded", "error", err)
 		return
 	}
-	r.enqueue(r.channels.Physical(returnTo), wire.AppendCompletion(nil, wire.Blob{Protocol: codec.Name(), Bytes: framed}))
+	r.post(r.channels.Physical(returnTo), wire.AppendCompletion(nil, wire.Blob{Protocol: codec.Name(), Bytes: framed}))
 }
 
 // answered completes a question of this node. Unknown ids are late.

@@ -2,275 +2,178 @@ package backplane
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 
 	"github.com/hubwire/hubwire/server"
-	"github.com/redis/go-redis/v9"
 )
 
 // A subscription is a channel and the connections of this node that hear it.
+// Who joins or leaves changes the members and marks the channel; the goroutine
+// that owns the writing side of the link makes Redis agree (see link.go).
 type subscription struct {
 	channel string
-	turn    chan struct{} // holds one token: joins and leaves come one after the other
+	base    bool // of the node itself: wanted without members
+
+	// Guarded by Redis.mu, on the present link:
+	requested bool          // SUBSCRIBE was the last that was written
+	pending   int           // confirmations of SUBSCRIBE on their way
+	initial   bool          // the node is not ready before it is confirmed
+	changed   chan struct{} // closed at the next change, where somebody waits
 
 	mu       sync.RWMutex
 	members  map[string]server.Receiver
 	snapshot []server.Receiver // nil after a change
 }
 
-func newSubscription(channel string) *subscription {
-	return &subscription{channel: channel, turn: make(chan struct{}, 1), members: map[string]server.Receiver{}}
+// confirmed reports whether Redis hears the subscription now. Redis.mu is held.
+func (s *subscription) confirmed() bool { return s.requested && s.pending == 0 }
+
+// wake tells the waiting that something has changed. Redis.mu is held.
+func (s *subscription) wake() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
 }
 
-// add reports whether c is the first member.
-func (s *subscription) add(c server.Receiver) (first bool) {
+// add reports whether c is a new member.
+func (s *subscription) add(c server.Receiver) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	first = len(s.members) == 0
+	_, member := s.members[c.ID()]
 	s.members[c.ID()] = c
 	s.snapshot = nil
-	return first
+	return !member
 }
 
-// remove reports whether c was a member, and the last one.
-func (s *subscription) remove(id string) (last bool) {
+func (s *subscription) remove(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, member := s.members[id]; !member {
-		return false
-	}
 	delete(s.members, id)
 	s.snapshot = nil
-	return len(s.members) == 0
 }
 
-func (s *subscription) empty() bool {
+// wanted reports whether Redis should hear the subscription.
+func (s *subscription) wanted() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return len(s.members) == 0
+	return s.base || len(s.members) > 0
 }
+
+// fewExcept is up to how many ids a list is searched, and not a set.
+const fewExcept = 8
 
 // send delivers m to every member but those in except. It never waits.
 func (s *subscription) send(m *server.Message, except []string) {
-	s.mu.RLock()
-	list := s.snapshot
-	s.mu.RUnlock()
-	if list == nil {
-		s.mu.Lock()
-		if s.snapshot == nil {
-			s.snapshot = make([]server.Receiver, 0, len(s.members))
-			for _, c := range s.members {
-				s.snapshot = append(s.snapshot, c)
-			}
+	excluded := func(id string) bool { return slices.Contains(except, id) }
+	if len(except) > fewExcept {
+		set := make(map[string]struct{}, len(except))
+		for _, id := range except {
+			set[id] = struct{}{}
 		}
-		list = s.snapshot
-		s.mu.Unlock()
+		excluded = func(id string) bool { _, in := set[id]; return in }
 	}
-	for _, c := range list {
-		if len(except) == 0 || !slices.Contains(except, c.ID()) {
+	for _, c := range s.all() {
+		if len(except) == 0 || !excluded(c.ID()) {
 			_ = c.Send(m) // a client that cannot take it ends itself
 		}
 	}
 }
 
-// subscription returns that of channel with its turn taken; release gives the
-// turn back, and forgets a subscription that nobody needs.
-func (r *Redis) subscription(ctx context.Context, channel string) (*subscription, error) {
-	for {
-		r.mu.Lock()
-		s := r.subscribed[channel]
-		if s == nil {
-			s = newSubscription(channel)
-			r.subscribed[channel] = s
-		}
-		r.mu.Unlock()
-		select {
-		case s.turn <- struct{}{}:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-		r.mu.Lock()
-		current := r.subscribed[channel] == s
-		r.mu.Unlock()
-		if current {
-			return s, nil
-		}
-		<-s.turn // it was forgotten meanwhile
+func (s *subscription) all() []server.Receiver {
+	s.mu.RLock()
+	list := s.snapshot
+	s.mu.RUnlock()
+	if list != nil {
+		return list
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.snapshot == nil {
+		s.snapshot = make([]server.Receiver, 0, len(s.members))
+		for _, c := range s.members {
+			s.snapshot = append(s.snapshot, c)
+		}
+	}
+	return s.snapshot
 }
 
-func (r *Redis) release(s *subscription) {
-	if s.empty() {
-		r.mu.Lock()
-		delete(r.subscribed, s.channel)
-		r.mu.Unlock()
+// enter makes c a member of channel, which Redis hears soon. It reports whether
+// c is a new one.
+func (r *Redis) enter(channel string, c server.Receiver) (s *subscription, added bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s = r.subscribed[channel]
+	if s == nil {
+		s = &subscription{channel: channel, members: map[string]server.Receiver{}}
+		r.subscribed[channel] = s
 	}
-	<-s.turn
-}
-
-// join makes c a member of channel. When it returns nil, Redis has confirmed
-// the subscription. On an error c is no member.
-func (r *Redis) join(ctx context.Context, channel string, c server.Receiver) error {
-	s, err := r.subscription(ctx, channel)
-	if err != nil {
-		return err
-	}
-	defer r.release(s)
-	if !s.add(c) { // before SUBSCRIBE: no message may come between
-		return nil
-	}
-	confirmed := r.confirms.expect(channel)
-	defer r.confirms.forget(channel)
-	err = r.pubsub.Subscribe(ctx, channel)
-	if err == nil {
-		select {
-		case <-confirmed:
-			return nil
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		case <-r.ctx.Done():
-			err = ErrClosed
-		}
-	}
-	s.remove(c.ID())
-	_ = r.pubsub.Unsubscribe(r.ctx, channel) // go-redis must not subscribe it at the next reconnect
-	return errors.Join(ErrUnavailable, err)
+	added = s.add(c)
+	r.markLocked(s)
+	return s, added
 }
 
 // leave ends a membership.
-func (r *Redis) leave(ctx context.Context, channel, id string) error {
-	s, err := r.subscription(ctx, channel)
-	if err != nil {
-		return err
-	}
-	defer r.release(s)
-	if !s.remove(id) {
-		return nil
-	}
-	return r.pubsub.Unsubscribe(ctx, channel)
-}
-
-// read reads what Redis sends, until Close. go-redis connects again by itself
-// and subscribes all channels again; this node is ready once it has seen all
-// the confirmations.
-func (r *Redis) read() {
-	r.subscribeBase()
-	for r.ctx.Err() == nil {
-		m, err := r.pubsub.Receive(r.ctx)
-		if r.ctx.Err() != nil {
-			return
-		}
-		switch m := m.(type) {
-		case *redis.Subscription:
-			r.confirmed(m)
-		case *redis.Message:
-			r.route(m.Channel, []byte(m.Payload))
-		}
-		if err != nil {
-			r.missing()
-			r.state.set(Health{State: Degraded, Err: err})
-			sleep(r.ctx, retryPause)
-		}
-	}
-}
-
-// subscribeBase subscribes the channels that every node has. Where Redis is
-// away go-redis remembers them.
-func (r *Redis) subscribeBase() {
-	r.missing()
-	if err := r.pubsub.Subscribe(r.ctx, r.baseChannels()...); err != nil && r.ctx.Err() == nil {
-		r.state.set(Health{State: Connecting, Err: err})
-	}
-}
-
-// missing notes that no channel is confirmed any more.
-func (r *Redis) missing() {
+func (r *Redis) leave(channel, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	channels := make([]string, 0, len(r.subscribed))
-	for channel, s := range r.subscribed {
-		if !s.empty() || slices.Contains(r.baseChannels(), channel) {
-			channels = append(channels, channel)
+	if s := r.subscribed[channel]; s != nil {
+		s.remove(id)
+		r.markLocked(s)
+	}
+}
+
+// markLocked has the writer look at s, if Redis hears what it should not, or not
+// what it should.
+func (r *Redis) markLocked(s *subscription) {
+	if s.wanted() != s.requested {
+		r.marked[s.channel] = struct{}{}
+		wake(r.work)
+	} else if !s.requested && s.pending == 0 {
+		delete(r.subscribed, s.channel)
+	}
+}
+
+// join makes c a member of channel. When it returns nil, Redis has confirmed
+// the subscription. On an error c is no member, unless it was one before.
+func (r *Redis) join(ctx context.Context, channel string, c server.Receiver) error {
+	s, added := r.enter(channel, c)
+	err := r.await(ctx, s, false)
+	if err != nil && added {
+		r.leave(channel, c.ID())
+	}
+	return err
+}
+
+// await waits until Redis hears s; if whileReady, only as long as this node is
+// ready: what it lacks then is subscribed before it is ready again.
+func (r *Redis) await(ctx context.Context, s *subscription, whileReady bool) error {
+	for {
+		r.mu.Lock()
+		if s.confirmed() || whileReady && !r.state.ready() {
+			r.mu.Unlock()
+			return nil
+		}
+		if s.changed == nil {
+			s.changed = make(chan struct{})
+		}
+		changed := s.changed
+		r.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-r.ctx.Done():
+			return ErrClosed
 		}
 	}
-	r.confirms.reset(channels)
 }
 
-func (r *Redis) confirmed(m *redis.Subscription) {
-	switch m.Kind {
-	case "subscribe":
-		if r.confirms.confirm(m.Channel) {
-			r.state.set(Health{State: Ready})
-		}
-	case "unsubscribe":
-		if r.confirms.drop(m.Channel) {
-			r.state.set(Health{State: Ready})
-		}
+// wake gives a token to a channel that has room for one.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
-}
-
-// confirmations knows which channels Redis has not confirmed yet, and who waits
-// for one.
-type confirmations struct {
-	mu      sync.Mutex
-	missing map[string]struct{} // after a loss; nil: none
-	waiting map[string]chan struct{}
-}
-
-func (c *confirmations) expect(channel string) <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.waiting == nil {
-		c.waiting = map[string]chan struct{}{}
-	}
-	ch := make(chan struct{})
-	c.waiting[channel] = ch
-	return ch
-}
-
-func (c *confirmations) forget(channel string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.waiting, channel)
-}
-
-func (c *confirmations) reset(channels []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.missing = make(map[string]struct{}, len(channels))
-	for _, channel := range channels {
-		c.missing[channel] = struct{}{}
-	}
-}
-
-// confirm reports whether that was the last one missing.
-func (c *confirmations) confirm(channel string) (complete bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if ch := c.waiting[channel]; ch != nil {
-		close(ch)
-		delete(c.waiting, channel)
-	}
-	return c.dropLocked(channel)
-}
-
-// drop is confirm for a channel that is no longer needed.
-func (c *confirmations) drop(channel string) (complete bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.dropLocked(channel)
-}
-
-func (c *confirmations) dropLocked(channel string) (complete bool) {
-	if c.missing == nil {
-		return false
-	}
-	delete(c.missing, channel)
-	if len(c.missing) > 0 {
-		return false
-	}
-	c.missing = nil
-	return true
 }

@@ -38,7 +38,8 @@ type LifetimeManager interface {
 	SendGroup(ctx context.Context, group string, m *Message, except []string) error
 
 	// SendGroups delivers m group by group: a member of two of them gets it
-	// twice, as in ASP.NET Core. Empty names are skipped.
+	// twice, as in ASP.NET Core. As there, an empty name is an error in one
+	// process and is skipped by a backplane.
 	SendGroups(ctx context.Context, groups []string, m *Message) error
 
 	// SendUsers delivers m to every connection of each user. Empty names are

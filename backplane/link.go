@@ -1,0 +1,272 @@
+package backplane
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Heartbeat of the subscribing connection. A connection that breaks without a
+// word, as one behind a firewall that forgets it, says nothing by itself.
+const (
+	beat      = time.Second // PING when nothing was heard for so long
+	deadAfter = 5           // beats without anything heard
+)
+
+// Pauses between tries to connect: doubled up to the last one, which is short
+// enough to be whole again within a second.
+const (
+	firstPause = 20 * time.Millisecond
+	lastPause  = 500 * time.Millisecond
+)
+
+var (
+	errSilent   = errors.New("nothing was heard from Redis on the subscribing connection")
+	errReplaced = errors.New("the subscribing connection was replaced unasked")
+)
+
+// A link is one connection that hears the channels. go-redis would connect
+// again by itself, but tells nobody when, and forgets a SUBSCRIBE that failed;
+// so here a link ends with its first error, and the next one begins with all
+// that is wanted then.
+//
+// The reader goroutine owns the link and is the only one that receives. The
+// writer goroutine is the only one that writes, so no join waits for the dial
+// of another one.
+type link struct {
+	pubsub  *redis.PubSub
+	started chan struct{} // closed when the writer has written the first SUBSCRIBE
+	err     error         // of that; read after started
+	missing int           // initial subscriptions not confirmed yet; guarded by Redis.mu
+}
+
+// renew makes a link that is to hear all that is wanted now.
+func (r *Redis) renew() *link {
+	l := &link{pubsub: r.client.Subscribe(r.ctx), started: make(chan struct{})}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.link = l
+	for channel, s := range r.subscribed {
+		s.requested, s.pending, s.initial = false, 0, false
+		if s.wanted() {
+			s.initial = true
+			l.missing++
+			r.marked[channel] = struct{}{}
+		} else {
+			delete(r.subscribed, channel)
+		}
+		s.wake()
+	}
+	wake(r.work)
+	return l
+}
+
+// read reads what Redis sends, until Close.
+func (r *Redis) read() {
+	pause := firstPause
+	for {
+		l := r.renew()
+		if r.ctx.Err() != nil { // Close has ended the link before this one
+			_ = l.pubsub.Close()
+			return
+		}
+		err := r.receive(l)
+		if r.ctx.Err() != nil {
+			_ = l.pubsub.Close()
+			return
+		}
+		if r.lost(l, err) {
+			pause = firstPause
+		}
+		_ = l.pubsub.Close()
+		sleep(r.ctx, pause)
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// receive handles what comes on l until its first error. It never waits for
+// anything else.
+func (r *Redis) receive(l *link) error {
+	select {
+	case <-l.started:
+		if l.err != nil {
+			return l.err
+		}
+	case <-r.ctx.Done():
+		return ErrClosed
+	}
+	for {
+		m, err := l.pubsub.Receive(r.ctx)
+		if err != nil {
+			return err
+		}
+		r.heard.Add(1)
+		switch m := m.(type) {
+		case *redis.Message:
+			r.stats.received.Add(1)
+			r.route(m.Channel, []byte(m.Payload))
+		case *redis.Subscription:
+			if m.Kind != "subscribe" {
+				continue
+			}
+			asked, complete := r.confirm(l, m.Channel)
+			if !asked {
+				return errReplaced
+			}
+			if complete {
+				r.state.set(Health{State: Ready})
+			}
+		case *redis.Pong:
+			r.fence.passed(m.Payload)
+		}
+	}
+}
+
+// confirm counts a confirmation, and reports whether it was the last initial one.
+// One that nobody has asked for says that go-redis has connected again, and what
+// was sent meanwhile is lost.
+func (r *Redis) confirm(l *link, channel string) (asked, complete bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.subscribed[channel]
+	if s == nil || s.pending == 0 {
+		return false, false
+	}
+	s.pending--
+	if s.pending > 0 {
+		return true, false
+	}
+	if s.initial {
+		s.initial = false
+		l.missing--
+		complete = l.missing == 0
+	}
+	s.wake()
+	r.markLocked(s)
+	return true, complete
+}
+
+// lost notes that this node hears nothing any more, and reports whether it was
+// ready until now. Sends that Redis has taken but that have not come back are
+// lost to the clients of this node, perhaps.
+func (r *Redis) lost(l *link, err error) (wasReady bool) {
+	if errors.Is(err, redis.ErrClosed) { // by the writer, which knows why
+		r.mu.Lock()
+		if r.condemned == l {
+			err = errSilent
+		}
+		r.mu.Unlock()
+	}
+	wasReady = r.state.ready()
+	r.state.set(Health{State: Degraded, Err: err})
+	r.stats.losses.Add(1)
+	r.fence.fail(fmt.Errorf("%w: %w", ErrOutcomeUnknown, err))
+	return wasReady
+}
+
+// write owns the writing side of the links: subscriptions, fences, heartbeat.
+func (r *Redis) write() {
+	ticker := time.NewTicker(beat)
+	defer ticker.Stop()
+	var heart heart
+	for {
+		select {
+		case <-r.work:
+		case <-ticker.C:
+			r.beat(&heart)
+		case <-r.ctx.Done():
+			return
+		}
+		l, subscribe, unsubscribe := r.changes()
+		err := r.apply(l, subscribe, unsubscribe)
+		select {
+		case <-l.started:
+			if err != nil {
+				_ = l.pubsub.Close() // the reader sees it
+			}
+		default:
+			l.err = err
+			close(l.started)
+		}
+		if err != nil {
+			continue
+		}
+		if number := r.fence.raise(); number != "" {
+			if err := l.pubsub.Ping(r.ctx, number); err != nil {
+				_ = l.pubsub.Close()
+			}
+		}
+	}
+}
+
+// changes takes the marked channels, as what is to be written.
+func (r *Redis) changes() (l *link, subscribe, unsubscribe []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for channel := range r.marked {
+		s := r.subscribed[channel]
+		if s == nil {
+			continue
+		}
+		switch wanted := s.wanted(); {
+		case wanted && !s.requested:
+			s.requested = true
+			s.pending++
+			subscribe = append(subscribe, channel)
+		case !wanted && s.requested:
+			s.requested = false
+			unsubscribe = append(unsubscribe, channel)
+			if s.pending == 0 {
+				delete(r.subscribed, channel)
+			}
+		}
+	}
+	clear(r.marked)
+	return r.link, subscribe, unsubscribe
+}
+
+func (r *Redis) apply(l *link, subscribe, unsubscribe []string) error {
+	if len(subscribe) > 0 {
+		if err := l.pubsub.Subscribe(r.ctx, subscribe...); err != nil {
+			return err
+		}
+	}
+	if len(unsubscribe) > 0 {
+		return l.pubsub.Unsubscribe(r.ctx, unsubscribe...)
+	}
+	return nil
+}
+
+// heart knows what was heard at the last beats.
+type heart struct {
+	heard  uint64
+	silent int
+}
+
+// beat asks a silent connection whether it lives, and ends one that does not.
+func (r *Redis) beat(h *heart) {
+	r.mu.Lock()
+	l := r.link
+	r.mu.Unlock()
+	select {
+	case <-l.started:
+	default:
+		return // still connecting, which has limits of its own
+	}
+	if heard := r.heard.Load(); heard != h.heard {
+		h.heard, h.silent = heard, 0
+		return
+	}
+	h.silent++
+	if h.silent < deadAfter {
+		_ = l.pubsub.Ping(r.ctx) // the reader sees an error
+		return
+	}
+	h.silent = 0
+	r.mu.Lock()
+	r.condemned = l
+	r.mu.Unlock()
+	_ = l.pubsub.Close()
+}

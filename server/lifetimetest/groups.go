@@ -1,0 +1,110 @@
+package lifetimetest
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server"
+)
+
+func unencodable() *server.Message {
+	return server.NewMessage(&protocol.Invocation{Target: "x", Arguments: []any{make(chan int)}})
+}
+
+var groupCases = []testCase{
+	{"B03 S04 a send to a group reaches its members only, also from a node without any", func(b *bench) {
+		c1, c2 := b.connect(b.a, "c1", ""), b.connect(b.b, "c2", "")
+		b.ok(b.b.AddToGroup(b.Context(), "c2", "g"), b.a.SendGroup(b.Context(), "g", invocation("x"), nil),
+			b.a.SendGroup(b.Context(), "none", invocation("y"), nil), b.a.SendGroup(b.Context(), "G", invocation("z"), nil))
+		b.received(map[*receiver]string{c1: "", c2: "x"})
+	}},
+	{"B04 a send to a group but some skips these", func(b *bench) {
+		c1, c2 := b.connect(b.a, "c1", ""), b.connect(b.b, "c2", "")
+		b.ok(b.a.AddToGroup(b.Context(), "c1", "g"), b.b.AddToGroup(b.Context(), "c2", "g"),
+			b.a.SendGroup(b.Context(), "g", invocation("x"), []string{"c2"}), b.b.SendGroup(b.Context(), "g", invocation("y"), []string{"c1", "nobody"}))
+		b.received(map[*receiver]string{c1: "x", c2: "y"})
+	}},
+	{"a member of two groups gets what is sent to both twice, as from ASP.NET Core", func(b *bench) {
+		c1, c2 := b.connect(b.a, "c1", ""), b.connect(b.b, "c2", "")
+		b.ok(b.a.AddToGroup(b.Context(), "c1", "g"), b.a.AddToGroup(b.Context(), "c1", "h"), b.b.AddToGroup(b.Context(), "c2", "h"),
+			b.a.SendGroups(b.Context(), []string{"g", "h"}, invocation("x")), b.a.SendGroups(b.Context(), nil, invocation("y")))
+		b.received(map[*receiver]string{c1: "x x", c2: "x"})
+	}},
+	{"S05 who leaves is in no group any more, also when its id comes again", func(b *bench) {
+		c1, c2 := b.connect(b.a, "c1", ""), b.connect(b.b, "c2", "")
+		b.ok(b.b.AddToGroup(b.Context(), "c2", "g"), b.b.AddToGroup(b.Context(), "c2", "h"), b.a.AddToGroup(b.Context(), "c1", "h"))
+		b.disconnect(b.b, c2)
+		again := b.connect(b.b, "c2", "")
+		b.ok(b.a.SendGroup(b.Context(), "g", invocation("x"), nil), b.a.SendGroup(b.Context(), "h", invocation("y"), nil))
+		b.received(map[*receiver]string{c1: "y", again: ""})
+	}},
+	{"S06 S07 to remove what is no member is no error", func(b *bench) {
+		c1, c2 := b.connect(b.a, "c1", ""), b.connect(b.b, "c2", "")
+		b.ok(b.a.RemoveFromGroup(b.Context(), "c1", "g"), b.a.RemoveFromGroup(b.Context(), "c2", "g"), b.a.SendGroup(b.Context(), "g", invocation("x"), nil))
+		b.received(map[*receiver]string{c1: "", c2: ""})
+	}},
+	{"S08 S09 S10 who is added from its node, from another or twice gets a message once", func(b *bench) {
+		c1, c2 := b.connect(b.a, "c1", ""), b.connect(b.b, "c2", "")
+		for _, id := range []string{"c1", "c1", "c2", "c2"} {
+			b.ok(b.a.AddToGroup(b.Context(), id, "g"))
+		}
+		b.ok(b.b.SendGroup(b.Context(), "g", invocation("x"), nil))
+		b.received(map[*receiver]string{c1: "x", c2: "x"})
+	}},
+	{"S11 who is removed gets nothing any more, and is added again at will", func(b *bench) {
+		c1, c2 := b.connect(b.a, "c1", ""), b.connect(b.b, "c2", "")
+		for range 3 {
+			b.ok(b.a.AddToGroup(b.Context(), "c1", "g"), b.a.AddToGroup(b.Context(), "c2", "g"), b.a.SendGroup(b.Context(), "g", invocation("in"), nil),
+				b.a.RemoveFromGroup(b.Context(), "c2", "g"), b.b.RemoveFromGroup(b.Context(), "c1", "g"), b.a.SendGroup(b.Context(), "g", invocation("out"), nil))
+		}
+		b.received(map[*receiver]string{c1: "in in in", c2: "in in in"})
+	}},
+	{"R03 names of groups are any text, and no patterns", func(b *bench) {
+		names := []string{"*", "a:b", "[ab]?", " ", "grüße \U0001F680", "\x00\r\n", strings.Repeat("x", 10_000)}
+		members := map[*receiver]string{}
+		for i, name := range names {
+			c := b.connect(b.b, fmt.Sprint("c", i), "")
+			b.ok(b.a.AddToGroup(b.Context(), c.id, name))
+			members[c] = fmt.Sprint("x", i)
+		}
+		for i, name := range names {
+			b.ok(b.a.SendGroup(b.Context(), name, invocation(fmt.Sprint("x", i)), nil))
+		}
+		b.received(members)
+	}},
+	{"a storm of joins and leaves ends in the state of the last", func(b *bench) {
+		var clients []*receiver
+		for i := range 8 {
+			clients = append(clients, b.connect([]server.LifetimeManager{b.a, b.b}[i%2], fmt.Sprint("c", i), ""))
+		}
+		want := map[*receiver]string{}
+		var wg sync.WaitGroup
+		for i, c := range clients {
+			own := []server.LifetimeManager{b.a, b.b}[i%2]
+			want[c] = ""
+			wg.Go(func() {
+				for range 30 {
+					if err := own.AddToGroup(b.Context(), c.id, "g"); err != nil {
+						b.Error(err)
+					}
+					if err := own.RemoveFromGroup(b.Context(), c.id, "g"); err != nil {
+						b.Error(err)
+					}
+				}
+				if i%4 < 2 {
+					if err := own.AddToGroup(b.Context(), c.id, "g"); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+			if i%4 < 2 {
+				want[c] = "x"
+			}
+		}
+		wg.Wait()
+		b.ok(b.a.SendGroup(b.Context(), "g", invocation("x"), nil))
+		b.received(want)
+	}},
+}
