@@ -275,7 +275,7 @@ func (c *Conn) Finish() { c.finish(false) }
 func (c *Conn) FinishError() { c.finish(true) }
 
 func (c *Conn) finish(failed bool) {
-	closing := c.endpoint.closing.Load()
+	hurry := c.endpoint.hurry.Load()
 	c.mu.Lock()
 	if c.app == appFinished {
 		c.mu.Unlock()
@@ -288,7 +288,7 @@ func (c *Conn) finish(failed bool) {
 		c.endInputLocked()
 	}
 	c.makeRoomLocked()
-	if c.phase == inactive && (c.transport == WebSockets || closing) {
+	if c.phase == inactive && (c.transport == WebSockets || hurry) {
 		c.disposeLocked() // nobody comes to fetch what is queued
 	}
 	s := c.socket
@@ -335,16 +335,21 @@ func (c *Conn) shutdown() {
 	switch state {
 	case appRunning:
 		c.handler.Shutdown()
-	case appFinished: // it is on its way, but nobody may come to fetch the rest
-		c.mu.Lock()
-		if c.phase == inactive {
-			c.disposeLocked()
-		}
-		c.mu.Unlock()
-		c.forgetIfDone()
+	case appFinished: // it is on its way
 	default:
 		c.Abort(ErrShutdown)
 	}
+}
+
+// abandon ends a connection that is only kept for a client that may fetch the
+// rest.
+func (c *Conn) abandon() {
+	c.mu.Lock()
+	if c.app == appFinished && c.phase == inactive {
+		c.disposeLocked()
+	}
+	c.mu.Unlock()
+	c.forgetIfDone()
 }
 
 // tick is called by the sweeper.

@@ -20,6 +20,7 @@ type Endpoint struct {
 	shards  []shard
 	nextOne atomic.Uint32 // the shard of the next connection
 	closing atomic.Bool   // Shutdown was called; set while mu is held
+	hurry   atomic.Bool   // Shutdown waits for polls no longer
 
 	mu      sync.Mutex // guards what follows
 	table   map[string]*Conn
@@ -149,6 +150,11 @@ func (e *Endpoint) find(w http.ResponseWriter, r *http.Request, token, contentTy
 	return c
 }
 
+// pollGrace is how long Shutdown waits for the next poll of a client that is
+// between two: it fetches the farewell, and does not see an error instead. In
+// ASP.NET Core such a client gets 404.
+const pollGrace = time.Second
+
 // Shutdown refuses new connections, asks every App to end, waits for them until
 // ctx is done, then cuts what is left and returns ctx.Err(). HTTP requests that
 // the endpoint still serves end with their connections.
@@ -165,6 +171,18 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 	e.mu.Unlock()
 	for _, c := range e.connections(nil) {
 		c.shutdown()
+	}
+	grace := time.NewTimer(pollGrace)
+	defer grace.Stop()
+	select {
+	case <-empty:
+		return nil
+	case <-grace.C:
+	case <-ctx.Done():
+	}
+	e.hurry.Store(true)
+	for _, c := range e.connections(nil) {
+		c.abandon()
 	}
 	select {
 	case <-empty:

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -101,5 +102,31 @@ func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 	}
 	if n.connections() != 0 {
 		t.Error("connections are left")
+	}
+}
+
+func TestShutdownWaitsForThePollThatFetchesTheFarewell(t *testing.T) {
+	for name, comes := range map[string]bool{"a client that polls again": true, "a client that does not": false} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, defaults(), nil, func(t *testing.T, n *node) {
+				url := n.negotiate()
+				n.do("GET", url, "")
+				n.app()
+				started := time.Now()
+				done := make(chan error)
+				go func() { done <- n.endpoint.Shutdown(context.Background()) }()
+				synctest.Wait()
+				if comes {
+					checkPoll(t, "poll after Shutdown", n.do("GET", url, ""), 200, octetStream, "farewell")
+					checkPoll(t, "the last poll", n.do("GET", url, ""), 204, textPlain, "")
+				}
+				if err := <-done; err != nil {
+					t.Errorf("Shutdown = %v", err)
+				}
+				if took := time.Since(started); took > pollGrace || (took == 0) != comes {
+					t.Errorf("Shutdown took %v", took)
+				}
+			})
+		})
 	}
 }

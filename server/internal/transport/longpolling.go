@@ -84,7 +84,7 @@ func (c *Conn) goneLocked() bool { return c.phase == disposed || c.deleted }
 
 // endPoll leaves the connection to the next poll.
 func (c *Conn) endPoll(p *poll) {
-	closing := c.endpoint.closing.Load()
+	hurry := c.endpoint.hurry.Load()
 	c.mu.Lock()
 	c.poll = nil
 	if c.phase == active {
@@ -93,7 +93,7 @@ func (c *Conn) endPoll(p *poll) {
 			c.lastSeen = time.Now()
 		}
 	}
-	if p.last || c.deleted || (closing && c.app == appFinished) {
+	if p.last || c.deleted || (hurry && c.app == appFinished) {
 		c.disposeLocked()
 	}
 	c.mu.Unlock()
