@@ -136,6 +136,7 @@ func TestRacingPollsOneWins(t *testing.T) {
 	url := n.negotiate()
 	n.do("GET", url, "")
 	a := n.app()
+	eventually(t, "the first poll is over", func() bool { return phaseOf(a.conn) == inactive })
 	const polls = 6
 	answers := make(chan reply, polls)
 	for range polls {
