@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,10 @@ const (
 	// mostAgain bounds what is played again: more than that is no chance.
 	mostAgain = 40
 )
+
+// playing is held for reading by all that is played side by side, and for
+// writing by what is played again: for that the machine should be quiet.
+var playing sync.RWMutex
 
 func TestHTTP(t *testing.T)      { conform(t, "http", 4) }
 func TestRecords(t *testing.T)   { conform(t, "records", 4) }
@@ -140,6 +145,13 @@ func (r result) text() string {
 // returns the comparison with ASP.NET Core's recording.
 func (s suite) play(t *testing.T, names []string, jobs int) []result {
 	t.Helper()
+	if names == nil {
+		playing.RLock()
+		defer playing.RUnlock()
+	} else {
+		playing.Lock()
+		defer playing.Unlock()
+	}
 	args := []string{script(t, s.recorder+".mjs"), "--jobs", strconv.Itoa(jobs)}
 	for _, word := range s.without {
 		args = append(args, "--without", word)
