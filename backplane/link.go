@@ -49,7 +49,7 @@ func (r *Redis) renew() *link {
 	defer r.mu.Unlock()
 	r.link = l
 	for channel, s := range r.subscribed {
-		s.requested, s.pending, s.initial = false, 0, false
+		s.requested, s.pending, s.leaving, s.initial = false, 0, 0, false
 		if s.wanted() {
 			s.initial = true
 			l.missing++
@@ -108,7 +108,8 @@ func (r *Redis) receive(l *link) error {
 			r.stats.received.Add(1)
 			r.route(m.Channel, []byte(m.Payload))
 		case *redis.Subscription:
-			if m.Kind != "subscribe" {
+			if m.Kind == "unsubscribe" {
+				r.left(m.Channel)
 				continue
 			}
 			asked, complete := r.confirm(l, m.Channel)
@@ -146,6 +147,16 @@ func (r *Redis) confirm(l *link, channel string) (asked, complete bool) {
 	s.wake()
 	r.markLocked(s)
 	return true, complete
+}
+
+// left counts a confirmation of UNSUBSCRIBE: only now nothing comes any more.
+func (r *Redis) left(channel string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.subscribed[channel]; s != nil && s.leaving > 0 {
+		s.leaving--
+		r.markLocked(s)
+	}
 }
 
 // lost notes that this node hears nothing any more, and reports whether it was
@@ -217,10 +228,8 @@ func (r *Redis) changes() (l *link, subscribe, unsubscribe []string) {
 			subscribe = append(subscribe, channel)
 		case !wanted && s.requested:
 			s.requested = false
+			s.leaving++
 			unsubscribe = append(unsubscribe, channel)
-			if s.pending == 0 {
-				delete(r.subscribed, channel)
-			}
 		}
 	}
 	clear(r.marked)

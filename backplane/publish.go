@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -26,10 +28,19 @@ type publish struct {
 	payload []byte
 	fenced  bool // done when this node has heard it, too
 	until   time.Time
+	fate    atomic.Int32
 	done    chan struct{}
 	count   int64 // of subscribers
 	err     error
 }
+
+// Fates of a publish. The sender gives up what waits, the publisher takes what
+// waits; whoever is first decides.
+const (
+	waiting int32 = iota
+	taken         // it may be written
+	givenUp
+)
 
 func (r *Redis) newPublish(channel string, payload []byte) *publish {
 	return &publish{channel: channel, payload: payload, until: time.Now().Add(max(r.opts.PublishTimeout, 0)), done: make(chan struct{})}
@@ -71,17 +82,31 @@ func (p *publish) finish(count int64, err error) {
 	close(p.done)
 }
 
-// published waits until p was answered.
+// published waits until p was answered, or its time is over.
 func (r *Redis) published(ctx context.Context, p *publish) (int64, error) {
+	timeout := time.NewTimer(time.Until(p.until) + lateness)
+	defer timeout.Stop()
 	select {
 	case <-p.done:
 		return p.count, p.err
+	case <-timeout.C:
+		r.stats.failed.Add(1)
+		if p.fate.CompareAndSwap(waiting, givenUp) {
+			return 0, fmt.Errorf("%w: %w", ErrUnavailable, r.cause(errOverdue))
+		}
+		return 0, fmt.Errorf("%w: %w", ErrOutcomeUnknown, errOverdue)
 	case <-ctx.Done():
+		p.fate.CompareAndSwap(waiting, givenUp)
 		return 0, context.Cause(ctx)
 	case <-r.ctx.Done():
 		return 0, ErrClosed
 	}
 }
+
+// lateness lets the publisher, which knows more, say first why a send failed.
+const lateness = 50 * time.Millisecond
+
+var errOverdue = errors.New("the answer of Redis is overdue")
 
 // publishAll publishes in the order of the calls. What waits together goes out
 // in one pipeline. Nothing goes out while this node is not subscribed: its own
@@ -117,11 +142,13 @@ func (r *Redis) publishBatch(batch []*publish) {
 		err := r.state.wait(ctx)
 		written := false
 		if err == nil {
-			written, err = r.pipeline(ctx, batch)
+			if batch = take(batch); len(batch) > 0 {
+				written, err = r.pipeline(ctx, batch)
+			}
 		}
 		cancel()
 		switch {
-		case written:
+		case written || len(batch) == 0:
 			return
 		case r.ctx.Err() != nil:
 			err = ErrClosed
@@ -137,9 +164,20 @@ func (r *Redis) publishBatch(batch []*publish) {
 	}
 }
 
-// cause says why Redis is away, if err is only that it is.
+// take leaves of the batch what nobody has given up.
+func take(batch []*publish) []*publish {
+	return slices.DeleteFunc(batch, func(p *publish) bool {
+		if p.fate.CompareAndSwap(waiting, taken) || p.fate.Load() == taken {
+			return false
+		}
+		p.finish(0, ErrUnavailable)
+		return true
+	})
+}
+
+// cause says why Redis is away, if that is known; else it is err.
 func (r *Redis) cause(err error) error {
-	if h := r.Health(); h.Err != nil && errors.Is(err, ErrUnavailable) {
+	if h := r.Health(); h.Err != nil {
 		return h.Err
 	}
 	return err

@@ -283,17 +283,13 @@ func (r *Redis) send(ctx context.Context, m *server.Message, except []string, ch
 	return errors.Join(errs...)
 }
 
-// hears reports whether clients of this node wait for what is sent to channel.
+// hears reports whether what is sent to channel may come to this node. A send
+// then waits for it, even if nobody here is a member any more: who becomes one
+// afterwards must not get what was sent before.
 func (r *Redis) hears(channel string) bool {
 	r.mu.Lock()
-	s := r.subscribed[channel]
-	r.mu.Unlock()
-	if s == nil {
-		return false
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return len(s.members) > 0
+	defer r.mu.Unlock()
+	return r.subscribed[channel] != nil
 }
 
 // blobs encodes m in every protocol, used here or not: clients of other nodes

@@ -53,7 +53,10 @@ func (r *Redis) InvokeConnection(ctx context.Context, id string, inv *protocol.I
 		Blobs: blobs, InvocationID: inv.InvocationID, ReturnChannel: r.channels.Return(r.opts.ServerName),
 	})
 	count, err := r.published(ctx, r.enqueue(r.newPublish(r.channels.Connection(id), payload)))
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return server.ClientResult{}, errCanceled
+	case err != nil:
 		return server.ClientResult{}, err
 	}
 	if count == 0 && !r.cluster {
@@ -76,11 +79,13 @@ func (r *Redis) awaitAnswer(ctx context.Context, q *question, c *connection) (se
 	case <-gone:
 		return server.ClientResult{}, &server.ConnectionError{ID: q.connectionID, Gone: true}
 	case <-ctx.Done():
-		return server.ClientResult{}, server.NewHubError("Invocation canceled by the server.")
+		return server.ClientResult{}, errCanceled
 	case <-r.ctx.Done():
 		return server.ClientResult{}, ErrClosed
 	}
 }
+
+var errCanceled = server.NewHubError("Invocation canceled by the server.")
 
 // newInvocationID is unique among all nodes: ids of several meet in one table.
 func newInvocationID() string {

@@ -18,6 +18,7 @@ type subscription struct {
 	// Guarded by Redis.mu, on the present link:
 	requested bool          // SUBSCRIBE was the last that was written
 	pending   int           // confirmations of SUBSCRIBE on their way
+	leaving   int           // and those of UNSUBSCRIBE
 	initial   bool          // the node is not ready before it is confirmed
 	changed   chan struct{} // closed at the next change, where somebody waits
 
@@ -130,7 +131,7 @@ func (r *Redis) markLocked(s *subscription) {
 	if s.wanted() != s.requested {
 		r.marked[s.channel] = struct{}{}
 		wake(r.work)
-	} else if !s.requested && s.pending == 0 {
+	} else if !s.requested && s.pending == 0 && s.leaving == 0 {
 		delete(r.subscribed, s.channel)
 	}
 }
