@@ -23,8 +23,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	redis.SetLogger(silent{}) // the tests end servers on purpose
 	goleak.VerifyTestMain(m)
 }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // A redisServer is a real redis-server of the test.
 type redisServer struct {

@@ -1,0 +1,310 @@
+package backplane
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// needRedis skips, or fails where no test may skip, if there is no redis-server.
+func needRedis(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("HUBWIRE_REQUIRE_TOOLS") == "1" {
+			t.Fatal("redis-server is not on PATH")
+		}
+		t.Skip("redis-server is not on PATH")
+	}
+}
+
+// freePort returns a port that is free now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// launch starts redis-server with args, ends it with the test, and waits until
+// client gets a PONG.
+func launch(t *testing.T, client *redis.Client, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("redis-server", args...)
+	var log strings.Builder
+	cmd.Stdout = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	eventually(t, "redis-server "+strings.Join(args, " "), func() error { return client.Ping(t.Context()).Err() })
+	return cmd
+}
+
+// eventually retries f until it succeeds.
+func eventually(t *testing.T, what string, f func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// on any client: a backplane that is closed with the test.
+func nodeOn(t *testing.T, client redis.UniversalClient, opts Options) *Redis {
+	t.Helper()
+	opts.HubName = "App.Hub"
+	opts.Logger = slog.New(slog.DiscardHandler)
+	r, err := New(client, &opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = r.Close()
+		_ = client.Close()
+	})
+	return r
+}
+
+func TestRESP2AndRESP3(t *testing.T) {
+	on(t, func(t *testing.T, addr string) {
+		client2 := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2})
+		client3 := redis.NewClient(&redis.Options{Addr: addr, Protocol: 3})
+		a, b := nodeOn(t, client2, Options{}), nodeOn(t, client3, Options{})
+		ready(t, a, b)
+		c1, c2 := client(t, a, "c1", "alice"), client(t, b, "c2", "alice")
+		for _, err := range []error{a.AddToGroup(t.Context(), "c2", "g"), b.AddToGroup(t.Context(), "c1", "g"), a.SendGroup(t.Context(), "g", message("a"), nil), b.SendGroup(t.Context(), "g", message("b"), nil)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		waitFor(t, func() bool { return len(c1.got) == 2 && len(c2.got) == 2 })
+		expectOnly(t, a, map[*fakeClient][]string{c1: {"a", "b"}, c2: {"a", "b"}})
+	})
+}
+
+func TestTLSWithAnACLUserByURL(t *testing.T) {
+	needRedis(t)
+	dir, port := t.TempDir(), freePort(t)
+	pool := certificate(t, dir)
+	url := "rediss://hubwire:s%3Acret@127.0.0.1:" + port
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.TLSConfig.RootCAs = pool
+	config := filepath.Join(dir, "redis.conf")
+	text := fmt.Sprintf(`port 0
+tls-port %[2]s
+bind 127.0.0.1
+save ""
+dir %[1]s
+tls-cert-file %[1]s/cert.pem
+tls-key-file %[1]s/key.pem
+tls-ca-cert-file %[1]s/cert.pem
+tls-auth-clients no
+user default off
+user hubwire on >s:cret &BlogApp:* +@connection +@pubsub
+`, dir, port)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	prober := redis.NewClient(options)
+	defer prober.Close()
+	launch(t, prober, config)
+	a := nodeOn(t, redis.NewClient(options), Options{ChannelPrefix: "BlogApp:SignalR:"})
+	b := nodeOn(t, redis.NewClient(options), Options{ChannelPrefix: "BlogApp:SignalR:"})
+	ready(t, a, b)
+	_, c2 := client(t, a, "c1", ""), client(t, b, "c2", "")
+	if err := a.AddToGroup(t.Context(), "c2", "g"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.SendGroup(t.Context(), "g", message("x"), nil); err != nil {
+		t.Fatal(err)
+	}
+	expectOnly(t, a, map[*fakeClient][]string{c2: {"x"}})
+	// A node that may not use its channels says so, and is never ready.
+	denied := nodeOn(t, redis.NewClient(options), Options{ChannelPrefix: "Other:", PublishTimeout: 200 * time.Millisecond})
+	eventually(t, "health", func() error {
+		if h := denied.Health(); h.State != Connecting || h.Err == nil || !strings.Contains(h.Err.Error(), "NOPERM") {
+			return fmt.Errorf("health %+v, want connecting, and NOPERM", h)
+		}
+		return nil
+	})
+	if err := denied.SendAll(t.Context(), message("x"), nil); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+		t.Errorf("SendAll = %v, want the cause", err)
+	}
+}
+
+// certificate writes cert.pem and key.pem for 127.0.0.1.
+func certificate(t *testing.T, dir string) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "redis"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	pool.AppendCertsFromPEM(certPEM)
+	for name, data := range map[string][]byte{"cert.pem": certPEM, "key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := tls.X509KeyPair(certPEM, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})); err != nil {
+		t.Fatal(err)
+	}
+	return pool
+}
+
+func TestSentinelFailover(t *testing.T) {
+	needRedis(t)
+	masterPort, replicaPort := freePort(t), freePort(t)
+	server := func(port string, args ...string) *exec.Cmd {
+		return launch(t, admin(t, "127.0.0.1:"+port), append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(), "--repl-diskless-sync-delay", "0"}, args...)...)
+	}
+	master := server(masterPort)
+	server(replicaPort, "--replicaof", "127.0.0.1 "+masterPort)
+	var sentinels []string
+	for range 3 {
+		port := freePort(t)
+		file := filepath.Join(t.TempDir(), "sentinel.conf")
+		text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor main 127.0.0.1 %s 2\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n",
+			port, filepath.Dir(file), masterPort)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		launch(t, admin(t, "127.0.0.1:"+port), file, "--sentinel")
+		sentinels = append(sentinels, "127.0.0.1:"+port)
+	}
+	for _, s := range sentinels { // each knows the replica and the other two
+		eventually(t, "sentinels", func() error {
+			info, err := admin(t, s).Info(t.Context(), "sentinel").Result()
+			if err == nil && !strings.Contains(info, "slaves=1,sentinels=3") {
+				err = fmt.Errorf("%s", info)
+			}
+			return err
+		})
+	}
+	client1 := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "main", SentinelAddrs: sentinels})
+	client2 := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "main", SentinelAddrs: sentinels})
+	a, b := nodeOn(t, client1, Options{}), nodeOn(t, client2, Options{})
+	ready(t, a, b)
+	c := client(t, b, "c", "alice")
+	if err := a.AddToGroup(t.Context(), "c", "g"); err != nil {
+		t.Fatal(err)
+	}
+	whole(t, a, b, c, "g")
+	if err := master.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	started := time.Now()
+	for _, r := range []*Redis{a, b} {
+		eventually(t, "the loss", func() error {
+			if r.Stats().Losses == 0 {
+				return errors.New("not noticed")
+			}
+			return nil
+		})
+		becomes(t, r, Ready)
+	}
+	t.Logf("both nodes are ready %v after the master was killed", time.Since(started).Round(time.Millisecond))
+	whole(t, a, b, c, "g")
+}
+
+func TestClusterOfThree(t *testing.T) {
+	needRedis(t)
+	var addrs []string
+	for i := range 3 {
+		port, bus := freePort(t), freePort(t)
+		addr := "127.0.0.1:" + port
+		launch(t, admin(t, addr), "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(),
+			"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000")
+		addrs = append(addrs, addr)
+		if err := admin(t, addr).ClusterAddSlotsRange(t.Context(), i*16384/3, (i+1)*16384/3-1).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := admin(t, addrs[0]).Do(t.Context(), "cluster", "meet", "127.0.0.1", port, bus).Err(); i > 0 && err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, addr := range addrs {
+		eventually(t, "cluster", func() error {
+			info, err := admin(t, addr).ClusterInfo(t.Context()).Result()
+			if err == nil && (!strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:3")) {
+				err = fmt.Errorf("%s", info)
+			}
+			return err
+		})
+	}
+	client1 := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
+	client2 := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: addrs})
+	a, b := nodeOn(t, client1, Options{}), nodeOn(t, client2, Options{})
+	ready(t, a, b)
+	c1, c2 := client(t, a, "c1", "alice"), client(t, b, "c2", "alice")
+	for _, err := range []error{a.AddToGroup(t.Context(), "c1", "g"), a.AddToGroup(t.Context(), "c2", "g"), b.AddToGroup(t.Context(), "c1", "h")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		for _, err := range []error{
+			a.SendGroup(t.Context(), "g", message("g"), nil), b.SendGroup(t.Context(), "h", message("h"), nil), b.SendUsers(t.Context(), []string{"alice"}, message("u")),
+			a.SendConnection(t.Context(), "c2", message("c")), b.SendAll(t.Context(), message("all"), nil),
+		} {
+			if err != nil {
+				t.Fatalf("round %d: %v", i, err)
+			}
+		}
+	}
+	waitFor(t, func() bool { return len(c1.got) == 80 && len(c2.got) == 80 })
+	if len(c1.got) != 80 || len(c2.got) != 80 {
+		t.Errorf("received %d and %d messages, want 80 and 80", len(c1.got), len(c2.got))
+	}
+}
