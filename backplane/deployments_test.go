@@ -36,7 +36,7 @@ func needRedis(t *testing.T) {
 }
 
 // freePort returns a port that is free now.
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

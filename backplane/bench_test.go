@@ -1,0 +1,106 @@
+package backplane
+
+import (
+	"log/slog"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server"
+)
+
+// counting is a Receiver that only counts.
+type counting struct {
+	fakeClient
+	got sync.WaitGroup
+}
+
+func (c *counting) Send(*server.Message) error { c.got.Done(); return nil }
+
+// benchmarkNodes are two nodes on a redis-server of the benchmark.
+func benchmarkNodes(b *testing.B) (near, far *Redis) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		b.Skip("redis-server is not on PATH")
+	}
+	port := freePort(b)
+	addr := "127.0.0.1:" + port
+	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", b.TempDir())
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	var nodes []*Redis
+	for range 2 {
+		client := redis.NewClient(&redis.Options{Addr: addr})
+		r, err := New(client, &Options{HubName: "App.Hub", Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() {
+			_ = r.Close()
+			_ = client.Close()
+		})
+		if err := r.Ready(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		nodes = append(nodes, r)
+	}
+	return nodes[0], nodes[1]
+}
+
+func text(n int) *server.Message {
+	return server.NewMessage(&protocol.Invocation{Target: "Receive", Arguments: []any{strings.Repeat("x", n)}})
+}
+
+// BenchmarkSend sends to all from one node and waits until a client of the
+// other has it: latency. Its time is that of both nodes and Redis.
+func BenchmarkSend(b *testing.B) {
+	for name, to := range map[string]func(near *Redis, m *server.Message) error{
+		"all":        func(near *Redis, m *server.Message) error { return near.SendAll(b.Context(), m, nil) },
+		"connection": func(near *Redis, m *server.Message) error { return near.SendConnection(b.Context(), "c", m) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			near, far := benchmarkNodes(b)
+			c := &counting{fakeClient: fakeClient{id: "c", codec: protocol.JSON{}, ctx: b.Context()}}
+			if err := far.Connected(b.Context(), c); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				c.got.Add(1)
+				if err := to(near, text(100)); err != nil {
+					b.Fatal(err)
+				}
+				c.got.Wait()
+			}
+		})
+	}
+}
+
+// BenchmarkSendParallel has many sends in flight: throughput.
+func BenchmarkSendParallel(b *testing.B) {
+	near, far := benchmarkNodes(b)
+	c := &counting{fakeClient: fakeClient{id: "c", codec: protocol.JSON{}, ctx: b.Context()}}
+	if err := far.Connected(b.Context(), c); err != nil {
+		b.Fatal(err)
+	}
+	c.got.Add(b.N)
+	b.SetParallelism(16)
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := near.SendAll(b.Context(), text(100), nil); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	c.got.Wait()
+}
