@@ -52,13 +52,16 @@ func (JSON) Binary() bool { return false }
 
 // Next decodes the first record of buf; see Codec. Text between the end of
 // the object and 0x1E is ignored, as in ASP.NET Core.
-func (JSON) Next(buf []byte) (m Message, rest []byte, err error) {
+func (c JSON) Next(buf []byte) (m Message, rest []byte, err error) { return c.NextIn(nil, buf) }
+
+// NextIn implements RoomCodec.
+func (JSON) NextIn(room *Room, buf []byte) (m Message, rest []byte, err error) {
 	end := bytes.IndexByte(buf, recordSeparator)
 	if end < 0 {
 		return nil, buf, ErrIncomplete
 	}
 	rest = buf[end+1:]
-	m, err = readJSONMessage(buf[:end:end])
+	m, err = readJSONMessage(buf[:end:end], room)
 	return m, rest, err
 }
 
@@ -143,13 +146,18 @@ func (r *jsonReader) mismatch(text string) error {
 }
 
 // string reads the string member called name.
-func (r *jsonReader) string(name string) (string, error) {
+func (r *jsonReader) string(name string) (string, error) { return r.stringIn(nil, name) }
+
+func (r *jsonReader) stringIn(room *Room, name string) (string, error) {
 	if r.next() != '"' {
 		return "", r.mismatch("Expected '" + name + "' to be of type String.")
 	}
 	inner, plain, ok := r.str()
 	if !ok {
 		return "", errReadingJSON
+	}
+	if plain {
+		return room.text(inner), nil
 	}
 	return text(inner, plain)
 }

@@ -8,6 +8,7 @@ import (
 // A jsonEnvelope collects the members of a record. Their order is free, so
 // nothing is known about the message before all have been read.
 type jsonEnvelope struct {
+	room      *Room
 	headers   []Header
 	id        string
 	target    string
@@ -23,12 +24,12 @@ type jsonEnvelope struct {
 }
 
 // readJSONMessage decodes one record, without its separator.
-func readJSONMessage(record []byte) (Message, error) {
+func readJSONMessage(record []byte, room *Room) (Message, error) {
 	r := jsonReader{jsonScanner{b: record}}
 	if err := r.object(); err != nil {
 		return nil, err
 	}
-	var e jsonEnvelope
+	e := jsonEnvelope{room: room}
 	for first := true; ; first = false {
 		name, more, err := r.member(first)
 		if err != nil {
@@ -55,10 +56,10 @@ func (e *jsonEnvelope) read(r *jsonReader, name []byte) (err error) {
 	case "invocationId":
 		e.id, err = r.string("invocationId")
 	case "target":
-		e.target, err = r.string("target")
+		e.target, err = r.stringIn(e.room, "target")
 		e.hasTarget = true
 	case "arguments":
-		e.arguments, err = r.arguments()
+		e.arguments, err = r.arguments(e.room)
 	case "streamIds":
 		e.streamIDs, err = r.streamIDs()
 	case "headers":
@@ -130,11 +131,12 @@ func (e *jsonEnvelope) invocation() (Message, error) {
 	case e.arguments == nil:
 		return nil, missing("arguments")
 	}
-	i := Invocation{Headers: e.headers, InvocationID: e.id, Target: e.target, RawArguments: e.arguments, StreamIDs: e.streamIDs}
+	i := e.room.invocation()
+	i.Headers, i.InvocationID, i.Target, i.RawArguments, i.StreamIDs = e.headers, e.id, e.target, e.arguments, e.streamIDs
 	if e.kind == 4 {
-		return &StreamInvocation{i}, nil
+		return &StreamInvocation{*i}, nil
 	}
-	return &i, nil
+	return i, nil
 }
 
 func (e *jsonEnvelope) completion() (Message, error) {
@@ -184,7 +186,7 @@ func (r *jsonReader) element() (more bool, err error) {
 
 // arguments reads the elements of an array as they are. Most calls have few,
 // which then cost one allocation.
-func (r *jsonReader) arguments() ([]Raw, error) {
+func (r *jsonReader) arguments(room *Room) ([]Raw, error) {
 	var few [8]Raw
 	list := few[:0]
 	more, err := r.array("arguments")
@@ -198,7 +200,9 @@ func (r *jsonReader) arguments() ([]Raw, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(make([]Raw, 0, len(list)), list...), nil
+	kept := room.list(len(list))
+	copy(kept, list)
+	return kept, nil
 }
 
 func (r *jsonReader) streamIDs() ([]string, error) {

@@ -50,6 +50,15 @@ func (c JSON) unmarshal(raw Raw, v any) error {
 	switch p := v.(type) {
 	case *string:
 		return unmarshalString(token, first, p)
+	case **string: // what .NET's string is
+		if first == 'n' {
+			*p = nil
+			return nil
+		}
+		if *p == nil {
+			*p = new(string)
+		}
+		return unmarshalString(token, first, *p)
 	case *bool:
 		if first != 't' && first != 'f' {
 			return wrongKind(first)

@@ -45,6 +45,11 @@ func (c JSON) appendValue(dst []byte, v any, depth int) ([]byte, error) {
 		return append(dst, "null"...), nil
 	case string:
 		return appendJSONString(dst, v), nil
+	case *string:
+		if v == nil {
+			return append(dst, "null"...), nil
+		}
+		return appendJSONString(dst, *v), nil
 	case bool:
 		return strconv.AppendBool(dst, v), nil
 	case int:

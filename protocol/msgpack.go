@@ -25,7 +25,10 @@ var (
 
 // Next decodes the first message of buf; see Codec. A length that announces
 // more bytes than buf has costs nothing.
-func (MessagePack) Next(buf []byte) (m Message, rest []byte, err error) {
+func (c MessagePack) Next(buf []byte) (m Message, rest []byte, err error) { return c.NextIn(nil, buf) }
+
+// NextIn implements RoomCodec.
+func (MessagePack) NextIn(room *Room, buf []byte) (m Message, rest []byte, err error) {
 	length, n, err := messagePackLength(buf)
 	if err != nil {
 		return nil, buf, err
@@ -34,7 +37,7 @@ func (MessagePack) Next(buf []byte) (m Message, rest []byte, err error) {
 		return nil, buf, ErrIncomplete
 	}
 	end := n + length
-	m, err = readMessagePackMessage(buf[n:end:end])
+	m, err = readMessagePackMessage(buf[n:end:end], room)
 	return m, buf[end:], err
 }
 

@@ -1,6 +1,9 @@
 package protocol
 
-import "fmt"
+import (
+	"fmt"
+	"unicode/utf8"
+)
 
 // readFailed is the error for a part of a message that is missing or of
 // another type.
@@ -9,12 +12,15 @@ func readFailed(what, kind string) error {
 }
 
 // A mpEnvelope reads the parts of a message in their order.
-type mpEnvelope struct{ mpReader }
+type mpEnvelope struct {
+	mpReader
+	room *Room
+}
 
 // readMessagePackMessage decodes one body. Elements behind those that belong
 // to its type are ignored.
-func readMessagePackMessage(body []byte) (Message, error) {
-	e := mpEnvelope{mpReader{b: body}}
+func readMessagePackMessage(body []byte, room *Room) (Message, error) {
+	e := mpEnvelope{mpReader{b: body}, room}
 	size, err := e.size()
 	if err != nil {
 		return nil, err
@@ -85,6 +91,21 @@ func (e *mpEnvelope) text(what string) (string, error) {
 	return mpText(s), nil
 }
 
+// target is text for the member that is the same in most messages.
+func (e *mpEnvelope) target() (string, error) {
+	if e.null() {
+		return "", nil
+	}
+	s, ok := e.str()
+	switch {
+	case !ok:
+		return "", readFailed("target", "String")
+	case utf8.Valid(s):
+		return e.room.text(s), nil
+	}
+	return mpText(s), nil
+}
+
 // headersAndID reads what types 1 to 5 begin with. The id may be empty only
 // where owner, the name of the message, is.
 func (e *mpEnvelope) headersAndID(owner string) (headers []Header, id string, err error) {
@@ -142,7 +163,7 @@ func (e *mpEnvelope) header(i int, part, word string) (string, error) {
 }
 
 func (e *mpEnvelope) invocation(size int) (Message, error) {
-	m := &Invocation{}
+	m := e.room.invocation()
 	if err := e.call(m, size, "", "Invocation"); err != nil {
 		return nil, err
 	}
@@ -162,7 +183,7 @@ func (e *mpEnvelope) call(m *Invocation, size int, idOwner, owner string) (err e
 	if m.Headers, m.InvocationID, err = e.headersAndID(idOwner); err != nil {
 		return err
 	}
-	if m.Target, err = e.text("target"); err != nil {
+	if m.Target, err = e.target(); err != nil {
 		return err
 	}
 	if m.Target == "" {
@@ -182,7 +203,7 @@ func (e *mpEnvelope) arguments() ([]Raw, error) {
 	if !ok {
 		return nil, invalidData("Reading array length for 'arguments' failed.")
 	}
-	list := make([]Raw, n)
+	list := e.room.list(n)
 	for i := range list {
 		start := e.i
 		if !e.skip(1) {

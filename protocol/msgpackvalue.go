@@ -31,6 +31,11 @@ func appendMPValue(dst []byte, v any) ([]byte, error) {
 		return append(dst, mpNil), nil
 	case string:
 		return appendMPString(dst, v), nil
+	case *string:
+		if v == nil {
+			return append(dst, mpNil), nil
+		}
+		return appendMPString(dst, *v), nil
 	case bool:
 		return appendMPBool(dst, v), nil
 	case int:
@@ -104,6 +109,16 @@ func unmarshalMP(raw Raw, v any) error {
 		var s []byte
 		if s, ok = r.str(); ok {
 			*p = mpText(s)
+		}
+	case **string: // what .NET's string is
+		if null {
+			*p = nil
+			return nil
+		}
+		var s []byte
+		if s, ok = r.str(); ok {
+			text := mpText(s)
+			*p = &text
 		}
 	case *bool:
 		var b bool

@@ -201,9 +201,20 @@ func (in *inbox) wake() {
 	}
 }
 
+var roomPool = sync.Pool{New: func() any { return &protocol.Room{} }}
+
 // dispatchAll dispatches every whole message of data and returns the rest.
 func (c *HubConnection) dispatchAll(data []byte, as role) (rest []byte, did outcome) {
-	for len(data) > 0 {
+	room := roomPool.Get().(*protocol.Room)
+	rest, did = c.dispatchIn(room, data, as)
+	if did == goOn { // else a call that waits may still need its message
+		roomPool.Put(room)
+	}
+	return rest, did
+}
+
+func (c *HubConnection) dispatchIn(room *protocol.Room, data []byte, as role) (rest []byte, did outcome) {
+	for first := true; len(data) > 0; {
 		if c.codec == nil {
 			after, did := c.handshake(data, as)
 			if did != goOn || c.codec == nil {
@@ -212,7 +223,7 @@ func (c *HubConnection) dispatchAll(data []byte, as role) (rest []byte, did outc
 			data = after
 			continue
 		}
-		m, after, err := c.next(data)
+		m, after, err := c.next(room, data)
 		if errors.Is(err, protocol.ErrIncomplete) {
 			return data, goOn
 		}
@@ -220,7 +231,10 @@ func (c *HubConnection) dispatchAll(data []byte, as role) (rest []byte, did outc
 			c.end(ending{cause: err, allowReconnect: true})
 			return nil, goOn
 		}
-		c.heard()
+		if first { // of what came together
+			c.heard()
+			first = false
+		}
 		data = after
 		if len(data) > 0 && c.arena == nil {
 			c.arena = &arena{}
@@ -244,12 +258,12 @@ func (c *HubConnection) dispatchAll(data []byte, as role) (rest []byte, did outc
 
 // next decodes one message. The decoder is shown no more bytes than one message
 // may have; if there is no whole message among them, the message is too long.
-func (c *HubConnection) next(data []byte) (protocol.Message, []byte, error) {
+func (c *HubConnection) next(room *protocol.Room, data []byte) (protocol.Message, []byte, error) {
 	limit := c.hub.opts.MaximumReceiveMessageSize
 	if limit == math.MaxInt || len(data) <= limit {
-		return c.codec.Next(data)
+		return c.decode(room, data)
 	}
-	m, rest, err := c.codec.Next(data[:limit:limit])
+	m, rest, err := c.decode(room, data[:limit:limit])
 	if errors.Is(err, protocol.ErrIncomplete) {
 		return nil, nil, errMessageSize(limit)
 	}
@@ -312,4 +326,11 @@ func (call *Call) takenOver() {
 		return
 	}
 	c.bytes.ReadOn()
+}
+
+func (c *HubConnection) decode(room *protocol.Room, data []byte) (protocol.Message, []byte, error) {
+	if codec, ok := c.codec.(protocol.RoomCodec); ok {
+		return codec.NextIn(room, data)
+	}
+	return c.codec.Next(data)
 }

@@ -83,7 +83,7 @@ func newMethodTable(hub any, special map[string]MethodOptions) (*methodTable, er
 		if foreign[name] {
 			continue
 		}
-		if err := table.addMethod(name, v.Method(i), special[name]); err != nil {
+		if err := table.addMethod(v, name, special[name]); err != nil {
 			errs = append(errs, fmt.Errorf("method %s: %w", name, err))
 		}
 	}
@@ -95,7 +95,8 @@ func newMethodTable(hub any, special map[string]MethodOptions) (*methodTable, er
 	return table, errors.Join(errs...)
 }
 
-func (t *methodTable) addMethod(name string, call reflect.Value, special MethodOptions) error {
+func (t *methodTable) addMethod(hub reflect.Value, name string, special MethodOptions) error {
+	call := hub.MethodByName(name)
 	switch name {
 	case "OnConnected":
 		f, ok := call.Interface().(func(*Call) error)
@@ -112,7 +113,7 @@ func (t *methodTable) addMethod(name string, call reflect.Value, special MethodO
 		t.onDisconnected = f
 		return nil
 	}
-	m, err := newMethod(name, call, special)
+	m, err := newMethod(hub, name, special)
 	if err != nil {
 		return err
 	}
@@ -124,7 +125,8 @@ func (t *methodTable) addMethod(name string, call reflect.Value, special MethodO
 	return nil
 }
 
-func newMethod(name string, call reflect.Value, special MethodOptions) (*method, error) {
+func newMethod(hub reflect.Value, name string, special MethodOptions) (*method, error) {
+	call := hub.MethodByName(name)
 	m := &method{name: name, call: call, authorize: special.Authorize}
 	if special.Name != "" {
 		m.name = special.Name
@@ -157,7 +159,7 @@ func newMethod(name string, call reflect.Value, special MethodOptions) (*method,
 		return nil, err
 	}
 	if m.plain() {
-		m.fast = newFastCall(call)
+		m.fast = newFastCall(hub, name)
 	}
 	return m, nil
 }
