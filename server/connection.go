@@ -23,7 +23,7 @@ type HubConnection struct {
 	log     *slog.Logger
 	ctx     context.Context
 	stop    context.CancelFunc
-	expires time.Time // of the authentication; zero: never
+	expires bool // with the authentication of its user
 
 	// Set by the handshake, before anybody else knows the connection.
 	codec    protocol.Codec
@@ -76,9 +76,7 @@ func newHubConnection(h *Hub, conn *transport.Conn, opts EndpointOptions) *HubCo
 		permits: permits{free: h.opts.MaximumParallelInvocationsPerClient},
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	if opts.CloseOnAuthenticationExpiration {
-		c.expires = c.User().Expires
-	}
+	c.expires = opts.CloseOnAuthenticationExpiration
 	return c
 }
 
@@ -173,7 +171,7 @@ func (c *HubConnection) Tick(now time.Time) {
 			_ = c.bytes.Send(frame) // not counted; who takes no ping is ending already
 		}
 	}
-	if !c.expires.IsZero() && now.After(c.expires) {
+	if c.expires && c.expired(now) {
 		c.log.Info("connection closed: authentication has expired", "connection", c.ID())
 		c.end(ending{allowReconnect: true})
 		return
@@ -194,6 +192,13 @@ func (c *HubConnection) Tick(now time.Time) {
 	if now.Sub(time.Unix(0, c.lastHeard.Load())) > c.hub.opts.ClientTimeoutInterval {
 		c.end(ending{cause: errClientTimeout, allowReconnect: true})
 	}
+}
+
+// expired reports whether the authentication of the user has ended. A refresh
+// may have replaced it.
+func (c *HubConnection) expired(now time.Time) bool {
+	expires := c.User().Expires
+	return !expires.IsZero() && now.After(expires)
 }
 
 var errClientTimeout = WithErrorType("OperationCanceledException",

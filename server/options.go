@@ -190,6 +190,19 @@ type EndpointOptions struct {
 	// reconnect, once User.Expires has passed, up to one second late.
 	CloseOnAuthenticationExpiration bool
 
+	// EnableAuthenticationRefresh serves POST <route>/refresh: a client whose
+	// credentials end soon sends fresh ones, and its connection goes on with
+	// the User that Options.Authenticate makes of them. Negotiate then tells
+	// clients when User.Expires is; those of .NET 11 refresh by themselves.
+	// What comes with a poll or a stateful reconnect counts, too. An older
+	// token never takes the place of one that ends later.
+	EnableAuthenticationRefresh bool
+
+	// AcceptRefresh decides whether a connection may go on with fresh
+	// credentials of the same user that say something else, other claims for
+	// instance. Nil accepts them.
+	AcceptRefresh func(old, fresh User) bool
+
 	// AllowedOrigins are the origins, as "https://app.example", whose browser
 	// pages may use the endpoint: they get CORS headers, with credentials, and
 	// WebSockets of other origins are refused with 403. The server's own origin
@@ -284,6 +297,9 @@ func (e EndpointOptions) transportOptions(maximumQueued int, authenticate func(*
 		AllowedHeaders:          e.AllowedHeaders,
 		RequireSameUser:         !e.AllowUserChange,
 		SameUser:                sameUser,
+		EnableRefresh:           e.EnableAuthenticationRefresh,
+		AcceptRefresh:           acceptRefresh(e.AcceptRefresh),
+		Lifetime:                lifetime,
 		SubProtocol:             e.SubProtocol,
 		Redirect:                e.Redirect,
 		Logger:                  log,

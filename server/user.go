@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"time"
 )
 
@@ -54,4 +55,21 @@ func sameUser(old, new any) bool {
 	a, _ := old.(User)
 	b, _ := new.(User)
 	return a.ID == b.ID && a.Anonymous() == b.Anonymous()
+}
+
+// acceptRefresh asks accept only about what has changed.
+func acceptRefresh(accept func(old, fresh User) bool) func(old, fresh any) bool {
+	if accept == nil {
+		return nil
+	}
+	return func(old, fresh any) bool {
+		a, _ := old.(User)
+		b, _ := fresh.(User)
+		return reflect.DeepEqual(a, b) || accept(a, b)
+	}
+}
+
+func lifetime(user any) (time.Duration, bool) {
+	u, _ := user.(User)
+	return time.Until(u.Expires), !u.Expires.IsZero()
 }

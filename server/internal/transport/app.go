@@ -68,6 +68,7 @@ var (
 	ErrTooSlow     = errors.New("transport: client does not read what is sent to it")
 	ErrSendTimeout = errors.New("transport: a write took longer than the send timeout")
 	ErrTimeout     = errors.New("transport: client did not come back within the disconnect timeout")
+	ErrForbidden   = errors.New("transport: the client came back with other permissions")
 	ErrShutdown    = errors.New("transport: server is shutting down")
 	ErrLost        = errors.New("transport: client went away without closing the connection")
 )
@@ -92,6 +93,13 @@ type Options struct {
 	SameUser                func(old, new any) bool
 	SubProtocol             func(offered []string) string // nil: none
 	Redirect                func(*http.Request) (url, accessToken string, ok bool)
+
+	// EnableRefresh serves POST <route>/refresh. AcceptRefresh may refuse what
+	// came; nil accepts it. Lifetime says how long a user's credentials are
+	// still good for, and whether they end at all; nil: never.
+	EnableRefresh bool
+	AcceptRefresh func(old, new any) bool
+	Lifetime      func(user any) (d time.Duration, ends bool)
 
 	// Authenticate says who sent r. status is 0, or the status to answer (401,
 	// 403, 500) with an empty body. r carries an access_token of the query as

@@ -101,7 +101,8 @@ func (c *Conn) Request() *http.Request {
 	return c.request
 }
 
-// User returns who Options.Authenticate said had sent the first connect request.
+// User returns who Options.Authenticate said had sent the first connect request,
+// or the last refresh.
 func (c *Conn) User() any {
 	c.mu.Lock()
 	defer c.mu.Unlock()

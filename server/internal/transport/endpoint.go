@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +52,11 @@ func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint {
 // ASP.NET Core's. Source: transports reference, section 1.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	to := route(r)
+	if to == toRefresh && !e.opts.EnableRefresh { // there is no such route
+		if to = toConnect; r.Pattern != "" && strings.HasSuffix(r.Pattern, "/") {
+			to = toNowhere
+		}
+	}
 	if to == toNowhere {
 		answer(w, r, http.StatusNotFound, noType, "")
 		return
@@ -76,7 +82,9 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case to == toNegotiate && r.Method == http.MethodPost:
-		e.serveNegotiate(w, r)
+		e.serveNegotiate(w, r, user)
+	case to == toRefresh:
+		e.serveRefresh(w, r, user)
 	case to == toNegotiate:
 		answer(w, r, http.StatusMethodNotAllowed, textPlain, "")
 	case r.Method == http.MethodGet, r.Method == http.MethodConnect:

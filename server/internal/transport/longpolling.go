@@ -25,8 +25,7 @@ type poll struct {
 func (e *Endpoint) servePoll(w http.ResponseWriter, r *http.Request, c *Conn, user any) {
 	rc := http.NewResponseController(w)
 	clearDeadlines(rc)
-	if !e.sameUser(c, user) {
-		answer(w, r, http.StatusForbidden, textPlain, userChanged)
+	if !e.mayGoOn(w, r, c, user) {
 		return
 	}
 	p := &poll{newer: make(chan struct{}), done: make(chan struct{})}

@@ -15,7 +15,7 @@ const noInteger = "The client requested a non-integer protocol version."
 
 // serveNegotiate answers which transports there are, and makes a connection
 // that waits to be connected. Its errors are answers of status 200, too.
-func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request) {
+func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request, user any) {
 	version, problem := e.negotiateVersion(r.URL.RawQuery)
 	if problem != "" {
 		answerJSON(w, r, append(appendString([]byte(`{"error":`), problem), '}'))
@@ -39,7 +39,7 @@ func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request) {
 		answer(w, r, http.StatusServiceUnavailable, textPlain, "")
 		return
 	}
-	answerJSON(w, r, e.appendNegotiated(version, c))
+	answerJSON(w, r, e.appendNegotiated(version, c, user))
 }
 
 // negotiateVersion returns the version to answer with, or what is wrong.
@@ -65,7 +65,7 @@ func parseInt(s string) (int, bool) {
 }
 
 // The order of the properties is ASP.NET Core's.
-func (e *Endpoint) appendNegotiated(version int, c *Conn) []byte {
+func (e *Endpoint) appendNegotiated(version int, c *Conn, user any) []byte {
 	b := make([]byte, 0, 384)
 	b = append(b, '{')
 	if c.stateful {
@@ -79,7 +79,11 @@ func (e *Endpoint) appendNegotiated(version int, c *Conn) []byte {
 		b = append(b, `","connectionToken":"`...)
 		b = append(b, c.token...)
 	}
-	b = append(b, `","availableTransports":[`...)
+	b = append(b, `",`...)
+	if e.opts.EnableRefresh { // clients that see it refresh before it is over
+		b = e.appendLifetime(b, user, ",")
+	}
+	b = append(b, `"availableTransports":[`...)
 	comma := false
 	for _, t := range []Transport{WebSockets, ServerSentEvents, LongPolling} {
 		if e.opts.Transports&t == 0 {

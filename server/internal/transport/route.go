@@ -13,6 +13,7 @@ type destination uint8
 const (
 	toConnect destination = iota // the route itself
 	toNegotiate
+	toRefresh
 	toNowhere
 )
 
@@ -28,16 +29,25 @@ func route(r *http.Request) destination {
 				return toConnect
 			case strings.EqualFold(rest, "negotiate"):
 				return toNegotiate
+			case strings.EqualFold(rest, "refresh"):
+				return toRefresh
 			}
 			return toNowhere
 		}
 	}
-	const tail = "/negotiate"
 	path, _ = strings.CutSuffix(path, "/")
-	if n := len(path) - len(tail); n >= 0 && strings.EqualFold(path[n:], tail) {
+	switch {
+	case endsIn(path, "/negotiate"):
 		return toNegotiate
+	case endsIn(path, "/refresh"):
+		return toRefresh
 	}
 	return toConnect
+}
+
+func endsIn(path, tail string) bool {
+	n := len(path) - len(tail)
+	return n >= 0 && strings.EqualFold(path[n:], tail)
 }
 
 // subtree returns the path of a ServeMux pattern that ends in a slash, without

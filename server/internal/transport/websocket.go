@@ -48,8 +48,7 @@ type socket struct {
 
 // serveWebSocket upgrades r and leaves the connection to a goroutine of its own.
 func (e *Endpoint) serveWebSocket(w http.ResponseWriter, r *http.Request, c *Conn, user any) {
-	if !e.sameUser(c, user) {
-		answer(w, r, http.StatusForbidden, textPlain, userChanged)
+	if !e.mayGoOn(w, r, c, user) {
 		return
 	}
 	protocol, ok := e.subProtocol(r)
