@@ -11,7 +11,7 @@ func (e *Endpoint) authenticate(r *http.Request, means meant) (user any, status 
 	if e.opts.Authenticate == nil {
 		return nil, 0
 	}
-	if r.Method == http.MethodGet && means.transport != LongPolling && r.Header.Get("Authorization") == "" {
+	if means.transport != LongPolling && r.Header.Get("Authorization") == "" {
 		if token := queryValue(r.URL.RawQuery, "access_token"); token != "" {
 			r = r.WithContext(r.Context())
 			r.Header = r.Header.Clone()

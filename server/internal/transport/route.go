@@ -93,7 +93,10 @@ type meant struct {
 // meaning says which transport a GET asks for. The order of the tests is
 // ASP.NET Core's: a broken WebSocket handshake is a poll.
 func meaning(r *http.Request) meant {
-	if r.Method != http.MethodGet {
+	switch {
+	case isExtendedConnect(r):
+		return meant{transport: WebSockets, upgrade: true}
+	case r.Method != http.MethodGet:
 		return meant{transport: LongPolling}
 	}
 	m := meant{transport: LongPolling, upgrade: isWebSocket(r)}

@@ -61,7 +61,14 @@ func (e *Endpoint) serveWebSocket(w http.ResponseWriter, r *http.Request, c *Con
 		answer(w, r, status, textPlain, "")
 		return
 	}
-	s, err := upgrade(w, r, protocol)
+	var stream *h2Stream
+	var s *socket
+	var err error
+	if r.ProtoMajor == 2 {
+		s, stream, err = upgradeH2(w, r, protocol)
+	} else {
+		s, err = upgrade(w, r, protocol)
+	}
 	if err != nil {
 		e.log.Error("WebSocket upgrade failed", "connection", c.id, "error", err)
 		c.deactivate(first, err)
@@ -70,6 +77,9 @@ func (e *Endpoint) serveWebSocket(w http.ResponseWriter, r *http.Request, c *Con
 	}
 	s.conn = c
 	go c.serveSocket(s, first)
+	if stream != nil {
+		<-stream.done
+	}
 }
 
 // subProtocol asks the selector which of the offered subprotocols to speak.

@@ -1,0 +1,122 @@
+package transport
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/gobwas/ws"
+	"golang.org/x/net/http2"
+)
+
+// The switch is read when the program starts.
+const h2Switch = "http2xconnect=1"
+
+// h2Client is a client that may send extended CONNECTs; that of net/http may not.
+func h2Client(t *testing.T, server *httptest.Server) *http.Client {
+	config := server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	client := &http.Client{Transport: &http2.Transport{TLSClientConfig: config}}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+func TestWebSocketsOverHTTP2(t *testing.T) {
+	if !strings.Contains(os.Getenv("GODEBUG"), h2Switch) {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestWebSocketsOverHTTP2$", "-test.v")
+		cmd.Env = append(os.Environ(), "GODEBUG="+h2Switch)
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "--- PASS: TestWebSocketsOverHTTP2") {
+			t.Errorf("with GODEBUG=%s: %v\n%s", h2Switch, err, out)
+		}
+		return
+	}
+	n, mux := newNode(t, defaults(), nil)
+	server := httptest.NewUnstartedServer(mux)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(func() { stop(n.endpoint); server.CloseClientConnections(); server.Close() })
+
+	body, mouth := io.Pipe()
+	r, err := http.NewRequest("CONNECT", server.URL+"/hub?negotiateVersion=1", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set(":protocol", "websocket")
+	r.Header.Set("Sec-WebSocket-Version", "13")
+	answer, err := h2Client(t, server).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != 200 || answer.ProtoMajor != 2 {
+		t.Fatalf("answer %v over HTTP/%d", answer.Status, answer.ProtoMajor)
+	}
+	a := n.app()
+	for _, word := range []string{"hello", strings.Repeat("x", 200_000), "bye"} {
+		if err := ws.WriteFrame(mouth, ws.MaskFrame(ws.NewTextFrame([]byte(word)))); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for len(got) < len(word) {
+			f, err := ws.ReadFrame(answer.Body)
+			if err != nil {
+				t.Fatalf("after %d bytes: %v", len(got), err)
+			}
+			got += string(f.Payload)
+		}
+		if got != word {
+			t.Errorf("echo of %d bytes is %d bytes, or others", len(word), len(got))
+		}
+	}
+	a.conn.Finish()
+	f, err := ws.ReadFrame(answer.Body)
+	if code, _ := ws.ParseCloseFrameData(f.Payload); err != nil || f.Header.OpCode != ws.OpClose || code != 1000 {
+		t.Errorf("frame %v %v, want close 1000; %v", f.Header, f.Payload, err)
+	}
+	if err := ws.WriteFrame(mouth, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "")))); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(answer.Body); err != nil || len(rest) > 0 {
+		t.Errorf("the stream ends with %q, %v", rest, err)
+	}
+	_ = mouth.Close()
+	eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
+}
+
+func TestAbortEndsTheStreamOfHTTP2(t *testing.T) {
+	if !strings.Contains(os.Getenv("GODEBUG"), h2Switch) {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestAbortEndsTheStreamOfHTTP2$", "-test.v")
+		cmd.Env = append(os.Environ(), "GODEBUG="+h2Switch)
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestAbort") {
+			t.Errorf("with GODEBUG=%s: %v\n%s", h2Switch, err, out)
+		}
+		return
+	}
+	n, mux := newNode(t, defaults(), nil)
+	server := httptest.NewUnstartedServer(mux)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(func() { stop(n.endpoint); server.CloseClientConnections(); server.Close() })
+	body, mouth := io.Pipe()
+	r, _ := http.NewRequest("CONNECT", server.URL+"/hub", body)
+	r.Header.Set(":protocol", "websocket")
+	r.Header.Set("Sec-WebSocket-Version", "13")
+	answer, err := h2Client(t, server).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	a := n.app()
+	a.conn.Abort(ErrTooSlow)
+	if _, err := io.ReadAll(answer.Body); err != nil && !strings.Contains(err.Error(), "stream error") {
+		t.Errorf("the stream ends with %v", err)
+	}
+	_ = mouth.Close()
+	if err := a.end(t); err != ErrTooSlow {
+		t.Errorf("cause %v, want ErrTooSlow", err)
+	}
+}
