@@ -1,0 +1,35 @@
+// A TCP proxy in front of a node, which can break what a network breaks.
+import net from "node:net";
+
+export class Proxy {
+    #pairs = new Set();
+    /** While true, what clients say is kept back. */
+    #held = false;
+
+    static async to(url) {
+        const p = new Proxy();
+        p.target = new URL(url);
+        p.server = net.createServer((client) => p.#join(client));
+        await new Promise((ok) => p.server.listen(0, "127.0.0.1", ok));
+        p.url = `http://127.0.0.1:${p.server.address().port}`;
+        return p;
+    }
+    #join(client) {
+        const server = net.connect(Number(this.target.port), this.target.hostname), pair = { client, server };
+        this.#pairs.add(pair);
+        if (this.#held) client.pause();
+        client.on("data", (d) => server.write(d));
+        server.on("data", (d) => client.write(d));
+        for (const [a, b] of [[client, server], [server, client]]) {
+            a.on("error", () => b.destroy());
+            a.on("end", () => b.end());
+            a.on("close", () => { this.#pairs.delete(pair); b.destroySoon(); });
+        }
+    }
+    /** Resets every connection, both ways. */
+    cut() { for (const { client, server } of this.#pairs) { client.resetAndDestroy(); server.resetAndDestroy(); } }
+    /** Keeps back what clients say, also on new connections. */
+    hold() { this.#held = true; for (const { client } of this.#pairs) client.pause(); }
+    /** Resets every connection and takes no new ones. */
+    async close() { const closed = new Promise((ok) => this.server.close(ok)); this.cut(); await closed; }
+}

@@ -1,0 +1,18 @@
+// A reporter of Node's test runner: one line of JSON for each test that ended, with the names of its suites.
+export default async function* (source) {
+    const names = [];
+    for await (const { type, data } of source) {
+        if (type === "test:start") { names.length = data.nesting; names[data.nesting] = data.name; }
+        if (type !== "test:pass" && type !== "test:fail") continue;
+        names[data.nesting] = data.name;
+        const error = data.details.error?.cause ?? data.details.error;
+        if (data.details.type === "suite" && (type === "test:pass" || data.details.error?.failureType === "subtestsFailed")) continue;
+        yield JSON.stringify({
+            names: names.slice(0, data.nesting + 1),
+            passed: type === "test:pass",
+            ms: data.details.duration_ms,
+            skipped: Boolean(data.skip ?? data.todo),
+            ...(type === "test:fail" && { error: String(error?.stack ?? error) }),
+        }) + "\n";
+    }
+}
