@@ -116,6 +116,7 @@ type suite struct {
 	recorder string
 	modules  string   // the folder with node_modules
 	command  string   // starts the node
+	nodeB    string   // starts node B of a cluster; empty where there is one node
 	without  []string // words of scenarios that are not played
 	client   string   // the built dotnet-client, for dialogues; or empty
 }
@@ -201,7 +202,7 @@ func (s suite) node(t *testing.T, args ...string) ([]byte, error) {
 	t.Helper()
 	cmd := exec.Command(harness.Tool(t, "node"), args...)
 	cmd.Dir = s.modules
-	cmd.Env = append(os.Environ(), "NODE_COMMAND="+s.command, "DOTNET_CLIENT_DLL="+s.client)
+	cmd.Env = append(os.Environ(), "NODE_COMMAND="+s.command, "DOTNET_CLIENT_DLL="+s.client, "NODE_COMMAND_B="+s.nodeB)
 	return harness.Run(t, cmd, recordLimit)
 }
 
