@@ -16,23 +16,59 @@ import (
 // needs redis-server, and skips as Need does.
 func Redis(t testing.TB) string {
 	t.Helper()
-	program := Tool(t, "redis-server")
+	return StartRedis(t).Addr
+}
+
+// A RedisServer is a redis-server of the test's own that can be lost and come
+// back. Its methods are for one goroutine.
+type RedisServer struct {
+	// Addr is host:port, the same for its whole life.
+	Addr string
+
+	t       testing.TB
+	program string
+	process *Process
+}
+
+// StartRedis is Redis, for tests in which Redis is lost.
+func StartRedis(t testing.TB) *RedisServer {
+	t.Helper()
+	r := &RedisServer{t: t, program: Tool(t, "redis-server")}
 	for range 5 { // the free port may be taken before Redis has it
-		addr := freeAddress(t)
-		_, port, err := net.SplitHostPort(addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.Command(program, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", t.TempDir())
-		Start(t, cmd)
-		if err := waitForRedis(addr, 10*time.Second); err != nil {
-			t.Logf("redis-server on %s: %v", addr, err)
+		r.Addr = freeAddress(t)
+		if err := r.start(); err != nil {
+			t.Logf("redis-server on %s: %v", r.Addr, err)
 			continue
 		}
-		return addr
+		return r
 	}
 	t.Fatal("redis-server did not start")
-	return ""
+	return nil
+}
+
+// Kill ends the server with SIGKILL and waits for its end.
+func (r *RedisServer) Kill() {
+	r.process.signal(true)
+	// The error says that it was killed.
+	_ = r.process.Wait()
+}
+
+// Restart starts the server again, after Kill, on the same port, and waits
+// until it answers.
+func (r *RedisServer) Restart() {
+	r.t.Helper()
+	if err := r.start(); err != nil {
+		r.t.Fatalf("redis-server on %s again: %v", r.Addr, err)
+	}
+}
+
+func (r *RedisServer) start() error {
+	_, port, err := net.SplitHostPort(r.Addr)
+	if err != nil {
+		return err
+	}
+	r.process = Start(r.t, exec.Command(r.program, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", r.t.TempDir()))
+	return waitForRedis(r.Addr, 10*time.Second)
 }
 
 func freeAddress(t testing.TB) string {

@@ -1,0 +1,155 @@
+package cluster
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire/interop/harness"
+)
+
+// answerTime is how long a driver may take to answer a command. A group change
+// that nobody acknowledges takes 35 seconds.
+const answerTime = 50 * time.Second
+
+// A command tells a driver to connect a client, to call a method of the hub
+// with texts and lists of texts, to list what a client has received, or to stop
+// it.
+type command struct {
+	ID       int    `json:"id"`
+	Name     string `json:"command"`
+	Client   string `json:"client"`
+	URL      string `json:"url,omitempty"`
+	Protocol string `json:"protocol,omitempty"`
+	User     string `json:"user,omitempty"`
+	Method   string `json:"method,omitempty"`
+	Args     []any  `json:"args,omitempty"`
+}
+
+// An answer has the result of a command, or the text of its error.
+type answer struct {
+	ID     int             `json:"id"`
+	Result json.RawMessage `json:"result"`
+	Error  *string         `json:"error"`
+}
+
+// A driver is a process with official clients of one kind. It is safe for
+// concurrent use.
+type driver struct {
+	kind string
+
+	mu      sync.Mutex
+	in      io.Writer
+	lastID  int
+	waiting map[int]chan answer
+	broken  error // the driver has ended
+}
+
+func startJavaScript(t *testing.T) *driver {
+	script, err := filepath.Abs("driver.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(harness.Tool(t, "node"), script)
+	cmd.Dir = harness.Modules(t, filepath.Join("..", "conformance"))
+	return startDriver(t, "js", cmd)
+}
+
+func startDotnet(t *testing.T) *driver {
+	return startDriver(t, "dotnet", exec.Command("dotnet", harness.DotnetProgram(t, "dotnet-driver")))
+}
+
+func startDriver(t *testing.T, kind string, cmd *exec.Cmd) *driver {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &driver{kind: kind, in: in, waiting: map[int]chan answer{}}
+	harness.Start(t, cmd)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		d.read(out)
+	}()
+	t.Cleanup(func() {
+		// A driver ends with its standard input, and its output with it.
+		_ = in.Close()
+		<-ended
+	})
+	return d
+}
+
+// read hands out the answers until the driver ends.
+func (d *driver) read(out io.Reader) {
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 1<<20)
+	err := errors.New("the driver has ended")
+	for lines.Scan() {
+		var a answer
+		if jsonErr := json.Unmarshal(lines.Bytes(), &a); jsonErr != nil {
+			err = fmt.Errorf("the driver has printed %q: %w", lines.Bytes(), jsonErr)
+			break
+		}
+		d.mu.Lock()
+		if c, ok := d.waiting[a.ID]; ok {
+			delete(d.waiting, a.ID)
+			c <- a
+		}
+		d.mu.Unlock()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.broken = err
+	for _, c := range d.waiting {
+		close(c)
+	}
+	clear(d.waiting)
+}
+
+// do runs a command and decodes its result into the pointer result, if that is
+// not nil. The error has the text that the client's user sees.
+func (d *driver) do(c command, result any) error {
+	done := make(chan answer, 1)
+	d.mu.Lock()
+	if d.broken != nil {
+		d.mu.Unlock()
+		return d.broken
+	}
+	d.lastID++
+	c.ID = d.lastID
+	d.waiting[c.ID] = done
+	line, err := json.Marshal(c)
+	if err == nil {
+		_, err = d.in.Write(append(line, '\n'))
+	}
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	select {
+	case a, ok := <-done:
+		switch {
+		case !ok:
+			return errors.New("the driver has ended")
+		case a.Error != nil:
+			return errors.New(*a.Error)
+		case result == nil:
+			return nil
+		}
+		return json.Unmarshal(a.Result, result)
+	case <-time.After(answerTime):
+		return fmt.Errorf("%s has not done %s %s after %v", c.Client, c.Name, c.Method, answerTime)
+	}
+}
