@@ -1,8 +1,8 @@
 // Measures what is lost when Redis is lost: two nodes, a client of each in one group, a group send every 10 ms on the
 // first node, and something that happens to Redis. Prints a line of a Markdown table for each fault.
-//   NODE_COMMAND="path/to/node" node faults.mjs [WORD]        # only faults whose name holds WORD
+//   NODE_COMMAND="path/to/node" node faults.mjs [WORD...]       # only faults whose name holds one of the words
 // Run from a folder whose node_modules has @microsoft/signalr (that of ../conformance does). It needs redis-server, and
-// takes about 30 s for each fault. The node is any that knows the flags and the hub of ../node.
+// takes about 20 s for each fault. The node is any that knows the flags and the hub of ../node.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createRequire } from "node:module";
@@ -10,16 +10,55 @@ import net from "node:net";
 const signalR = createRequire(process.cwd() + "/")("@microsoft/signalr");
 const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
 
+// atStart: the nodes start before Redis does. Where a node is cut off, each has a link to Redis of its own.
 const faults = {
-    "`CLIENT KILL TYPE pubsub`": (redis) => redis.command("CLIENT", "KILL", "TYPE", "pubsub"),
-    "`CLIENT KILL TYPE normal`": (redis) => redis.command("CLIENT", "KILL", "TYPE", "normal"),
-    "Redis killed, back after 0.1 s": async (redis) => { await redis.kill(); await sleep(100); await redis.start(); },
-    "Redis killed, back after 2 s": async (redis) => { await redis.kill(); await sleep(2000); await redis.start(); },
-    "Redis killed, back after 12 s": async (redis) => { await redis.kill(); await sleep(12000); await redis.start(); },
-    "`CLIENT PAUSE 3000 ALL`": (redis) => redis.command("CLIENT", "PAUSE", "3000", "ALL"),
-    "`CLIENT PAUSE 8000 ALL`": async (redis) => { await redis.command("CLIENT", "PAUSE", "8000", "ALL"); await sleep(8000); },
-    "Redis frozen for 12 s": async (redis) => { redis.process.kill("SIGSTOP"); await sleep(12000); redis.process.kill("SIGCONT"); },
+    "Redis down at start, there after 2 s": { atStart: true, play: async ({ redis }) => { await sleep(2000); await redis.start(); } },
+    "Redis down at start, there after 15 s": { atStart: true, play: async ({ redis }) => { await sleep(15000); await redis.start(); } },
+    "Redis killed, back after 0.1 s": { play: async ({ redis }) => { await redis.kill(); await sleep(100); await redis.start(); } },
+    "Redis killed, back after 2 s": { play: async ({ redis }) => { await redis.kill(); await sleep(2000); await redis.start(); } },
+    "Redis killed, back after 12 s": { play: async ({ redis }) => { await redis.kill(); await sleep(12000); await redis.start(); } },
+    "`CLIENT KILL TYPE pubsub`": { play: ({ redis }) => redis.command("CLIENT", "KILL", "TYPE", "pubsub") },
+    "`CLIENT KILL TYPE normal`": { play: ({ redis }) => redis.command("CLIENT", "KILL", "TYPE", "normal") },
+    "`CLIENT PAUSE 3000 ALL`": { play: async ({ redis }) => { await redis.command("CLIENT", "PAUSE", "3000", "ALL"); await sleep(3000); } },
+    "`CLIENT PAUSE 8000 ALL`": { play: async ({ redis }) => { await redis.command("CLIENT", "PAUSE", "8000", "ALL"); await sleep(8000); } },
+    "output buffer limit of the subscribers hit": { play: overflow },
+    "Redis frozen for 12 s": { play: async ({ redis }) => { redis.process.kill("SIGSTOP"); await sleep(12000); redis.process.kill("SIGCONT"); } },
+    "sender's node cut off for 12 s": { play: async ({ links }) => { links[0].cut(); await sleep(12000); links[0].mend(); } },
+    "other node cut off for 12 s": { play: async ({ links }) => { links[1].cut(); await sleep(12000); links[1].mend(); } },
 };
+
+/** One message of 1 MiB, of which Redis may keep half for a subscriber: it disconnects all of them. */
+async function overflow({ redis }) {
+    await redis.command("CONFIG", "SET", "client-output-buffer-limit", '"pubsub 524288 0 0"');
+    const blob = Buffer.concat([Buffer.from(`{"type":1,"target":"Big","arguments":["${"x".repeat(1 << 20)}"]}`), Buffer.from([0x1e])]);
+    const length = Buffer.from([0xc6, 0, 0, 0, 0]);
+    length.writeUInt32BE(blob.length, 1);
+    await redis.publish("Interop.TestHub:all", Buffer.concat([Buffer.from([0x92, 0x90, 0x81, 0xa4]), Buffer.from("json"), length, blob]));
+}
+
+/** A TCP proxy before Redis that can go silent: no byte moves, no connection ends, until it is mended. */
+class Link {
+    static async to(port) {
+        const link = new Link();
+        link.sockets = new Set();
+        link.server = net.createServer((near) => {
+            const far = net.connect(port, "127.0.0.1");
+            for (const [from, to] of [[near, far], [far, near]]) {
+                link.sockets.add(from);
+                if (link.silent) from.pause();
+                from.on("data", (d) => to.write(d));
+                from.on("error", () => {});
+                from.on("close", () => { link.sockets.delete(from); to.destroy(); });
+            }
+        }).listen(0, "127.0.0.1");
+        await once(link.server, "listening");
+        link.port = link.server.address().port;
+        return link;
+    }
+    cut() { this.silent = true; for (const s of this.sockets) s.pause(); }
+    mend() { this.silent = false; for (const s of this.sockets) s.resume(); }
+    close() { this.server.close(); for (const s of this.sockets) s.destroy(); }
+}
 
 /** A redis-server of our own. */
 class Redis {
@@ -32,9 +71,14 @@ class Redis {
         throw new Error("redis-server does not start");
     }
     async kill() { const gone = once(this.process, "exit"); this.process.kill("SIGKILL"); await gone; }
-    command(...words) {
+    publish(channel, payload) {
+        const head = `*3\r\n$7\r\nPUBLISH\r\n$${channel.length}\r\n${channel}\r\n$${payload.length}\r\n`;
+        return this.exchange(Buffer.concat([Buffer.from(head), payload, Buffer.from("\r\n")]));
+    }
+    command(...words) { return this.exchange(words.join(" ") + "\r\n"); }
+    exchange(bytes) {
         return new Promise((ok, fail) => {
-            const socket = net.connect(this.port, "127.0.0.1", () => socket.write(words.join(" ") + "\r\n"));
+            const socket = net.connect(this.port, "127.0.0.1", () => socket.write(bytes));
             socket.once("data", (d) => { socket.destroy(); ok(String(d)); });
             socket.once("error", fail);
             socket.once("close", () => ok("")); // it has killed itself
@@ -62,23 +106,24 @@ async function node(port) {
     return { url, stop: async () => { const gone = once(p, "exit"); p.kill("SIGTERM"); await gone; } };
 }
 
-async function client(url) {
-    const c = new signalR.HubConnectionBuilder().withUrl(url + "/hub", { transport: signalR.HttpTransportType.WebSockets, skipNegotiation: true }).configureLogging(signalR.LogLevel.None).build();
-    c.received = [];
-    c.closed = false;
-    c.on("M", (n) => c.received.push(Number(n)));
-    c.onclose(() => { c.closed = true; });
-    await c.start();
-    await c.invoke("Join", "g");
-    return c;
+/** A client that is in the group; it tries until it is, because a node may refuse clients while Redis is away. */
+async function client(url, group) {
+    const state = { received: [], refused: 0, closed: false };
+    for (;;) {
+        const c = new signalR.HubConnectionBuilder().withUrl(url + "/hub", { transport: signalR.HttpTransportType.WebSockets, skipNegotiation: true }).configureLogging(signalR.LogLevel.None).build();
+        c.on("M", (n) => state.received.push(Number(n)));
+        c.on("Big", () => {});
+        try {
+            await c.start();
+            if (group) await c.invoke("Join", group); else await c.invoke("Echo", "there");
+            c.onclose(() => { state.closed = true; });
+            return Object.assign(state, { joined: Date.now(), invoke: (...args) => c.invoke(...args), stop: () => c.stop() });
+        } catch { state.refused++; await c.stop(); await sleep(100); }
+    }
 }
 
-async function measure(name, fault) {
-    const redis = new Redis(await freePort());
-    await redis.start();
-    const a = await node(redis.port), b = await node(redis.port);
-    const own = await client(a.url), other = await client(b.url), sender = await client(a.url);
-    await sender.invoke("Leave", "g");
+/** Sends until it is told to stop; what became of each send stands in `sends`. */
+function startSending(sender) {
     const sends = [];
     let going = true;
     const sending = (async () => {
@@ -89,31 +134,58 @@ async function measure(name, fault) {
             await sleep(10);
         }
     })();
-    await sleep(1000);
-    await fault(redis);
-    const back = Date.now();
+    return { sends, stop: async () => {
+        going = false;
+        await sending;
+        for (let i = 0; i < 300 && sends.some((s) => s.took === undefined); i++) await sleep(100);
+        await sleep(3000);
+    } };
+}
+
+async function measure(name, { play, atStart }) {
+    const redis = new Redis(await freePort());
+    if (!atStart) await redis.start();
+    const links = name.includes("cut off") ? [await Link.to(redis.port), await Link.to(redis.port)] : [];
+    const a = await node(links[0]?.port ?? redis.port), b = await node(links[1]?.port ?? redis.port);
+    const connecting = Promise.all([client(a.url, "g"), client(b.url, "g"), client(a.url)]);
+    let playing, back;
+    if (atStart) playing = play({ redis, links }).then(() => { back = Date.now(); });
+    const clients = await connecting, [own, other, sender] = clients;
+    const load = startSending(sender);
+    if (!atStart) {
+        await sleep(1000);
+        playing = play({ redis, links }).then(() => { back = Date.now(); });
+    }
+    await playing;
     await sleep(4000);
-    going = false;
-    await sending;
-    for (let i = 0; i < 300 && sends.some((s) => s.took === undefined); i++) await sleep(100);
-    await sleep(3000);
-    const lost = (c) => { const got = new Set(c.received); return sends.filter((s) => s.ok && !got.has(s.n)).length; };
-    const late = sends.filter((s) => s.ok === false && (own.received.includes(s.n) || other.received.includes(s.n))).length;
-    const twice = [own, other].reduce((sum, c) => sum + c.received.length - new Set(c.received).size, 0);
-    const failed = sends.filter((s) => !s.ok).length;
-    const slowest = Math.max(...sends.map((s) => s.took ?? Infinity)) / 1000;
-    const backwards = [own, other].reduce((sum, c) => sum + c.received.filter((n, i) => i > 0 && n < c.received[i - 1]).length, 0);
-    // The first send after which none failed or was lost at either client.
-    const bad = sends.findLast((s) => !s.ok || [own, other].some((c) => !c.received.includes(s.n)));
-    const whole = bad ? Math.max(0, bad.began - back) / 1000 : 0;
-    const closed = [own, other, sender].filter((c) => c.closed).length;
-    console.log(`| ${name} | ${lost(own)} | ${lost(other)} | ${failed} | ${late} | ${slowest.toFixed(1)} s | ${whole.toFixed(1)} s |${closed || twice || backwards ? ` ${closed} clients closed, ${twice} twice, ${backwards} out of order` : ""}`);
+    await load.stop();
+    console.log(`| ${name} | ${line(load.sends, clients, back).join(" | ")} |`);
     for (const c of [own, other, sender]) await c.stop();
     await a.stop(); await b.stop();
+    for (const link of links) link.close();
     await redis.kill();
 }
 
+const columns = ["done, but lost at the sender's node", "done, but lost at the other node", "failed", "failed, but delivered", "slowest send", "whole again after", "clients refused, closed", "received twice"];
+
+/** The cells of a fault: what became of the sends, as the clients saw it. */
+function line(sends, clients, back) {
+    const [own, other] = clients;
+    const lost = (c) => { const got = new Set(c.received); return sends.filter((s) => s.ok && s.began > c.joined && !got.has(s.n)).length; };
+    const late = sends.filter((s) => s.ok === false && (own.received.includes(s.n) || other.received.includes(s.n))).length;
+    const sum = (f) => clients.reduce((all, c) => all + f(c), 0);
+    const slowest = Math.max(...sends.map((s) => s.took ?? Infinity)) / 1000;
+    // The first send after which none failed or was lost at either client.
+    const bad = sends.findLast((s) => !s.ok || [own, other].some((c) => !c.received.includes(s.n)));
+    const whole = Math.max(0, ...clients.map((c) => c.joined - back), bad ? bad.began - back : 0) / 1000;
+    return [lost(own), lost(other), sends.filter((s) => !s.ok).length, late, `${slowest.toFixed(1)} s`, `${whole.toFixed(1)} s`,
+        `${sum((c) => c.refused)}, ${sum((c) => Number(c.closed))}`,
+        sum((c) => c.received.length - new Set(c.received).size)];
+}
+
 if (!process.env.NODE_COMMAND) throw new Error("NODE_COMMAND does not say what to measure");
-console.log("| fault | done, but lost at the sender's node | done, but lost at the other node | failed | failed, but delivered | slowest send | whole again after |\n|---|---|---|---|---|---|---|");
-for (const [name, fault] of Object.entries(faults).filter(([name]) => name.includes(process.argv[2] ?? ""))) await measure(name, fault);
+const words = process.argv.slice(2), chosen = Object.entries(faults).filter(([name]) => words.length === 0 || words.some((w) => name.includes(w)));
+if (chosen.length === 0) throw new Error(`no fault is called ${words.join(" or ")}`);
+console.log(`| fault | ${columns.join(" | ")} |\n|${"---|".repeat(columns.length + 1)}`);
+for (const [name, fault] of chosen) await measure(name, fault);
 process.exit(0);

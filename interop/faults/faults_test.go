@@ -1,10 +1,10 @@
 package faults
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,42 +12,99 @@ import (
 	"github.com/hubwire/hubwire/interop/harness"
 )
 
-// inFlight is how many sends may be lost at the moment of the kill: Redis has
-// answered them, but not yet delivered them.
-const inFlight = 3
+const (
+	// faultTime is how long one fault may take to be played.
+	faultTime = 3 * time.Minute
+	// unknown is how many sends may be delivered although they have failed:
+	// they were written, and the connection was lost before the answer.
+	unknown = 10
+	// The bounds of README are a second and five; the rest is for a machine
+	// that has other work.
+	wholeAgain  = 4.0 // seconds
+	slowestSend = 9.0 // seconds
+)
 
-// faultTime is how long one fault may take to be played.
-const faultTime = 2 * time.Minute
+// A row is a line of the table.
+type row struct {
+	lostAtHome, lostElsewhere, failed, failedButDelivered int
+	slowest, whole                                        float64 // seconds
+	refused, closed, twice                                int
+}
 
-func TestRestartOfRedisLosesNothingAtTheSendersNode(t *testing.T) {
+// played are the faults of CI, and the bounds of what is different in each:
+// a subscriber that was disconnected has lost what was on its way.
+var played = []struct {
+	name                  string
+	failed, lostElsewhere int
+}{
+	{"Redis down at start, there after 2 s", 0, 0},
+	{"Redis killed, back after 0.1 s", 20, 300},
+	{"Redis killed, back after 2 s", 20, 300}, // what waits may go out before the other node hears again
+	{"`CLIENT KILL TYPE pubsub`", 20, 50},
+	{"`CLIENT PAUSE 3000 ALL`", 0, 0},
+	{"output buffer limit of the subscribers hit", 20, 50},
+	{"sender's node cut off for 12 s", 1300, 50},
+}
+
+func TestAFaultOfRedisCostsNoMoreThanTheTableSays(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes 15 s")
+		t.Skip("takes half a minute; not with -short")
 	}
 	harness.Need(t, "redis-server")
+	modules, command := harness.Modules(t, filepath.Join("..", "conformance")), harness.NodeCommand(t)
+	for _, fault := range played {
+		t.Run(fault.name, func(t *testing.T) {
+			t.Parallel()
+			r := play(t, modules, command, fault.name)
+			for what, over := range map[string]int{
+				"sends that were done are lost at the sender's own node": r.lostAtHome,
+				"sends that were done are lost at the other node":        r.lostElsewhere - fault.lostElsewhere,
+				"sends have failed":                     r.failed - fault.failed,
+				"sends have failed, but were delivered": r.failedButDelivered - unknown,
+				"clients were disconnected":             r.closed,
+				"messages were received twice":          r.twice,
+			} {
+				if over > 0 {
+					t.Errorf("more %s than may be: %d", what, over)
+				}
+			}
+			if r.whole > wholeAgain {
+				t.Errorf("the cluster was whole again only after %v s", r.whole)
+			}
+			if r.slowest > slowestSend {
+				t.Errorf("a send has taken %v s", r.slowest)
+			}
+		})
+	}
+}
+
+// play plays one fault and returns its line.
+func play(t *testing.T, modules, command, name string) row {
+	t.Helper()
 	script, err := filepath.Abs("faults.mjs")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("node", script, "back after 2 s")
-	cmd.Dir = harness.Modules(t, filepath.Join("..", "conformance"))
-	cmd.Env = append(cmd.Environ(), "NODE_COMMAND="+harness.NodeCommand(t))
+	cmd := exec.Command(harness.Tool(t, "node"), script, name)
+	cmd.Dir = modules
+	cmd.Env = append(os.Environ(), "NODE_COMMAND="+command)
 	out, err := harness.Run(t, cmd, faultTime)
 	if err != nil {
 		t.Fatalf("faults.mjs: %v\n%s", err, out)
 	}
 	t.Logf("\n%s", out)
-	line := regexp.MustCompile(`(?m)^\| Redis killed.*$`).FindString(string(out))
-	if strings.Contains(line, "clients closed") && !strings.Contains(line, " 0 clients closed, 0 twice") {
-		t.Errorf("clients were closed, or have received something twice: %s", line)
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("a table of %d lines, want 3", len(lines))
 	}
-	cells := strings.Split(strings.TrimPrefix(line, "| "), " | ")
-	if len(cells) < 7 {
-		t.Fatalf("the table has no line of seven cells: %q", line)
+	cells, ok := strings.CutPrefix(lines[2], "| "+name+" |")
+	if !ok {
+		t.Fatalf("the line is of another fault: %s", lines[2])
 	}
-	if lost, err := strconv.Atoi(cells[1]); err != nil || lost > inFlight {
-		t.Errorf("%s sends that were done are lost at the sender's own node", cells[1])
+	var r row
+	if _, err := fmt.Sscanf(cells, " %d | %d | %d | %d | %f s | %f s | %d, %d | %d |", &r.lostAtHome, &r.lostElsewhere,
+		&r.failed, &r.failedButDelivered, &r.slowest, &r.whole, &r.refused, &r.closed, &r.twice); err != nil {
+		t.Fatalf("the cells %q: %v", cells, err)
 	}
-	if cells[4] != "0" {
-		t.Errorf("%s sends that failed were delivered", cells[4])
-	}
+	return r
 }
