@@ -133,7 +133,8 @@ func (c *HubConnection) Start() {
 // Ended implements transport.App.
 func (c *HubConnection) Ended(cause error) {
 	c.stop()
-	if cause != nil && !errors.Is(cause, transport.ErrTimeout) { // who just stays away is no error, as in ASP.NET Core
+	// Who goes away or stays away is no error, as in ASP.NET Core.
+	if cause != nil && !errors.Is(cause, transport.ErrTimeout) && !errors.Is(cause, transport.ErrLost) {
 		c.endedBy.CompareAndSwap(nil, &ending{cause: cause, silent: true})
 	}
 	in := &c.in

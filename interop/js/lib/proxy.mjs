@@ -1,5 +1,9 @@
 // A TCP proxy in front of a node, which can break what a network breaks.
 import net from "node:net";
+import { afterEach } from "node:test";
+
+const open = new Set();
+afterEach(async () => { for (const p of open) await p.close(); });
 
 export class Proxy {
     #pairs = new Set();
@@ -8,6 +12,7 @@ export class Proxy {
 
     static async to(url) {
         const p = new Proxy();
+        open.add(p);
         p.target = new URL(url);
         p.server = net.createServer((client) => p.#join(client));
         await new Promise((ok) => p.server.listen(0, "127.0.0.1", ok));
@@ -31,5 +36,5 @@ export class Proxy {
     /** Keeps back what clients say, also on new connections. */
     hold() { this.#held = true; for (const { client } of this.#pairs) client.pause(); }
     /** Resets every connection and takes no new ones. */
-    async close() { const closed = new Promise((ok) => this.server.close(ok)); this.cut(); await closed; }
+    async close() { if (!open.delete(this)) return; const closed = new Promise((ok) => this.server.close(ok)); this.cut(); await closed; }
 }

@@ -1,0 +1,66 @@
+// A client may stop at any moment: whatever waits ends, the server is told, and nothing is left.
+import assert from "node:assert/strict";
+import { client, connect, it, sleep } from "./lib/client.mjs";
+import { forEachMode } from "./lib/modes.mjs";
+import { ended, node } from "./lib/node.mjs";
+
+const closedText = "Invocation canceled due to the underlying connection being closed.";
+
+forEachMode((mode) => {
+    const start = async (options) => { const n = await node(), c = await connect(mode, n.url, options); return { n, c, id: await c.invoke("ConnectionId") }; };
+
+    it("stop during start", async () => {
+        const n = await node();
+        for (const after of [0, 1, 3, 10]) {
+            const c = client(mode, n.url), started = c.start().then(() => "started", (e) => e.message);
+            await sleep(after);
+            await c.stop();
+            assert.equal(typeof await started, "string");
+            if (c.state !== "Disconnected") await c.stop(); // a race of the client's own: its start has won
+            assert.equal(c.state, "Disconnected");
+        }
+    });
+    it("stop during a call", async () => {
+        const { n, c, id } = await start(), call = c.invoke("Slow", "x", 300).catch((e) => e.message);
+        await sleep(50);
+        await c.stop();
+        assert.equal(await call, closedText);
+        assert.equal(await ended(n, id), "null");
+        assert.deepEqual(c.events, [["onclose", undefined]]);
+    });
+    it("stop during a stream", async () => {
+        const { n, c, id } = await start(), got = [];
+        const over = new Promise((ok) => { c.stream("Counter", 100000, 1).subscribe({ next: (x) => got.push(x), complete: () => ok("complete"), error: (e) => ok(e.message) }); });
+        await sleep(100);
+        await c.stop();
+        assert.equal(await over, closedText);
+        assert.deepEqual(got, got.map((_, i) => i));
+        assert.equal(await ended(n, id), "null");
+    });
+    it("stop during an upload", async () => {
+        const { n, c, id } = await start(), s = new mode.signalR.Subject(), call = c.invoke("Concat", s).catch((e) => e.message);
+        await sleep(20);
+        s.next("a");
+        await sleep(20);
+        await c.stop();
+        assert.equal(await call, closedText);
+        assert.equal(await ended(n, id), "null");
+    });
+    it("stop while the server waits for this client's answer", async () => {
+        let asked;
+        const waiting = new Promise((ok) => { asked = ok; });
+        const { n, c, id } = await start({ on: { Never: () => { asked(); return new Promise(() => {}); } } });
+        const other = await connect(mode, n.url), answer = other.invoke("Ask", id, "Never", "q").catch((e) => e.message);
+        await waiting;
+        await c.stop();
+        assert.equal(await answer, "An unexpected error occurred invoking 'Ask' on the server.");
+        assert.equal(await ended(n, id), "null");
+    });
+    it("stop twice, and stop what was never started", async () => {
+        const { c } = await start();
+        await Promise.all([c.stop(), c.stop()]);
+        await c.stop();
+        await client(mode, "http://127.0.0.1:1").stop();
+        assert.equal(c.events.length, 1);
+    });
+});
