@@ -1,6 +1,7 @@
 // Measures what is lost when Redis is lost: two nodes, a client of each in one group, a group send every 10 ms on the
 // first node, and something that happens to Redis. Prints a line of a Markdown table for each fault.
 //   NODE_COMMAND="path/to/node" node faults.mjs [WORD...]       # only faults whose name holds one of the words
+//   NODE_COMMAND="path/to/node" REFERENCE_COMMAND="dotnet path/to/reference.dll" node faults.mjs    # the table of the README
 // Run from a folder whose node_modules has @microsoft/signalr (that of ../conformance does). It needs redis-server, and
 // takes about 20 s for each fault. The node is any that knows the flags and the hub of ../node.
 import { spawn } from "node:child_process";
@@ -94,8 +95,8 @@ async function freePort() {
     return port;
 }
 
-async function node(port) {
-    const [program, ...words] = process.env.NODE_COMMAND.split(" ");
+async function node(command, port) {
+    const [program, ...words] = command.split(" ");
     // Calls of one client run side by side: a send that waits for Redis holds up no other.
     const p = spawn(program, [...words, "--urls", "http://127.0.0.1:0", "--redis", `127.0.0.1:${port}`, "--parallel", "10000"], { stdio: ["ignore", "pipe", "inherit"] });
     const url = await new Promise((ok, fail) => {
@@ -142,11 +143,12 @@ function startSending(sender) {
     } };
 }
 
-async function measure(name, { play, atStart }) {
+/** Plays a fault on two nodes of a command; what became of the sends is what `outcome` says. */
+async function measure(command, name, { play, atStart }) {
     const redis = new Redis(await freePort());
     if (!atStart) await redis.start();
     const links = name.includes("cut off") ? [await Link.to(redis.port), await Link.to(redis.port)] : [];
-    const a = await node(links[0]?.port ?? redis.port), b = await node(links[1]?.port ?? redis.port);
+    const a = await node(command, links[0]?.port ?? redis.port), b = await node(command, links[1]?.port ?? redis.port);
     const connecting = Promise.all([client(a.url, "g"), client(b.url, "g"), client(a.url)]);
     let playing, back;
     if (atStart) playing = play({ redis, links }).then(() => { back = Date.now(); });
@@ -159,17 +161,16 @@ async function measure(name, { play, atStart }) {
     await playing;
     await sleep(4000);
     await load.stop();
-    console.log(`| ${name} | ${line(load.sends, clients, back).join(" | ")} |`);
+    const result = outcome(load.sends, clients, back);
     for (const c of [own, other, sender]) await c.stop();
     await a.stop(); await b.stop();
     for (const link of links) link.close();
     await redis.kill();
+    return result;
 }
 
-const columns = ["done, but lost at the sender's node", "done, but lost at the other node", "failed", "failed, but delivered", "slowest send", "whole again after", "clients refused, closed", "received twice"];
-
-/** The cells of a fault: what became of the sends, as the clients saw it. */
-function line(sends, clients, back) {
+/** What became of the sends, as the clients saw it. */
+function outcome(sends, clients, back) {
     const [own, other] = clients;
     const lost = (c) => { const got = new Set(c.received); return sends.filter((s) => s.ok && s.began > c.joined && !got.has(s.n)).length; };
     const late = sends.filter((s) => s.ok === false && (own.received.includes(s.n) || other.received.includes(s.n))).length;
@@ -178,14 +179,34 @@ function line(sends, clients, back) {
     // The first send after which none failed or was lost at either client.
     const bad = sends.findLast((s) => !s.ok || [own, other].some((c) => !c.received.includes(s.n)));
     const whole = Math.max(0, ...clients.map((c) => c.joined - back), bad ? bad.began - back : 0) / 1000;
-    return [lost(own), lost(other), sends.filter((s) => !s.ok).length, late, `${slowest.toFixed(1)} s`, `${whole.toFixed(1)} s`,
-        `${sum((c) => c.refused)}, ${sum((c) => Number(c.closed))}`,
-        sum((c) => c.received.length - new Set(c.received).size)];
+    return {
+        lostHere: lost(own), lostThere: lost(other), failed: sends.filter((s) => !s.ok).length, late, slowest: slowest.toFixed(1), whole: whole.toFixed(1),
+        refused: sum((c) => c.refused), closed: sum((c) => Number(c.closed)), twice: sum((c) => c.received.length - new Set(c.received).size),
+    };
 }
 
-if (!process.env.NODE_COMMAND) throw new Error("NODE_COMMAND does not say what to measure");
-const words = process.argv.slice(2), chosen = Object.entries(faults).filter(([name]) => words.length === 0 || words.some((w) => name.includes(w)));
-if (chosen.length === 0) throw new Error(`no fault is called ${words.join(" or ")}`);
-console.log(`| fault | ${columns.join(" | ")} |\n|${"---|".repeat(columns.length + 1)}`);
-for (const [name, fault] of chosen) await measure(name, fault);
+const columns = ["done, but lost at the sender's node", "done, but lost at the other node", "failed", "failed, but delivered", "slowest send", "whole again after", "clients refused, closed", "received twice"];
+
+const cells = (o) => [o.lostHere, o.lostThere, o.failed, o.late, `${o.slowest} s`, `${o.whole} s`, `${o.refused}, ${o.closed}`, o.twice];
+
+/** One cell of the README's table; what is not worth a word is left out. */
+function words(o) {
+    const said = [];
+    if (o.lostHere || o.lostThere) said.push(`lost although done: ${o.lostHere} at the sender's node, ${o.lostThere} at the other`);
+    if (o.failed) said.push(`${o.failed} failed${o.late ? `, ${o.late} of them were delivered` : ""}`);
+    if (o.refused) said.push(`clients were refused ${o.refused} times`);
+    if (o.closed) said.push(`${o.closed} clients disconnected`);
+    if (o.twice) said.push(`${o.twice} received twice`);
+    return `${said.join("; ") || "nothing lost, nothing failed"}; slowest send ${o.slowest} s, whole again after ${o.whole} s`;
+}
+
+const { NODE_COMMAND: ours, REFERENCE_COMMAND: reference } = process.env;
+if (!ours) throw new Error("NODE_COMMAND does not say what to measure");
+const asked = process.argv.slice(2), chosen = Object.entries(faults).filter(([name]) => asked.length === 0 || asked.some((w) => name.includes(w)));
+if (chosen.length === 0) throw new Error(`no fault is called ${asked.join(" or ")}`);
+console.log(reference ? "| fault | ASP.NET Core 10 | Hubwire |\n|---|---|---|" : `| fault | ${columns.join(" | ")} |\n|${"---|".repeat(columns.length + 1)}`);
+for (const [name, fault] of chosen) {
+    const [own, theirs] = await Promise.all([ours, reference].map((command) => command && measure(command, name, fault)));
+    console.log(`| ${name} | ${(reference ? [words(theirs), words(own)] : cells(own)).join(" | ")} |`);
+}
 process.exit(0);
