@@ -49,6 +49,7 @@ forEachMode((mode) => {
     it("an item of the wrong type ends the stream, not the connection", async () => {
         const c = await start();
         assert.equal(await c.invoke("Failure", subject(1, "not a number", 2)), "HubException: Failed to bind Stream message.");
+        await arrived();
         assert.equal(await c.invoke("Echo", "still here"), "still here");
     });
     it("a method may return before the stream has ended", async () => {
