@@ -134,7 +134,8 @@ export class Live {
     this.tries.set(tries + 1);
   }
 
-  private url(): string { return this.nodes[this.current] + this.hub; }
+  /** Absolute: what replaces the URL of a connection is taken as it is. */
+  private url(): string { return new URL(this.nodes[this.current] + this.hub, location.href).href; }
 
   private name(): string { return this.nodes[this.current] || location.host; }
 

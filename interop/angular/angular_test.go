@@ -1,0 +1,200 @@
+package angular
+
+import (
+	"bufio"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire/interop/harness"
+)
+
+const (
+	buildTime = 5 * time.Minute
+	clickTime = 3 * time.Minute
+	startTime = time.Minute
+)
+
+func TestPagesOnTwoNodesShowWhatIsPublishedOnOne(t *testing.T) {
+	harness.Need(t, "node", "npm")
+	chromium := harness.Tool(t, "chromium")
+	modules := harness.Modules(t, ".")
+	redis := harness.Redis(t)
+	dist := build(t, modules)
+	own := harness.NodeCommand(t)
+	for _, tt := range []struct {
+		name, folder string
+		backplane    bool
+		second       func(t *testing.T) string
+	}{
+		{name: "two nodes with a backplane", folder: "backplane", backplane: true, second: func(*testing.T) string { return own }},
+		{name: "two nodes without a backplane", folder: "no-backplane", second: func(*testing.T) string { return own }},
+		{name: "a node of ASP.NET Core as the second", folder: "aspnet", backplane: true, second: func(t *testing.T) string {
+			harness.Dotnet(t)
+			return harness.ReferenceNode(t)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			second := tt.second(t)
+			flags := func(prefix string) []string {
+				if !tt.backplane {
+					return nil
+				}
+				return []string{"--redis", redis, "--prefix", prefix}
+			}
+			first, kill := startMortal(t, own, flags("BlogApp:SignalR:")...)
+			other := flags("OtherApp:SignalR:")
+			site := serve(t, dist, map[string]string{
+				"/n1":    first,
+				"/n2":    harness.StartNode(t, second, flags("BlogApp:SignalR:")...).URL,
+				"/other": harness.StartNode(t, own, other...).URL,
+			}, kill)
+			click(t, modules, site, chromium, tt.backplane, screenshots(t, tt.folder))
+		})
+	}
+}
+
+// click plays scenario.mjs.
+func click(t *testing.T, modules, site, chromium string, backplane bool, shots string) {
+	t.Helper()
+	script, err := filepath.Abs("scenario.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mode := "off"
+	if backplane {
+		mode = "on"
+	}
+	cmd := exec.Command("node", script, site, chromium, mode, shots)
+	cmd.Dir = modules
+	out, err := harness.Run(t, cmd, clickTime)
+	if err != nil || strings.TrimSpace(string(out)) != "ok" {
+		t.Errorf("scenario.mjs printed %q and ended with %v", out, err)
+	}
+}
+
+// build builds the app in a folder of the test and returns its dist.
+func build(t *testing.T, modules string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "src"), os.DirFS("src")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"angular.json", "package.json", "tsconfig.json"} {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("node", filepath.Join("node_modules", "@angular", "cli", "bin", "ng.js"), "build", "--progress=false")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "NG_CLI_ANALYTICS=false")
+	if out, err := harness.Run(t, cmd, buildTime); err != nil {
+		t.Fatalf("ng build: %v\n%s", err, out)
+	}
+	return filepath.Join(dir, "dist")
+}
+
+// serve serves the page, and each node under its path, as the web server in
+// front of a real app does; so the browser needs no CORS. POST /test/kill kills
+// the first node.
+func serve(t *testing.T, dist string, nodes map[string]string, kill func()) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.Handle("/", http.FileServer(http.Dir(dist)))
+	mux.HandleFunc("POST /test/kill", func(w http.ResponseWriter, _ *http.Request) {
+		kill()
+		w.WriteHeader(http.StatusNoContent)
+	})
+	for path, node := range nodes {
+		target, err := url.Parse(node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mux.Handle(path+"/", http.StripPrefix(path, &httputil.ReverseProxy{
+			Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.SetXForwarded() },
+			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+				w.WriteHeader(http.StatusBadGateway) // the node is gone, which the test wants
+			},
+		}))
+	}
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// startMortal starts a node that the test kills without a chance to say goodbye
+// to its clients, and returns its URL.
+func startMortal(t *testing.T, command string, args ...string) (string, func()) {
+	t.Helper()
+	words := strings.Fields(command)
+	cmd := exec.Command(words[0], append(append(words[1:], "--urls", "http://127.0.0.1:0"), args...)...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	process := harness.Start(t, cmd)
+	found := make(chan string, 1)
+	go func() { // ends with the process: its standard output is closed then
+		defer close(found)
+		ready := regexp.MustCompile(`^READY (\S+)$`)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if m := ready.FindStringSubmatch(lines.Text()); m != nil {
+				found <- m[1]
+				return
+			}
+		}
+	}()
+	select {
+	case node, ok := <-found:
+		if !ok {
+			t.Fatalf("%s ended before it was ready", command)
+		}
+		return node, func() {
+			if err := cmd.Process.Kill(); err != nil {
+				t.Errorf("kill node 1: %v", err)
+			}
+			if process.Wait() == nil {
+				t.Error("node 1 ended by itself before it was killed")
+			}
+		}
+	case <-time.After(startTime):
+		t.Fatalf("%s was not ready after %v", command, startTime)
+	}
+	return "", nil
+}
+
+// screenshots returns a new folder for screenshots: in HUBWIRE_ARTIFACTS, or in
+// the artifacts folder of the repository.
+func screenshots(t *testing.T, name string) string {
+	t.Helper()
+	root := os.Getenv("HUBWIRE_ARTIFACTS")
+	if root == "" {
+		root = filepath.Join("..", "..", "artifacts")
+	}
+	dir, err := filepath.Abs(filepath.Join(root, "angular", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
