@@ -213,6 +213,8 @@ func (s *stage) testGroups(t *testing.T) {
 		text := "to the group of " + to.name
 		from.invoke(t, nil, "SendGroup", group, "M", text)
 		s.must(text, func(p *player) bool { return p == to })
+		// ASP.NET Core handles each channel by itself: a command may overtake a message.
+		s.expect(t)
 		from.invoke(t, nil, "RemoveFromGroup", to.id, group)
 		from.invoke(t, nil, "SendGroup", group, "M", "not to be received")
 	}
