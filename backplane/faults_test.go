@@ -22,8 +22,11 @@ import (
 type network struct {
 	addr string
 	mu   sync.Mutex
-	open chan struct{} // closed while it carries
+	open chan struct{} // closed while it carries; new connections take what is there then
 	all  []net.Conn
+
+	stranded chan struct{} // another one with each strand
+	over     chan struct{} // closed at the end
 }
 
 func newNetwork(t *testing.T, to string) *network {
@@ -32,7 +35,7 @@ func newNetwork(t *testing.T, to string) *network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &network{addr: l.Addr().String(), open: make(chan struct{})}
+	n := &network{addr: l.Addr().String(), open: make(chan struct{}), over: make(chan struct{})}
 	close(n.open)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -49,8 +52,11 @@ func newNetwork(t *testing.T, to string) *network {
 			n.mu.Lock()
 			n.all = append(n.all, near, far)
 			n.mu.Unlock()
-			wg.Go(func() { n.carry(near, far) })
-			wg.Go(func() { n.carry(far, near) })
+			n.mu.Lock()
+			stranded := n.stranded
+			n.mu.Unlock()
+			wg.Go(func() { n.carry(near, far, stranded) })
+			wg.Go(func() { n.carry(far, near, stranded) })
 		}
 	})
 	t.Cleanup(func() {
@@ -62,13 +68,16 @@ func newNetwork(t *testing.T, to string) *network {
 	return n
 }
 
-func (n *network) carry(to, from net.Conn) {
+func (n *network) carry(to, from net.Conn, stranded chan struct{}) {
 	defer to.Close()
 	buf := make([]byte, 64<<10)
 	for {
 		count, err := from.Read(buf)
 		n.mu.Lock()
 		open := n.open
+		if stranded != n.stranded { // of before: nothing is carried any more
+			open = n.over
+		}
 		n.mu.Unlock()
 		<-open
 		if count > 0 {
@@ -99,9 +108,18 @@ func (n *network) heal() {
 	}
 }
 
+// strand holds back everything of the connections there are, for good, as a
+// firewall that has forgotten them. New ones work.
+func (n *network) strand() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stranded = make(chan struct{})
+}
+
 func (n *network) cut() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	close(n.over)
 	for _, c := range n.all {
 		_ = c.Close()
 	}
@@ -287,6 +305,39 @@ func TestAPartitionedNodeNoticesAndIsWholeWhenItIsOver(t *testing.T) {
 	t.Logf("whole again %v after the network", time.Since(healed))
 	whole(t, a, b, c, "g")
 	expectOnly(t, a, map[*fakeClient][]string{own: {"own"}})
+}
+
+func TestADeadConnectionIsReplaced(t *testing.T) {
+	s := startRedis(t)
+	n := newNetwork(t, s.addr)
+	a, b, c := twoNodes(t, s.addr, n.addr, Options{})
+	n.strand()
+	becomes(t, b, Degraded)
+	silent := time.Now()
+	ready(t, a, b)
+	t.Logf("whole again %v after the silence was noticed", time.Since(silent))
+	whole(t, a, b, c, "g")
+}
+
+func TestNothingIsLostBehindAPartitionThatHeals(t *testing.T) {
+	s := startRedis(t)
+	n := newNetwork(t, s.addr)
+	a, b, c := twoNodes(t, s.addr, n.addr, Options{})
+	n.partition()
+	becomes(t, b, Degraded)
+	for i := range 100 {
+		if err := a.SendGroup(t.Context(), "g", message(fmt.Sprint("m", i)), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.heal()
+	ready(t, a, b)
+	for i := range 100 {
+		if got, want := c.next(t), fmt.Sprintf(`m%d"`, i); !strings.HasPrefix(got, want) {
+			t.Fatalf("received %s, want %s", got, want)
+		}
+	}
+	whole(t, a, b, c, "g")
 }
 
 func TestASubscriberThatRedisDropsForItsBacklogComesBack(t *testing.T) {

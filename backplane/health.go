@@ -82,6 +82,8 @@ type counters struct {
 }
 
 type state struct {
+	telling sync.Mutex // held while a change is told
+
 	mu      sync.Mutex
 	health  Health
 	changed chan struct{} // closed at the next change, where somebody waits
@@ -94,9 +96,10 @@ func (s *state) init(tell func(Health), log *slog.Logger) {
 	s.tell, s.log = tell, log
 }
 
-// set tells a change once; the cause of a state that goes on is kept. It is for
-// one goroutine at a time, so changes are told in their order.
+// set tells a change once, in its order; the cause of a state that goes on is kept.
 func (s *state) set(h Health) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	if s.change(&h) && s.tell != nil {
 		s.tell(h)
 	}

@@ -11,16 +11,21 @@ import (
 // Heartbeat of the subscribing connection. A connection that breaks without a
 // word, as one behind a firewall that forgets it, says nothing by itself.
 const (
-	beat      = time.Second // PING when nothing was heard for so long
-	deadAfter = 5           // beats without anything heard
+	beat        = time.Second // PING when nothing was heard for so long
+	silentAfter = 5           // beats without anything heard
+	lastChance  = time.Second // for a silent connection, once Redis can be reached again
 )
 
 // Pauses between tries to connect: doubled up to the last one, which is short
 // enough to be whole again within a second.
 const (
 	firstPause = 20 * time.Millisecond
-	lastPause  = 500 * time.Millisecond
+	lastPause  = 250 * time.Millisecond
 )
+
+// settling is how long queued sends wait after a Redis that was away is back:
+// other nodes need a moment, too, and would miss them.
+const settling = lastPause + 150*time.Millisecond
 
 var (
 	errSilent   = errors.New("nothing was heard from Redis on the subscribing connection")
@@ -103,6 +108,9 @@ func (r *Redis) receive(l *link) error {
 			return err
 		}
 		r.heard.Add(1)
+		if r.silent.Load() && r.silent.CompareAndSwap(true, false) && r.whole(l) {
+			r.state.set(Health{State: Ready}) // it was only late
+		}
 		switch m := m.(type) {
 		case *redis.Message:
 			r.stats.received.Add(1)
@@ -117,12 +125,23 @@ func (r *Redis) receive(l *link) error {
 				return errReplaced
 			}
 			if complete {
+				if r.away {
+					r.settled.Store(time.Now().Add(min(settling, r.opts.PublishTimeout/2)).UnixNano())
+				}
+				r.away = false
 				r.state.set(Health{State: Ready})
 			}
 		case *redis.Pong:
 			r.fence.passed(m.Payload)
 		}
 	}
+}
+
+// whole reports whether Redis hears all that was wanted when l began.
+func (r *Redis) whole(l *link) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return l.missing == 0
 }
 
 // confirm counts a confirmation, and reports whether it was the last initial one.
@@ -170,6 +189,10 @@ func (r *Redis) lost(l *link, err error) (wasReady bool) {
 		}
 		r.mu.Unlock()
 	}
+	if l.err != nil { // not even a first SUBSCRIBE
+		r.away = true
+	}
+	r.silent.Store(false)
 	wasReady = r.state.ready()
 	r.state.set(Health{State: Degraded, Err: err})
 	r.stats.losses.Add(1)
@@ -254,7 +277,9 @@ type heart struct {
 	silent int
 }
 
-// beat asks a silent connection whether it lives, and ends one that does not.
+// beat asks a silent connection whether it lives. One that stays silent is not
+// given up at once: if only the network is broken, all that was sent meanwhile
+// comes when it heals.
 func (r *Redis) beat(h *heart) {
 	r.mu.Lock()
 	l := r.link
@@ -268,14 +293,32 @@ func (r *Redis) beat(h *heart) {
 		h.heard, h.silent = heard, 0
 		return
 	}
-	h.silent++
-	if h.silent < deadAfter {
+	if h.silent++; h.silent < silentAfter {
 		_ = l.pubsub.Ping(r.ctx) // the reader sees an error
 		return
 	}
-	h.silent = 0
-	r.mu.Lock()
-	r.condemned = l
-	r.mu.Unlock()
-	_ = l.pubsub.Close()
+	if r.silent.CompareAndSwap(false, true) {
+		r.state.set(Health{State: Degraded, Err: errSilent})
+		r.running.Go(func() { r.doubt(l) })
+	}
+}
+
+// doubt waits until Redis can be reached again over another connection. If the
+// silent one then says nothing either, it is dead, and is replaced.
+func (r *Redis) doubt(l *link) {
+	for r.ctx.Err() == nil && r.silent.Load() {
+		if r.client.Ping(r.ctx).Err() != nil {
+			sleep(r.ctx, lastPause)
+			continue
+		}
+		sleep(r.ctx, lastChance)
+		if r.ctx.Err() != nil || !r.silent.Load() {
+			return
+		}
+		r.mu.Lock()
+		r.condemned = l
+		r.mu.Unlock()
+		_ = l.pubsub.Close()
+		return
+	}
 }

@@ -139,7 +139,7 @@ func (r *Redis) publishAll() {
 func (r *Redis) publishBatch(batch []*publish) {
 	for len(batch) > 0 {
 		ctx, cancel := context.WithDeadlineCause(r.ctx, batch[0].until, ErrUnavailable)
-		err := r.state.wait(ctx)
+		err := r.reachable(ctx)
 		written := false
 		if err == nil {
 			if batch = take(batch); len(batch) > 0 {
@@ -162,6 +162,26 @@ func (r *Redis) publishBatch(batch []*publish) {
 		batch[0].finish(0, err)
 		batch = batch[1:]
 	}
+}
+
+// reachable waits until this node is subscribed and, after something went wrong,
+// until Redis answers: what is written only then is surely not late.
+func (r *Redis) reachable(ctx context.Context) error {
+	if err := r.state.wait(ctx); err != nil {
+		return err
+	}
+	if wait := time.Until(time.Unix(0, r.settled.Load())); wait > 0 {
+		sleep(ctx, wait)
+	}
+	if !r.doubtful {
+		return nil
+	}
+	err := r.client.Ping(ctx).Err()
+	if err == nil {
+		r.doubtful = false
+		err = r.state.wait(ctx)
+	}
+	return err
 }
 
 // take leaves of the batch what nobody has given up.
@@ -194,6 +214,9 @@ func (r *Redis) pipeline(ctx context.Context, batch []*publish) (written bool, e
 		_ = pipe.Process(ctx, commands[i]) // it only queues
 	}
 	_, err = pipe.Exec(ctx)
+	if err != nil {
+		r.doubtful = true
+	}
 	if err != nil && !commands[0].written {
 		return false, err
 	}
