@@ -1,0 +1,424 @@
+package goclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/philippseith/signalr"
+	"go.uber.org/goleak"
+
+	"github.com/hubwire/hubwire/server"
+)
+
+// limit bounds each wait of a test.
+const limit = 30 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// formats are the client's names of the protocols.
+var formats = map[string]signalr.TransferFormatType{
+	"json":        signalr.TransferFormatText,
+	"messagepack": signalr.TransferFormatBinary,
+}
+
+// point is a value with a name for each of its fields in both protocols.
+type point struct {
+	X    int     `json:"x" msgpack:"x"`
+	Y    float64 `json:"y" msgpack:"y"`
+	Text string  `json:"text" msgpack:"text"`
+}
+
+// hub has what the client calls.
+type hub struct{}
+
+func (hub) Add(a, b int) int        { return a + b }
+func (hub) Echo(text string) string { return text }
+func (hub) Mirror(p point) point    { return point{-p.X, -p.Y, p.Text} }
+func (hub) Transport(call *server.Call) string {
+	return call.Transport().String()
+}
+func (hub) ID(call *server.Call) string { return call.ConnectionID() }
+func (hub) Nothing()                    {}
+func (hub) Refuse(why string) error     { return server.NewHubError("%s", why) }
+
+func (hub) Join(call *server.Call, group string) error {
+	return call.Groups().Add(call.Context(), call.ConnectionID(), group)
+}
+
+func (hub) Leave(call *server.Call, group string) error {
+	return call.Groups().Remove(call.Context(), call.ConnectionID(), group)
+}
+
+func (hub) Say(call *server.Call, group, text string) error {
+	return call.Clients().Group(group).Send(call.Context(), "Heard", text)
+}
+
+func (hub) SayToAll(call *server.Call, text string) error {
+	return call.Clients().All().Send(call.Context(), "Heard", text)
+}
+
+func (hub) Count(to int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := 0; i < to && yield(i); i++ {
+		}
+	}
+}
+
+func (hub) CountAndFail(to int) iter.Seq2[int, error] {
+	return func(yield func(int, error) bool) {
+		for i := range to {
+			if !yield(i, nil) {
+				return
+			}
+		}
+		yield(0, errors.New("kept on the server"))
+	}
+}
+
+func (hub) Concat(texts <-chan string) string {
+	var all strings.Builder
+	for text := range texts {
+		all.WriteString(text)
+	}
+	return all.String()
+}
+
+// receiver has what the hub calls.
+type receiver struct{ heard chan string }
+
+// Heard takes a message.
+func (r *receiver) Heard(text string) { r.heard <- text }
+
+// Double answers the server's question.
+func (r *receiver) Double(n int) int { return 2 * n }
+
+// A client is a started client, and what it has heard.
+type client struct {
+	signalr.Client
+	t     *testing.T
+	heard chan string
+}
+
+// quiet throws the client's log away.
+type quiet struct{}
+
+// Log implements signalr.StructuredLogger.
+func (quiet) Log(...any) error { return nil }
+
+// serve mounts the hub and returns it with its URL.
+func serve(t *testing.T) (*server.Hub, string) {
+	t.Helper()
+	h := server.NewHub(hub{}, nil)
+	mux := http.NewServeMux()
+	server.Mount(mux, "/hub", h)
+	web := httptest.NewServer(mux)
+	t.Cleanup(web.Close)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		if err := h.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+	return h, web.URL + "/hub"
+}
+
+// connect starts a client.
+func connect(t *testing.T, url string, format signalr.TransferFormatType) *client {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*limit)
+	over, hangUp := caller()
+	conn, err := signalr.NewHTTPConnection(ctx, url, signalr.WithHTTPClient(over), signalr.WithTransports(signalr.TransportWebSockets))
+	if err != nil {
+		cancel()
+		hangUp()
+		t.Fatal(err)
+	}
+	c := &client{t: t, heard: make(chan string, 1000)}
+	c.Client, err = signalr.NewClient(ctx, signalr.WithConnection(conn), signalr.WithReceiver(&receiver{c.heard}), signalr.TransferFormat(format), signalr.Logger(quiet{}, false))
+	if err != nil {
+		cancel()
+		hangUp()
+		t.Fatal(err)
+	}
+	c.Start()
+	t.Cleanup(func() {
+		c.Stop()
+		cancel()
+		hangUp()
+	})
+	if err := next(t, c.WaitForState(ctx, signalr.ClientConnected)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// caller returns an HTTP client and what closes its connections, WebSockets
+// too: the client's Stop leaves them open.
+func caller() (*http.Client, func()) {
+	var mu sync.Mutex
+	var conns []net.Conn
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err == nil {
+			mu.Lock()
+			defer mu.Unlock()
+			conns = append(conns, conn)
+		}
+		return conn, err
+	}
+	return &http.Client{Transport: &http.Transport{DialContext: dial}}, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, conn := range conns {
+			// An error means that the connection has ended before.
+			_ = conn.Close()
+		}
+	}
+}
+
+// next takes one item of a channel, or fails after the limit.
+func next[T any](t *testing.T, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(limit):
+		t.Fatal("nothing came")
+		panic("unreachable")
+	}
+}
+
+// answer takes the value or the error of a call. The channel may also have an
+// empty result, in front or behind, before it is closed.
+func answer(from <-chan signalr.InvokeResult) (value any, err error) {
+	deadline := time.After(limit)
+	for {
+		select {
+		case r, ok := <-from:
+			if !ok {
+				return value, err
+			}
+			if r.Value != nil {
+				value = r.Value
+			}
+			if r.Error != nil {
+				err = r.Error
+			}
+		case <-deadline:
+			return nil, errors.New("no answer")
+		}
+	}
+}
+
+// invoke calls a method and returns the text of its result, or of its error.
+func (c *client) invoke(method string, args ...any) string {
+	value, err := answer(c.Invoke(method, args...))
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprint(value)
+}
+
+// hears fails unless the client has heard exactly these texts. The call in
+// front makes sure that what was sent before has arrived: order is kept.
+func (c *client) hears(want ...string) {
+	c.t.Helper()
+	c.invoke("Echo", "barrier")
+	var got []string
+	for range want {
+		got = append(got, next(c.t, c.heard))
+	}
+	if !slices.Equal(got, want) || len(c.heard) > 0 {
+		c.t.Errorf("heard %q and %d more, want %q", got, len(c.heard), want)
+	}
+}
+
+// items takes all items of a stream; a number may have any type.
+func items(t *testing.T, from <-chan signalr.InvokeResult) (all []string, err error) {
+	t.Helper()
+	deadline := time.After(limit)
+	for {
+		select {
+		case r, ok := <-from:
+			if !ok {
+				return all, nil
+			}
+			if r.Error != nil {
+				return all, r.Error
+			}
+			all = append(all, fmt.Sprint(r.Value))
+		case <-deadline:
+			t.Fatalf("the stream has not ended after %d items", len(all))
+		}
+	}
+}
+
+func numbers(n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprint(i))
+	}
+	return all
+}
+
+// each runs a test in both protocols.
+func each(t *testing.T, f func(t *testing.T, format signalr.TransferFormatType)) {
+	for name, format := range formats {
+		t.Run(name, func(t *testing.T) { f(t, format) })
+	}
+}
+
+func TestCallsAreAnswered(t *testing.T) {
+	each(t, func(t *testing.T, format signalr.TransferFormatType) {
+		_, url := serve(t)
+		c := connect(t, url, format)
+		for _, tt := range []struct {
+			name   string
+			method string
+			args   []any
+			want   string
+		}{
+			{"numbers", "Add", []any{40, 2}, "42"},
+			{"negative numbers", "Add", []any{-70000, -1}, "-70001"},
+			{"text", "Echo", []any{"grüße \"<&>' \U0001F680"}, "grüße \"<&>' \U0001F680"},
+			{"long text", "Echo", []any{strings.Repeat("漢", 5000)}, strings.Repeat("漢", 5000)},
+			{"a struct", "Mirror", []any{point{1, 0.5, "p"}}, "map[text:p x:-1 y:-0.5]"},
+			{"the transport", "Transport", nil, "WebSockets"},
+			{"no result", "Nothing", nil, "<nil>"},
+			{"any case of a name", "eCHO", []any{"x"}, "x"},
+			{"an error", "Refuse", []any{"not today"}, "An unexpected error occurred invoking 'Refuse' on the server. HubException: not today"},
+			{"no such method", "Nowhere", nil, "Failed to invoke 'Nowhere' due to an error on the server. HubException: Method does not exist."},
+			{"a wrong argument", "Add", []any{"one", 2}, "Failed to invoke 'Add' due to an error on the server."},
+		} {
+			if got := c.invoke(tt.method, tt.args...); got != tt.want {
+				t.Errorf("%s: %s = %q, want %q", tt.name, tt.method, got, tt.want)
+			}
+		}
+	})
+}
+
+func TestManyClientsGetTheirOwnAnswers(t *testing.T) {
+	_, url := serve(t)
+	var wg sync.WaitGroup
+	for n := range 20 {
+		c := connect(t, url, formats[[]string{"json", "messagepack"}[n%2]])
+		wg.Go(func() {
+			for i := range 50 {
+				text := fmt.Sprintf("client %d, call %d", n, i)
+				if got := c.invoke("Echo", text); got != text {
+					t.Errorf("%s: got %s", text, got)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestSendsArriveAtAllAndInGroups(t *testing.T) {
+	each(t, func(t *testing.T, format signalr.TransferFormatType) {
+		h, url := serve(t)
+		a, b := connect(t, url, format), connect(t, url, format)
+		send := func(method string, args ...any) {
+			t.Helper()
+			select {
+			case err := <-a.Send(method, args...):
+				if err != nil {
+					t.Errorf("Send(%s): %v", method, err)
+				}
+			case <-time.After(limit):
+				t.Errorf("Send(%s) did not return", method)
+			}
+			a.invoke("Echo", "barrier") // the calls of a connection run one after the other
+		}
+		send("SayToAll", "to all")
+		a.hears("to all")
+		b.hears("to all")
+		b.invoke("Join", "room")
+		a.invoke("Say", "room", "to one")
+		a.hears()
+		b.hears("to one")
+		if err := h.Clients().Group("room").Send(t.Context(), "Heard", "from outside"); err != nil {
+			t.Error(err)
+		}
+		b.hears("from outside")
+		b.invoke("Leave", "room")
+		a.invoke("Say", "room", "to nobody")
+		a.hears()
+		b.hears()
+	})
+}
+
+func TestStreamsFromTheServer(t *testing.T) {
+	each(t, func(t *testing.T, format signalr.TransferFormatType) {
+		_, url := serve(t)
+		c := connect(t, url, format)
+		for _, n := range []int{0, 1, 1000} {
+			if got, err := items(t, c.PullStream("Count", n)); err != nil || !slices.Equal(got, numbers(n)) {
+				t.Errorf("%d items: got %d, %v", n, len(got), err)
+			}
+		}
+		// The client may let the error overtake items.
+		_, err := items(t, c.PullStream("CountAndFail", 3))
+		if want := "An error occurred on the server while streaming results."; err == nil || err.Error() != want {
+			t.Errorf("a stream that fails: %v; want %q", err, want)
+		}
+	})
+}
+
+func TestStreamsToTheServer(t *testing.T) {
+	each(t, func(t *testing.T, format signalr.TransferFormatType) {
+		_, url := serve(t)
+		c := connect(t, url, format)
+		texts := make(chan string, 500)
+		for _, text := range numbers(cap(texts)) {
+			texts <- text
+		}
+		close(texts)
+		want := strings.Join(numbers(cap(texts)), "")
+		if got, err := answer(c.PushStreams("Concat", texts)); err != nil || got != want {
+			t.Errorf("Concat = %v, %v; want %s", got, err, want)
+		}
+	})
+}
+
+func TestTheServerAsksTheClient(t *testing.T) {
+	each(t, func(t *testing.T, format signalr.TransferFormatType) {
+		h, url := serve(t)
+		c := connect(t, url, format)
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		double := server.ClientFunction1[int, int]("Double")
+		if got, err := double.Invoke(ctx, h.Clients().Client(c.invoke("ID")), 21); err != nil || got != 42 {
+			t.Errorf("Double(21) = %d, %v; want 42", got, err)
+		}
+	})
+}
+
+func TestTheClientIsToldOfTheServersEnd(t *testing.T) {
+	each(t, func(t *testing.T, format signalr.TransferFormatType) {
+		h, url := serve(t)
+		c := connect(t, url, format)
+		if got := c.invoke("Echo", "x"); got != "x" {
+			t.Fatalf("Echo = %q", got)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		closed := c.WaitForState(ctx, signalr.ClientClosed)
+		if err := h.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := next(t, closed); err != nil {
+			t.Errorf("the client was not closed: %v", err)
+		}
+	})
+}
