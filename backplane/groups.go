@@ -124,6 +124,6 @@ func (r *Redis) obey() {
 			r.log.Warn("group command of another node failed", "from", command.Server, "error", err)
 			continue
 		}
-		r.enqueue(r.newPublish(r.channels.Ack(command.Server), wire.AppendAck(nil, command.ID)))
+		r.post(r.channels.Ack(command.Server), wire.AppendAck(nil, command.ID))
 	}
 }

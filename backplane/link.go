@@ -23,10 +23,6 @@ const (
 	lastPause  = 250 * time.Millisecond
 )
 
-// settling is how long queued sends wait after a Redis that was away is back:
-// other nodes need a moment, too, and would miss them.
-const settling = lastPause + 150*time.Millisecond
-
 var (
 	errSilent   = errors.New("nothing was heard from Redis on the subscribing connection")
 	errReplaced = errors.New("the subscribing connection was replaced unasked")
@@ -125,10 +121,6 @@ func (r *Redis) receive(l *link) error {
 				return errReplaced
 			}
 			if complete {
-				if r.away {
-					r.settled.Store(time.Now().Add(min(settling, r.opts.PublishTimeout/2)).UnixNano())
-				}
-				r.away = false
 				r.state.set(Health{State: Ready})
 			}
 		case *redis.Pong:
@@ -189,10 +181,8 @@ func (r *Redis) lost(l *link, err error) (wasReady bool) {
 		}
 		r.mu.Unlock()
 	}
-	if l.err != nil { // not even a first SUBSCRIBE
-		r.away = true
-	}
 	r.silent.Store(false)
+	r.gathering.lost.Store(true)
 	wasReady = r.state.ready()
 	r.state.set(Health{State: Degraded, Err: err})
 	r.stats.losses.Add(1)
@@ -297,17 +287,31 @@ func (r *Redis) beat(h *heart) {
 		_ = l.pubsub.Ping(r.ctx) // the reader sees an error
 		return
 	}
-	if r.silent.CompareAndSwap(false, true) {
-		r.state.set(Health{State: Degraded, Err: errSilent})
-		r.running.Go(func() { r.doubt(l) })
+	if r.silent.Load() {
+		return
 	}
+	r.state.set(Health{State: Degraded, Err: errSilent})
+	r.silent.Store(true) // from now on the reader says when it hears something
+	if r.heard.Load() != h.heard && r.silent.CompareAndSwap(true, false) && r.whole(l) {
+		r.state.set(Health{State: Ready}) // it did, in between
+		return
+	}
+	r.running.Go(func() { r.doubt(l) })
+}
+
+// answers reports whether Redis greets a new connection. Those of the pool may be
+// as dead as the silent one.
+func (r *Redis) answers() bool {
+	probe := r.client.Subscribe(r.ctx)
+	defer probe.Close()
+	return probe.Ping(r.ctx) == nil // connecting has waited for an answer
 }
 
 // doubt waits until Redis can be reached again over another connection. If the
 // silent one then says nothing either, it is dead, and is replaced.
 func (r *Redis) doubt(l *link) {
 	for r.ctx.Err() == nil && r.silent.Load() {
-		if r.client.Ping(r.ctx).Err() != nil {
+		if !r.answers() {
 			sleep(r.ctx, lastPause)
 			continue
 		}

@@ -27,6 +27,7 @@ type publish struct {
 	channel string
 	payload []byte
 	fenced  bool // done when this node has heard it, too
+	again   bool // may be delivered twice, so it is written again where the outcome is unknown
 	until   time.Time
 	fate    atomic.Int32
 	done    chan struct{}
@@ -65,15 +66,26 @@ func (r *Redis) enqueue(p *publish) *publish {
 	return p
 }
 
-// post publishes without waiting for anything. Where the queue is full, the
+// post publishes an answer to another node without waiting for anything. An
+// answer that comes twice does no harm: only the first one is waited for. Where the queue is full, the
 // message is dropped with a line in the log: whoever waits for it elsewhere has
 // a limit of its own.
 func (r *Redis) post(channel string, payload []byte) {
-	select {
-	case r.publishes <- r.newPublish(channel, payload):
-	default:
+	p := r.newPublish(channel, payload)
+	p.again, p.until = true, time.Now().Add(r.opts.AckTimeout)
+	if !r.offer(p) {
 		r.stats.dropped.Add(1)
 		r.log.Error("answer for another node dropped: too many wait", "channel", channel, "limit", publishQueue)
+	}
+}
+
+// offer queues p if there is room.
+func (r *Redis) offer(p *publish) bool {
+	select {
+	case r.publishes <- p:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -170,18 +182,19 @@ func (r *Redis) reachable(ctx context.Context) error {
 	if err := r.state.wait(ctx); err != nil {
 		return err
 	}
-	if wait := time.Until(time.Unix(0, r.settled.Load())); wait > 0 {
-		sleep(ctx, wait)
-	}
-	if !r.doubtful {
-		return nil
-	}
-	err := r.client.Ping(ctx).Err()
-	if err == nil {
+	if r.doubtful {
+		if err := r.client.Ping(ctx).Err(); err != nil {
+			return err
+		}
 		r.doubtful = false
-		err = r.state.wait(ctx)
+		if err := r.state.wait(ctx); err != nil {
+			return err
+		}
 	}
-	return err
+	if !r.gather(ctx) {
+		return errOverdue
+	}
+	return nil
 }
 
 // take leaves of the batch what nobody has given up.
@@ -213,10 +226,13 @@ func (r *Redis) pipeline(ctx context.Context, batch []*publish) (written bool, e
 		commands[i] = &publishCmd{IntCmd: redis.NewIntCmd(ctx, "publish", p.channel, p.payload)}
 		_ = pipe.Process(ctx, commands[i]) // it only queues
 	}
+	counted := r.count(ctx, pipe)
 	_, err = pipe.Exec(ctx)
-	if err != nil {
+	var refused redis.Error
+	if err != nil && !errors.As(err, &refused) {
 		r.doubtful = true
 	}
+	counted()
 	if err != nil && !commands[0].written {
 		return false, err
 	}
@@ -233,6 +249,7 @@ func (r *Redis) pipeline(ctx context.Context, batch []*publish) (written bool, e
 		case errors.As(err, &answered):
 			r.stats.failed.Add(1)
 			p.finish(0, fmt.Errorf("backplane: Redis has refused the message: %w", err))
+		case p.again && time.Now().Before(p.until) && r.offer(p):
 		default:
 			r.stats.failed.Add(1)
 			p.finish(0, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err))

@@ -41,9 +41,8 @@ type Redis struct {
 	heard     atomic.Uint64 // grows with each thing heard
 	work      chan struct{} // wakes the writer
 	silent    atomic.Bool   // the link is; see doubt
-	away      bool          // Redis could not be reached since it was last; of the reader
-	settled   atomic.Int64  // when sends may go on after that
-	doubtful  bool          // the last PUBLISH failed; of the publisher
+	gathering gathering
+	doubtful  bool // the last PUBLISH failed; of the publisher
 
 	mu          sync.Mutex // guards what follows; nothing waits while it is held
 	link        *link
