@@ -6,7 +6,7 @@ const open = new Set();
 afterEach(async () => { const all = [...open]; open.clear(); await Promise.all(all.map((c) => c.stop())); });
 
 /** A test with a limit in time. */
-export const it = (name, f) => test(name, { timeout: 60000 }, f);
+export const it = (name, f, timeout = 60000) => test(name, { timeout }, f);
 export const sleep = (ms) => new Promise((ok) => setTimeout(ok, ms));
 
 /**

@@ -9,6 +9,10 @@ export class Proxy {
     #pairs = new Set();
     /** While true, what clients say is kept back. */
     #held = false;
+    /** Called when cutAfter cuts. */
+    onCut;
+    /** What may still pass before the cut. */
+    #left;
 
     static async to(url) {
         const p = new Proxy();
@@ -23,8 +27,8 @@ export class Proxy {
         const server = net.connect(Number(this.target.port), this.target.hostname), pair = { client, server };
         this.#pairs.add(pair);
         if (this.#held) client.pause();
-        client.on("data", (d) => server.write(d));
-        server.on("data", (d) => client.write(d));
+        client.on("data", (d) => this.#pass(server, d, "up"));
+        server.on("data", (d) => this.#pass(client, d, "down"));
         for (const [a, b] of [[client, server], [server, client]]) {
             a.on("error", () => b.destroy());
             a.on("end", () => b.end());
@@ -33,6 +37,20 @@ export class Proxy {
     }
     /** Resets every connection, both ways. */
     cut() { for (const { client, server } of this.#pairs) { client.resetAndDestroy(); server.resetAndDestroy(); } }
+    /** Once n more bytes have passed in a direction ("up" to the server, "down" to the client), no more do: every connection is reset. */
+    cutAfter(n, direction) { this.#left = { direction, n }; }
+    /** Writes data, or the part of it that may still pass. */
+    #pass(to, data, direction) {
+        if (this.#left?.direction !== direction) { to.write(data); return; }
+        const part = data.subarray(0, this.#left.n);
+        this.#left.n -= part.length;
+        if (this.#left.n > 0) { to.write(part); return; }
+        this.#left = undefined;
+        const broken = [...this.#pairs];
+        for (const { client, server } of broken) { client.pause(); server.pause(); }
+        // What was written before may still arrive; a reset at once would take it back.
+        to.write(part, () => setTimeout(() => { this.onCut?.(); for (const { client, server } of broken) { client.resetAndDestroy(); server.resetAndDestroy(); } }, 3));
+    }
     /** Keeps back what clients say, also on new connections. */
     hold() { this.#held = true; for (const { client } of this.#pairs) client.pause(); }
     /** Resets every connection and takes no new ones. */

@@ -1,0 +1,55 @@
+// A dialogue over stateful reconnect, in which the network breaks after each byte in turn, in both directions. Nothing
+// is lost, nothing comes twice, the order is kept.
+import assert from "node:assert/strict";
+import { items } from "./client.mjs";
+import { modes } from "./modes.mjs";
+import { Proxy } from "./proxy.mjs";
+
+const count = 4, sideBySide = 16;
+
+/** The modes that can reconnect statefully, of the newest client. */
+export const stateful = modes.filter((m) => m.generation === 10 && m.transport === "WebSockets" && !m.skipNegotiation);
+
+/** Plays the dialogue on a connection that breaks after n bytes in a direction. Returns false if it was over before. */
+async function play(mode, url, direction, n, send) {
+    const proxy = await Proxy.to(url), got = [], closed = [];
+    const c = new mode.signalR.HubConnectionBuilder().withUrl(`${proxy.url}/hub`, { transport: mode.signalR.HttpTransportType.WebSockets })
+        .withHubProtocol(mode.codec()).configureLogging(mode.signalR.LogLevel.None).withStatefulReconnect().build();
+    c.on("M", (x) => { got.push(x); });
+    c.onclose((e) => closed.push(String(e?.message)));
+    await c.start();
+    const id = await c.invoke("ConnectionId");
+    let cut = false;
+    proxy.onCut = () => { cut = true; };
+    proxy.cutAfter(n, direction);
+    const stream = items(c, ["Counter", count, 0]), calls = [];
+    for (let i = 0; i < count; i++) {
+        calls.push(c.invoke("Echo", `echo ${i}`));
+        await send(c, id, `message ${i}`);
+    }
+    const where = `${direction}, ${n} bytes`;
+    assert.deepEqual(await Promise.all(calls), Array.from({ length: count }, (_, i) => `echo ${i}`), where);
+    assert.deepEqual(await stream, Array.from({ length: count }, (_, i) => i), where);
+    for (let i = 0; got.length < count && i < 500; i++) await new Promise((ok) => setTimeout(ok, 10));
+    assert.equal(await c.invoke("ConnectionId"), id, where);
+    assert.deepEqual(got, Array.from({ length: count }, (_, i) => `message ${i}`), where);
+    assert.deepEqual(closed, [], where);
+    await c.stop();
+    assert.deepEqual(closed, ["undefined"], where);
+    await proxy.close();
+    return cut;
+}
+
+/** Plays the dialogue with a cut after each byte, several at a time, until it is over before the cut. */
+export async function everywhere(mode, url, send) {
+    for (const direction of ["up", "down"]) {
+        let n = 0, over = false, played = 0;
+        await Promise.all(Array.from({ length: sideBySide }, async () => {
+            while (!over) {
+                n++;
+                if (!await play(mode, url, direction, n, send)) over = true; else played++;
+            }
+        }));
+        assert.ok(played > 100, `${direction}: the dialogue has only ${played} bytes`);
+    }
+}
