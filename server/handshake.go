@@ -48,6 +48,7 @@ func (c *HubConnection) handshake(data []byte, as role) (rest []byte, did outcom
 	}
 	if c.handshakeTimer != nil {
 		c.handshakeTimer.Stop()
+		c.handshakeTimer = nil
 	}
 	if c.bytes.Stateful() && req.Version >= 2 {
 		c.reliable = newReliable(c.bytes, codec, c.hub.opts.StatefulReconnectBufferSize)

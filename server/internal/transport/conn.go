@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -156,7 +155,7 @@ func (c *Conn) mayConnect(t Transport) (status int, body string) {
 // firstRequestLocked remembers the request that opened the connection: without its
 // body, and with a context that does not end.
 func (c *Conn) firstRequestLocked(r *http.Request, user any) {
-	kept := r.WithContext(context.WithoutCancel(r.Context()))
+	kept := r.WithContext(lasting(r.Context()))
 	kept.Body = http.NoBody
 	kept.Response = nil
 	c.request, c.user = kept, user
