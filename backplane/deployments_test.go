@@ -83,10 +83,12 @@ func eventually(t *testing.T, what string, f func() error) {
 	}
 }
 
-// on any client: a backplane that is closed with the test.
+// nodeOn returns a backplane on client, which is closed with the test.
 func nodeOn(t *testing.T, client redis.UniversalClient, opts Options) *Redis {
 	t.Helper()
-	opts.HubName = "App.Hub"
+	if opts.HubName == "" {
+		opts.HubName = "App.Hub"
+	}
 	opts.Logger = slog.New(slog.DiscardHandler)
 	r, err := New(client, &opts)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -77,20 +76,7 @@ func (s *redisServer) kill() {
 // node returns a ready backplane on addr.
 func node(t *testing.T, addr string, opts Options) *Redis {
 	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: addr})
-	if opts.HubName == "" {
-		opts.HubName = "App.Hub"
-	}
-	opts.Logger = slog.New(slog.DiscardHandler)
-	r, err := New(client, &opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = r.Close()
-		_ = client.Close()
-	})
-	return r
+	return nodeOn(t, redis.NewClient(&redis.Options{Addr: addr}), opts)
 }
 
 func ready(t *testing.T, nodes ...*Redis) {

@@ -32,22 +32,29 @@ func readFrame(r io.Reader) (f ws.Frame, err error) {
 	return f, err
 }
 
-func TestWebSocketsOverHTTP2(t *testing.T) {
-	if !strings.Contains(os.Getenv("GODEBUG"), h2Switch) {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestWebSocketsOverHTTP2$", "-test.v")
-		cmd.Env = append(os.Environ(), "GODEBUG="+h2Switch)
-		out, err := cmd.CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "--- PASS: TestWebSocketsOverHTTP2") {
-			t.Errorf("with GODEBUG=%s: %v\n%s", h2Switch, err, out)
-		}
-		return
+// withSwitch runs the test again with the switch on. It reports whether that
+// was the run that asks for it.
+func withSwitch(t *testing.T) (asked bool) {
+	t.Helper()
+	if strings.Contains(os.Getenv("GODEBUG"), h2Switch) {
+		return false
 	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), "GODEBUG="+h2Switch)
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("with GODEBUG=%s: %v\n%s", h2Switch, err, out)
+	}
+	return true
+}
+
+// connectH2 opens a WebSocket over HTTP/2: what the client writes goes into mouth.
+func connectH2(t *testing.T) (n *node, answer *http.Response, mouth *io.PipeWriter) {
+	t.Helper()
 	n, mux := newNode(t, defaults(), nil)
 	server := httptest.NewUnstartedServer(mux)
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(func() { stop(n.endpoint); server.CloseClientConnections(); server.Close() })
-
 	body, mouth := io.Pipe()
 	r, err := http.NewRequest("CONNECT", server.URL+"/hub?negotiateVersion=1", body)
 	if err != nil {
@@ -55,14 +62,22 @@ func TestWebSocketsOverHTTP2(t *testing.T) {
 	}
 	r.Header.Set(":protocol", "websocket")
 	r.Header.Set("Sec-WebSocket-Version", "13")
-	answer, err := h2Client(t, server).Do(r)
+	answer, err = h2Client(t, server).Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	t.Cleanup(func() { _ = answer.Body.Close() })
 	if answer.StatusCode != 200 || answer.ProtoMajor != 2 {
 		t.Fatalf("answer %v over HTTP/%d", answer.Status, answer.ProtoMajor)
 	}
+	return n, answer, mouth
+}
+
+func TestWebSocketsOverHTTP2(t *testing.T) {
+	if withSwitch(t) {
+		return
+	}
+	n, answer, mouth := connectH2(t)
 	a := n.app()
 	for _, word := range []string{"hello", strings.Repeat("x", 200_000), "bye"} {
 		if err := ws.WriteFrame(mouth, ws.MaskFrame(ws.NewTextFrame([]byte(word)))); err != nil {
@@ -96,28 +111,10 @@ func TestWebSocketsOverHTTP2(t *testing.T) {
 }
 
 func TestAbortEndsTheStreamOfHTTP2(t *testing.T) {
-	if !strings.Contains(os.Getenv("GODEBUG"), h2Switch) {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestAbortEndsTheStreamOfHTTP2$", "-test.v")
-		cmd.Env = append(os.Environ(), "GODEBUG="+h2Switch)
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestAbort") {
-			t.Errorf("with GODEBUG=%s: %v\n%s", h2Switch, err, out)
-		}
+	if withSwitch(t) {
 		return
 	}
-	n, mux := newNode(t, defaults(), nil)
-	server := httptest.NewUnstartedServer(mux)
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	t.Cleanup(func() { stop(n.endpoint); server.CloseClientConnections(); server.Close() })
-	body, mouth := io.Pipe()
-	r, _ := http.NewRequest("CONNECT", server.URL+"/hub", body)
-	r.Header.Set(":protocol", "websocket")
-	r.Header.Set("Sec-WebSocket-Version", "13")
-	answer, err := h2Client(t, server).Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
+	n, answer, mouth := connectH2(t)
 	a := n.app()
 	a.conn.Abort(ErrTooSlow)
 	if _, err := io.ReadAll(answer.Body); err != nil && !strings.Contains(err.Error(), "stream error") {
