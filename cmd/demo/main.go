@@ -7,9 +7,11 @@
 //	go run ./cmd/demo -redis redis://localhost # a real one
 //	go run ./cmd/demo -backplane=off           # none: the client of node 2 misses the post
 //	go run ./cmd/demo -once                    # ends by itself; status 0 if all went well
+//	go run ./cmd/demo -node 0.0.0.0:8080       # one node and no story, as a container runs it
 //
 // Read hub.go first, then node.go: that is what an app writes. app.go puts nodes
-// and Redis (bus.go) together; clients.go and page.html are the clients.
+// and Redis (bus.go) together; clients.go and page.html are the clients. single.go is a node in
+// a container; deploy/ and docker-compose.yml run it.
 package main
 
 import (
@@ -47,8 +49,13 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	redisURL := flags.String("redis", "", "URL of a Redis, as redis://localhost:6379; none means one inside this program")
 	backplane := flags.String("backplane", "on", "off: the nodes do not know each other")
 	once := flags.Bool("once", false, "end after the story; status 0 says that every client has received what it should, and nothing else")
+	only := flags.String("node", "", "run one node on this address, without the story; -redis names what it shares with others")
+	drain := flags.Duration("drain", 0, "with -node: how long it goes on when it is told to end, no longer ready")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *only != "" {
+		return runSingle(ctx, *only, *redisURL, *drain, out)
 	}
 	app, err := newApp(*addr, *redisURL, *backplane != "off", &screen{out: out})
 	if err != nil {

@@ -32,8 +32,12 @@ func listen(addr string) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newNode(l), nil
+}
+
+func newNode(l net.Listener) *node {
 	mux := http.NewServeMux()
-	return &node{url: "http://" + l.Addr().String(), l: l, mux: mux, web: &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}}, nil
+	return &node{url: "http://" + l.Addr().String(), l: l, mux: mux, web: &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}}
 }
 
 // addHub serves a PostHub at path/hub, and at path/api what publishes posts. The

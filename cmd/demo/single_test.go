@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+)
+
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	answer, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(text)
+}
+
+// becomes waits for an answer.
+func becomes(t *testing.T, url string, status int, body string) {
+	t.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for {
+		gotStatus, gotBody := get(t, url)
+		if gotStatus == status && gotBody == body {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s answers %d %q, want %d %q", url, gotStatus, gotBody, status, body)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func TestSingleNodesShareARedisAndSayWhetherTheyAreReady(t *testing.T) {
+	bus := miniredis.RunT(t)
+	var nodes []*single
+	for range 2 {
+		s, err := newSingle("127.0.0.1:0", "redis://"+bus.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.end(); err != nil {
+				t.Error(err)
+			}
+		})
+		s.start()
+		nodes = append(nodes, s)
+		becomes(t, s.url+"/healthz", 200, "ok\n")
+		becomes(t, s.url+"/readyz", 200, "ready\n")
+	}
+	if status, body := get(t, nodes[0].url+"/"); status != 200 || len(body) < 100 {
+		t.Errorf("the page is %d %q", status, body)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), storyTime)
+	defer cancel()
+	screen := &screen{out: io.Discard}
+	c, err := connect(ctx, "client of node 2", nodes[1].url+"/hub", screen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nodes[0].publish(ctx, "", 42, screen); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.expect(ctx, "post 42"); err != nil {
+		t.Error(err)
+	}
+	bus.Close()
+	becomes(t, nodes[0].url+"/readyz", 503, "degraded\n")
+	becomes(t, nodes[0].url+"/healthz", 200, "ok\n")
+}
+
+func TestASingleNodeDrains(t *testing.T) {
+	s, err := newSingle("127.0.0.1:0", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	becomes(t, s.url+"/readyz", 200, "ready\n")
+	s.draining.Store(true)
+	becomes(t, s.url+"/readyz", 503, "draining\n")
+	if err := s.end(); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := runSingle(ctx, "127.0.0.1:0", "", 0, io.Discard); err != nil {
+		t.Error(err)
+	}
+	if err := runSingle(ctx, "127.0.0.1:0", "nonsense", 0, io.Discard); err == nil {
+		t.Error("a URL that is none was taken")
+	}
+}
