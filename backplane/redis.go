@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hubwire/hubwire/backplane/internal/wire"
 	"github.com/hubwire/hubwire/protocol"
@@ -144,7 +145,8 @@ func (r *Redis) Close() error {
 
 // Connected implements server.LifetimeManager: it returns once Redis has
 // confirmed the connection's channel and its user's. While Redis is away it does
-// not wait: the client is served by this node alone until Redis is back.
+// not wait, but for a moment at the beginning: the client is served by this node
+// alone until Redis is back.
 func (r *Redis) Connected(ctx context.Context, c server.Receiver) error {
 	own := &connection{Receiver: c, groups: map[string]struct{}{}}
 	r.mu.Lock()
@@ -158,12 +160,27 @@ func (r *Redis) Connected(ctx context.Context, c server.Receiver) error {
 	}
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
+	r.expectReady(ctx)
 	for _, s := range entered {
 		if err := r.await(ctx, s, true); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// moment is how long a client that connects waits for a Redis that is being
+// connected to, counted from the loss, or the start.
+const moment = time.Second
+
+func (r *Redis) expectReady(ctx context.Context) {
+	h := r.Health()
+	if h.State == Ready {
+		return
+	}
+	ctx, cancel := context.WithDeadline(ctx, h.Since.Add(moment))
+	defer cancel()
+	_ = r.state.wait(ctx) // if Redis is away for longer, the client is let in
 }
 
 // ownChannels are those of a connection itself and of its user.

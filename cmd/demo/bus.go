@@ -57,7 +57,9 @@ func (b *bus) manager(prefix string) (server.LifetimeManager, error) {
 		return nil, err
 	}
 	b.closed = append(b.closed, m.Close)
-	return m, nil
+	ctx, cancel := context.WithTimeout(context.Background(), storyTime)
+	defer cancel()
+	return m, m.Ready(ctx) // a node that does not hear the others yet should not be given clients
 }
 
 // String says which Redis it is.
