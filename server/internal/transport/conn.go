@@ -40,7 +40,7 @@ type Conn struct {
 	lastSeen  time.Time     // when the last request ended
 	room      chan struct{} // not nil: a sender waits
 	done      chan struct{} // not nil: somebody asked for Done
-	started   chan struct{} // not nil: a POST waits for the App
+	started   chan struct{} // not nil: a POST or another socket waits for the App
 	posting   chan struct{} // the POST that runs holds its one token
 	early     []byte        // posted before the App was started
 	request   *http.Request
@@ -204,10 +204,7 @@ func (c *Conn) start() {
 	if c.app == appStarting {
 		c.app = appRunning
 	}
-	if c.started != nil {
-		close(c.started)
-		c.started = nil
-	}
+	c.releaseLocked()
 	tell := c.ended && c.app == appRunning
 	c.mu.Unlock()
 	if tell {
@@ -238,8 +235,23 @@ func (c *Conn) endInputLocked() {
 	if c.done != nil {
 		close(c.done)
 	}
-	if c.started != nil && c.app == appNone {
-		close(c.started) // nobody will start the App
+	if c.app == appNone {
+		c.releaseLocked() // nobody will start the App
+	}
+}
+
+// startedLocked is closed when the App has been started, or never will be.
+func (c *Conn) startedLocked() <-chan struct{} {
+	if c.started == nil {
+		c.started = make(chan struct{})
+	}
+	return c.started
+}
+
+// releaseLocked lets those go on who wait for the App.
+func (c *Conn) releaseLocked() {
+	if c.started != nil {
+		close(c.started)
 		c.started = nil
 	}
 }

@@ -107,6 +107,9 @@ func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, means me
 	if c == nil {
 		return
 	}
+	if means.transport == WebSockets {
+		c.awaitStart(r)
+	}
 	if status, body := c.mayConnect(means.transport); status != 0 {
 		answer(w, r, status, textPlain, body)
 		return

@@ -156,10 +156,7 @@ func (c *Conn) give(p []byte) bool {
 			c.mu.Unlock()
 			return true
 		}
-		if c.started == nil {
-			c.started = make(chan struct{})
-		}
-		started := c.started
+		started := c.startedLocked()
 		c.mu.Unlock()
 		<-started // closed at the end, too
 	}

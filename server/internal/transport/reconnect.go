@@ -40,6 +40,26 @@ func (c *Conn) DisableReconnect() {
 	c.mu.Unlock()
 }
 
+// awaitStart waits while the App of a stateful connection is being made: a socket
+// that comes meanwhile takes the place of the first one when that is done. It
+// gives up with the client.
+func (c *Conn) awaitStart(r *http.Request) {
+	if !c.stateful {
+		return
+	}
+	c.mu.Lock()
+	if c.app != appStarting {
+		c.mu.Unlock()
+		return
+	}
+	started := c.startedLocked()
+	c.mu.Unlock()
+	select {
+	case <-started:
+	case <-r.Context().Done():
+	}
+}
+
 // replaceableLocked reports whether another socket may take the place of the
 // present one.
 func (c *Conn) replaceableLocked() bool {
@@ -70,6 +90,7 @@ func (c *Conn) deactivate(first bool, err error) {
 	if first {
 		c.mu.Lock()
 		c.app = appFinished // it was never made
+		c.releaseLocked()
 		c.mu.Unlock()
 		c.abort(err, false)
 		return

@@ -2,6 +2,8 @@ package transport
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -128,6 +130,64 @@ func TestReconnectReplacesSocket(t *testing.T) {
 	}
 	a.conn.Finish()
 	old.expect(opClose, `1000 ""`)
+}
+
+func TestReconnectWhileTheAppStarts(t *testing.T) {
+	inBubble(t, defaults(), nil, func(t *testing.T, n *node) {
+		apps := stateful(n)
+		makeApp, made, release := n.endpoint.newApp, make(chan struct{}), make(chan struct{})
+		n.endpoint.newApp = func(c *Conn) App {
+			close(made)
+			<-release
+			return makeApp(c)
+		}
+		url := n.negotiate("&useStatefulReconnect=true")
+		old := n.upgrade(url)
+		<-made
+		replaced := make(chan *peer)
+		go func() { replaced <- n.upgrade(url) }()
+		synctest.Wait()
+		select {
+		case <-replaced:
+			t.Fatal("there were two sockets before there was an App")
+		default:
+		}
+		close(release)
+		p := <-replaced
+		p.expect(opText, "sequence")
+		old.expectEnd()
+		a := <-apps
+		if got := a.noted(); got != "reconnected" {
+			t.Errorf("callbacks = %s", got)
+		}
+		p.send(opClose, "")
+		p.expect(opClose, `1000 ""`)
+	})
+}
+
+func TestFailedUpgradeLetsTheNextSocketGoOn(t *testing.T) {
+	inBubble(t, defaults(), nil, func(t *testing.T, n *node) {
+		stateful(n)
+		c, _ := n.endpoint.newConn(1, true)
+		r := httptest.NewRequest(http.MethodGet, "/hub", nil)
+		first, status := c.activateSocket(r, nil)
+		if !first || status != 0 {
+			t.Fatalf("activateSocket = %v, %d", first, status)
+		}
+		done := make(chan struct{})
+		go func() { c.awaitStart(r); close(done) }()
+		synctest.Wait()
+		select {
+		case <-done:
+			t.Fatal("did not wait for the App")
+		default:
+		}
+		c.deactivate(true, ErrLost)
+		<-done // else the bubble is deadlocked
+		if n.connections() != 0 {
+			t.Error("the connection is not forgotten")
+		}
+	})
 }
 
 func TestReplacedSocketWithAGoroutineInTheApp(t *testing.T) {
