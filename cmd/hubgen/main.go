@@ -4,7 +4,9 @@
 //
 // The argument is the folder of the package that declares the hub; none means
 // the current one. The types of server's ClientMethods and ClientFunctions
-// that the package declares as exported variables are the client methods.
+// that the package declares as exported variables are the client methods; a
+// comment behind such a declaration names its arguments ("// user, text").
+// Where methods are renamed, -options names what has the *server.Options.
 //
 // Reflection needs the type itself, so hubgen runs a small program inside the
 // user's module, in a folder that it removes again.
@@ -40,6 +42,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	lang := flags.String("lang", "ts", "the language to write: ts or cs")
 	hub := flags.String("type", "", "the type of the hub, exported by the package")
+	options := flags.String("options", "", "an exported variable, or a function without parameters, of the package: the hub's *server.Options")
 	file := flags.String("o", "", "the file to write; none means standard output")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -57,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if flags.NArg() == 1 {
 		dir = flags.Arg(0)
 	}
-	p, err := load(ctx, dir, *hub)
+	p, err := load(ctx, dir, *hub, *options)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 func TestTheCommandWritesBothLanguagesAndLeavesNothingBehind(t *testing.T) {
 	for lang, want := range map[string][]string{
-		"ts": {"sendMessage(user: string, text: string): Promise<void>", "SendMessage tells everyone.", "onReceiveMessage("},
+		"ts": {"sendMessage(user: string, text: string): Promise<void>", "SendMessage tells everyone.", "onReceiveMessage(handler: (user: string, text: string) => void)", "ReceiveMessage shows a line to a client.", `"Whisper"`},
 		"cs": {"SendMessageAsync(this HubConnection connection, string user, string text", "OnReceiveMessage("},
 	} {
 		file := filepath.Join(t.TempDir(), "out")
@@ -30,6 +30,19 @@ func TestTheCommandWritesBothLanguagesAndLeavesNothingBehind(t *testing.T) {
 	nothingLeft(t)
 }
 
+func TestOptionsRenameMethods(t *testing.T) {
+	for _, options := range []string{"Options", "NewOptions"} {
+		var out bytes.Buffer
+		if err := run(t.Context(), []string{"-lang", "ts", "-type", "Chat", "-options", options, "testdata/chat"}, &out, os.Stderr); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), `this.connection.invoke("whisper-to", user, text)`) {
+			t.Errorf("-options %s: no whisper-to in\n%s", options, &out)
+		}
+	}
+	nothingLeft(t)
+}
+
 func TestErrorsSayWhatIsWrong(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string
@@ -42,6 +55,8 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 		"a program instead of a package": {[]string{"-type", "Chat", "."}, "is a program"},
 		"a folder that is not there":     {[]string{"-type", "Chat", "testdata/none"}, "testdata/none"},
 		"a hub that cannot be called":    {[]string{"-type", "Bad", "testdata/chat"}, "method Say: variadic"},
+		"options that are not there":     {[]string{"-type", "Chat", "-options", "Nothing", "testdata/chat"}, "no variable or function Nothing"},
+		"options that are not exported":  {[]string{"-type", "Chat", "-options", "a b", "testdata/chat"}, `-options "a b"`},
 		"two packages":                   {[]string{"-type", "Chat", "a", "b"}, "one package at a time"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -24,11 +24,13 @@ type userPackage struct {
 	Module                *struct{ Dir string }
 
 	hub     string
+	options string   // the exported variable or function that has the hub's options; "" for none
+	call    bool     // options is a function
 	clients []string // exported variables that may be client methods
 }
 
 // load asks the go tool for the package in dir and looks for the hub in it.
-func load(ctx context.Context, dir, hub string) (*userPackage, error) {
+func load(ctx context.Context, dir, hub, options string) (*userPackage, error) {
 	if info, err := os.Stat(dir); err != nil {
 		return nil, err
 	} else if !info.IsDir() {
@@ -38,7 +40,7 @@ func load(ctx context.Context, dir, hub string) (*userPackage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", dir, err)
 	}
-	p := &userPackage{hub: hub}
+	p := &userPackage{hub: hub, options: options}
 	if err := json.Unmarshal(out, p); err != nil {
 		return nil, fmt.Errorf("load %s: %w", dir, err)
 	}
@@ -49,19 +51,24 @@ func load(ctx context.Context, dir, hub string) (*userPackage, error) {
 		return nil, fmt.Errorf("%s is in no module", p.ImportPath)
 	case !token.IsIdentifier(hub) || !token.IsExported(hub):
 		return nil, fmt.Errorf("-type %q is not the name of an exported type", hub)
+	case options != "" && (!token.IsIdentifier(options) || !token.IsExported(options)):
+		return nil, fmt.Errorf("-options %q is not the name of an exported variable or function", options)
 	}
 	return p, p.scan()
 }
 
-// scan finds the hub and the exported variables of the package.
+// scan finds the hub, its options and the exported variables of the package.
 func (p *userPackage) scan() error {
-	found := false
+	found, configured := false, p.options == ""
 	for _, name := range p.GoFiles {
 		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
 		if err != nil {
 			return err
 		}
 		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == p.options {
+				configured, p.call = true, true
+			}
 			g, ok := d.(*ast.GenDecl)
 			if !ok {
 				continue
@@ -78,6 +85,7 @@ func (p *userPackage) scan() error {
 					found = true
 				case *ast.ValueSpec:
 					for _, n := range spec.Names {
+						configured = configured || n.Name == p.options
 						if n.IsExported() && mayBeClient(spec) {
 							p.clients = append(p.clients, n.Name)
 						}
@@ -88,6 +96,9 @@ func (p *userPackage) scan() error {
 	}
 	if !found {
 		return fmt.Errorf("package %s has no type %s", p.ImportPath, p.hub)
+	}
+	if !configured {
+		return fmt.Errorf("package %s has no variable or function %s", p.ImportPath, p.options)
 	}
 	slices.Sort(p.clients)
 	return nil
@@ -130,7 +141,7 @@ import (
 func main() {
 	source, err := hubgen.ReadSource({{printf "%q" .Dir}})
 	if err == nil {
-		err = hubgen.{{.Function}}(os.Stdout, new(hub.{{.Hub}}), nil, source{{range .Clients}}, hub.{{.}}{{end}})
+		err = hubgen.{{.Function}}(os.Stdout, new(hub.{{.Hub}}), {{.Options}}, source{{range .Clients}}, hub.{{.}}{{end}})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -148,9 +159,16 @@ func (p *userPackage) generate(ctx context.Context, function string) (out []byte
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	options := "nil"
+	if p.options != "" {
+		options = "hub." + p.options
+	}
+	if p.call {
+		options += "()"
+	}
 	var text bytes.Buffer
 	err = program.Execute(&text, map[string]any{
-		"ImportPath": p.ImportPath, "Dir": p.Dir, "Function": function, "Hub": p.hub, "Clients": p.clients,
+		"ImportPath": p.ImportPath, "Dir": p.Dir, "Function": function, "Hub": p.hub, "Options": options, "Clients": p.clients,
 	})
 	if err != nil {
 		return nil, err

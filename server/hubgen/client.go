@@ -17,8 +17,9 @@ type ClientMethod struct {
 //
 //	var ReceiveMessage = server.ClientMethod2[string, string]("ReceiveMessage")
 //
-// in their order. Arguments beyond the names are arg1, arg2 and so on; more
-// names than arguments are an error of TypeScript and CSharp.
+// in their order, as the comment that a Source reads does. Arguments beyond the
+// names are arg1, arg2 and so on; more names than arguments are an error of
+// TypeScript and CSharp.
 func Client(declaration any, names ...string) ClientMethod {
 	return ClientMethod{declaration, names}
 }
@@ -50,6 +51,7 @@ func clientFunction(declaration any) (function, error) {
 	if len(names) > len(f.args) {
 		return function{}, fmt.Errorf("client method %s has %d arguments, but %d names were given", f.name, len(f.args), len(names))
 	}
+	f.named = len(names) > 0
 	for i, name := range names {
 		f.args[i].name = name
 	}

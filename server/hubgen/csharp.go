@@ -157,7 +157,9 @@ func (g *cSharp) handler(f function, name string) {
 }
 
 func (g *cSharp) on(f function, name, handler string) {
-	fmt.Fprintf(g, "\n    public static IDisposable %s(this HubConnection connection, %s handler) =>\n", name, handler)
+	g.WriteString("\n")
+	g.doc("    ", f.doc)
+	fmt.Fprintf(g, "    public static IDisposable %s(this HubConnection connection, %s handler) =>\n", name, handler)
 	fmt.Fprintf(g, "        connection.On(%s, handler);\n", strconv.Quote(f.name))
 }
 

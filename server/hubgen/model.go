@@ -27,6 +27,7 @@ type function struct {
 	args    []argument
 	result  reflect.Type // nil for none
 	streams bool         // result is the type of the items
+	named   bool         // the caller has named the arguments
 }
 
 type argument struct {
@@ -66,6 +67,9 @@ func newModel(hub any, opts *server.Options, extra []any) (*model, error) {
 		}
 		m.client = append(m.client, f)
 	}
+	for i := range m.client {
+		m.client[i].describe(m.source)
+	}
 	errs = append(errs, m.addHub(t, opts)...)
 	for _, list := range [][]function{m.hub, m.client} {
 		errs = append(errs, duplicates(list)...)
@@ -74,6 +78,19 @@ func newModel(hub any, opts *server.Options, extra []any) (*model, error) {
 		return nil, fmt.Errorf("hubgen: %w", err)
 	}
 	return m, nil
+}
+
+// describe adds what the source says of a client method. Names that the caller
+// has given stay, and names of another number than the arguments are none.
+func (f *function) describe(source *Source) {
+	said := source.client(f.name)
+	f.doc = said.doc
+	if f.named || len(said.args) != len(f.args) {
+		return
+	}
+	for i, name := range said.args {
+		f.args[i].name = name
+	}
 }
 
 func hubName(t reflect.Type) string {

@@ -7,15 +7,28 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
 // A Source knows what reflection does not: the names of parameters and the doc
 // comments. A nil *Source knows nothing, and parameters are arg1, arg2 and so on.
+//
+// The arguments of a client method have no place in Go for their names; a
+// comment at the end of the line of its declaration is read as these:
+//
+//	var ReceiveMessage = server.ClientMethod2[string, string]("ReceiveMessage") // user, text
 type Source struct {
 	types   map[string]string   // type -> doc
 	methods map[string]string   // Type.Method -> doc
 	params  map[string][]string // Type.Method -> names
+	clients map[string]client   // the name of a client method
+}
+
+// A client is what a declaration of a client method says beside its types.
+type client struct {
+	doc  string
+	args []string
 }
 
 // ReadSource parses the Go files in dir, tests left out. Pass the result to
@@ -25,7 +38,7 @@ func ReadSource(dir string) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hubgen: read source: %w", err)
 	}
-	s := &Source{map[string]string{}, map[string]string{}, map[string][]string{}}
+	s := &Source{map[string]string{}, map[string]string{}, map[string][]string{}, map[string]client{}}
 	for _, e := range entries {
 		if e.IsDir() || !strings.HasSuffix(e.Name(), ".go") || strings.HasSuffix(e.Name(), "_test.go") {
 			continue
@@ -44,15 +57,12 @@ func (s *Source) add(file *ast.File) {
 		switch d := d.(type) {
 		case *ast.GenDecl:
 			for _, spec := range d.Specs {
-				t, ok := spec.(*ast.TypeSpec)
-				if !ok {
-					continue
+				switch spec := spec.(type) {
+				case *ast.TypeSpec:
+					s.types[spec.Name.Name] = docOf(spec.Doc, d)
+				case *ast.ValueSpec:
+					s.addClient(spec, docOf(spec.Doc, d))
 				}
-				text := t.Doc.Text()
-				if text == "" {
-					text = d.Doc.Text()
-				}
-				s.types[t.Name.Name] = strings.TrimSpace(text)
 			}
 		case *ast.FuncDecl:
 			if d.Recv != nil && len(d.Recv.List) == 1 {
@@ -60,6 +70,47 @@ func (s *Source) add(file *ast.File) {
 			}
 		}
 	}
+}
+
+// docOf is the comment of one declaration. That of a group in parentheses
+// stands for all in it, so it is nobody's.
+func docOf(own *ast.CommentGroup, d *ast.GenDecl) string {
+	if own == nil && !d.Lparen.IsValid() {
+		own = d.Doc
+	}
+	return strings.TrimSpace(own.Text())
+}
+
+// addClient remembers what may be the declaration of a client method: a
+// variable that is the conversion of a name.
+func (s *Source) addClient(spec *ast.ValueSpec, doc string) {
+	if len(spec.Values) != 1 {
+		return
+	}
+	call, ok := spec.Values[0].(*ast.CallExpr)
+	if !ok || len(call.Args) != 1 {
+		return
+	}
+	literal, ok := call.Args[0].(*ast.BasicLit)
+	if !ok || literal.Kind != token.STRING {
+		return
+	}
+	name, err := strconv.Unquote(literal.Value)
+	if err != nil {
+		return
+	}
+	s.clients[name] = client{doc, names(spec.Comment.Text())}
+}
+
+// names splits "user, text"; any other text is a comment like others, and nil.
+func names(text string) (list []string) {
+	for name := range strings.SplitSeq(strings.TrimSpace(text), ",") {
+		if name = strings.TrimSpace(name); !token.IsIdentifier(name) {
+			return nil
+		}
+		list = append(list, name)
+	}
+	return list
 }
 
 func (s *Source) addMethod(key string, d *ast.FuncDecl) {
@@ -88,6 +139,14 @@ func receiver(e ast.Expr) string {
 		return receiver(e.X)
 	}
 	return ""
+}
+
+// client is nothing for a client method that the source does not declare.
+func (s *Source) client(name string) client {
+	if s == nil {
+		return client{}
+	}
+	return s.clients[name]
 }
 
 func (s *Source) typeDoc(name string) string {

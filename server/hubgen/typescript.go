@@ -161,7 +161,9 @@ func (g *typeScript) handler(f function, on, off string) {
 		result = r + " | Promise<" + r + ">"
 	}
 	handler := fmt.Sprintf("handler: (%s) => %s", declared, result)
-	fmt.Fprintf(g, "\n  %s(%s): void {\n    this.connection.on(%q, handler);\n  }\n", on, handler, f.name)
+	g.WriteString("\n")
+	g.doc("  ", f.doc)
+	fmt.Fprintf(g, "  %s(%s): void {\n    this.connection.on(%q, handler);\n  }\n", on, handler, f.name)
 	fmt.Fprintf(g, "\n  %s(%s): void {\n    this.connection.off(%q, handler);\n  }\n", off, handler, f.name)
 }
 

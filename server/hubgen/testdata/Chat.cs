@@ -66,15 +66,27 @@ public static class ChatHubExtensions
     public static IDisposable OnReceiveMessage(this HubConnection connection, Func<string, Line, Task> handler) =>
         connection.On("ReceiveMessage", handler);
 
+    /// <summary>
+    /// Ask asks one client.
+    /// </summary>
     public static IDisposable OnAsk(this HubConnection connection, Func<string, bool> handler) =>
         connection.On("Ask", handler);
 
+    /// <summary>
+    /// Ask asks one client.
+    /// </summary>
     public static IDisposable OnAsk(this HubConnection connection, Func<string, Task<bool>> handler) =>
         connection.On("Ask", handler);
 
+    /// <summary>
+    /// Bye is the last word.
+    /// </summary>
     public static IDisposable OnBye(this HubConnection connection, Action handler) =>
         connection.On("Bye", handler);
 
+    /// <summary>
+    /// Bye is the last word.
+    /// </summary>
     public static IDisposable OnBye(this HubConnection connection, Func<Task> handler) =>
         connection.On("Bye", handler);
 }

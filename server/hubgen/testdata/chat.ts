@@ -65,14 +65,20 @@ export class ChatHub {
     this.connection.off("ReceiveMessage", handler);
   }
 
-  onAsk(handler: (arg1: string) => boolean | Promise<boolean>): void {
+  /**
+   * Ask asks one client.
+   */
+  onAsk(handler: (question: string) => boolean | Promise<boolean>): void {
     this.connection.on("Ask", handler);
   }
 
-  offAsk(handler: (arg1: string) => boolean | Promise<boolean>): void {
+  offAsk(handler: (question: string) => boolean | Promise<boolean>): void {
     this.connection.off("Ask", handler);
   }
 
+  /**
+   * Bye is the last word.
+   */
   onBye(handler: () => void): void {
     this.connection.on("Bye", handler);
   }

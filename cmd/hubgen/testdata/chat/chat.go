@@ -4,7 +4,13 @@ package chat
 import "github.com/hubwire/hubwire/server"
 
 // ReceiveMessage shows a line to a client.
-var ReceiveMessage = server.ClientMethod2[string, string]("ReceiveMessage")
+var ReceiveMessage = server.ClientMethod2[string, string]("ReceiveMessage") // user, text
+
+// Options gives Whisper another name.
+var Options = &server.Options{Methods: map[string]server.MethodOptions{"Whisper": {Name: "whisper-to"}}}
+
+// NewOptions is Options as a function.
+func NewOptions() *server.Options { return Options }
 
 // Version is no client method.
 var Version = "1"
@@ -16,6 +22,9 @@ type Chat struct{}
 func (*Chat) SendMessage(call *server.Call, user, text string) error {
 	return ReceiveMessage.Send(call.Context(), call.Clients().All(), user, text)
 }
+
+// Whisper tells one user.
+func (*Chat) Whisper(user, text string) {}
 
 // Bad has a method that clients cannot call.
 type Bad struct{}

@@ -3,6 +3,16 @@ package source
 // Line is one line of a chat.
 type Line struct{}
 
+var (
+	receive = ClientMethod2[string, Line]("ReceiveMessage") // these, names, are, too, many
+
+	// Ask asks one client.
+	ask = ClientFunction1[string, bool]("Ask") // question
+)
+
+// Bye is the last word.
+var bye = ClientMethod0("Bye") // not names: a comment
+
 // Chat is a hub with every shape of method.
 type Chat struct{}
 
