@@ -11,19 +11,20 @@ import (
 // An app is two nodes and, where there is a bus, another app on it.
 type app struct {
 	node1, node2 *node
-	bus          *bus // nil with -backplane=off
+	bus          *bus         // nil with -backplane=off
+	angular      *angularPage // nil without npm, or with -angular=off
 	screen       *screen
 }
 
-func newApp(addr, redisURL string, backplane bool, screen *screen) (*app, error) {
+func newApp(addr, redisURL string, backplane, angular bool, screen *screen) (*app, error) {
 	a := &app{screen: screen}
-	if err := a.build(addr, redisURL, backplane); err != nil {
+	if err := a.build(addr, redisURL, backplane, angular); err != nil {
 		return nil, errors.Join(err, a.stop())
 	}
 	return a, nil
 }
 
-func (a *app) build(addr, redisURL string, backplane bool) (err error) {
+func (a *app) build(addr, redisURL string, backplane, angular bool) (err error) {
 	if backplane {
 		if a.bus, err = openBus(redisURL); err != nil {
 			return err
@@ -49,8 +50,11 @@ func (a *app) build(addr, redisURL string, backplane bool) (err error) {
 		return err
 	}
 	a.node2.addHub("/other", manager, nodes)
+	if angular {
+		a.angular = newAngularPage(nodes)
+	}
 	for _, n := range nodes {
-		page{Backplane: backplane, Node1: a.node1.url, Panes: []pane{
+		page{Backplane: backplane, Angular: a.angular != nil, Node1: a.node1.url, Panes: []pane{
 			{Name: "Client A on node 1", Hub: a.node1.url + "/hub"},
 			{Name: "Client B on node 2", Hub: a.node2.url + "/hub"},
 			{Name: "Client of another app", Hub: a.node2.url + "/other/hub"},
@@ -60,10 +64,18 @@ func (a *app) build(addr, redisURL string, backplane bool) (err error) {
 	return nil
 }
 
+// buildAngular begins to build the Angular page, if there is to be one.
+func (a *app) buildAngular(ctx context.Context) {
+	if a.angular != nil {
+		a.angular.build(ctx, []string{a.node1.url + "/app", a.node2.url + "/app"}, a.screen)
+	}
+}
+
 // stop ends everything that newApp has begun.
 func (a *app) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
+	a.angular.close()
 	var errs []error
 	for _, n := range []*node{a.node1, a.node2} {
 		if n != nil {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/philippseith/signalr"
+
+	"github.com/hubwire/hubwire/cmd/demo/blog"
 )
 
 // A client is a SignalR client in the terminal. It is philippseith/signalr's,
@@ -49,7 +51,7 @@ func (r *receiver) ReceiveMessage(user, text string) {
 }
 
 // PostPublished is called for a post.
-func (r *receiver) PostPublished(p Post) {
+func (r *receiver) PostPublished(p blog.Post) {
 	r.c.screen.printf("%-22s PostPublished   %d %q %s", r.c.name, p.ID, p.Title, p.PublishedAt.Format(time.TimeOnly))
 	r.c.note(fmt.Sprint("post ", p.ID))
 }

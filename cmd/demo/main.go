@@ -7,10 +7,12 @@
 //	go run ./cmd/demo -redis redis://localhost # a real one
 //	go run ./cmd/demo -backplane=off           # none: the client of node 2 misses the post
 //	go run ./cmd/demo -once                    # ends by itself; status 0 if all went well
+//	go run ./cmd/demo -angular=off             # does not build the Angular page, which needs npm
 //	go run ./cmd/demo -node 0.0.0.0:8080       # one node and no story, as a container runs it
 //
-// Read hub.go first, then node.go: that is what an app writes. app.go puts nodes
-// and Redis (bus.go) together; clients.go and page.html are the clients. single.go is a node in
+// Read blog/hub.go first, then node.go: that is what an app writes. app.go puts
+// nodes and Redis (bus.go) together. The clients are clients.go, page.html and,
+// where there is npm, the Angular app of interop/angular. single.go is a node in
 // a container; deploy/ and docker-compose.yml run it.
 package main
 
@@ -49,6 +51,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	redisURL := flags.String("redis", "", "URL of a Redis, as redis://localhost:6379; none means one inside this program")
 	backplane := flags.String("backplane", "on", "off: the nodes do not know each other")
 	once := flags.Bool("once", false, "end after the story; status 0 says that every client has received what it should, and nothing else")
+	pages := flags.String("angular", "on", "off: the Angular page is not built")
 	only := flags.String("node", "", "run one node on this address, without the story; -redis names what it shares with others")
 	drain := flags.Duration("drain", 0, "with -node: how long it goes on when it is told to end, no longer ready")
 	if err := flags.Parse(args); err != nil {
@@ -57,7 +60,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if *only != "" {
 		return runSingle(ctx, *only, *redisURL, *drain, out)
 	}
-	app, err := newApp(*addr, *redisURL, *backplane != "off", &screen{out: out})
+	withAngular := *pages != "off" && !*once
+	app, err := newApp(*addr, *redisURL, *backplane != "off", withAngular, &screen{out: out})
 	if err != nil {
 		return err
 	}
@@ -70,6 +74,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	app.screen.printf("\nOpen %s to go on in a browser, or: curl -X POST %s/api/posts/43/publish\nCtrl+C ends the demo.\n", app.node1.url, app.node1.url)
+	app.buildAngular(ctx)
 	<-ctx.Done()
 	return nil
 }
@@ -83,6 +88,12 @@ func (a *app) play(ctx, clients context.Context) error {
 	other, err3 := connect(clients, "client of another app", a.node2.url+"/other/hub", a.screen)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
+	}
+	// A hub answers a call when it knows the client: none misses what comes now.
+	for _, c := range []*client{client1, client2, other} {
+		if err := c.call(ctx, "JoinGroup", "readers"); err != nil {
+			return err
+		}
 	}
 	a.screen.printf("\nThe client of node 1 calls SendMessage")
 	if err := client1.call(ctx, "SendMessage", "client of node 1", "hello"); err != nil {

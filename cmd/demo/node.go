@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hubwire/hubwire/cmd/demo/blog"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -40,7 +41,7 @@ func newNode(l net.Listener) *node {
 	return &node{url: "http://" + l.Addr().String(), l: l, mux: mux, web: &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}}
 }
 
-// addHub serves a PostHub at path/hub, and at path/api what publishes posts. The
+// addHub serves a blog.PostHub at path/hub, and at path/api what publishes posts. The
 // pages of all nodes may use it.
 func (n *node) addHub(path string, manager server.LifetimeManager, pages []*node) {
 	var origins []string
@@ -48,14 +49,14 @@ func (n *node) addHub(path string, manager server.LifetimeManager, pages []*node
 		_, port, _ := net.SplitHostPort(p.l.Addr().String())
 		origins = append(origins, p.url, "http://localhost:"+port)
 	}
-	hub := server.NewHub(PostHub{}, &server.Options{
+	hub := server.NewHub(blog.PostHub{}, &server.Options{
 		LifetimeManager: manager,
 		// The Go client of the story never answers a close frame: do not wait long.
 		Endpoint: server.EndpointOptions{AllowedOrigins: origins, CloseTimeout: 500 * time.Millisecond},
 		Logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	server.Mount(n.mux, path+"/hub", hub)
-	n.mux.Handle("POST "+path+"/api/posts/{id}/publish", publish(hub))
+	n.mux.Handle("POST "+path+"/api/posts/{id}/publish", blog.Publish(hub))
 	n.hubs = append(n.hubs, hub)
 }
 

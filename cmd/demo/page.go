@@ -18,6 +18,7 @@ type page struct {
 	Script    string // where signalr.js comes from
 	Integrity string // of a script from elsewhere
 	Backplane bool
+	Angular   bool // there is a page of Angular, too
 	Node1     string
 	Panes     []pane
 }

@@ -2,11 +2,11 @@ package angular
 
 import (
 	"bufio"
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -28,7 +28,7 @@ func TestPagesOnTwoNodesShowWhatIsPublishedOnOne(t *testing.T) {
 	chromium := harness.Tool(t, "chromium")
 	modules := harness.Modules(t, ".")
 	redis := harness.Redis(t)
-	dist := build(t, modules)
+	dist := build(t)
 	own := harness.NodeCommand(t)
 	for _, tt := range []struct {
 		name, folder string
@@ -57,7 +57,7 @@ func TestPagesOnTwoNodesShowWhatIsPublishedOnOne(t *testing.T) {
 				"/n2":    harness.StartNode(t, second, flags("BlogApp:SignalR:")...).URL,
 				"/other": harness.StartNode(t, own, other...).URL,
 			}, kill)
-			click(t, modules, site, chromium, tt.backplane, screenshots(t, tt.folder))
+			click(t, modules, site, chromium, tt.backplane, harness.Screenshots(t, filepath.Join("angular", tt.folder)))
 		})
 	}
 }
@@ -81,32 +81,16 @@ func click(t *testing.T, modules, site, chromium string, backplane bool, shots s
 	}
 }
 
-// build builds the app in a folder of the test and returns its dist.
-func build(t *testing.T, modules string) string {
+// build builds the page, once for all tests.
+func build(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.CopyFS(filepath.Join(dir, "src"), os.DirFS("src")); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), buildTime)
+	defer cancel()
+	dist, err := Build(ctx, func(step string) { t.Log(step) })
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"angular.json", "package.json", "tsconfig.json"} {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("node", filepath.Join("node_modules", "@angular", "cli", "bin", "ng.js"), "build", "--progress=false")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "NG_CLI_ANALYTICS=false")
-	if out, err := harness.Run(t, cmd, buildTime); err != nil {
-		t.Fatalf("ng build: %v\n%s", err, out)
-	}
-	return filepath.Join(dir, "dist")
+	return dist
 }
 
 // serve serves the page, and each node under its path, as the web server in
@@ -176,25 +160,4 @@ func startMortal(t *testing.T, command string, args ...string) (string, func()) 
 		t.Fatalf("%s was not ready after %v", command, startTime)
 	}
 	return "", nil
-}
-
-// screenshots returns a new folder for screenshots: in HUBWIRE_ARTIFACTS, or in
-// the artifacts folder of the repository.
-func screenshots(t *testing.T, name string) string {
-	t.Helper()
-	root := os.Getenv("HUBWIRE_ARTIFACTS")
-	if root == "" {
-		root = filepath.Join("..", "..", "artifacts")
-	}
-	dir, err := filepath.Abs(filepath.Join(root, "angular", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }

@@ -17,8 +17,10 @@ import (
 	"github.com/hubwire/hubwire/interop/harness"
 )
 
-// clickTime is how long the whole browser session may take.
-const clickTime = 2 * time.Minute
+const (
+	clickTime = 2 * time.Minute // for a whole browser session
+	startTime = 5 * time.Minute // the first time, npm installs Angular
+)
 
 func TestPageShowsWhatItsClientsReceive(t *testing.T) {
 	harness.Need(t, "node", "npm")
@@ -32,7 +34,7 @@ func TestPageShowsWhatItsClientsReceive(t *testing.T) {
 	for _, backplane := range []string{"on", "off"} {
 		t.Run("backplane "+backplane, func(t *testing.T) {
 			// In the folder of the packages the page takes signalr.js from there.
-			url := start(t, program, modules, "-backplane="+backplane)
+			url := start(t, program, modules, openLine, "-angular=off", "-backplane="+backplane)
 			click := exec.Command("node", script, url, chromium, backplane)
 			click.Dir = modules
 			out, err := harness.Run(t, click, clickTime)
@@ -43,9 +45,29 @@ func TestPageShowsWhatItsClientsReceive(t *testing.T) {
 	}
 }
 
+func TestAngularPageIsServedByBothNodes(t *testing.T) {
+	harness.Need(t, "node", "npm")
+	chromium := harness.Tool(t, "chromium")
+	modules := harness.Modules(t, ".")
+	first, second, ok := strings.Cut(start(t, build(t), t.TempDir(), angularLine), " and ")
+	if !ok {
+		t.Fatalf("the demo names one page only: %s", first)
+	}
+	script, err := filepath.Abs("angular.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	click := exec.Command("node", script, first, second, chromium, harness.Screenshots(t, "demo"))
+	click.Dir = modules
+	out, err := harness.Run(t, click, clickTime)
+	if err != nil || strings.TrimSpace(string(out)) != "ok" {
+		t.Errorf("angular.mjs printed %q and ended with %v", out, err)
+	}
+}
+
 func TestScriptFromElsewhereIsTheOneOfThePackage(t *testing.T) {
 	modules := harness.Modules(t, ".")
-	url := start(t, build(t), t.TempDir())
+	url := start(t, build(t), t.TempDir(), openLine, "-angular=off")
 	answer, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
@@ -86,8 +108,15 @@ func build(t *testing.T) string {
 	return program
 }
 
-// start starts the demo in dir and returns the URL of its page.
-func start(t *testing.T, program, dir string, args ...string) string {
+// What the demo prints when a page can be opened.
+var (
+	openLine    = regexp.MustCompile(`^Open (\S+) `)
+	angularLine = regexp.MustCompile(`^Angular page: (http.*)$`)
+)
+
+// start starts the demo in dir, waits for the line, and returns what is in its
+// parentheses.
+func start(t *testing.T, program, dir string, line *regexp.Regexp, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(program, append([]string{"-addr", "127.0.0.1:0"}, args...)...)
 	cmd.Dir = dir
@@ -96,15 +125,14 @@ func start(t *testing.T, program, dir string, args ...string) string {
 		t.Fatal(err)
 	}
 	process := harness.Start(t, cmd)
-	lines := make(chan string, 1)
+	found := make(chan string, 1)
 	go func() { // ends with the process: its standard output is closed then
-		open := regexp.MustCompile(`^Open (\S+) `)
+		defer close(found)
 		for s := bufio.NewScanner(out); s.Scan(); {
-			if m := open.FindStringSubmatch(s.Text()); m != nil {
-				lines <- m[1]
+			if m := line.FindStringSubmatch(s.Text()); m != nil {
+				found <- m[1]
 			}
 		}
-		close(lines)
 	}()
 	t.Cleanup(func() {
 		if err := process.Stop(); err != nil {
@@ -112,13 +140,13 @@ func start(t *testing.T, program, dir string, args ...string) string {
 		}
 	})
 	select {
-	case url, ok := <-lines:
+	case url, ok := <-found:
 		if !ok {
-			t.Fatal("the demo ended before it had a page")
+			t.Fatalf("the demo ended before it printed %s", line)
 		}
 		return url
-	case <-time.After(time.Minute):
-		t.Fatal("the demo has no page after a minute")
+	case <-time.After(startTime):
+		t.Fatalf("the demo has not printed %s after %v", line, startTime)
 	}
 	return ""
 }

@@ -53,51 +53,6 @@ func TestNeed(t *testing.T) {
 	}
 }
 
-func TestModulesAreInstalledOncePerLockFile(t *testing.T) {
-	cache := t.TempDir()
-	t.Setenv("XDG_CACHE_HOME", cache)
-	t.Setenv("HOME", cache) // where there is no XDG
-	dir := t.TempDir()
-	write := func(name, text string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("package.json", "{}")
-	write("package-lock.json", "1")
-	installs := 0
-	install := func(dir string) error {
-		installs++
-		lock, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
-		if err != nil || string(lock) != "1" && string(lock) != "2" {
-			t.Errorf("the installer's lock file is %q, %v", lock, err)
-		}
-		return nil
-	}
-	first, err := modules(dir, install)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := modules(dir, install)
-	if err != nil || again != first || installs != 1 {
-		t.Errorf("the second call: %q, %v after %d installs; want %q after 1", again, err, installs, first)
-	}
-	write("package-lock.json", "2")
-	other, err := modules(dir, install)
-	if err != nil || other == first || installs != 2 {
-		t.Errorf("with another lock file: %q, %v after %d installs; want a new folder after 2", other, err, installs)
-	}
-	write("package-lock.json", "3")
-	fails := errors.New("no registry")
-	if _, err := modules(dir, func(string) error { return fails }); !errors.Is(err, fails) {
-		t.Errorf("with an installer that fails: %v", err)
-	}
-	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(first), "installing-*")); len(left) > 0 {
-		t.Errorf("folders left behind: %v", left)
-	}
-}
-
 // scriptedNode writes a shell script that plays a node.
 func scriptedNode(t *testing.T, script string) string {
 	t.Helper()

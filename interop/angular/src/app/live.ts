@@ -1,8 +1,6 @@
 import { Injectable, signal } from "@angular/core";
 import { HubConnection, HubConnectionBuilder, HubConnectionState, ISubscription, LogLevel } from "@microsoft/signalr";
-
-/** What clients see of a blog post. */
-export interface Post { id: number; title: string; publishedAt: string }
+import { Post, PostHub } from "./post-hub";
 
 /** A post as it arrived here. */
 export interface Notice { post: Post; arrived: Date }
@@ -18,8 +16,8 @@ const kept = 50;
  * same connection goes on with the next, and joins its group again: a group is
  * of a connection, and the new node knows a new connection.
  *
- * The query says where: ?nodes=/n1,/n2&hub=/hub. Without it, the node is the
- * one that serves the page.
+ * The query says where: ?nodes=/n1,/n2&hub=/hub, or whole URLs. Without it, the
+ * node is the one that serves the page.
  */
 @Injectable({ providedIn: "root" })
 export class Live {
@@ -36,6 +34,7 @@ export class Live {
   private readonly nodes: string[];
   private readonly hub: string;
   private readonly connection: HubConnection;
+  private readonly server: PostHub;
   private current = 0;
   private stream?: ISubscription<number>;
 
@@ -55,9 +54,10 @@ export class Live {
         },
       })
       .build();
-    this.connection.on("PostPublished", (post: Post) =>
+    this.server = new PostHub(this.connection);
+    this.server.onPostPublished((post) =>
       this.notices.update((all) => [{ post, arrived: new Date() }, ...all].slice(0, kept)));
-    this.connection.on("receive", (line: string) => this.chat.update((all) => [...all, line].slice(-kept)));
+    this.server.onReceive((line) => this.chat.update((all) => [...all, line].slice(-kept)));
     this.connection.onreconnecting(() => {
       this.state.set("reconnecting");
       this.tries.set(1);
@@ -92,22 +92,22 @@ export class Live {
 
   async enter(room: string): Promise<void> {
     await this.attempt("The room was not entered", async () => {
-      if (this.room() !== "") await this.connection.invoke("Leave", this.room());
-      await this.connection.invoke("JoinGroup", room);
+      if (this.room() !== "") await this.server.leave(this.room());
+      await this.server.joinGroup(room);
       this.room.set(room);
       this.chat.set([]);
     });
   }
 
   async say(line: string): Promise<void> {
-    await this.attempt("The message was not sent", () => this.connection.invoke("SendToGroup", this.room(), line));
+    await this.attempt("The message was not sent", () => this.server.sendToGroup(this.room(), line));
   }
 
   /** Draws a stream of the hub, from its first item. */
   startStream(count: number, milliseconds: number): void {
     this.points.set([]);
     this.streaming.set(true);
-    this.stream = this.connection.stream<number>("Counter", count, milliseconds).subscribe({
+    this.stream = this.server.counter(count, milliseconds).subscribe({
       next: (n) => this.points.update((all) => [...all, n]),
       complete: () => this.streaming.set(false),
       error: (e: Error) => { this.streaming.set(false); this.problem.set(`The stream has ended: ${e.message}`); },
@@ -125,7 +125,7 @@ export class Live {
     this.problem.set("");
     this.node.set(this.name());
     const room = this.room();
-    if (room !== "") await this.attempt("The room was not entered again", () => this.connection.invoke("JoinGroup", room));
+    if (room !== "") await this.attempt("The room was not entered again", () => this.server.joinGroup(room));
   }
 
   private next(tries: number): void {
@@ -137,7 +137,7 @@ export class Live {
   /** Absolute: what replaces the URL of a connection is taken as it is. */
   private url(): string { return new URL(this.nodes[this.current] + this.hub, location.href).href; }
 
-  private name(): string { return this.nodes[this.current] || location.host; }
+  private name(): string { return this.nodes[this.current].replace(/^https?:\/\//, "") || location.host; }
 
   private async attempt(what: string, work: () => Promise<void>): Promise<void> {
     try {

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+
+	"github.com/hubwire/hubwire/interop/angular"
+)
+
+// An angularPage is the app of interop/angular, which both nodes serve at /app/
+// once npm has built it.
+type angularPage struct {
+	files atomic.Pointer[http.Handler] // nil until it is built
+	stop  context.CancelFunc           // nil until the build has begun
+	ended chan struct{}                // closed when the build has ended
+}
+
+// newAngularPage serves the page on the nodes. It returns nil where there is no
+// npm to build it.
+func newAngularPage(nodes []*node) *angularPage {
+	for _, tool := range []string{"npm", "node"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return nil
+		}
+	}
+	p := &angularPage{}
+	for i, n := range nodes {
+		// The client goes on with the next node when its own is gone.
+		urls := make([]string, 0, len(nodes))
+		for j := range nodes {
+			urls = append(urls, nodes[(i+j)%len(nodes)].url)
+		}
+		start := "/app/?nodes=" + url.QueryEscape(strings.Join(urls, ","))
+		n.mux.Handle("GET /app", http.RedirectHandler(start, http.StatusFound))
+		n.mux.Handle("GET /app/", http.StripPrefix("/app", http.HandlerFunc(p.serve)))
+	}
+	return p
+}
+
+// build builds the page while the demo goes on, and says so on the screen.
+func (p *angularPage) build(ctx context.Context, urls []string, screen *screen) {
+	ctx, p.stop = context.WithCancel(ctx)
+	p.ended = make(chan struct{})
+	go func() {
+		defer close(p.ended)
+		dist, err := angular.Build(ctx, func(step string) { screen.printf("Angular page: %s ...", step) })
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			screen.printf("Angular page: not built: %v", err)
+		default:
+			files := http.FileServer(http.Dir(dist))
+			p.files.Store(&files)
+			screen.printf("Angular page: %s", strings.Join(urls, " and "))
+		}
+	}()
+}
+
+// close stops the build if it runs. A nil *angularPage is none.
+func (p *angularPage) close() {
+	if p != nil && p.stop != nil {
+		p.stop()
+		<-p.ended
+	}
+}
+
+func (p *angularPage) serve(w http.ResponseWriter, r *http.Request) {
+	files := p.files.Load()
+	if files == nil {
+		w.Header().Set("Refresh", "2")
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, `<!doctype html><meta name="color-scheme" content="light dark"><title>Soon</title><p>Angular is building this page; the terminal says how far it is. It appears by itself.`)
+		return
+	}
+	(*files).ServeHTTP(w, r)
+}
