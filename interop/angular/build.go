@@ -21,8 +21,9 @@ var sources embed.FS
 // Build builds the page and returns the folder of its files, for any path of a
 // web server. That and the packages lie in the user's cache folder, so that only
 // the first call takes a minute or two, and needs npm's registry. progress is
-// told what begins. It needs node and npm on PATH; the error has what failed
-// and what it printed. A done ctx ends it. It is safe for concurrent use.
+// told what begins. It needs node and npm on PATH; where that node is too old
+// for Angular, npm brings a newer one. The error has what failed and what it
+// printed. A done ctx ends it. It is safe for concurrent use.
 func Build(ctx context.Context, progress func(step string)) (dist string, err error) {
 	key, err := allOf(sources)
 	if err != nil {
@@ -34,8 +35,12 @@ func Build(ctx context.Context, progress func(step string)) (dist string, err er
 		if err != nil {
 			return err
 		}
+		node, err := nodeFor(ctx, progress)
+		if err != nil {
+			return err
+		}
 		progress("Angular builds the page")
-		return compile(ctx, modules, dir)
+		return compile(ctx, node, modules, dir)
 	})
 	if err != nil {
 		return "", err
@@ -44,14 +49,14 @@ func Build(ctx context.Context, progress func(step string)) (dist string, err er
 }
 
 // compile leaves the files of the page in the dist of dir.
-func compile(ctx context.Context, modules, dir string) error {
+func compile(ctx context.Context, node, modules, dir string) error {
 	if err := os.CopyFS(dir, sources); err != nil {
 		return err
 	}
 	if err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "node", filepath.Join("node_modules", "@angular", "cli", "bin", "ng.js"), "build", "--progress=false")
+	cmd := exec.CommandContext(ctx, node, filepath.Join("node_modules", "@angular", "cli", "bin", "ng.js"), "build", "--progress=false")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "NG_CLI_ANALYTICS=false")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }

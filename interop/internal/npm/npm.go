@@ -38,6 +38,22 @@ func Install(ctx context.Context, project fs.FS) (folder string, err error) {
 	})
 }
 
+// Package returns the folder of one package, which is there for itself: a
+// program, not a part of a project.
+func Package(ctx context.Context, name, version string) (folder string, err error) {
+	project := fmt.Sprintf(`{"private": true, "dependencies": {%q: %q}}`, name, version)
+	folder, err = Cached("npm", []byte(project), func(dir string) error {
+		if err := os.WriteFile(filepath.Join(dir, "package.json"), []byte(project), 0o644); err != nil {
+			return err
+		}
+		if out, err := run(ctx, dir, "install"); err != nil {
+			return fmt.Errorf("npm install %s: %w\n%s", name, err, out)
+		}
+		return nil
+	})
+	return filepath.Join(folder, "node_modules", name), err
+}
+
 // Cached returns the folder of the user's cache that make has filled once for
 // what key says. Folders of one kind lie side by side. A folder appears under
 // its name only when it is complete, so whoever comes at the same time sees a
