@@ -41,6 +41,7 @@ type Conn struct {
 	room      chan struct{} // not nil: a sender waits
 	done      chan struct{} // not nil: somebody asked for Done
 	started   chan struct{} // not nil: a POST or another socket waits for the App
+	losing    chan struct{} // closed when App.Lost has returned the last time
 	posting   chan struct{} // the POST that runs holds its one token
 	early     []byte        // posted before the App was started
 	request   *http.Request

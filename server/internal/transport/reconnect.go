@@ -12,7 +12,7 @@ type Reconnector interface {
 
 	// Lost is called when a socket was lost. What was queued is gone, and what
 	// is sent is dropped until Conn.Resume: the App keeps it. It must not
-	// block. Either Reconnected or Ended follows. It is not called when a new
+	// block. Either Reconnected or Ended follows, when it has returned. It is not called when a new
 	// socket takes the place of one that looked alive.
 	Lost(cause error)
 
@@ -108,11 +108,12 @@ func (c *Conn) deactivate(first bool, err error) {
 // has ended meanwhile.
 func (c *Conn) attach(s *socket) (reads, ok bool) {
 	c.mu.Lock()
-	if c.phase != active {
+	if c.phase == disposed {
 		c.mu.Unlock()
 		s.cut(true)
 		return false, false
 	}
+	c.phase = active // the loss of the socket before may have been noticed since activateSocket
 	old := c.socket
 	if s.again = c.app == appRunning; s.again {
 		c.paused = true

@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"bufio"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,11 +20,16 @@ type statefulApp struct {
 	mu    sync.Mutex // keeps order between what is kept and what is queued
 	kept  []Frame
 	calls []string
+
+	onLost func() // may be nil
 }
 
 func (a *statefulApp) Lost(cause error) {
 	if !errors.Is(cause, ErrLost) {
 		panic(cause)
+	}
+	if a.onLost != nil {
+		a.onLost()
 	}
 	a.note("lost")
 }
@@ -215,6 +222,86 @@ func TestReplacedSocketWithAGoroutineInTheApp(t *testing.T) {
 	eventually(t, "the new socket is read", func() bool { return a.got() == "slownew" })
 	p.send(opClose, "")
 	p.expect(opClose, `1000 ""`)
+}
+
+// The loss is noticed when the next socket has been let in, but is not there yet.
+func TestLossIsNoticedDuringTheNextUpgrade(t *testing.T) {
+	n, mux := newNode(t, defaults(), nil)
+	apps := stateful(n)
+	hijacks := make(chan chan struct{}, 1)
+	n.listen(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mux.ServeHTTP(slowHijacker{w, hijacks}, r)
+	}), func() []*Endpoint { return []*Endpoint{n.endpoint} })
+	url := n.negotiate("&useStatefulReconnect=true")
+	upgrade := func() chan *peer {
+		p := make(chan *peer, 1)
+		go func() { p <- n.upgrade(url) }()
+		return p
+	}
+	first := upgrade()
+	close(<-hijacks)
+	old, a := <-first, <-apps
+	next := upgrade()
+	release := <-hijacks
+	_ = old.conn.Close()
+	eventually(t, "the loss is noticed", func() bool { return a.noted() == "lost" })
+	close(release)
+	p := <-next
+	p.expect(opText, "sequence")
+	p.send(opText, "from the new socket")
+	eventually(t, "the new socket is read", func() bool { return a.got() == "from the new socket" })
+	if got := a.noted(); got != "lost reconnected" {
+		t.Errorf("callbacks = %s", got)
+	}
+}
+
+// A slowHijacker gives its connection away when it is let.
+type slowHijacker struct {
+	http.ResponseWriter
+	hijacks chan chan struct{}
+}
+
+func (w slowHijacker) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w slowHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	release := make(chan struct{})
+	w.hijacks <- release
+	<-release
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+// A writer notices the loss while the reader is busy, and the next socket is
+// there before the App has been told.
+func TestReconnectedComesBehindLost(t *testing.T) {
+	inBubble(t, defaults(), nil, func(t *testing.T, n *node) {
+		apps := stateful(n)
+		url := n.negotiate("&useStatefulReconnect=true")
+		old := n.upgrade(url)
+		a := <-apps
+		busy, losing := make(chan struct{}), make(chan struct{})
+		a.receive = func([]byte, bool) bool { <-busy; return true }
+		a.onLost = func() { <-losing }
+		_ = a.send("who writes this notices") // the client does not read
+		synctest.Wait()
+		old.write(clientFrame(opText, "x"))
+		synctest.Wait()
+		_ = old.conn.Close()
+		synctest.Wait()
+		p := n.upgrade(url)
+		close(busy)
+		synctest.Wait()
+		if got := a.noted(); got != "" {
+			t.Errorf("callbacks while Lost runs: %s", got)
+		}
+		close(losing)
+		p.expect(opText, "sequence")
+		p.expect(opText, "who writes this notices")
+		if got := a.noted(); got != "lost reconnected" {
+			t.Errorf("callbacks = %s", got)
+		}
+		p.send(opClose, "")
+		p.expect(opClose, `1000 ""`)
+	})
 }
 
 func TestReconnectTooLate(t *testing.T) {

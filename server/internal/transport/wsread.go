@@ -91,8 +91,12 @@ func (c *Conn) read() {
 		}
 		again := s.again
 		s.again = false
+		losing := c.losing
 		c.mu.Unlock()
 		if again {
+			if losing != nil {
+				<-losing // a writer may have noticed the loss; the App is told of it first
+			}
 			c.handler.(Reconnector).Reconnected()
 		}
 		if !s.readAll() {

@@ -249,9 +249,15 @@ func (c *Conn) lost(s *socket, err error) {
 		c.phase, c.lastSeen = inactive, time.Now()
 		c.dropQueueLocked()
 		c.paused = true
+		before, told := c.losing, make(chan struct{})
+		c.losing = told
 		c.mu.Unlock()
 		s.cut(false)
+		if before != nil {
+			<-before
+		}
 		c.handler.(Reconnector).Lost(err)
+		close(told)
 		return
 	}
 	late := s.closeSent && errors.Is(err, os.ErrDeadlineExceeded)
