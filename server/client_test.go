@@ -162,3 +162,26 @@ func (c *client) call(id, target, args, want string) {
 	c.send(`{"type":1,"invocationId":"` + id + `","target":"` + target + `","arguments":` + args + `}`)
 	c.expect(`{"type":3,"invocationId":"` + id + `",` + want + `}`)
 }
+
+// question expects a call of the client, of which rest is target and arguments,
+// and returns its invocation id.
+func (c *client) question(rest string) (id string) {
+	c.t.Helper()
+	got := c.receive()
+	_, behind, _ := strings.Cut(got, `"invocationId":"`)
+	id, _, _ = strings.Cut(behind, `"`)
+	if want := `{"type":1,"invocationId":"` + id + `",` + rest + `}`; got != want {
+		c.t.Fatalf("received %s\n    want %s", got, want)
+	}
+	return id
+}
+
+// eventually waits until what happens.
+func eventually(t testing.TB, what string, happens func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !happens(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("did not happen: %s", what)
+		}
+	}
+}

@@ -61,12 +61,29 @@ func (c *fakeClient) events(record string) (at []time.Duration) {
 
 func (c *fakeClient) say(record string) { c.in <- clientFrame(record) }
 
+// count is how many records hold text.
+func (c *fakeClient) count(text string) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.sent {
+		if strings.Contains(e.record, text) {
+			n++
+		}
+	}
+	return n
+}
+
 // openFake opens a WebSocket in the bubble of a synctest.
 func openFake(t *testing.T, hub *server.Hub) *fakeClient {
 	t.Helper()
+	return openFakeAt(t, hub, "/hub")
+}
+
+func openFakeAt(t *testing.T, hub *server.Hub, target string) *fakeClient {
+	t.Helper()
 	c := &fakeClient{start: time.Now()}
 	c.in, c.records, c.reached = make(chan []byte, 10), &atomic.Int64{}, make(chan struct{}, 1)
-	r := httptest.NewRequest("GET", "/hub", nil)
+	r := httptest.NewRequest("GET", target, nil)
 	for name, value := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="} {
 		r.Header.Set(name, value)
 	}

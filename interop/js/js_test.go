@@ -52,6 +52,9 @@ func run(t *testing.T, file, modules, node string) {
 	cmd := exec.Command("node", "--test", "--test-reporter", reporter, script)
 	cmd.Dir = modules // the scripts find the npm packages there
 	cmd.Env = append(os.Environ(), "NODE_COMMAND="+node)
+	if strings.Contains(file, "redis") {
+		cmd.Env = append(cmd.Env, "REDIS="+harness.Redis(t))
+	}
 	out, runErr := harness.Run(t, cmd, fileTime)
 	played := 0
 	for line := range bytes.Lines(out) {
