@@ -67,8 +67,9 @@ type node struct {
 	requests map[string]bool // "HTTP/2.0 POST /hub/negotiate"
 }
 
-// startNode starts a node on a free port of 127.0.0.1. It ends with the test.
-func startNode(t *testing.T) *node {
+// startNode starts a node that speaks HTTP/2 or only HTTP/1.1, on a free port
+// of 127.0.0.1. It ends with the test.
+func startNode(t *testing.T, speaksHTTP2 bool) *node {
 	t.Helper()
 	// The client's large text does not fit into the default of 32 KiB.
 	hub := server.NewHub(testHub{}, &server.Options{MaximumReceiveMessageSize: -1, EnableDetailedErrors: true})
@@ -81,7 +82,7 @@ func startNode(t *testing.T) *node {
 		n.mu.Unlock()
 		mux.ServeHTTP(w, r)
 	}))
-	n.server.EnableHTTP2 = true
+	n.server.EnableHTTP2 = speaksHTTP2
 	n.server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that go away in the middle of TLS
 	n.server.StartTLS()
 	t.Cleanup(func() {

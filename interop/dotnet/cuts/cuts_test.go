@@ -1,0 +1,207 @@
+package cuts
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire/interop/harness"
+)
+
+var step = flag.Int("step", 0, "how many bytes lie between two cuts; 0 means 1, and 9 at the reference node")
+
+const (
+	// playLimit bounds one run of the program: half a minute on two cores.
+	playLimit = 8 * time.Minute
+	// sideBySide is how many dialogues are played at a time.
+	sideBySide = 12
+	// Before the dialogue itself less can go wrong.
+	headStep, handshakeStep = 60, 6
+)
+
+// handshakes are the bytes of the first frame in each direction: its header
+// and what is in it.
+var handshakes = map[string][2]int{
+	"json":        {6 + len(`{"protocol":"json","version":2}`) + 1, 2 + len(`{}`) + 1},
+	"messagepack": {6 + len(`{"protocol":"messagepack","version":2}`) + 1, 2 + len(`{}`) + 1},
+}
+
+// A result is a line of the program: how one dialogue ended.
+type result struct {
+	Name   string `json:"name"`
+	Starts int    `json:"starts"`
+	Error  string `json:"error"`
+	MS     int    `json:"ms"`
+}
+
+func TestOurNode(t *testing.T) {
+	program := client(t)
+	everywhere(t, program, harness.NodeCommand(t), max(*step, 1))
+}
+
+// TestReferenceNode shows that the expectations are those of ASP.NET Core.
+func TestReferenceNode(t *testing.T) {
+	program := client(t)
+	every := *step
+	if every == 0 {
+		every = 9
+	}
+	everywhere(t, program, harness.ReferenceNode(t), every)
+}
+
+// TestAStreamThatEndsFirstHidesMessages shows a defect of Microsoft's client, at
+// both nodes: it is why the stream of the dialogue ends last elsewhere. Behind a
+// cut the client gets again what it has not acknowledged, which it counts, to
+// drop as much as it had. An item of a stream that has ended it cannot parse any
+// more: it makes a StreamBindingFailureMessage of it, which is no
+// HubInvocationMessage and is not counted. So as many messages too many are
+// dropped later on, those that it never had. When the test fails because all is
+// well, the dialogue's stream may end first.
+//
+// Source: MessageBuffer.ShouldProcessMessage and JsonHubProtocol in dotnet/aspnetcore.
+func TestAStreamThatEndsFirstHidesMessages(t *testing.T) {
+	program := client(t)
+	for _, tt := range []struct {
+		name    string
+		command func(testing.TB) string
+	}{
+		{name: "our node", command: harness.NodeCommand},
+		{name: "the reference node", command: harness.ReferenceNode},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNetwork(t, harness.StartNode(t, tt.command(t)).URL)
+			whole := dialogue{protocol: "json", name: "00000", streamEnds: "first", play: &play{}}
+			check(t, n, run(t, program, n, whole))
+			var all []dialogue
+			for tenth := 4; tenth < 10; tenth++ { // behind the stream, or not far inside it
+				after := n.outcome("00000").passed[down] * tenth / 10
+				all = append(all, dialogue{protocol: "json", name: fmt.Sprintf("%05d", tenth), streamEnds: "first", play: &play{direction: down, after: after}})
+			}
+			hidden := 0
+			for _, r := range run(t, program, n, all...) {
+				t.Logf("%d bytes: %q", n.outcome(r.Name).after, r.Error)
+				if strings.HasPrefix(r.Error, "TimeoutException") {
+					hidden++
+				}
+			}
+			if hidden == 0 {
+				t.Error("no message is lost any more")
+			}
+		})
+	}
+}
+
+// everywhere plays the dialogue in each protocol, once for each place where
+// the network may break.
+func everywhere(t *testing.T, program, command string, every int) {
+	for _, protocol := range []string{"json", "messagepack"} {
+		t.Run(protocol, func(t *testing.T) {
+			n := newNetwork(t, harness.StartNode(t, command).URL)
+			whole := dialogue{protocol: protocol, name: "00000", play: &play{}}
+			check(t, n, run(t, program, n, whole))
+			cutEach(t, n, program, protocol, n.outcome("00000"), every)
+		})
+	}
+}
+
+// cutEach plays a dialogue again and cuts it at each place, given what a whole
+// one has.
+func cutEach(t *testing.T, n *network, program, protocol string, whole play, every int) {
+	var all []dialogue
+	for _, d := range []direction{up, down} {
+		head, end := whole.heads[d], whole.passed[d]
+		first := head + handshakes[protocol][d] // of the dialogue itself
+		for after := 1; after <= end; {
+			all = append(all, dialogue{protocol: protocol, name: fmt.Sprintf("%05d", len(all)+1), play: &play{direction: d, after: after}})
+			switch {
+			case after < head:
+				after = min(after+headStep, head)
+			case after < first:
+				after = min(after+handshakeStep, first)
+			default:
+				after += every
+			}
+		}
+	}
+	start := time.Now()
+	results := run(t, program, n, all...)
+	t.Logf("%d dialogues in %v; a whole one has %d bytes up and %d down", len(all), time.Since(start).Round(time.Second), whole.passed[up], whole.passed[down])
+	check(t, n, results)
+	if len(results) != len(all) {
+		t.Errorf("%d dialogues were played, want %d", len(results), len(all))
+	}
+	cut := 0
+	for _, r := range results {
+		p := n.outcome(r.Name)
+		if p.cut {
+			cut++
+		}
+		first := whole.heads[p.direction] + handshakes[protocol][p.direction]
+		if r.Starts != 1 && p.after > first {
+			t.Errorf("%s, %d bytes: started %d times, but the handshake was over after %d bytes", p.direction, p.after, r.Starts, first)
+		}
+	}
+	// Not all are as long as the first one was: calls may share a frame.
+	if cut < len(all)*9/10 {
+		t.Errorf("%d of %d dialogues were cut, want most", cut, len(all))
+	}
+}
+
+// A dialogue is a line for the program.
+type dialogue struct {
+	protocol, name string
+	streamEnds     string // "first" or "last", and "" means last
+	play           *play
+}
+
+// run runs the program once and returns what it printed.
+func run(t *testing.T, program string, n *network, all ...dialogue) []result {
+	t.Helper()
+	var lines strings.Builder
+	for _, d := range all {
+		fmt.Fprintf(&lines, "%s %s %s %s\n", d.protocol, d.name, cmp.Or(d.streamEnds, "last"), n.prepare(d.name, d.play))
+	}
+	cmd := exec.Command("dotnet", program, strconv.Itoa(sideBySide))
+	cmd.Stdin = strings.NewReader(lines.String())
+	out, err := harness.Run(t, cmd, playLimit)
+	if err != nil {
+		t.Fatalf("the client ended with %v\n%s", err, out)
+	}
+	var results []result
+	for line := range bytes.Lines(out) {
+		var r result
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatalf("the client printed %q: %v", line, err)
+		}
+		results = append(results, r)
+	}
+	return results
+}
+
+// check fails the test for each dialogue that did.
+func check(t *testing.T, n *network, results []result) {
+	t.Helper()
+	for _, r := range results {
+		if r.Error != "" {
+			p := n.outcome(r.Name)
+			t.Errorf("%s, %d bytes (the head has %d): after %d ms %s", p.direction, p.after, p.heads[p.direction], r.MS, r.Error)
+		}
+	}
+}
+
+// client returns the path of the built program.
+func client(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes a minute; not with -short")
+	}
+	harness.Dotnet(t)
+	return harness.DotnetProgram(t, "client")
+}
