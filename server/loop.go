@@ -195,7 +195,7 @@ func (in *inbox) cut() {
 
 // wake lets a waiting Receive go on.
 func (in *inbox) wake() {
-	if in.room != nil && (len(in.buf)+in.held < receiveBuffer/2 || in.stopped) {
+	if in.room != nil && (!in.busy || len(in.buf)+in.held < receiveBuffer/2 || in.stopped) {
 		close(in.room)
 		in.room = nil
 	}
