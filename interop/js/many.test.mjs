@@ -21,10 +21,9 @@ forEachMode((mode) => {
         const c = await start();
         let next = 0, wrong;
         c.on("Numbered", (text) => { if (text !== `n ${next}`) wrong ??= [text, next]; next++; });
-        for (let i = 0; i < 10; i++) await c.invoke("SendCallerOften", 1000, "Same", "x");
-        await Promise.all(numbers(often).map((i) => c.send("SendCaller", "Numbered", `n ${i}`)));
+        await Promise.all(numbers(10000).map((i) => c.send("SendCaller", "Numbered", `n ${i}`)));
         await c.invoke("Echo", "all are here");
-        assert.deepEqual([next, wrong], [often, undefined]);
+        assert.deepEqual([next, wrong], [10000, undefined]);
     });
     it("ten thousand items of a stream come in order", async () => {
         const c = await start();

@@ -7,6 +7,10 @@ import { Proxy } from "./proxy.mjs";
 
 const count = 4, sideBySide = 16;
 
+// The client's errors keep only the words "fetch failed" of what went wrong.
+const plain = globalThis.fetch;
+globalThis.fetch = (...request) => plain(...request).catch((e) => { if (e.cause) e.message += `: ${e.cause}`; throw e; });
+
 /** The modes that can reconnect statefully, of the newest client. */
 export const stateful = modes.filter((m) => m.generation === 10 && m.transport === "WebSockets" && !m.skipNegotiation);
 
