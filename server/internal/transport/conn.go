@@ -44,7 +44,7 @@ type Conn struct {
 	losing    chan struct{} // closed when App.Lost has returned the last time
 	posting   chan struct{} // the POST that runs holds its one token
 	early     []byte        // posted before the App was started
-	request   *http.Request
+	request   keptRequest   // the first connect request
 	user      any
 
 	deaf atomic.Bool // nothing is to be given to the App any more
@@ -94,11 +94,12 @@ func (c *Conn) Transport() Transport {
 func (c *Conn) TextOnly() bool { return c.Transport() == ServerSentEvents }
 
 // Request returns the first connect request. Its body is empty, and its context
-// has the values but never ends.
+// has the values but never ends. While what it has returned is in use it returns
+// that again; do not change it.
 func (c *Conn) Request() *http.Request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.request
+	return c.request.get()
 }
 
 // User returns who Options.Authenticate said had sent the first connect request,
@@ -115,7 +116,7 @@ func (c *Conn) Stateful() bool { return c.stateful }
 func (c *Conn) firstUser() (user any, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.user, c.request != nil
+	return c.user, c.request.ctx != nil
 }
 
 // Done is closed when the input has ended, whoever ended it; Finish counts.
@@ -153,15 +154,6 @@ func (c *Conn) mayConnect(t Transport) (status int, body string) {
 	return 0, ""
 }
 
-// firstRequestLocked remembers the request that opened the connection: without its
-// body, and with a context that does not end.
-func (c *Conn) firstRequestLocked(r *http.Request, user any) {
-	kept := r.WithContext(lasting(r.Context()))
-	kept.Body = http.NoBody
-	kept.Response = nil
-	c.request, c.user = kept, user
-}
-
 // activate makes the calling request the one that serves c, if none does. It
 // reports the status to refuse it with. first says that the App must be started.
 func (c *Conn) activate(r *http.Request, user any) (first bool, status int) {
@@ -182,7 +174,8 @@ func (c *Conn) activateLocked(r *http.Request, user any) (first bool, status int
 		return false, 0
 	}
 	c.app = appStarting
-	c.firstRequestLocked(r, user)
+	c.request.keep(r)
+	c.user = user
 	if c.transport != WebSockets {
 		c.wake = make(chan struct{}, 1)
 	}

@@ -1,0 +1,116 @@
+package transport
+
+import (
+	"context"
+	"encoding/binary"
+	"net/http"
+	"net/url"
+	"strings"
+	"weak"
+)
+
+// A keptRequest is the request that opened a connection, as the connection
+// keeps it. As http.Request it would be half of all that an idle connection
+// holds, so it is packed into one text until somebody asks for it.
+type keptRequest struct {
+	packed string
+	ctx    context.Context            // not nil: there is a request
+	rest   *http.Request              // not nil: what has no place in packed
+	whole  weak.Pointer[http.Request] // what was given out last, while it is in use
+}
+
+// keep remembers r without its body, and with a context that does not end.
+func (k *keptRequest) keep(r *http.Request) {
+	k.ctx = lasting(r.Context())
+	k.packed = pack(r)
+	if isPlain(r) {
+		return
+	}
+	k.rest = r.WithContext(k.ctx)
+	k.rest.Header = nil // it is in packed
+	k.rest.Body = http.NoBody
+	k.rest.Response = nil
+}
+
+// get returns the request, the same as before if that is still in use.
+func (k *keptRequest) get() *http.Request {
+	if k.ctx == nil {
+		return nil
+	}
+	if r := k.whole.Value(); r != nil {
+		return r
+	}
+	r := unpack(k.packed)
+	if k.rest != nil {
+		header := r.Header
+		*r = *k.rest
+		r.Header = header
+	} else {
+		r = r.WithContext(k.ctx)
+	}
+	k.whole = weak.Make(r)
+	return r
+}
+
+// isPlain reports whether unpack gives all of r back: if middleware has changed
+// the URL, for instance, or the mux found values in the path, it does not.
+func isPlain(r *http.Request) bool {
+	if r.TLS != nil || r.Form != nil || r.PostForm != nil || r.MultipartForm != nil || r.Trailer != nil ||
+		r.TransferEncoding != nil || r.ContentLength != 0 || r.Close || strings.Contains(r.Pattern, "{") {
+		return false
+	}
+	u, err := url.ParseRequestURI(r.RequestURI)
+	return err == nil && *u == *r.URL
+}
+
+// pack writes the texts of r one behind the other with their lengths in front:
+// those of the request, then the names of the header, each with the number of
+// its values and these.
+func pack(r *http.Request) string {
+	p := make([]byte, 0, 512)
+	add := func(s string) { p = append(binary.AppendUvarint(p, uint64(len(s))), s...) }
+	for _, s := range [...]string{r.Method, r.RequestURI, r.Proto, r.Host, r.RemoteAddr, r.Pattern} {
+		add(s)
+	}
+	for name, values := range r.Header {
+		add(name)
+		p = binary.AppendUvarint(p, uint64(len(values)))
+		for _, v := range values {
+			add(v)
+		}
+	}
+	return string(p)
+}
+
+func unpack(packed string) *http.Request {
+	number := func() int {
+		for n, shift := 0, 0; ; shift += 7 {
+			b := packed[0]
+			packed = packed[1:]
+			if n |= int(b&0x7f) << shift; b < 0x80 {
+				return n
+			}
+		}
+	}
+	text := func() string {
+		n := number()
+		s := packed[:n]
+		packed = packed[n:]
+		return s
+	}
+	r := &http.Request{Body: http.NoBody, Header: http.Header{}}
+	for _, s := range [...]*string{&r.Method, &r.RequestURI, &r.Proto, &r.Host, &r.RemoteAddr, &r.Pattern} {
+		*s = text()
+	}
+	r.ProtoMajor, r.ProtoMinor, _ = http.ParseHTTPVersion(r.Proto)
+	r.URL, _ = url.ParseRequestURI(r.RequestURI) // isPlain has tried it
+	for packed != "" {
+		name := text()
+		values := make([]string, number())
+		for i := range values {
+			values[i] = text()
+		}
+		r.Header[name] = values
+	}
+	return r
+}
