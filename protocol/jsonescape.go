@@ -15,6 +15,10 @@ func appendJSONString[T string | []byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
 	done := 0 // s[:done] is written
 	for i := 0; i < len(s); {
+		if i+8 <= len(s) && plainASCII(s[i:i+8]) {
+			i += 8
+			continue
+		}
 		c := s[i]
 		if c < utf8.RuneSelf {
 			if c >= 0x20 && c < 0x7f && c != '"' && c != '\\' {
@@ -46,6 +50,18 @@ func appendJSONString[T string | []byte](dst []byte, s T) []byte {
 	}
 	dst = append(dst, s[done:]...)
 	return append(dst, '"')
+}
+
+// plainASCII reports whether none of the eight bytes of s is escaped. It looks
+// at all of them at once: a byte that is equal to another leaves 0 when the two
+// are combined, one below 0x20 borrows when that is taken away, and 0x7f and
+// what is not ASCII have their high bit set after 1 is added.
+func plainASCII[T string | []byte](s T) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	quote, slash := w^(ones*'"'), w^(ones*'\\')
+	return (w|(w+ones)|(w-ones*0x20)|(quote-ones)|(slash-ones))&highs == 0
 }
 
 func decodeRune[T string | []byte](s T) (rune, int) {

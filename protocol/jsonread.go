@@ -54,9 +54,9 @@ func (e *jsonEnvelope) read(r *jsonReader, name []byte) (err error) {
 			err = invalidData("Expected 'type' to be of type Number.")
 		}
 	case "invocationId":
-		e.id, err = r.string("invocationId")
+		e.id, err = r.id(e.room)
 	case "target":
-		e.target, err = r.stringIn(e.room, "target")
+		e.target, err = r.target(e.room)
 		e.hasTarget = true
 	case "arguments":
 		e.arguments, err = r.arguments(e.room)

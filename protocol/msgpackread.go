@@ -106,13 +106,28 @@ func (e *mpEnvelope) target() (string, error) {
 	return mpText(s), nil
 }
 
+// id is text for the invocation id.
+func (e *mpEnvelope) id() (string, error) {
+	if e.null() {
+		return "", nil
+	}
+	s, ok := e.str()
+	switch {
+	case !ok:
+		return "", readFailed("invocationId", "String")
+	case utf8.Valid(s):
+		return e.room.id(s), nil
+	}
+	return mpText(s), nil
+}
+
 // headersAndID reads what types 1 to 5 begin with. The id may be empty only
 // where owner, the name of the message, is.
 func (e *mpEnvelope) headersAndID(owner string) (headers []Header, id string, err error) {
 	if headers, err = e.headers(); err != nil {
 		return nil, "", err
 	}
-	if id, err = e.text("invocationId"); err != nil {
+	if id, err = e.id(); err != nil {
 		return nil, "", err
 	}
 	if id == "" && owner != "" {

@@ -1,5 +1,7 @@
 package protocol
 
+import "strings"
+
 // A Room is memory for the messages that come most often. What NextIn returns
 // for a Room is overwritten by the next call with the same one: whoever keeps
 // a message must not reuse its Room. The zero value is ready. It is for one
@@ -7,8 +9,13 @@ package protocol
 type Room struct {
 	call   Invocation
 	raws   [4]Raw
-	target string // the last one: clients call the same method again and again
+	target string          // the last one: clients call the same method again and again
+	ids    strings.Builder // invocation ids one behind the other: many share one allocation
 }
+
+// idsSize is how much room for ids is made at once. An id that is kept keeps so
+// much memory.
+const idsSize = 512
 
 // A RoomCodec is a Codec that can decode without new memory for each message.
 type RoomCodec interface {
@@ -39,7 +46,21 @@ func (r *Room) list(n int) []Raw {
 	return r.raws[:n:n]
 }
 
-// text returns b as a string.
+// id returns b as a string, for an invocation id.
+func (r *Room) id(b []byte) string {
+	if r == nil || len(b) > idsSize/8 {
+		return string(b)
+	}
+	if r.ids.Cap()-r.ids.Len() < len(b) {
+		r.ids = strings.Builder{}
+		r.ids.Grow(idsSize)
+	}
+	start := r.ids.Len()
+	r.ids.Write(b)
+	return r.ids.String()[start:]
+}
+
+// text returns b as a string, for a target.
 func (r *Room) text(b []byte) string {
 	if r == nil {
 		return string(b)

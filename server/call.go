@@ -188,13 +188,16 @@ func (c *Call) fail(text string) {
 	c.answer(protocol.Completion{Kind: protocol.ResultError, Error: text})
 }
 
+// onHeap is a function of its own so that answer need not allocate each time.
+func onHeap(m protocol.Completion) *protocol.Completion { return &m }
+
 func (c *Call) answer(m protocol.Completion) {
 	if c.id == "" {
 		return
 	}
 	m.InvocationID = c.id
 	if c.room == nil {
-		c.conn.reply(c, &m)
+		c.conn.reply(c, onHeap(m))
 		return
 	}
 	c.room.answer = m
