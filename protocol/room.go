@@ -4,8 +4,8 @@ import "strings"
 
 // A Room is memory for the messages that come most often. What NextIn returns
 // for a Room is overwritten by the next call with the same one: whoever keeps
-// a message must not reuse its Room. The zero value is ready. It is for one
-// goroutine at a time.
+// a message must not reuse its Room. The zero value is ready. A Room must not be
+// copied; it is for one goroutine at a time.
 type Room struct {
 	call   Invocation
 	raws   [4]Raw
