@@ -147,48 +147,23 @@ func (r *jsonReader) mismatch(text string) error {
 
 // string reads the string member called name.
 func (r *jsonReader) string(name string) (string, error) {
-	inner, plain, err := r.stringBytes(name)
-	if err != nil {
-		return "", err
-	}
-	return text(inner, plain)
+	return r.stringIn(nil, (*Room).text, name)
 }
 
-// stringBytes reads the string member called name as text takes it.
-func (r *jsonReader) stringBytes(name string) (inner []byte, plain bool, err error) {
+// stringIn is string for a member that most messages have: keep puts its text
+// into room.
+func (r *jsonReader) stringIn(room *Room, keep func(*Room, []byte) string, name string) (string, error) {
 	if r.next() != '"' {
-		return nil, false, r.mismatch("Expected '" + name + "' to be of type String.")
+		return "", r.mismatch("Expected '" + name + "' to be of type String.")
 	}
 	inner, plain, ok := r.str()
 	if !ok {
-		return nil, false, errReadingJSON
+		return "", errReadingJSON
 	}
-	return inner, plain, nil
-}
-
-// target and id are string for the two members that most messages have; their
-// text comes from room.
-func (r *jsonReader) target(room *Room) (string, error) {
-	inner, plain, err := r.stringBytes("target")
-	if err != nil || !plain {
-		return orText(inner, err)
+	if plain {
+		return keep(room, inner), nil
 	}
-	return room.text(inner), nil
-}
-
-func (r *jsonReader) id(room *Room) (string, error) {
-	inner, plain, err := r.stringBytes("invocationId")
-	if err != nil || !plain {
-		return orText(inner, err)
-	}
-	return room.id(inner), nil
-}
-
-func orText(inner []byte, err error) (string, error) {
-	if err != nil {
-		return "", err
-	}
-	return text(inner, false)
+	return text(inner, plain)
 }
 
 // integer reads the number member called name, which must be an integer of

@@ -54,9 +54,9 @@ func (e *jsonEnvelope) read(r *jsonReader, name []byte) (err error) {
 			err = invalidData("Expected 'type' to be of type Number.")
 		}
 	case "invocationId":
-		e.id, err = r.id(e.room)
+		e.id, err = r.stringIn(e.room, (*Room).id, "invocationId")
 	case "target":
-		e.target, err = r.target(e.room)
+		e.target, err = r.stringIn(e.room, (*Room).text, "target")
 		e.hasTarget = true
 	case "arguments":
 		e.arguments, err = r.arguments(e.room)

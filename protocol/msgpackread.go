@@ -81,42 +81,20 @@ func (e *mpEnvelope) unexpected(rightKind bool) error {
 
 // text reads a string, or nil as an empty one.
 func (e *mpEnvelope) text(what string) (string, error) {
+	return e.textIn(nil, (*Room).text, what)
+}
+
+// textIn is text for a member that most messages have: keep puts it into room.
+func (e *mpEnvelope) textIn(room *Room, keep func(*Room, []byte) string, what string) (string, error) {
 	if e.null() {
 		return "", nil
 	}
 	s, ok := e.str()
-	if !ok {
+	switch {
+	case !ok:
 		return "", readFailed(what, "String")
-	}
-	return mpText(s), nil
-}
-
-// target is text for the member that is the same in most messages.
-func (e *mpEnvelope) target() (string, error) {
-	if e.null() {
-		return "", nil
-	}
-	s, ok := e.str()
-	switch {
-	case !ok:
-		return "", readFailed("target", "String")
 	case utf8.Valid(s):
-		return e.room.text(s), nil
-	}
-	return mpText(s), nil
-}
-
-// id is text for the invocation id.
-func (e *mpEnvelope) id() (string, error) {
-	if e.null() {
-		return "", nil
-	}
-	s, ok := e.str()
-	switch {
-	case !ok:
-		return "", readFailed("invocationId", "String")
-	case utf8.Valid(s):
-		return e.room.id(s), nil
+		return keep(room, s), nil
 	}
 	return mpText(s), nil
 }
@@ -127,7 +105,7 @@ func (e *mpEnvelope) headersAndID(owner string) (headers []Header, id string, er
 	if headers, err = e.headers(); err != nil {
 		return nil, "", err
 	}
-	if id, err = e.id(); err != nil {
+	if id, err = e.textIn(e.room, (*Room).id, "invocationId"); err != nil {
 		return nil, "", err
 	}
 	if id == "" && owner != "" {
@@ -198,7 +176,7 @@ func (e *mpEnvelope) call(m *Invocation, size int, idOwner, owner string) (err e
 	if m.Headers, m.InvocationID, err = e.headersAndID(idOwner); err != nil {
 		return err
 	}
-	if m.Target, err = e.target(); err != nil {
+	if m.Target, err = e.textIn(e.room, (*Room).text, "target"); err != nil {
 		return err
 	}
 	if m.Target == "" {

@@ -12,8 +12,8 @@ type Reconnector interface {
 
 	// Lost is called when a socket was lost. What was queued is gone, and what
 	// is sent is dropped until Conn.Resume: the App keeps it. It must not
-	// block. Either Reconnected or Ended follows, when it has returned. It is not called when a new
-	// socket takes the place of one that looked alive.
+	// block. Either Reconnected or Ended follows, when it has returned. It is
+	// not called when a new socket takes the place of one that looked alive.
 	Lost(cause error)
 
 	// Reconnected is called when another socket serves the connection, before
