@@ -38,6 +38,26 @@ type Codec interface {
 	AppendValue(dst []byte, v any) ([]byte, error)
 }
 
+// A Framer is a Codec that finds the end of a message without decoding it. A
+// receiver needs that to read a long message that comes in many pieces in a
+// time that does not grow with their number. JSON and MessagePack are Framers;
+// a codec that embeds one of them and has a Next of its own must say Missing
+// to match.
+type Framer interface {
+	Codec
+
+	// Missing returns how many bytes, at least, must follow buf before Next
+	// can return anything but ErrIncomplete; 0 where it may already. seen says
+	// that Missing was more than 0 for the first seen bytes of buf, which then
+	// need no second look.
+	Missing(buf []byte, seen int) int
+}
+
+var (
+	_ Framer = JSON{}
+	_ Framer = MessagePack{}
+)
+
 // An Error is input that breaks the protocol. Type is the name of the .NET
 // exception that ASP.NET Core reports it as; clients see it, with Text, when
 // detailed errors are on.

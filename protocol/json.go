@@ -65,6 +65,15 @@ func (JSON) NextIn(room *Room, buf []byte) (m Message, rest []byte, err error) {
 	return m, rest, err
 }
 
+// Missing implements Framer. Where a record ends is known only once its
+// separator has come.
+func (JSON) Missing(buf []byte, seen int) int {
+	if bytes.IndexByte(buf[min(seen, len(buf)):], recordSeparator) < 0 {
+		return 1
+	}
+	return 0
+}
+
 // A jsonReader reads the tokens of a record, with the errors of ASP.NET Core.
 type jsonReader struct{ jsonScanner }
 

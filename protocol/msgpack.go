@@ -1,6 +1,9 @@
 package protocol
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // MessagePack is the codec "messagepack": one MessagePack array per message,
 // with its length in front. The zero value is ready to use.
@@ -39,6 +42,18 @@ func (MessagePack) NextIn(room *Room, buf []byte) (m Message, rest []byte, err e
 	end := n + length
 	m, err = readMessagePackMessage(buf[n:end:end], room)
 	return m, buf[end:], err
+}
+
+// Missing implements Framer. The length in front of a message says it.
+func (MessagePack) Missing(buf []byte, _ int) int {
+	length, n, err := messagePackLength(buf)
+	switch {
+	case errors.Is(err, ErrIncomplete):
+		return 1
+	case err != nil:
+		return 0
+	}
+	return max(0, length-(len(buf)-n))
 }
 
 // messagePackLength reads the length in front of a message: seven bits per

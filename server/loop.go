@@ -1,11 +1,9 @@
 package server
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"sync"
 
 	"github.com/hubwire/hubwire/protocol"
@@ -34,18 +32,6 @@ const (
 	dropped                // another goroutine has its loop and its reading; it must end
 )
 
-// An inbox holds what was received and not yet dispatched.
-type inbox struct {
-	mu      sync.Mutex
-	buf     []byte
-	held    int           // bytes that a pump has taken and not yet dispatched
-	busy    bool          // somebody has the loop
-	room    chan struct{} // not nil: Receive waits, closed when there is room
-	cuts    []int         // where in buf a socket was lost; what was incomplete there stays so
-	ended   bool          // nothing more comes
-	stopped bool          // the loop has ended for good; what comes is dropped
-}
-
 // Receive implements transport.App.
 func (c *HubConnection) Receive(p []byte, lend bool) bool {
 	in := &c.in
@@ -72,34 +58,23 @@ func (c *HubConnection) Receive(p []byte, lend bool) bool {
 		in.buf = append(in.buf, p...)
 		in.mu.Unlock()
 		return true
-	case !lend:
+	case len(in.buf) > 0 || !lend:
 		in.buf = append(in.buf, p...)
-		in.busy = true
-		in.mu.Unlock()
-		c.startPump()
-		return true
-	}
-	in.busy = true
-	data := p
-	if len(in.buf) > 0 {
-		if c.cannotEnd(in.buf, p) { // most of a long message: do not look at all of it again
-			in.buf = append(in.buf, p...)
-			in.busy = false
+		if c.incomplete(in.buf) {
 			in.mu.Unlock()
 			return true
 		}
-		data = append(in.buf, p...)
-		in.buf = nil
+		in.busy = true
+		if !lend {
+			in.mu.Unlock()
+			c.startPump()
+			return true
+		}
+		p, in.buf = in.buf, nil
 	}
+	in.busy = true
 	in.mu.Unlock()
-	return c.loop(data, reader) != dropped
-}
-
-// cannotEnd reports whether more bytes do not complete the JSON message that
-// buf begins, and cannot bring it over the limit either.
-func (c *HubConnection) cannotEnd(buf, more []byte) bool {
-	return c.codec != nil && !c.codec.Binary() && bytes.IndexByte(more, 0x1e) < 0 &&
-		len(buf)+len(more) <= c.hub.opts.MaximumReceiveMessageSize
+	return c.loop(p, reader) != dropped
 }
 
 // startPump lets a goroutine of its own go on with the inbox, whose loop the
@@ -116,15 +91,18 @@ func (c *HubConnection) startPump() {
 // loop dispatches data and whatever has come since, until there is no whole
 // message left or the goroutine loses the loop.
 func (c *HubConnection) loop(data []byte, as role) outcome {
+	first := true
 	for {
 		rest, did := c.dispatchAll(data, as)
 		if did != goOn {
 			return did
 		}
+		rest = ownMemory(rest, data, first)
+		first = false
 		c.arena = nil
 		in := &c.in
 		in.mu.Lock()
-		data, rest = in.take(rest)
+		data, rest = c.takeWhole(rest)
 		in.held = len(data)
 		more := len(data) > 0
 		switch {
@@ -133,7 +111,7 @@ func (c *HubConnection) loop(data []byte, as role) outcome {
 			in.buf, in.held = nil, 0
 		case more:
 		default:
-			in.buf = append(in.buf[:0], rest...)
+			in.buf = rest
 			in.stopped = in.ended
 			in.busy = false
 		}
@@ -147,57 +125,6 @@ func (c *HubConnection) loop(data []byte, as role) outcome {
 		case !more:
 			return goOn
 		}
-	}
-}
-
-// take returns what came behind rest, with rest in front, or nil and rest if
-// nothing did. Where a socket was lost, rest is forgotten: the peer sends the
-// whole message again over the next one.
-func (in *inbox) take(rest []byte) (data, still []byte) {
-	for len(in.cuts) > 0 && in.cuts[0] == 0 {
-		rest, in.cuts = nil, in.cuts[1:]
-	}
-	n := len(in.buf)
-	if len(in.cuts) > 0 {
-		n = in.cuts[0]
-	}
-	if n == 0 {
-		return nil, rest
-	}
-	data = slices.Concat(rest, in.buf[:n])
-	if in.buf = in.buf[n:]; len(in.buf) == 0 {
-		in.buf = nil
-	}
-	for i := range in.cuts {
-		in.cuts[i] -= n
-	}
-	return data, nil
-}
-
-// putBack puts what was not dispatched in front of what has come since.
-func (in *inbox) putBack(rest []byte) {
-	in.buf = slices.Concat(rest, in.buf)
-	for i := range in.cuts {
-		in.cuts[i] += len(rest)
-	}
-}
-
-// cut forgets the message that a lost socket has left incomplete.
-func (in *inbox) cut() {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.busy {
-		in.cuts = append(in.cuts, len(in.buf)) // whoever has the loop comes to it
-	} else {
-		in.buf = nil
-	}
-}
-
-// wake lets a waiting Receive go on.
-func (in *inbox) wake() {
-	if in.room != nil && (!in.busy || len(in.buf)+in.held < receiveBuffer/2 || in.stopped) {
-		close(in.room)
-		in.room = nil
 	}
 }
 
