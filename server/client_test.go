@@ -144,6 +144,17 @@ func (c *client) receive() string {
 	return string(r)
 }
 
+// frame returns the payload of the next frame.
+func (c *client) frame() string {
+	c.t.Helper()
+	_ = c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	f, err := ws.ReadFrame(c.in)
+	if err != nil {
+		c.t.Fatalf("reading a frame: %v", err)
+	}
+	return string(f.Payload)
+}
+
 func itoa(n int) string { b, _ := json.Marshal(n); return string(b) }
 
 // expect wants exactly these records next.

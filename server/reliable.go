@@ -15,6 +15,12 @@ import (
 // was sent, before the connection ends. Source: hub-protocol reference, 5.4.
 const statefulWait = 5 * time.Second
 
+// Sizes of what is kept and sent again.
+const (
+	mostSpare   = 1 << 10 // frames that an empty list of kept ones has space for
+	resendFrame = 1 << 20 // bytes that are sent again in one frame
+)
+
 // reliable is what a connection with stateful reconnect has more than another:
 // it keeps what it has sent until the client has acknowledged it, and sends it
 // again over the next socket. Source: hub-protocol reference, section 5.
@@ -28,9 +34,10 @@ type reliable struct {
 	received atomic.Int64 // highest number seen
 	acked    int64        // highest number acknowledged; owned by Tick
 
-	mu    sync.Mutex // also keeps what is queued at conn in the order of unacked
-	sent  int64      // number of the last counted message
-	kept  []transport.Frame
+	mu    sync.Mutex        // also keeps what is queued at conn in the order of unacked
+	sent  int64             // number of the last counted message
+	kept  []transport.Frame // kept[head:] is not acknowledged
+	head  int
 	bytes int           // in kept
 	room  chan struct{} // not nil: somebody waits for an acknowledgement
 	lost  bool          // there is no socket: what is sent is only kept
@@ -48,9 +55,7 @@ func (r *reliable) send(f transport.Frame, most int) error {
 	if r.bytes > most {
 		return transport.ErrTooSlow
 	}
-	r.sent++
-	r.kept = append(r.kept, f)
-	r.bytes += f.Len()
+	r.keep(f)
 	if r.lost {
 		return nil
 	}
@@ -92,23 +97,48 @@ func (r *reliable) waitForRoom(ctx context.Context) error {
 	}
 }
 
-// ack forgets what the client has received. Numbers never sent are clamped.
+// ack forgets what the client has received. Numbers never sent are clamped, and
+// those of long ago mean nothing.
 func (r *reliable) ack(id int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := int(min(id, r.sent) - (r.sent - int64(len(r.kept))))
-	if n <= 0 {
+	first := r.firstKept()
+	if id < first { // and no difference below can overflow
 		return
 	}
-	for i, f := range r.kept[:n] {
-		r.bytes -= f.Len()
-		r.kept[i] = transport.Frame{}
+	n := int(min(id, r.sent) - first + 1)
+	for i := range n {
+		r.bytes -= r.kept[r.head+i].Len()
 	}
-	r.kept = append(r.kept[:0:0], r.kept[n:]...)
+	clear(r.kept[r.head : r.head+n])
+	if r.head += n; r.head == len(r.kept) {
+		r.kept, r.head = r.kept[:0], 0
+		if cap(r.kept) > mostSpare { // one burst shall not keep so much
+			r.kept = nil
+		}
+	}
 	if r.room != nil && r.bytes <= r.limit {
 		close(r.room)
 		r.room = nil
 	}
+}
+
+// firstKept is the number of the first message that is not acknowledged, or of
+// the next one where there is none. r.mu is held.
+func (r *reliable) firstKept() int64 { return r.sent - int64(len(r.kept)-r.head) + 1 }
+
+// keep adds f to what is kept. Where it would have to grow it first makes use of
+// what was acknowledged, if that is the larger part: each ack costs the same,
+// however much is kept. r.mu is held.
+func (r *reliable) keep(f transport.Frame) {
+	if len(r.kept) == cap(r.kept) && r.head > len(r.kept)/2 {
+		n := copy(r.kept, r.kept[r.head:])
+		clear(r.kept[n:])
+		r.kept, r.head = r.kept[:n], 0
+	}
+	r.sent++
+	r.kept = append(r.kept, f)
+	r.bytes += f.Len()
 }
 
 // lose is called when the socket is gone: until resume nothing is queued.
@@ -119,22 +149,43 @@ func (r *reliable) lose() {
 }
 
 // resume is called when another socket has come: it says where the numbers go
-// on and sends again what was not acknowledged.
+// on and sends again what was not acknowledged, together in one frame as
+// ASP.NET Core does. Only what is longer than resendFrame takes several, of
+// whole messages. Source: hub-protocol reference, 5.5.
 func (r *reliable) resume() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lost = false
 	r.conn.Resume() // nothing else comes between: every counted send takes r.mu
-	first := r.sent - int64(len(r.kept)) + 1
-	if err := r.control(&protocol.Sequence{SequenceID: first}); err != nil {
-		return err
+	first := encode(r.codec, &protocol.Sequence{SequenceID: r.firstKept()})
+	if first.err != nil {
+		return first.err
 	}
-	for _, f := range r.kept {
-		if err := r.conn.Send(f); err != nil {
+	kept := append([]transport.Frame{first.frame}, r.kept[r.head:]...)
+	for len(kept) > 0 {
+		n, size := 1, kept[0].Len()
+		for n < len(kept) && size+kept[n].Len() <= resendFrame {
+			size += kept[n].Len()
+			n++
+		}
+		if err := r.conn.Send(joined(kept[:n], size, r.codec.Binary())); err != nil {
 			return err
 		}
+		kept = kept[n:]
 	}
 	return nil
+}
+
+// joined makes one frame of several, which have size bytes.
+func joined(frames []transport.Frame, size int, binary bool) transport.Frame {
+	if len(frames) == 1 {
+		return frames[0]
+	}
+	buf := transport.NewFrameBuffer(size)
+	for _, f := range frames {
+		buf = append(buf, f.Payload()...)
+	}
+	return transport.BuildFrame(buf, binary)
 }
 
 // tick acknowledges what has come since the last time.

@@ -149,3 +149,51 @@ func TestPlainCallsCanBeCancelledAndAreAnswered(t *testing.T) {
 	c.send(`{"type":5,"invocationId":"1"}`, echo("1", "the id is free again")) // too late: nothing happens
 	c.expect(answer("1", "the id is free again"))
 }
+
+// TestAResumedConnectionGetsWhatItMissedInOneFrame follows hub-protocol
+// reference, section 5.5.
+func TestAResumedConnectionGetsWhatItMissedInOneFrame(t *testing.T) {
+	_, hub := newLongHub()
+	url, query := serve(t, hub), negotiateStateful(t, hub)
+	c := dial(t, url, query)
+	c.send(handshake2)
+	c.expect(`{}`)
+	c.send(echo("1", "a"), echo("2", "b"))
+	c.expect(answer("1", "a"), answer("2", "b"))
+	_ = c.conn.Close()
+
+	c = dial(t, url, query)
+	want := strings.Join([]string{`{"type":9,"sequenceId":1}`, answer("1", "a"), answer("2", "b"), ""}, "\x1e")
+	if got := c.frame(); got != want {
+		t.Errorf("first frame %q\n      want %q", got, want)
+	}
+}
+
+func TestWhatIsLongIsSentAgainInSeveralFramesOfWholeMessages(t *testing.T) {
+	hub := newHub(benchHub{}, &server.Options{
+		StatefulReconnectBufferSize: 10_000_000,
+		Endpoint:                    server.EndpointOptions{AllowStatefulReconnects: true},
+	})
+	url, query := serve(t, hub), negotiateStateful(t, hub)
+	c := dial(t, url, query)
+	c.send(handshake2)
+	c.expect(`{}`)
+	c.send(echo("1", "a"))
+	c.expect(answer("1", "a"))
+	sizes := []int{400_000, 400_000, 400_000, 2_000_000, 10}
+	for _, size := range sizes {
+		if err := hub.Clients().All().Send(t.Context(), "M", strings.Repeat("x", size)); err != nil {
+			t.Fatal(err)
+		}
+		c.receive()
+	}
+	_ = c.conn.Close()
+
+	c = dial(t, url, query)
+	for _, want := range []int{4, 1, 1, 1} { // Sequence, answer and two texts; then one, the long one, the last
+		got := c.frame()
+		if n := strings.Count(got, "\x1e"); n != want || !strings.HasSuffix(got, "\x1e") {
+			t.Fatalf("a frame of %d bytes with %d messages, want %d whole ones", len(got), n, want)
+		}
+	}
+}

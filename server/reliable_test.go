@@ -1,0 +1,85 @@
+package server
+
+import (
+	"math"
+	"runtime"
+	"testing"
+
+	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server/internal/transport"
+)
+
+// keeping returns a reliable that keeps n messages for a client without socket.
+func keeping(n int) *reliable {
+	r := newReliable(nil, protocol.JSON{}, 100_000)
+	r.lost = true
+	for range n {
+		r.keep(transport.BuildFrame(append(transport.NewFrameBuffer(10), "0123456789"...), false))
+	}
+	return r
+}
+
+// numbers are the extremes of what a client can put where a number is.
+var numbers = []int64{math.MinInt64, math.MinInt64 + 1, math.MinInt32, -1, 0, 1, 2, 3, 4, 5, math.MaxInt32, math.MaxInt64 - 1, math.MaxInt64}
+
+func TestAcksWithEveryNumberKeepOrFreeWholeMessages(t *testing.T) {
+	for _, before := range []int64{0, 2, 5} {
+		for _, id := range numbers {
+			r := keeping(5)
+			r.ack(before)
+			r.ack(id)
+			want := 5 - max(before, min(max(id, 0), 5))
+			if got := int64(len(r.kept) - r.head); got != want || r.bytes != int(want)*10 {
+				t.Errorf("Ack %d, then %d: %d messages of %d bytes are kept, want %d", before, id, got, r.bytes, want)
+			}
+		}
+	}
+}
+
+func TestSequencesWithEveryNumberAreAnErrorOrTaken(t *testing.T) {
+	for _, id := range numbers {
+		r := keeping(0)
+		for range 3 {
+			_, _ = r.receive(&protocol.Invocation{})
+		}
+		_, err := r.receive(&protocol.Sequence{SequenceID: id})
+		if wrong := id > 4; (err != nil) != wrong {
+			t.Errorf("Sequence %d after 3 messages: error %v, want one: %v", id, err, wrong)
+		}
+		if err != nil {
+			continue
+		}
+		dispatch, err := r.receive(&protocol.Invocation{})
+		if want := id == 4; dispatch != want || err != nil {
+			t.Errorf("the message behind Sequence %d: dispatched %v, error %v; want dispatched %v", id, dispatch, err, want)
+		}
+	}
+}
+
+func TestAcksOneByOneCostNoMoreThanOneForAll(t *testing.T) {
+	const messages = 32_000
+	r := keeping(messages)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for id := range int64(messages) {
+		r.ack(id + 1)
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
+		t.Errorf("%d acks have allocated %d bytes", messages, got)
+	}
+	if len(r.kept) != 0 || r.bytes != 0 || cap(r.kept) > mostSpare {
+		t.Errorf("%d messages, %d bytes, space for %d are kept, want nothing", len(r.kept), r.bytes, cap(r.kept))
+	}
+}
+
+func TestAckedMessagesDoNotMakeTheListGrow(t *testing.T) {
+	r := keeping(10)
+	for id := range int64(100_000) { // one comes, one goes
+		r.keep(transport.BuildFrame(append(transport.NewFrameBuffer(1), 'x'), false))
+		r.ack(id + 1)
+	}
+	if cap(r.kept) > 100 {
+		t.Errorf("space for %d frames with 10 kept", cap(r.kept))
+	}
+}
