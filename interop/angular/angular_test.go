@@ -39,7 +39,7 @@ func TestPagesOnTwoNodesShowWhatIsPublishedOnOne(t *testing.T) {
 		{name: "two nodes without a backplane", folder: "no-backplane", second: func(*testing.T) string { return own }},
 		{name: "a node of ASP.NET Core as the second", folder: "aspnet", backplane: true, second: func(t *testing.T) string {
 			harness.Dotnet(t)
-			return harness.ReferenceNode(t)
+			return harness.ReferenceNode(t, harness.Net11)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

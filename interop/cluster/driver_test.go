@@ -62,8 +62,8 @@ func startJavaScript(t *testing.T) *driver {
 	return startDriver(t, "js", cmd)
 }
 
-func startDotnet(t *testing.T) *driver {
-	return startDriver(t, "dotnet", exec.Command("dotnet", harness.DotnetProgram(t, "dotnet-driver")))
+func startDotnet(t *testing.T, release harness.Release) *driver {
+	return startDriver(t, "dotnet", exec.Command("dotnet", harness.DotnetProgram(t, "dotnet-driver", release.Property())))
 }
 
 func startDriver(t *testing.T, kind string, cmd *exec.Cmd) *driver {

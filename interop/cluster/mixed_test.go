@@ -41,11 +41,17 @@ type stage struct {
 // interop/conformance; here it is what the users of official clients see.
 func TestClientsOfBothKindsOnNodesOfBothKindsAreOneHub(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes half a minute; not with -short")
+		t.Skip("takes a minute; not with -short")
 	}
 	harness.Dotnet(t)
-	reference, ours, addr := harness.ReferenceNode(t), harness.NodeCommand(t), harness.Redis(t)
-	drivers := []*driver{startJavaScript(t), startDotnet(t)}
+	for _, release := range harness.Releases {
+		t.Run("with ASP.NET Core "+string(release), func(t *testing.T) { mixed(t, release) })
+	}
+}
+
+func mixed(t *testing.T, release harness.Release) {
+	reference, ours, addr := harness.ReferenceNode(t, release), harness.NodeCommand(t), harness.Redis(t)
+	drivers := []*driver{startJavaScript(t), startDotnet(t, release)}
 	var stages []*stage
 	for _, prefix := range []string{"", "BlogApp:SignalR:"} {
 		args := []string{"--redis", addr, "--detailed", "true", "--parallel", "2"}

@@ -27,11 +27,19 @@ func TestTwoNodesAreOnRedisWhatTwoOfASPNETCoreAre(t *testing.T) {
 // B, so both orders are needed.
 
 func TestOurNodeAndAnASPNETCoreNodeAreOneCluster(t *testing.T) {
-	cluster(t, func(t *testing.T) (a, b string) { return harness.NodeCommand(t), harness.ReferenceNode(t) })
+	for _, release := range harness.Releases {
+		t.Run(string(release), func(t *testing.T) {
+			cluster(t, func(t *testing.T) (a, b string) { return harness.NodeCommand(t), harness.ReferenceNode(t, release) })
+		})
+	}
 }
 
 func TestAnASPNETCoreNodeAndOurNodeAreOneCluster(t *testing.T) {
-	cluster(t, func(t *testing.T) (a, b string) { return harness.ReferenceNode(t), harness.NodeCommand(t) })
+	for _, release := range harness.Releases {
+		t.Run(string(release), func(t *testing.T) {
+			cluster(t, func(t *testing.T) (a, b string) { return harness.ReferenceNode(t, release), harness.NodeCommand(t) })
+		})
+	}
 }
 
 // cluster plays every operation of a hub on two nodes with one Redis, without

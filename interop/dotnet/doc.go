@@ -1,12 +1,15 @@
 // Package dotnet holds matrix, a C# program that plays scenarios with the
-// official .NET client against any node with the hub of the reference node,
-// over every transport and protocol; and the tests that run it.
+// official .NET clients 10 and 11 against any node with the hub of the reference
+// node, over every transport and protocol; client11, one that plays what only
+// the client 11 can, authentication refresh and cancelled calls; and the tests
+// that run them.
 //
-//	go test ./interop/dotnet                            our node, and the reference node where there is one
+//	go test ./interop/dotnet                            our node, alone and in a cluster, and the reference nodes where there are any
 //	go test ./interop/dotnet -run Table -table          both, as a table
 //	go test ./interop/dotnet -only "a stream"           only cases whose name holds it
 //
 // The expectations stand in the C# scenarios, and are what ASP.NET Core does.
-// The tests need dotnet 10, or the offline kit in HUBWIRE_DOTNET; for the
-// reference node HUBWIRE_REFERENCE_DLL too.
+// The tests need dotnet with the runtimes 10 and 11, or the offline kit in
+// HUBWIRE_DOTNET; for the reference nodes HUBWIRE_REFERENCE10_DLL and
+// HUBWIRE_REFERENCE11_DLL too.
 package dotnet

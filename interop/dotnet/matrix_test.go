@@ -52,9 +52,15 @@ func (r result) name() string { return r.Scenario + " / " + r.mode() }
 // other work it can come too late.
 func play(t *testing.T, program, command string) []result {
 	t.Helper()
+	return playOn(t, program, command, func(string) []string { return nil })
+}
+
+// playOn is play with more arguments for each node, by its flag.
+func playOn(t *testing.T, program, command string, more func(flag string) []string) []result {
+	t.Helper()
 	var args []string
 	for _, n := range nodes {
-		args = append(args, n.flag, harness.StartNode(t, command, n.args...).URL)
+		args = append(args, n.flag, harness.StartNode(t, command, append(more(n.flag), n.args...)...).URL)
 	}
 	start := time.Now()
 	played := byName(run(t, program, append(args, "--only", *only, "--jobs", "4")...))
@@ -154,26 +160,49 @@ func reportOne(t *testing.T, r result, expected expectations) {
 }
 
 func TestOurNode(t *testing.T) {
-	program := matrix(t)
-	var expected expectations
-	if harness.OwnNode() {
-		expected = loadExpectations(t)
-	}
-	report(t, play(t, program, harness.NodeCommand(t)), expected)
+	forEachClient(t, func(t *testing.T, _ harness.Release, program string) {
+		report(t, play(t, program, harness.NodeCommand(t)), ownExpectations(t))
+	})
+}
+
+// TestOurNodeInAMixedCluster plays everything against a node of ours that
+// shares a Redis with one of ASP.NET Core, of the client's release.
+func TestOurNodeInAMixedCluster(t *testing.T) {
+	forEachClient(t, func(t *testing.T, release harness.Release, program string) {
+		addr, reference := harness.Redis(t), harness.ReferenceNode(t, release)
+		cluster := func(flag string) []string { return []string{"--redis", addr, "--prefix", "matrix" + flag + ":"} }
+		for _, n := range nodes {
+			harness.StartNode(t, reference, append(cluster(n.flag), n.args...)...)
+		}
+		report(t, playOn(t, program, harness.NodeCommand(t), cluster), ownExpectations(t))
+	})
 }
 
 // TestReferenceNode shows that the expectations are those of ASP.NET Core.
 func TestReferenceNode(t *testing.T) {
-	program := matrix(t)
-	report(t, play(t, program, harness.ReferenceNode(t)), nil)
+	forEachClient(t, func(t *testing.T, release harness.Release, program string) {
+		report(t, play(t, program, harness.ReferenceNode(t, release)), nil)
+	})
 }
 
-// matrix returns the path of the built program.
-func matrix(t *testing.T) string {
-	t.Helper()
+// forEachClient calls f with the program built for each release of the client.
+func forEachClient(t *testing.T, f func(t *testing.T, release harness.Release, program string)) {
 	if testing.Short() {
-		t.Skip("takes a minute; not with -short")
+		t.Skip("takes minutes; not with -short")
 	}
 	harness.Dotnet(t)
-	return harness.DotnetProgram(t, "matrix")
+	for _, release := range harness.Releases {
+		t.Run("client "+string(release), func(t *testing.T) {
+			f(t, release, harness.DotnetProgram(t, "matrix", release.Property()))
+		})
+	}
+}
+
+// ownExpectations are those of our node; there are none of another one.
+func ownExpectations(t *testing.T) expectations {
+	t.Helper()
+	if !harness.OwnNode() {
+		return nil
+	}
+	return loadExpectations(t)
 }

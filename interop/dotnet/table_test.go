@@ -21,8 +21,9 @@ func TestTable(t *testing.T) {
 	if !*table {
 		t.Skip("prints a table with -table; the other tests play the same cases")
 	}
-	program := matrix(t)
-	reference := play(t, program, harness.ReferenceNode(t))
+	harness.Dotnet(t)
+	program := harness.DotnetProgram(t, "matrix", harness.Net11.Property())
+	reference := play(t, program, harness.ReferenceNode(t, harness.Net11))
 	ours := play(t, program, harness.NodeCommand(t))
 	expected := loadExpectations(t)
 	differ := 0

@@ -64,12 +64,12 @@ func useKit(t *testing.T, kit string) {
 // DotnetProgram builds the C# project in dir and returns the path of its
 // program, to be run as "dotnet PATH". The result lies in the user's cache
 // folder under a name that is a hash of the sources, so that "dotnet build"
-// runs once for each of their versions and the repository stays clean. Call
-// Dotnet first. It skips as Need does if packages cannot be restored; sources
-// that do not compile fail the test.
-func DotnetProgram(t testing.TB, dir string) string {
+// runs once for each of their versions and the repository stays clean. The
+// properties are MSBuild's, as "Net=11". Call Dotnet first. It skips as Need does
+// if packages cannot be restored; sources that do not compile fail the test.
+func DotnetProgram(t testing.TB, dir string, properties ...string) string {
 	t.Helper()
-	program, err := dotnetProgram(dir, dotnetBuild)
+	program, err := dotnetProgram(dir, properties, dotnetBuild)
 	if errors.Is(err, errRestore) {
 		Missing(t, "packages of %s: %v", dir, err)
 	}
@@ -79,8 +79,11 @@ func DotnetProgram(t testing.TB, dir string) string {
 	return program
 }
 
+// A dotnetBuilder builds the sources in one folder into another.
+type dotnetBuilder func(from, to string, properties []string) error
+
 // dotnetProgram is DotnetProgram with the builder as an argument.
-func dotnetProgram(dir string, build func(from, to string) error) (string, error) {
+func dotnetProgram(dir string, properties []string, build dotnetBuilder) (string, error) {
 	projects, err := filepath.Glob(filepath.Join(dir, "*.csproj"))
 	if err != nil {
 		return "", err
@@ -98,7 +101,7 @@ func dotnetProgram(dir string, build func(from, to string) error) (string, error
 		return "", err
 	}
 	parent := filepath.Join(cache, "hubwire", "dotnet-programs")
-	folder := filepath.Join(parent, sources.hash())
+	folder := filepath.Join(parent, sources.hash(properties))
 	if _, err := os.Stat(folder); err == nil {
 		return filepath.Join(folder, name), nil
 	}
@@ -116,7 +119,7 @@ func dotnetProgram(dir string, build func(from, to string) error) (string, error
 	if err := sources.copy(from); err != nil {
 		return "", err
 	}
-	if err := build(from, to); err != nil {
+	if err := build(from, to, properties); err != nil {
 		return "", err
 	}
 	if _, err := os.Stat(filepath.Join(to, name)); err != nil {
@@ -158,14 +161,14 @@ func dotnetSources(dir string) (sourceFiles, error) {
 	return sources, err
 }
 
-func (s sourceFiles) hash() string {
+func (s sourceFiles) hash(properties []string) string {
 	var names []string
 	for name := range s {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	hash := sha256.New()
-	fmt.Fprintf(hash, "%s/%s\n", runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(hash, "%s/%s %q\n", runtime.GOOS, runtime.GOARCH, properties)
 	for _, name := range names {
 		// A hash takes everything: it has no error to return.
 		fmt.Fprintf(hash, "%q %d\n%s", filepath.ToSlash(name), len(s[name]), s[name])
@@ -189,8 +192,11 @@ func (s sourceFiles) copy(to string) error {
 // errRestore is the error of a build that did not get its packages.
 var errRestore = errors.New("dotnet restore")
 
-func dotnetBuild(from, to string) error {
+func dotnetBuild(from, to string, properties []string) error {
 	run := func(args ...string) ([]byte, error) {
+		for _, p := range properties {
+			args = append(args, "-p:"+p)
+		}
 		cmd := exec.Command("dotnet", append(args, "--verbosity", "quiet")...)
 		cmd.Dir = from
 		return cmd.CombinedOutput()

@@ -23,7 +23,7 @@ func TestProgramsAreBuiltOncePerSources(t *testing.T) {
 		}
 	}
 	builds := 0
-	build := func(from, to string) error {
+	build := func(from, to string, _ []string) error {
 		builds++
 		for name, want := range map[string]bool{"p.csproj": true, "Program.cs": true, "More/More.cs": true, "obj/left.cs": false, "bin/left.cs": false} {
 			if _, err := os.Stat(filepath.Join(from, name)); (err == nil) != want {
@@ -35,29 +35,33 @@ func TestProgramsAreBuiltOncePerSources(t *testing.T) {
 		}
 		return os.WriteFile(filepath.Join(to, "p.dll"), nil, 0o644)
 	}
-	if _, err := dotnetProgram(dir, build); err == nil {
+	if _, err := dotnetProgram(dir, nil, build); err == nil {
 		t.Error("a folder without a project: no error")
 	}
 	for _, name := range []string{"p.csproj", "Program.cs", "More/More.cs", "obj/left.cs", "bin/left.cs"} {
 		write(name, "1")
 	}
-	first, err := dotnetProgram(dir, build)
+	first, err := dotnetProgram(dir, nil, build)
 	if err != nil || filepath.Base(first) != "p.dll" {
 		t.Fatalf("the first call: %q, %v", first, err)
 	}
 	write("obj/left.cs", "2") // no source
-	again, err := dotnetProgram(dir, build)
+	again, err := dotnetProgram(dir, nil, build)
 	if err != nil || again != first || builds != 1 {
 		t.Errorf("the second call: %q, %v after %d builds; want %q after 1", again, err, builds, first)
 	}
 	write("More/More.cs", "2")
-	other, err := dotnetProgram(dir, build)
+	other, err := dotnetProgram(dir, nil, build)
 	if err != nil || other == first || builds != 2 {
 		t.Errorf("with another source: %q, %v after %d builds; want a new folder after 2", other, err, builds)
 	}
+	eleven, err := dotnetProgram(dir, []string{Net11.Property()}, build)
+	if err != nil || eleven == other || builds != 3 {
+		t.Errorf("for another release: %q, %v after %d builds; want a new folder after 3", eleven, err, builds)
+	}
 	write("Program.cs", "3")
 	fails := errors.New("no feed")
-	if _, err := dotnetProgram(dir, func(string, string) error { return fails }); !errors.Is(err, fails) {
+	if _, err := dotnetProgram(dir, nil, func(string, string, []string) error { return fails }); !errors.Is(err, fails) {
 		t.Errorf("with a builder that fails: %v", err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(first)), "building-*")); len(left) > 0 {

@@ -60,16 +60,32 @@ func Missing(t testing.TB, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
-// ReferenceNode returns the command line of the real ASP.NET Core node, words
-// divided by blanks. It needs dotnet, and HUBWIRE_REFERENCE_DLL, which .ci/run
-// sets to the reference.dll that it has built; else the test is skipped as by
-// Need.
-func ReferenceNode(t testing.TB) string {
+// A Release is a version of .NET and of ASP.NET Core: "10" or "11".
+type Release string
+
+// The releases that the tests know.
+const (
+	Net10 Release = "10"
+	Net11 Release = "11"
+)
+
+// Releases are all of them, the newest, which is the definition, first.
+var Releases = []Release{Net11, Net10}
+
+// Property is what a C# project of the tests is built with for the release.
+func (r Release) Property() string { return "Net=" + string(r) }
+
+// ReferenceNode returns the command line of the real ASP.NET Core node of a
+// release, words divided by blanks. It needs dotnet, and HUBWIRE_REFERENCE10_DLL
+// or HUBWIRE_REFERENCE11_DLL, which .ci/run sets to the reference.dll that it has
+// built; else the test is skipped as by Need.
+func ReferenceNode(t testing.TB, release Release) string {
 	t.Helper()
 	Need(t, "dotnet")
-	dll := os.Getenv("HUBWIRE_REFERENCE_DLL")
+	name := "HUBWIRE_REFERENCE" + string(release) + "_DLL"
+	dll := os.Getenv(name)
 	if dll == "" {
-		Missing(t, "HUBWIRE_REFERENCE_DLL does not say where the reference node is")
+		Missing(t, "%s does not say where the reference node is", name)
 	}
 	return "dotnet " + dll
 }

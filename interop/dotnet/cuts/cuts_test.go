@@ -53,7 +53,7 @@ func TestReferenceNode(t *testing.T) {
 	if every == 0 {
 		every = 9
 	}
-	everywhere(t, program, harness.ReferenceNode(t), every)
+	everywhere(t, program, harness.ReferenceNode(t, harness.Net10), every)
 }
 
 // TestAStreamThatEndsFirstHidesMessages shows a defect of Microsoft's client, at
@@ -73,7 +73,7 @@ func TestAStreamThatEndsFirstHidesMessages(t *testing.T) {
 		command func(testing.TB) string
 	}{
 		{name: "our node", command: harness.NodeCommand},
-		{name: "the reference node", command: harness.ReferenceNode},
+		{name: "the reference node", command: func(t testing.TB) string { return harness.ReferenceNode(t, harness.Net10) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNetwork(t, harness.StartNode(t, tt.command(t)).URL)

@@ -7,5 +7,5 @@
 //	go test ./interop/dotnet/cuts -run Our -step 1      our node, each byte
 //
 // The tests need dotnet 10, or the offline kit in HUBWIRE_DOTNET; for the
-// reference node HUBWIRE_REFERENCE_DLL too.
+// reference node HUBWIRE_REFERENCE10_DLL too.
 package cuts

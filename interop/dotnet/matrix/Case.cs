@@ -16,6 +16,10 @@ public sealed class Case(Mode mode, Nodes nodes)
     static readonly HttpClient http = new();
     static int names;
 
+#if NET11_0_OR_GREATER
+    static readonly Newtonsoft.Json.JsonSerializerSettings camelCase = new() { ContractResolver = new Newtonsoft.Json.Serialization.CamelCasePropertyNamesContractResolver() };
+#endif
+
     readonly ConcurrentStack<IAsyncDisposable> ending = new();
     readonly ConcurrentQueue<string> saw = new();
 
@@ -67,11 +71,20 @@ public sealed class Case(Mode mode, Nodes nodes)
     /// <summary>Fails unless both are written alike as JSON.</summary>
     public void Equal<T>(T want, T got)
     {
-        var (wanted, gotten) = (Show.Value(want), Show.Value(got));
+        var (wanted, gotten) = (Write(want), Write(got));
         Saw(gotten);
         if (wanted == gotten) return;
         var same = wanted.Zip(gotten).TakeWhile(pair => pair.First == pair.Second).Count();
         throw new UnmetException($"got {Show.Around(gotten, same)}, want {Show.Around(wanted, same)}");
+    }
+
+    /// <summary>A value as JSON, by the client's own writer: Newtonsoft.Json sends a decimal 0 as 0.0, changes the case of dictionary keys and reads an object into types of its own.</summary>
+    string Write<T>(T value)
+    {
+#if NET11_0_OR_GREATER
+        if (mode.Newtonsoft) return Newtonsoft.Json.JsonConvert.SerializeObject(value, camelCase);
+#endif
+        return Show.Value(value);
     }
 
     /// <summary>Fails unless it holds.</summary>

@@ -35,6 +35,9 @@ public sealed class Client : IAsyncDisposable
             setup.Http?.Invoke(o);
         });
         if (mode.MessagePack) builder.AddMessagePackProtocol();
+#if NET11_0_OR_GREATER
+        if (mode.Newtonsoft) builder.AddNewtonsoftJsonProtocol();
+#endif
         setup.Builder?.Invoke(builder);
         Hub = builder.Build();
         Hub.On<string>(Method, text => received.Enqueue(text));

@@ -5,6 +5,8 @@ namespace Hubwire.Matrix;
 /// <summary>Objects both ways: records, enums, dates, numbers, bytes, nullable and nested values, dictionaries.</summary>
 public static class Values
 {
+    const string oddKeys = "dictionaries with odd keys";
+
     /// <summary>Samples at the limits of their types, that both protocols can carry.</summary>
     static readonly (string Name, Sample Sample)[] samples =
     [
@@ -16,7 +18,7 @@ public static class Values
         ("decimals keep their zeros", new Sample { Decimal = -1.500m }),
         ("negative time", new Sample { TimeSpan = -new TimeSpan(40, 1, 2, 3), DateTime = new DateTime(1969, 12, 31, 23, 59, 59, 999, DateTimeKind.Utc), DateTimeOffset = new(1600, 1, 1, 0, 0, 0, TimeSpan.FromHours(14)) }),
         ("empty things", new Sample { Text = "", Bytes = [], List = [], Map = [], Guid = Guid.AllBitsSet }),
-        ("dictionaries with odd keys", new Sample { Map = new() { [""] = "", ["ü.\"'\n"] = "\0", ["$type"] = "x", ["Key"] = "a", ["key"] = "b" } }),
+        (oddKeys, new Sample { Map = new() { [""] = "", ["ü.\"'\n"] = "\0", ["$type"] = "x", ["Key"] = "a", ["key"] = "b" } }),
         ("all bytes", new Sample { Bytes = [.. Enumerable.Range(0, 256).Select(i => (byte)i)], List = [.. Enumerable.Range(-300, 600)] }),
         ("nested five deep", new Sample { Nested = new Sample { Nested = new Sample { Nested = new Sample { Nested = Sample.Fixed() } } } }),
     ];
@@ -30,7 +32,8 @@ public static class Values
         .. samples.Select(s => new Scenario($"a sample comes back as it went: {s.Name}", async t =>
         {
             t.Equal(s.Sample.InUtc(), await (await t.Connect()).Hub.InvokeAsync<Sample>("EchoSample", s.Sample.InUtc()));
-        })),
+        }) { In = m => !m.Newtonsoft || s.Name != oddKeys }), // Newtonsoft.Json sends Key as key
+
         new("null instead of an object", async t =>
         {
             t.Equal(null, await (await t.Connect()).Hub.InvokeAsync<Sample?>("EchoSample", null));
