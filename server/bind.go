@@ -42,7 +42,7 @@ func (m *method) bind(codec protocol.Codec, inv *protocol.Invocation, room *call
 			return nil, errArgumentCount(len(raw), m.arguments)
 		}
 		v := room.value(p.t, i)
-		if err := codec.Unmarshal(raw[n], v); err != nil {
+		if err := unmarshal(codec, raw[n], v); err != nil {
 			return nil, errBinding
 		}
 		args[i] = v

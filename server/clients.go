@@ -134,8 +134,8 @@ func Invoke[T any](ctx context.Context, client SingleClient, target string, args
 	if err != nil {
 		return value, err
 	}
-	if err := result.Codec.Unmarshal(result.Value, &value); err != nil {
-		return value, NewHubError("Error trying to deserialize result to %s. %s", typeName(reflect.TypeFor[T]()), err)
+	if err := unmarshal(result.Codec, result.Value, &value); err != nil {
+		return value, NewHubError("Error trying to deserialize result to %s. %s", typeName(reflect.TypeFor[T]()), describe(err).text)
 	}
 	return value, nil
 }

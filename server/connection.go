@@ -266,7 +266,9 @@ func (c *HubConnection) finish() {
 		c.callOnDisconnected(e.cause)
 	}
 	c.failUploads()
-	c.hub.manager.Disconnected(c)
+	if err := c.hub.manager.disconnected(c); err != nil {
+		c.logPanic("LifetimeManager.Disconnected", err)
+	}
 	c.log.Debug("connection ended", "connection", c.ID(), "cause", e.cause)
 	c.bytes.Finish()
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 
 	"github.com/hubwire/hubwire/protocol"
 )
@@ -189,20 +188,8 @@ func (c *HubConnection) callMethod(call *Call) (result any, err error) {
 	return result, err
 }
 
-// guard runs user code and turns a panic into an error. It does not stop
-// runtime.Goexit, which the callers must survive.
-func guard(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &panicError{value: v, stack: debug.Stack()}
-		}
-	}()
-	return f()
-}
-
 func (c *HubConnection) logPanic(what string, err error) {
-	var p *panicError
-	if errors.As(err, &p) {
+	if p, ok := asError[*panicError](err); ok {
 		c.log.Error("panic in user code", "connection", c.ID(), "in", what, "panic", p.value, "stack", string(p.stack))
 		return
 	}
@@ -258,6 +245,7 @@ func (c *HubConnection) encode(m protocol.Message, room *arena) (f form, ok bool
 	}
 	if f.err != nil {
 		c.log.Error("result cannot be encoded", "connection", c.ID(), "error", f.err)
+		c.closed.Store(true) // nothing behind it is sent, a Completion of its stream neither
 		c.end(ending{cause: f.err, allowReconnect: true})
 		return form{}, false
 	}

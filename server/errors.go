@@ -81,22 +81,12 @@ func errorType(err error) string {
 // err is a HubError, prefix and the type and text of err.
 // Source: hub-protocol reference, section 4.1.
 func errorText(prefix string, err error, detailed bool) string {
-	var hub *HubError
-	switch {
-	case err == nil:
-		return prefix
-	case errors.As(err, &hub):
-		return prefix + " HubException: " + hub.Message
-	case !detailed:
+	if err == nil {
 		return prefix
 	}
-	return prefix + " " + errorType(err) + ": " + err.Error()
+	d := describe(err)
+	if !d.hub && !detailed {
+		return prefix
+	}
+	return prefix + " " + d.kind + ": " + d.text
 }
-
-// A panicError is a panic of user code, caught.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }

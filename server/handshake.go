@@ -59,7 +59,7 @@ func (c *HubConnection) handshake(data []byte, as role) (rest []byte, did outcom
 	c.codec = codec
 	c.heard()
 	c.state.Store(open)
-	if _, local := c.hub.manager.(*localManager); local && c.hub.chain.onConnected == nil {
+	if c.hub.local && c.hub.chain.onConnected == nil {
 		c.register()
 		return rest, goOn
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -24,7 +25,8 @@ type Hub struct {
 	methods *methodTable
 	chain   chain
 	codecs  map[string]protocol.Codec
-	manager LifetimeManager
+	manager *hubManager
+	local   bool // manager is the one of this package: it never waits
 	log     *slog.Logger
 	watch   inlineWatch
 	ping    *Message
@@ -61,11 +63,13 @@ func NewHub(hub any, opts *Options) *Hub {
 		methods: methods,
 		chain:   newChain(methods, o.Filters),
 		codecs:  make(map[string]protocol.Codec, len(o.Protocols)),
-		manager: o.LifetimeManager,
-		log:     o.Logger.With("hub", methods.hubName),
+		manager: &hubManager{own: o.LifetimeManager},
+		log:     guardedLogger(o.Logger).With("hub", methods.hubName),
 		ping:    NewMessage(&protocol.Ping{}),
 	}
+	_, h.local = o.LifetimeManager.(*localManager)
 	for _, codec := range o.Protocols {
+		codec, _ = guarded(codec)
 		h.codecs[strings.ToLower(codec.Name())] = codec
 	}
 	for _, m := range methods.exact {
@@ -84,6 +88,11 @@ func CheckHub(hub any, opts *Options) error {
 	}
 	if opts.Protocols != nil && len(opts.Protocols) == 0 {
 		errs = append(errs, errors.New("there are no supported protocols"))
+	}
+	for i, codec := range opts.Protocols {
+		if _, err := guarded(codec); err != nil {
+			errs = append(errs, fmt.Errorf("Protocols[%d]: %w", i, err))
+		}
 	}
 	if opts.MaximumParallelInvocationsPerClient < 0 {
 		errs = append(errs, errors.New("MaximumParallelInvocationsPerClient must be at least 1"))
@@ -149,6 +158,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	}
 	wg.Wait()
 	errs = append(errs, h.running.wait(ctx)) // methods may outlive their connections
+	h.manager.down.Store(true)
 	return errors.Join(errs...)
 }
 

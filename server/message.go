@@ -82,12 +82,18 @@ func (m *Message) frame(codec protocol.Codec) (transport.Frame, error) {
 	return f.frame, f.err
 }
 
-func encode(codec protocol.Codec, m protocol.Message) form {
+// encode encodes m, by methods of the values in it where they have some. A
+// panic in one of them is an error.
+func encode(codec protocol.Codec, m protocol.Message) (f form) {
+	f.name = codec.Name()
+	defer catch(&f.err)
 	buf, err := codec.Append(transport.NewFrameBuffer(192), m)
 	if err != nil {
-		return form{name: codec.Name(), err: err}
+		f.err = err
+		return f
 	}
-	return form{name: codec.Name(), frame: transport.BuildFrame(buf, codec.Binary())}
+	f.frame = transport.BuildFrame(buf, codec.Binary())
+	return f
 }
 
 func (m *Message) find(name string) *form {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -139,23 +138,14 @@ type rawApp struct {
 func (a rawApp) Start() { a.handler.running.Go(a.serve) }
 
 func (a rawApp) serve() {
-	err := a.call()
+	err := guard(func() error { return a.handler.serve(a.Connection) })
 	a.stop()
-	if err != nil && !errors.Is(err, ErrConnectionClosed) && !errors.Is(err, io.EOF) {
+	if err != nil && !isError(err, ErrConnectionClosed) && !isError(err, io.EOF) {
 		a.handler.log.Error("connection handler failed", "connection", a.ID(), "error", err)
 		a.bytes.FinishError()
 		return
 	}
 	a.bytes.Finish()
-}
-
-func (a rawApp) call() (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &panicError{value: v, stack: debug.Stack()}
-		}
-	}()
-	return a.handler.serve(a.Connection)
 }
 
 // Receive implements transport.App.
@@ -220,10 +210,7 @@ func NewConnectionHandler(serve func(*Connection) error, opts *ConnectionOptions
 	if opts == nil {
 		opts = &ConnectionOptions{}
 	}
-	h := &ConnectionHandler{serve: serve, log: opts.Logger}
-	if h.log == nil {
-		h.log = slog.Default()
-	}
+	h := &ConnectionHandler{serve: serve, log: guardedLogger(opts.Logger)}
 	t := opts.Endpoint.transportOptions(size(0, 4<<20), opts.Authenticate, h.log)
 	h.endpoint = transport.NewEndpoint(t, func(bytes *transport.Conn) transport.App {
 		c := &Connection{bytes: bytes}

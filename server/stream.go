@@ -2,9 +2,9 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
+	"sync"
 
 	"github.com/hubwire/hubwire/protocol"
 )
@@ -130,7 +130,7 @@ func streamShape(v reflect.Value) resultShape {
 
 // canceled reports whether err only says that the client has cancelled.
 func canceled(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && errors.Is(err, ctx.Err())
+	return ctx.Err() != nil && isError(err, ctx.Err())
 }
 
 func streamChannel(ctx context.Context, source reflect.Value, send func(reflect.Value) bool) {
@@ -147,16 +147,31 @@ func streamChannel(ctx context.Context, source reflect.Value, send func(reflect.
 }
 
 // streamSeq runs an iter.Seq or iter.Seq2 until it ends, yields an error, or
-// send reports false.
-func streamSeq(source reflect.Value, pairs bool, send func(reflect.Value) bool) error {
-	var failed error
+// send reports false. What an iterator yields after its end, or from a goroutine
+// of its own that outlives it, is dropped: the client is told of the end once.
+func streamSeq(source reflect.Value, pairs bool, send func(reflect.Value) bool) (err error) {
+	var (
+		mu     sync.Mutex // guards ended and failed; iterators may misbehave
+		ended  bool
+		failed error
+	)
 	yield := reflect.MakeFunc(source.Type().In(0), func(in []reflect.Value) []reflect.Value {
-		if pairs && !in[1].IsNil() {
-			failed = in[1].Interface().(error)
-			return []reflect.Value{reflect.ValueOf(false)}
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case ended:
+		case pairs && !in[1].IsNil():
+			ended, failed = true, in[1].Interface().(error)
+		default:
+			ended = !send(in[0])
 		}
-		return []reflect.Value{reflect.ValueOf(send(in[0]))}
+		return []reflect.Value{reflect.ValueOf(!ended)}
 	})
+	defer func() { // also after a panic
+		mu.Lock()
+		defer mu.Unlock()
+		ended, err = true, failed
+	}()
 	source.Call([]reflect.Value{yield})
-	return failed
+	return nil
 }

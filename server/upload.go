@@ -156,7 +156,7 @@ func (c *HubConnection) uploadItem(m *protocol.StreamItem, rest []byte, as role)
 		return goOn
 	}
 	v := reflect.New(u.item)
-	if err := c.codec.Unmarshal(m.RawItem, v.Interface()); err != nil {
+	if err := unmarshal(c.codec, m.RawItem, v.Interface()); err != nil {
 		c.removeUpload(u)
 		u.end(&HubError{Message: c.streamBindText(err)})
 		return goOn
@@ -177,7 +177,7 @@ func (c *HubConnection) streamBindText(err error) string {
 	if c.codec.Binary() {
 		exception = "InvalidDataException"
 	}
-	return fmt.Sprintf("%s %s: %s", text, exception, err)
+	return fmt.Sprintf("%s %s: %s", text, exception, describe(err).text)
 }
 
 // completion ends a stream of the client, or answers a call of the client.
