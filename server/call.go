@@ -39,8 +39,7 @@ type Call struct {
 	role   role
 	rest   []byte // what the loop goes on with if the goroutine is kept
 
-	arena *arena    // for answers while it runs inline, or nil
-	room  *callRoom // not nil: a call that no user code can keep, see pool.go
+	room *callRoom // not nil: a call that no user code can keep, see pool.go
 
 	cancelable bool // CancelInvocation finds it
 	untracked  bool // over: CancelInvocation no longer finds it; guarded by conn.mu

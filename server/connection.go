@@ -31,7 +31,6 @@ type HubConnection struct {
 	reliable *reliable // nil without stateful reconnect
 
 	in      inbox   // what was received and not yet dispatched
-	arena   *arena  // room for answers, owned by the loop; nil between reads
 	permits permits // of ordinary calls
 
 	state     atomic.Int32 // handshaking, opening, open, refused

@@ -91,8 +91,7 @@ func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as
 // of one client may run at the same time. What the call sends at once thus
 // stands before the answers to what is behind it, as in ASP.NET Core.
 func (c *HubConnection) runInline(call *Call, rest []byte, as role) outcome {
-	call.rest, call.role, call.arena = rest, as, c.arena
-	if c.hub.opts.MaximumParallelInvocationsPerClient > 1 || !c.hub.watch.enter(call) {
+	if c.hub.opts.MaximumParallelInvocationsPerClient > 1 || !c.hub.watch.enter(call, rest, as) {
 		c.hub.running.Go(func() { c.runToEnd(call) })
 		return goOn
 	}
@@ -146,17 +145,17 @@ func (c *HubConnection) run(call *Call) {
 func (c *HubConnection) runOrdinary(call *Call) {
 	m := call.method
 	if m.authorize != nil && !c.authorized(call) {
-		c.fail(call.id, unauthorizedText(m))
+		call.fail(unauthorizedText(m))
 		return
 	}
 	if call.streaming {
-		c.fail(call.id, nonStreamingText(m))
+		call.fail(nonStreamingText(m))
 		return
 	}
 	answered := false
 	defer func() {
 		if !answered { // the method has called runtime.Goexit
-			c.fail(call.id, c.invokeText(m, errGoexit))
+			call.fail(c.invokeText(m, errGoexit))
 		}
 	}()
 	result, err := c.callMethod(call)
@@ -213,14 +212,14 @@ func (c *HubConnection) fail(id, text string) {
 }
 
 func (c *HubConnection) answer(m *protocol.Completion) {
-	if f, ok := c.encode(m, c.arena); ok {
+	if f, ok := c.encode(m); ok {
 		_ = c.write(f.frame) // who is gone needs no answer
 	}
 }
 
 // reply answers a call of user code, which waits while the client does not read.
 func (c *HubConnection) reply(call *Call, m protocol.Message) {
-	f, ok := c.encode(m, call.arena)
+	f, ok := c.encode(m)
 	if !ok {
 		return
 	}
@@ -234,15 +233,11 @@ func (c *HubConnection) reply(call *Call, m protocol.Message) {
 
 // encode encodes an answer. One that cannot be encoded ends the connection, as
 // in ASP.NET Core: the client could never know what became of its call.
-func (c *HubConnection) encode(m protocol.Message, room *arena) (f form, ok bool) {
-	switch {
-	case c.closed.Load():
+func (c *HubConnection) encode(m protocol.Message) (f form, ok bool) {
+	if c.closed.Load() {
 		return form{}, false
-	case room != nil:
-		f = room.encode(c.codec, m)
-	default:
-		f = encode(c.codec, m)
 	}
+	f = encode(c.codec, m)
 	if f.err != nil {
 		c.log.Error("result cannot be encoded", "connection", c.ID(), "error", f.err)
 		c.closed.Store(true) // nothing behind it is sent, a Completion of its stream neither

@@ -32,9 +32,10 @@ type inlineWatch struct {
 	running atomic.Bool
 }
 
-// enter begins to watch c. It reports false when too many calls are watched
-// already; c then needs a goroutine of its own.
-func (w *inlineWatch) enter(c *Call) bool {
+// enter begins to watch c, which has the loop in the role as, with rest behind
+// its own message. It reports false when too many calls are watched already; c
+// then needs a goroutine of its own, and the loop stays with the caller.
+func (w *inlineWatch) enter(c *Call, rest []byte, as role) bool {
 	start := w.next.Load()
 	for i := range uint32(8) {
 		slot := (start + i) % uint32(len(w.slots))
@@ -44,7 +45,7 @@ func (w *inlineWatch) enter(c *Call) bool {
 		if i > 0 {
 			w.next.Store(slot)
 		}
-		c.slot = int32(slot)
+		c.slot, c.rest, c.role = int32(slot), rest, as
 		c.turn.Add(1)
 		c.inline.Store(inline)
 		w.entered.Add(1)

@@ -99,7 +99,6 @@ func (c *HubConnection) loop(data []byte, as role) outcome {
 		}
 		rest = ownMemory(rest, data, first)
 		first = false
-		c.arena = nil
 		in := &c.in
 		in.mu.Lock()
 		data, rest = c.takeWhole(rest)
@@ -163,9 +162,6 @@ func (c *HubConnection) dispatchIn(room *protocol.Room, data []byte, as role) (r
 			first = false
 		}
 		data = after
-		if len(data) > 0 && c.arena == nil {
-			c.arena = &arena{}
-		}
 		if c.reliable != nil {
 			fresh, err := c.reliable.receive(m)
 			if err != nil {
@@ -239,7 +235,6 @@ func (call *Call) takenOver() {
 	c := call.conn
 	rest, as := call.rest, call.role
 	call.rest = nil
-	c.arena = nil    // it is the call's now
 	c.track(call)    // from now on a CancelInvocation can be read while it runs
 	c.bytes.Uncork() // the answers before the slow call
 	if as == pump {

@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/hubwire/hubwire/protocol"
-	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
 // Calls of methods that do not ask for *Call, in a hub without filters, are
@@ -37,7 +36,7 @@ func (c *Call) recycle() {
 	}
 	*c.room = callRoom{}
 	c.conn, c.method, c.id, c.streaming, c.args = nil, nil, "", false, nil
-	c.rest, c.arena, c.over = nil, nil, false
+	c.rest, c.over = nil, false
 	callPool.Put(c)
 }
 
@@ -66,30 +65,3 @@ var (
 	typeString = reflect.TypeFor[string]()
 	typeInt    = reflect.TypeFor[int]()
 )
-
-// arenaSize is how much room for answers is made at once.
-const arenaSize = 2 << 10
-
-// An arena is room for the answers to several calls that came together. They go
-// to one client together, so none keeps the room of others alive for long. It
-// belongs to whoever has the loop; a call that keeps its goroutine keeps the
-// arena, too, and the loop goes on with another.
-type arena struct{ free []byte }
-
-// encode is like the function encode. Answers that are too long get room of
-// their own.
-func (a *arena) encode(codec protocol.Codec, m protocol.Message) form {
-	if cap(a.free) < 256 {
-		a.free = make([]byte, 0, arenaSize)
-	}
-	room := transport.FrameBufferIn(a.free)
-	buf, err := codec.Append(room, m)
-	if err != nil {
-		return form{name: codec.Name(), err: err}
-	}
-	if &buf[0] == &room[0] {
-		a.free = a.free[len(buf):len(buf):cap(a.free)]
-		buf = buf[:len(buf):len(buf)]
-	}
-	return form{name: codec.Name(), frame: transport.BuildFrame(buf, codec.Binary())}
-}

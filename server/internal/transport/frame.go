@@ -55,7 +55,3 @@ func (f Frame) WebSocket() []byte { return f.buf }
 
 // Len returns the number of payload bytes.
 func (f Frame) Len() int { return len(f.buf) - f.head }
-
-// FrameBufferIn is NewFrameBuffer in the free room behind room, which must be
-// empty and have a capacity of more than a header.
-func FrameBufferIn(room []byte) []byte { return room[:headroom] }

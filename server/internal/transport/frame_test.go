@@ -32,13 +32,3 @@ func TestFrameIsOneWholeWebSocketMessage(t *testing.T) {
 		}
 	}
 }
-
-func TestFramesInOneRoomDoNotTouchEachOther(t *testing.T) {
-	room := make([]byte, 0, 100)
-	first := BuildFrame(append(FrameBufferIn(room), "first"...), false)
-	used := headroom + len("first")
-	second := BuildFrame(append(FrameBufferIn(room[used:used]), "second"...), false)
-	if string(first.WebSocket()) != "\x81\x05first" || string(second.WebSocket()) != "\x81\x06second" {
-		t.Errorf("frames %q and %q", first.WebSocket(), second.WebSocket())
-	}
-}
