@@ -2,16 +2,11 @@ package harness
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -96,97 +91,23 @@ func dotnetProgram(dir string, properties []string, build dotnetBuilder) (string
 	if err != nil {
 		return "", err
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	parent := filepath.Join(cache, "hubwire", "dotnet-programs")
-	folder := filepath.Join(parent, sources.hash(properties))
-	if _, err := os.Stat(folder); err == nil {
-		return filepath.Join(folder, name), nil
-	}
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", err
-	}
-	// A folder appears under its name only when it is complete: another test
-	// process may look for it at the same time.
-	tmp, err := os.MkdirTemp(parent, "building-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(tmp)
-	from, to := filepath.Join(tmp, "from"), filepath.Join(tmp, "to")
-	if err := sources.copy(from); err != nil {
-		return "", err
-	}
-	if err := build(from, to, properties); err != nil {
-		return "", err
-	}
-	if _, err := os.Stat(filepath.Join(to, name)); err != nil {
-		return "", err
-	}
-	if err := os.Rename(to, folder); err != nil {
-		if _, statErr := os.Stat(folder); statErr != nil {
-			return "", err
+	folder, err := built("dotnet-programs", sources.hash(properties...), func(from, to string) error {
+		if err := sources.copy(from); err != nil {
+			return err
 		}
-		// Another process was first.
-	}
-	return filepath.Join(folder, name), nil
+		if err := build(from, to, properties); err != nil {
+			return err
+		}
+		_, err := os.Stat(filepath.Join(to, name))
+		return err
+	})
+	return filepath.Join(folder, name), err
 }
-
-// sourceFiles are files by their path in the project.
-type sourceFiles map[string][]byte
 
 // dotnetSources reads the sources below dir; what a build by hand has left
 // behind is none.
 func dotnetSources(dir string) (sourceFiles, error) {
-	sources := sourceFiles{}
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if entry.IsDir() && (entry.Name() == "bin" || entry.Name() == "obj") {
-			return fs.SkipDir
-		}
-		if ext := filepath.Ext(path); ext != ".cs" && ext != ".csproj" {
-			return nil
-		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		sources[name], err = os.ReadFile(path)
-		return err
-	})
-	return sources, err
-}
-
-func (s sourceFiles) hash(properties []string) string {
-	var names []string
-	for name := range s {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	hash := sha256.New()
-	fmt.Fprintf(hash, "%s/%s %q\n", runtime.GOOS, runtime.GOARCH, properties)
-	for _, name := range names {
-		// A hash takes everything: it has no error to return.
-		fmt.Fprintf(hash, "%q %d\n%s", filepath.ToSlash(name), len(s[name]), s[name])
-	}
-	return hex.EncodeToString(hash.Sum(nil)[:12])
-}
-
-func (s sourceFiles) copy(to string) error {
-	for name, data := range s {
-		path := filepath.Join(to, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(path, data, 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
+	return readSources(dir, ".cs", ".csproj")
 }
 
 // errRestore is the error of a build that did not get its packages.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -83,5 +84,17 @@ func TestTheKitsEnvironmentIsThatOfItsScript(t *testing.T) {
 	})
 	if got, ok := os.LookupEnv("HUBWIRE_TEST_KIT"); ok {
 		t.Errorf("after the test HUBWIRE_TEST_KIT is still %q", got)
+	}
+}
+
+func TestSourcesHaveAnotherHashForOtherWords(t *testing.T) {
+	sources := sourceFiles{"pom.xml": []byte("1")}
+	seen := map[string]string{}
+	for _, words := range [][]string{nil, {"signalr=9"}, {"signalr=7"}, {"signalr=7", "x"}, {"signalr=7x"}} {
+		hash := sources.hash(words...)
+		if other, ok := seen[hash]; ok {
+			t.Errorf("hash(%q) = hash(%s) = %s", words, other, hash)
+		}
+		seen[hash] = strings.Join(words, ", ")
 	}
 }

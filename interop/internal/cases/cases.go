@@ -1,0 +1,190 @@
+// Package cases is what clients play that are neither JavaScript nor .NET: a
+// list of cases with what a client must get, and the comparison with what a
+// program of the client's language reports.
+//
+// The program is given the URL of a node and the names of the cases that it
+// leaves out, as "mode/case". For every other case it prints a line of JSON:
+//
+//	{"mode": "WebSockets json", "case": "a send", "got": ["sent"]}
+//	{"mode": "WebSockets json", "case": "groups", "error": "what went wrong"}
+package cases
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"os/exec"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire/interop/harness"
+)
+
+// playTime bounds a program with all its modes.
+const playTime = 3 * time.Minute
+
+// wants is what every client gets in a case, as JSON. Where the words are the
+// client's own, Client.Words has them.
+var wants = map[string]string{
+	"results of calls":           `[3, 4294967295, 255, 0.1, "grüße \"<&>' \\ / \u2028 \ud83d\ude80", ""]`,
+	"an object":                  `[-7, "grüße \"<&>' \ud83d\ude80", [1, 2, 3], {"a": "b", "Key": "Value"}]`,
+	"calls side by side":         `5050`,
+	"a send":                     `"sent"`,
+	"many messages":              `[1001, "last"]`,
+	"a big result":               `100000`,
+	"a stream":                   `[[0, 1, 2, 3, 4], ["a", "b", "c"], []]`,
+	"a stream that fails":        `[0, 1, "An error occurred on the server while streaming results."]`,
+	"a stream that is cancelled": `[[0, 1, 2], "still here"]`,
+	"uploads":                    `["abc", 5050, "", "a-1,b-2", ["x", "y"]]`,
+	"an upload without a result": `"still here"`,
+	"an upload that fails":       `"HubException: upload failed"`,
+	"client results":             `["answer to q", "late answer to q", 42, "An unexpected error occurred invoking 'Ask' on the server. HubException: client says no"]`,
+	"a question without handler": `"An unexpected error occurred invoking 'Ask' on the server. HubException: Client didn't provide a result."`,
+	"groups":                     `[[["to both"], ["to both"], []], [[], ["to one"], []], [[], [], []]]`,
+	"users":                      `[[["hi"], ["hi"], []], true]`,
+	"all, others and the caller": `[["all", "caller"], ["all", "others"]]`,
+	"the connection's id":        `true`,
+	"the transport":              `true`,
+	"a stop":                     `"null"`,
+	"the server aborts":          `"null"`,
+	"the server refuses":         `"Connection closed with an error."`,
+	"errors of calls": `[
+		"Failed to invoke 'NoSuchMethod' due to an error on the server. HubException: Method does not exist.",
+		"Failed to invoke 'Add' due to an error on the server.",
+		"Failed to invoke 'Add' due to an error on the server.",
+		"An unexpected error occurred invoking 'Throw' on the server.",
+		"An unexpected error occurred invoking 'ThrowHubException' on the server. HubException: for all",
+		"Failed to invoke 'OnlyUsers' because user is unauthorized",
+		"still here"
+	]`,
+}
+
+// A Client is a version of a client library.
+type Client struct {
+	// Modes are its transports and protocols, as its program names them.
+	Modes []string
+	// Words has what this client gets otherwise, by case, as JSON.
+	Words map[string]string
+	// Lacks are the cases that it does not play.
+	Lacks []Lack
+	// Command makes the command line of its program from the arguments.
+	Command func(args ...string) *exec.Cmd
+}
+
+// A Lack is a case that a client cannot play: it has no such feature, or a
+// defect.
+type Lack struct {
+	Case string
+	Mode string // empty: all
+	Why  string
+}
+
+// lacks returns why the client does not play the case in this mode, or "".
+func (c *Client) lacks(mode, name string) string {
+	for _, lack := range c.Lacks {
+		if lack.Case == name && (lack.Mode == "" || lack.Mode == mode) {
+			return lack.Why
+		}
+	}
+	return ""
+}
+
+// A report is a line of the program's output.
+type report struct {
+	Mode  string          `json:"mode"`
+	Case  string          `json:"case"`
+	Got   json.RawMessage `json:"got"`
+	Error string          `json:"error"`
+}
+
+// Play runs the client's program against the node at url. Each case is a
+// subtest in a subtest of its mode: it is compared, or skipped because the
+// client lacks it.
+func Play(t *testing.T, c *Client, url string) {
+	t.Helper()
+	names := slices.Sorted(maps.Keys(wants))
+	args := []string{url}
+	for _, mode := range c.Modes {
+		for _, name := range names {
+			if c.lacks(mode, name) != "" {
+				args = append(args, mode+"/"+name)
+			}
+		}
+	}
+	cmd := c.Command(args...)
+	out, err := harness.Run(t, cmd, playTime)
+	if err != nil {
+		t.Errorf("%s ended with %v", cmd.Path, err)
+	}
+	reports := parse(t, out)
+	for _, mode := range c.Modes {
+		t.Run(mode, func(t *testing.T) {
+			for _, name := range names {
+				t.Run(name, func(t *testing.T) {
+					r, played := reports[[2]string{mode, name}]
+					delete(reports, [2]string{mode, name})
+					c.check(t, mode, name, r, played)
+				})
+			}
+		})
+	}
+	for key := range reports {
+		t.Errorf("the program reports case %q of mode %q, which is not in the list", key[1], key[0])
+	}
+}
+
+// parse reads the lines of a program. What is no report fails the test.
+func parse(t *testing.T, out []byte) map[[2]string]report {
+	t.Helper()
+	reports := map[[2]string]report{}
+	for line := range bytes.Lines(out) {
+		var r report
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Errorf("the program printed %q", line)
+			continue
+		}
+		reports[[2]string{r.Mode, r.Case}] = r
+	}
+	return reports
+}
+
+// check compares one case with what is wanted.
+func (c *Client) check(t *testing.T, mode, name string, r report, played bool) {
+	t.Helper()
+	if why := c.lacks(mode, name); why != "" {
+		if played {
+			t.Errorf("the client plays what it is said to lack (%s)", why)
+		}
+		t.Skip("the client lacks it: " + why)
+	}
+	if !played {
+		t.Fatal("the program does not report this case")
+	}
+	if r.Error != "" {
+		t.Fatal(r.Error)
+	}
+	want, ok := c.Words[name]
+	if !ok {
+		want = wants[name]
+	}
+	if !equal(t, string(r.Got), want) {
+		t.Errorf("\n got: %s\nwant: %s", r.Got, want)
+	}
+}
+
+// equal compares two values in JSON.
+func equal(t *testing.T, a, b string) bool {
+	t.Helper()
+	var left, right any
+	if err := json.Unmarshal([]byte(a), &left); err != nil {
+		t.Errorf("%q is no JSON: %v", a, err)
+		return false
+	}
+	if err := json.Unmarshal([]byte(b), &right); err != nil {
+		t.Errorf("%q is no JSON: %v", b, err)
+		return false
+	}
+	return reflect.DeepEqual(left, right)
+}

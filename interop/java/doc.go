@@ -1,0 +1,7 @@
+// Package java has the tests of Microsoft's Java client, newest and 7.x, over
+// WebSockets and long polling: its program plays the cases of
+// interop/internal/cases against interop/node.
+//
+//	go test ./interop/java
+//	HUBWIRE_NODE="dotnet reference.dll" go test ./interop/java
+package java

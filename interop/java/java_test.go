@@ -1,0 +1,49 @@
+package java
+
+import (
+	"os/exec"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/hubwire/hubwire/interop/harness"
+	"github.com/hubwire/hubwire/interop/internal/cases"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const polling = "LongPolling json"
+
+// unordered is a defect of the client in both versions.
+const unordered = "its POSTs run side by side, so that the items of an upload arrive in any order, and the end may be first"
+
+func TestMicrosoftsClient(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts Java; not with -short")
+	}
+	java, node := harness.Tool(t, "java"), harness.NodeCommand(t)
+	for version, lacks := range map[string][]cases.Lack{
+		"9.0.3": nil,
+		"7.0.4": {{Case: "a question without handler", Why: "it does not answer"}},
+	} {
+		classes := harness.JavaProgram(t, ".", "signalr="+version) // one after the other: they share Maven's folder
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			cases.Play(t, &cases.Client{
+				Modes: []string{"WebSockets json", "WebSockets json without negotiation", polling},
+				Words: map[string]string{
+					"an upload that fails":       `"HubException: java.lang.RuntimeException: upload failed"`,
+					"a question without handler": `"An unexpected error occurred invoking 'Ask' on the server. HubException: Client failed to parse argument(s)."`,
+				},
+				Lacks: append(lacks,
+					cases.Lack{Case: "uploads", Mode: polling, Why: unordered},
+					cases.Lack{Case: "an upload without a result", Mode: polling, Why: unordered},
+					cases.Lack{Case: "an upload that fails", Mode: polling, Why: unordered},
+				),
+				Command: func(args ...string) *exec.Cmd {
+					return exec.Command(java, append([]string{"-cp", classes, "Main"}, args...)...)
+				},
+			}, harness.StartNode(t, node).URL)
+		})
+	}
+}
