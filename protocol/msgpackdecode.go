@@ -36,7 +36,7 @@ func (r *mpReader) value(v reflect.Value, depth int) error {
 		v.SetBytes(bytes.Clone(r.b[start:r.i]))
 		return nil
 	case mpByVendor:
-		return r.vendor(v)
+		return r.vendor(v, depth)
 	}
 	if r.null() {
 		return setNull(v)
@@ -281,10 +281,14 @@ func (r *mpReader) member(v reflect.Value, f *mpField, depth int) error {
 	return nil
 }
 
-// vendor decodes into a v that decodes itself with vmihailenco/msgpack.
-func (r *mpReader) vendor(v reflect.Value) error {
+// vendor decodes into a v that decodes itself with vmihailenco/msgpack. That
+// package reads what nests by recursion without a bound, and a stack that
+// overflows cannot be recovered from: too deep values never get there.
+func (r *mpReader) vendor(v reflect.Value, depth int) error {
 	start := r.i
-	r.skip(1)
+	if !r.skipBounded(maxMessagePackDepth - depth) {
+		return errTooDeep
+	}
 	dec := msgpack.GetDecoder()
 	defer msgpack.PutDecoder(dec)
 	dec.Reset(bytes.NewReader(r.b[start:r.i]))

@@ -271,6 +271,32 @@ func (r *mpReader) skip(n int) bool {
 	return true
 }
 
+// skipBounded passes one value that nests no deeper than depth containers. It
+// stands somewhere inside the value where that is not so.
+func (r *mpReader) skipBounded(depth int) bool {
+	open := make([]int, 1, 16) // values that are still to come, of each open container
+	open[0] = 1
+	for len(open) > 0 {
+		last := len(open) - 1
+		if open[last] == 0 {
+			open = open[:last]
+			continue
+		}
+		open[last]--
+		more, ok := r.skipOne()
+		if !ok {
+			return false
+		}
+		if more > 0 {
+			if len(open) > depth {
+				return false
+			}
+			open = append(open, more)
+		}
+	}
+	return true
+}
+
 // skipOne passes one value, or the header of a container and returns how many
 // values follow.
 func (r *mpReader) skipOne() (more int, ok bool) {
