@@ -1,6 +1,9 @@
 package protocol
 
-import "encoding/hex"
+import (
+	"encoding/hex"
+	"unicode/utf8"
+)
 
 // quoted is s as a JSON string; s needs no escapes.
 func quoted(s string) []byte {
@@ -157,11 +160,11 @@ func (c Char) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON implements json.Unmarshaler.
 func (c *Char) UnmarshalJSON(b []byte) error {
 	return unquoted(b, func(s string) error {
-		r := []rune(s)
-		if len(r) != 1 || r[0] > 0xffff {
+		r, size := utf8.DecodeRuneInString(s)
+		if s == "" || size != len(s) || r > 0xffff {
 			return errKind
 		}
-		*c = Char(r[0])
+		*c = Char(r)
 		return nil
 	})
 }
