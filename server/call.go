@@ -150,6 +150,9 @@ func (c *Call) sendCaller(ctx context.Context, m *Message) error {
 	if c.conn.wouldWait() {
 		c.keepGoroutine()
 	}
+	if err := c.conn.hub.manager.ready(m); err != nil {
+		return err
+	}
 	err := c.conn.sendWait(ctx, m)
 	if errors.Is(err, ErrConnectionClosed) {
 		return nil // who is gone is no error, as with every send

@@ -102,7 +102,13 @@ func proxy(send func(context.Context, *Message) error) ClientProxy { return Clie
 // Send calls the method target of the clients without waiting for them. It
 // returns once the message is on its way: clients that are gone or slow are no
 // error. Messages that one goroutine sends to one target arrive in their
-// order. An argument that cannot be encoded is an error, and nothing is sent.
+// order. After Hub.Shutdown it returns ErrShutdown.
+//
+// An argument that cannot be encoded in every protocol of the hub is an error,
+// and nothing is sent, whoever listens. Arguments whose types do not tell that
+// they can be (those with methods, interfaces or floats inside) are therefore
+// encoded once in each protocol, however many clients there are; a hub whose
+// Options.Protocols has only one saves that.
 func (p ClientProxy) Send(ctx context.Context, target string, args ...any) error {
 	return p.send(ctx, NewMessage(&protocol.Invocation{Target: target, Arguments: arguments(args)}))
 }

@@ -43,8 +43,10 @@ type typedError struct {
 func (e *typedError) ErrorType() string { return e.name }
 func (e *typedError) Unwrap() error     { return e.error }
 
-// Errors of connections. The first is what sends to one connection return once
-// it has ended, whoever ended it.
+// Errors of connections and hubs. ErrConnectionClosed is what sends to one
+// connection return once it has ended, whoever ended it. ErrShutdown is what
+// sends, client results and changes of groups return once Hub.Shutdown has
+// returned.
 var (
 	ErrConnectionClosed = errors.New("server: connection closed")
 	ErrTooSlow          = errors.New("server: client is too slow")

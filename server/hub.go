@@ -71,7 +71,9 @@ func NewHub(hub any, opts *Options) *Hub {
 	for _, codec := range o.Protocols {
 		codec, _ = guarded(codec)
 		h.codecs[strings.ToLower(codec.Name())] = codec
+		h.manager.codecs = append(h.manager.codecs, codec)
 	}
+	h.manager.standard = standardCodecs(h.manager.codecs)
 	for _, m := range methods.exact {
 		m.pooled = m.plain() && !m.takesCall && m.authorize == nil && len(o.Filters) == 0
 	}
@@ -122,15 +124,21 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.main.ServeHT
 
 // Endpoint returns a handler that serves the same hub, its clients and groups
 // on another route with other transport options. Connections belong to the
-// endpoint at which they negotiated.
+// endpoint at which they negotiated. After Shutdown it answers 503.
 func (h *Hub) Endpoint(opts EndpointOptions) http.Handler { return h.newEndpoint(opts) }
 
 func (h *Hub) newEndpoint(opts EndpointOptions) *transport.Endpoint {
 	t := opts.transportOptions(h.opts.MaximumQueuedBytes, h.opts.Authenticate, h.log)
 	e := transport.NewEndpoint(t, func(c *transport.Conn) transport.App { return newHubConnection(h, c, opts) })
 	h.mu.Lock()
-	h.endpoints = append(h.endpoints, e)
+	down := h.down
+	if !down {
+		h.endpoints = append(h.endpoints, e)
+	}
 	h.mu.Unlock()
+	if down { // it has no connections to wait for, and takes none
+		_ = e.Shutdown(context.Background())
+	}
 	return e
 }
 
@@ -144,7 +152,7 @@ func (h *Hub) Groups() Groups { return Groups{h.manager} }
 // elsewhere (a Close message with allowReconnect, close frame 1000), and waits
 // until all have gone and OnDisconnected has returned for each. When ctx is
 // done first, it cuts what is left and returns ctx.Err(). The hub cannot be
-// used afterwards. Register it with http.Server.RegisterOnShutdown or call it
+// used afterwards: sends and changes of groups return ErrShutdown. Register it with http.Server.RegisterOnShutdown or call it
 // before Server.Shutdown, which does not know hijacked connections.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.mu.Lock()

@@ -11,8 +11,10 @@ import (
 // one of its methods is an error, and once the hub is shut down every method
 // that sends or changes groups returns ErrShutdown.
 type hubManager struct {
-	own  LifetimeManager
-	down atomic.Bool // Shutdown has returned
+	own      LifetimeManager
+	codecs   []protocol.Codec // of the hub, in the order of Options.Protocols
+	standard bool             // they are those of package protocol
+	down     atomic.Bool      // Shutdown has returned
 }
 
 // do calls a method that is of no use after Shutdown.
@@ -25,7 +27,18 @@ func (m *hubManager) do(f func() error) error {
 
 // send calls a method that sends msg.
 func (m *hubManager) send(msg *Message, f func() error) error {
-	return m.do(f)
+	if err := m.ready(msg); err != nil {
+		return err
+	}
+	return guard(f)
+}
+
+// ready says why msg cannot be sent, to nobody.
+func (m *hubManager) ready(msg *Message) error {
+	if m.down.Load() {
+		return ErrShutdown
+	}
+	return m.encodable(msg)
 }
 
 func (m *hubManager) Connected(ctx context.Context, c Receiver) error {
