@@ -89,7 +89,9 @@ func nodeOn(t *testing.T, client redis.UniversalClient, opts Options) *Redis {
 	if opts.HubName == "" {
 		opts.HubName = "App.Hub"
 	}
-	opts.Logger = slog.New(slog.DiscardHandler)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
 	r, err := New(client, &opts)
 	if err != nil {
 		t.Fatal(err)

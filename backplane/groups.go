@@ -72,7 +72,7 @@ func (r *Redis) command(ctx context.Context, action uint8, id, group string) err
 		r.mu.Unlock()
 	}()
 	payload := wire.AppendGroupCommand(nil, wire.GroupCommand{ID: ack, Server: r.opts.ServerName, Action: action, Group: group, ConnectionID: id})
-	if _, err := r.published(ctx, r.enqueue(r.newPublish(r.channels.Groups(), payload))); err != nil {
+	if _, err := r.publish(ctx, r.channels.Groups(), payload); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, r.opts.AckTimeout, ErrNoAck)

@@ -12,7 +12,7 @@ import (
 )
 
 // Bounds of publishing. When the queue is full senders wait, for PublishTimeout
-// at most.
+// or until their context ends.
 const (
 	publishQueue = 1024
 	publishBatch = 128
@@ -43,36 +43,127 @@ const (
 	givenUp
 )
 
-func (r *Redis) newPublish(channel string, payload []byte) *publish {
-	return &publish{channel: channel, payload: payload, until: time.Now().Add(max(r.opts.PublishTimeout, 0)), done: make(chan struct{})}
+func newPublish(channel string, payload []byte, until time.Time) *publish {
+	return &publish{channel: channel, payload: payload, until: until, done: make(chan struct{})}
 }
 
-// enqueue waits for room in the queue.
-func (r *Redis) enqueue(p *publish) *publish {
+// publish publishes one payload, and waits until Redis has answered. It returns
+// the number of subscribers.
+func (r *Redis) publish(ctx context.Context, channel string, payload []byte) (int64, error) {
+	ctx, until, cancel := r.publishTime(ctx)
+	defer cancel()
+	p := newPublish(channel, payload, until)
+	if err := r.enqueue(ctx, p); err != nil {
+		return 0, err
+	}
+	return r.published(ctx, p)
+}
+
+// publishOn publishes one payload on each channel, as many at a time as the
+// queue has space for. Where Redis has not answered in time, the rest is not
+// tried: the whole send takes one PublishTimeout then, however many channels
+// there are.
+func (r *Redis) publishOn(ctx context.Context, payload []byte, channels []string) error {
+	var failed failures
+	for some := range slices.Chunk(channels, publishQueue) {
+		if !r.publishSome(ctx, payload, some, &failed) {
+			break
+		}
+	}
+	return failed.join()
+}
+
+// publishSome reports whether Redis has answered in time.
+func (r *Redis) publishSome(ctx context.Context, payload []byte, channels []string, failed *failures) bool {
+	ctx, until, cancel := r.publishTime(ctx)
+	defer cancel()
+	waiting := make([]*publish, 0, len(channels))
+	for _, channel := range channels {
+		p := newPublish(channel, payload, until)
+		p.fenced = r.hears(channel)
+		if err := r.enqueue(ctx, p); err != nil {
+			failed.add(err)
+			break
+		}
+		waiting = append(waiting, p)
+	}
+	for _, p := range waiting {
+		if _, err := r.published(ctx, p); err != nil {
+			failed.add(err)
+		}
+	}
+	return len(waiting) == len(channels) && ctx.Err() == nil && time.Now().Before(until) && r.ctx.Err() == nil
+}
+
+// publishTime bounds what waits for the publisher. The publisher gives up at
+// until; the context ends a little later.
+func (r *Redis) publishTime(ctx context.Context) (limited context.Context, until time.Time, cancel context.CancelFunc) {
+	until = time.Now().Add(max(r.opts.PublishTimeout, 0))
+	limited, cancel = context.WithDeadlineCause(ctx, until.Add(lateness), ErrUnavailable)
+	return limited, until, cancel
+}
+
+// failures are the errors of one send to many: each text once, and few of them.
+type failures struct {
+	list []error
+	seen map[string]struct{}
+}
+
+// mostFailures is how many different texts the error of one send has.
+const mostFailures = 8
+
+func (f *failures) add(err error) {
+	text := err.Error()
+	if _, known := f.seen[text]; known || len(f.list) == mostFailures {
+		return
+	}
+	if f.seen == nil {
+		f.seen = map[string]struct{}{}
+	}
+	f.seen[text] = struct{}{}
+	f.list = append(f.list, err)
+}
+
+func (f *failures) join() error { return errors.Join(f.list...) }
+
+// enqueue waits for space in the queue. An error says that p is not queued.
+func (r *Redis) enqueue(ctx context.Context, p *publish) error {
 	select {
 	case r.publishes <- p:
-		return p
+		return nil
 	default:
 	}
-	timeout := time.NewTimer(max(r.opts.PublishTimeout, 0))
-	defer timeout.Stop()
 	select {
 	case r.publishes <- p:
-	case <-timeout.C:
-		p.finish(0, ErrUnavailable)
+		return nil
+	case <-ctx.Done():
+		r.stats.failed.Add(1)
+		return r.late(ctx)
 	case <-r.ctx.Done():
-		p.finish(0, ErrClosed)
+		return ErrClosed
 	}
-	return p
 }
 
+// late says why the time of ctx is over, with Redis' own reason where the time
+// was PublishTimeout.
+func (r *Redis) late(ctx context.Context) error {
+	err := context.Cause(ctx)
+	if errors.Is(err, ErrUnavailable) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, r.cause(errOverdue))
+	}
+	return err
+}
+
+// answerTime is how long an answer to another node waits for Redis.
+const answerTime = 30 * time.Second
+
 // post publishes an answer to another node without waiting for anything. An
-// answer that comes twice does no harm: only the first one is waited for. Where the queue is full, the
-// message is dropped with a line in the log: whoever waits for it elsewhere has
-// a limit of its own.
+// answer that comes twice does no harm: only the first one is waited for. Where
+// the queue is full, the answer is dropped with a line in the log: the other
+// node has a limit of its own.
 func (r *Redis) post(channel string, payload []byte) {
-	p := r.newPublish(channel, payload)
-	p.again, p.until = true, time.Now().Add(r.opts.AckTimeout)
+	p := newPublish(channel, payload, time.Now().Add(answerTime))
+	p.again = true
 	if !r.offer(p) {
 		r.stats.dropped.Add(1)
 		r.log.Error("answer for another node dropped: too many wait", "channel", channel, "limit", publishQueue)
@@ -94,25 +185,21 @@ func (p *publish) finish(count int64, err error) {
 	close(p.done)
 }
 
-// published waits until p was answered, or its time is over.
+// published waits until p was answered, or the time of ctx is over.
 func (r *Redis) published(ctx context.Context, p *publish) (int64, error) {
-	timeout := time.NewTimer(time.Until(p.until) + lateness)
-	defer timeout.Stop()
 	select {
 	case <-p.done:
 		return p.count, p.err
-	case <-timeout.C:
-		r.stats.failed.Add(1)
-		if p.fate.CompareAndSwap(waiting, givenUp) {
-			return 0, fmt.Errorf("%w: %w", ErrUnavailable, r.cause(errOverdue))
-		}
-		return 0, fmt.Errorf("%w: %w", ErrOutcomeUnknown, errOverdue)
 	case <-ctx.Done():
-		p.fate.CompareAndSwap(waiting, givenUp)
-		return 0, context.Cause(ctx)
 	case <-r.ctx.Done():
 		return 0, ErrClosed
 	}
+	r.stats.failed.Add(1)
+	unwritten := p.fate.CompareAndSwap(waiting, givenUp)
+	if err := r.late(ctx); unwritten || !errors.Is(err, ErrUnavailable) {
+		return 0, err
+	}
+	return 0, fmt.Errorf("%w: %w", ErrOutcomeUnknown, errOverdue)
 }
 
 // lateness lets the publisher, which knows more, say first why a send failed.
@@ -120,10 +207,10 @@ const lateness = 50 * time.Millisecond
 
 var errOverdue = errors.New("the answer of Redis is overdue")
 
-// publishAll publishes in the order of the calls. What waits together goes out
+// runPublisher publishes in the order of the calls. What waits together goes out
 // in one pipeline. Nothing goes out while this node is not subscribed: its own
 // clients would miss it.
-func (r *Redis) publishAll() {
+func (r *Redis) runPublisher() {
 	batch := make([]*publish, 0, publishBatch)
 	for {
 		batch = batch[:0]

@@ -117,7 +117,7 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 	}
 	r.running.Go(r.read)
 	r.running.Go(r.write)
-	r.running.Go(r.publishAll)
+	r.running.Go(r.runPublisher)
 	r.running.Go(r.obey)
 	return r, nil
 }
@@ -161,6 +161,9 @@ func (r *Redis) Connected(ctx context.Context, c server.Receiver) error {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	r.expectReady(ctx)
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), ErrUnavailable) {
+		return context.Cause(ctx)
+	}
 	for _, s := range entered {
 		if err := r.await(ctx, s, true); err != nil {
 			return err
@@ -288,19 +291,7 @@ func (r *Redis) send(ctx context.Context, m *server.Message, except []string, ch
 		return err
 	}
 	payload := wire.AppendInvocation(nil, wire.Invocation{Excluded: except, Blobs: blobs})
-	waiting := make([]*publish, len(channels))
-	for i, channel := range channels {
-		waiting[i] = r.newPublish(channel, payload)
-		waiting[i].fenced = r.hears(channel)
-		r.enqueue(waiting[i])
-	}
-	var errs []error
-	for _, p := range waiting {
-		if _, err := r.published(ctx, p); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+	return r.publishOn(ctx, payload, channels)
 }
 
 // hears reports whether what is sent to channel may come to this node. A send

@@ -52,7 +52,7 @@ func (r *Redis) InvokeConnection(ctx context.Context, id string, inv *protocol.I
 	payload := wire.AppendInvocation(nil, wire.Invocation{
 		Blobs: blobs, InvocationID: inv.InvocationID, ReturnChannel: r.channels.Return(r.opts.ServerName),
 	})
-	count, err := r.published(ctx, r.enqueue(r.newPublish(r.channels.Connection(id), payload)))
+	count, err := r.publish(ctx, r.channels.Connection(id), payload)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return server.ClientResult{}, errCanceled

@@ -164,7 +164,7 @@ func (r *Redis) await(ctx context.Context, s *subscription, whileReady bool) err
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return r.late(ctx)
 		case <-r.ctx.Done():
 			return ErrClosed
 		}
