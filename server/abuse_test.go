@@ -146,7 +146,7 @@ func TestTenThousandBroadcastsArriveInOrder(t *testing.T) {
 		t.Skip("takes seconds; not with -short")
 	}
 	const clients, messages = 100, 10_000
-	hub := newHub(chatHub{make(chan error, clients)}, nil)
+	hub := newHub(chatHub{make(chan error, clients)}, &server.Options{KeepAliveInterval: -1})
 	url := serve(t, hub)
 	var ready, done sync.WaitGroup
 	for range clients {

@@ -35,6 +35,7 @@ type HubConnection struct {
 
 	state     atomic.Int32 // handshaking, opening, open, refused
 	closed    atomic.Bool  // the Close message is out: later sends are dropped
+	over      atomic.Bool  // the client is gone, or about to be: nothing that waits begins any more
 	endedBy   atomic.Pointer[ending]
 	finishing sync.Once
 	connected bool // OnConnected has succeeded; owned by the loop, then by finish
@@ -136,9 +137,15 @@ func (c *HubConnection) Ended(cause error) {
 	if cause != nil && !errors.Is(cause, transport.ErrTimeout) && !errors.Is(cause, transport.ErrLost) {
 		c.endedBy.CompareAndSwap(nil, &ending{cause: cause, silent: true})
 	}
+	if cause != nil {
+		c.giveUp()
+	}
 	in := &c.in
 	in.mu.Lock()
 	in.ended = true
+	if in.busy && cause == nil {
+		time.AfterFunc(lastCalls, c.giveUp)
+	}
 	done := !in.busy && !in.stopped
 	if done {
 		in.stopped = true
@@ -213,6 +220,7 @@ func (c *HubConnection) end(e ending) {
 		return
 	}
 	c.bytes.DisableReconnect()
+	c.giveUp()
 	in := &c.in
 	in.mu.Lock()
 	done := !in.busy && !in.stopped
@@ -246,6 +254,7 @@ var errInputEndedInside = &protocol.Error{Type: "InvalidDataException", Text: "C
 // Source: hub-protocol reference, section 0.1.
 func (c *HubConnection) finish() {
 	e := *c.endedBy.Load()
+	c.giveUp() // what waits outside the loop, for its authorization
 	if c.handshakeTimer != nil {
 		c.handshakeTimer.Stop()
 	}

@@ -69,7 +69,7 @@ func (c *HubConnection) invoke(inv *protocol.Invocation, streaming bool, rest []
 	}
 	if !c.permits.tryAcquire() {
 		// The loop waits with the call: what is behind it keeps its place.
-		return c.handOver(rest, as, c.permits.acquire, func(rest []byte) outcome {
+		return c.handOver(rest, as, func() { c.permits.acquire(c.whenOver()) }, func(rest []byte) outcome {
 			return c.runPlain(call, inv.StreamIDs, rest, pump)
 		})
 	}
@@ -144,9 +144,14 @@ func (c *HubConnection) run(call *Call) {
 
 func (c *HubConnection) runOrdinary(call *Call) {
 	m := call.method
-	if m.authorize != nil && !c.authorized(call) {
-		call.fail(unauthorizedText(m))
-		return
+	if m.authorize != nil {
+		if !c.authorized(call) {
+			call.fail(unauthorizedText(m))
+			return
+		}
+		if c.over.Load() {
+			return
+		}
 	}
 	if call.streaming {
 		call.fail(nonStreamingText(m))

@@ -20,6 +20,7 @@ type inbox struct {
 	cuts    []int         // where in buf a socket was lost; what was incomplete there stays so
 	ended   bool          // nothing more comes
 	stopped bool          // the loop has ended for good; what comes is dropped
+	gone    chan struct{} // not nil: somebody waits; closed when the connection is over
 }
 
 // incomplete reports whether data, the undispatched bytes from the start of a

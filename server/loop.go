@@ -105,7 +105,7 @@ func (c *HubConnection) loop(data []byte, as role) outcome {
 		in.held = len(data)
 		more := len(data) > 0
 		switch {
-		case c.endedBy.Load() != nil:
+		case c.over.Load():
 			in.stopped = true
 			in.buf, in.held = nil, 0
 		case more:
@@ -140,7 +140,7 @@ func (c *HubConnection) dispatchAll(data []byte, as role) (rest []byte, did outc
 }
 
 func (c *HubConnection) dispatchIn(room *protocol.Room, data []byte, as role) (rest []byte, did outcome) {
-	for first := true; len(data) > 0; {
+	for first := true; len(data) > 0 && !c.over.Load(); {
 		if c.codec == nil {
 			after, did := c.handshake(data, as)
 			if did != goOn || c.codec == nil {
@@ -203,7 +203,8 @@ func errMessageSize(limit int) error {
 
 // handOver gives the loop to a pump, which waits, and then goes on with the
 // loop and rest. then, if not nil, comes before rest. It reports what the calling
-// goroutine may do. A pump keeps the loop and waits itself.
+// goroutine may do. A pump keeps the loop and waits itself. wait should end with
+// the connection, see whenOver; nothing begins after it then.
 func (c *HubConnection) handOver(rest []byte, as role, wait func(), then func(rest []byte) outcome) outcome {
 	if then == nil {
 		then = func([]byte) outcome { return goOn }
@@ -216,6 +217,9 @@ func (c *HubConnection) handOver(rest []byte, as role, wait func(), then func(re
 		c.bytes.Uncork()
 		wait()
 		c.bytes.Cork()
+		if c.over.Load() {
+			return goOn
+		}
 		return then(rest)
 	}
 	c.in.putBack(rest)
@@ -223,7 +227,7 @@ func (c *HubConnection) handOver(rest []byte, as role, wait func(), then func(re
 	c.hub.running.Go(func() {
 		wait()
 		c.bytes.Cork()
-		if then(nil) != dropped && c.loop(nil, pump) != dropped {
+		if (c.over.Load() || then(nil) != dropped) && c.loop(nil, pump) != dropped {
 			c.bytes.Uncork()
 		}
 	})

@@ -21,8 +21,8 @@ func (p *permits) tryAcquire() bool {
 	return true
 }
 
-// acquire waits for a permit.
-func (p *permits) acquire() {
+// acquire waits for a permit, or until over is closed.
+func (p *permits) acquire(over <-chan struct{}) {
 	for {
 		p.mu.Lock()
 		if p.free > 0 {
@@ -35,7 +35,11 @@ func (p *permits) acquire() {
 		}
 		waiter := p.waiter
 		p.mu.Unlock()
-		<-waiter
+		select {
+		case <-waiter:
+		case <-over:
+			return
+		}
 	}
 }
 

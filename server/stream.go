@@ -16,8 +16,21 @@ func (c *HubConnection) invokeStreaming(call *Call, inv *protocol.Invocation, re
 	if call.method.authorize == nil {
 		return c.startStreaming(call, inv.StreamIDs, rest, as)
 	}
-	allowed := false // by user code, of any length
-	return c.handOver(rest, as, func() { allowed = c.authorized(call) }, func(rest []byte) outcome {
+	allowed := false
+	authorize := func() { // user code, which may never return: the loop ends without it
+		answer := make(chan bool, 1)
+		c.hub.running.Go(func() {
+			ok := false
+			defer func() { answer <- ok }()
+			ok = c.authorized(call)
+		})
+		select {
+		case allowed = <-answer:
+		case <-c.whenOver():
+			call.endContext()
+		}
+	}
+	return c.handOver(rest, as, authorize, func(rest []byte) outcome {
 		if !allowed {
 			c.fail(call.id, unauthorizedText(call.method))
 			return goOn

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -57,12 +56,12 @@ func (u *upload) tryAdd(v reflect.Value) bool {
 	return u.closed || u.items.TrySend(v)
 }
 
-// add waits for room, until the method returns or ctx is done.
-func (u *upload) add(ctx context.Context, v reflect.Value) {
+// add waits for room, until the method returns or over is closed.
+func (u *upload) add(over <-chan struct{}, v reflect.Value) {
 	reflect.Select([]reflect.SelectCase{
 		{Dir: reflect.SelectSend, Chan: u.items, Send: v},
 		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(u.gone)},
-		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())},
+		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(over)},
 	})
 }
 
@@ -164,7 +163,7 @@ func (c *HubConnection) uploadItem(m *protocol.StreamItem, rest []byte, as role)
 	if u.tryAdd(v.Elem()) {
 		return goOn
 	}
-	return c.handOver(rest, as, func() { u.add(c.ctx, v.Elem()) }, nil)
+	return c.handOver(rest, as, func() { u.add(c.whenOver(), v.Elem()) }, nil)
 }
 
 // streamBindText is what a method is told of an item that does not fit.
