@@ -102,7 +102,8 @@ type Options struct {
 
 	// Authenticate says who sent a request; it is asked for every negotiate,
 	// connect, poll, send and delete. ErrUnauthorized (or an error that wraps
-	// it) is answered 401, ErrForbidden 403, any other error 500. An
+	// it) is answered 401, an *InvalidTokenError 401 with its reason,
+	// ErrForbidden 403, any other error 500. An
 	// access_token of the query stands in the Authorization header of r for
 	// WebSocket and Server-Sent Events requests, and only for them. Nil means
 	// that every client is anonymous. It may be called concurrently.
@@ -313,7 +314,7 @@ func (e EndpointOptions) transportOptions(maximumQueued int, authenticate func(*
 		t.MaximumPostSize = math.MaxInt64
 	}
 	if authenticate != nil {
-		t.Authenticate = func(r *http.Request) (any, int) { return authenticateStatus(authenticate, r, log) }
+		t.Authenticate = func(r *http.Request) (any, transport.Refusal) { return askWho(authenticate, r, log) }
 	}
 	return t
 }

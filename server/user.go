@@ -5,7 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"strings"
 	"time"
+
+	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
 // User is who is at the other end of a connection, as Options.Authenticate
@@ -37,18 +40,79 @@ var (
 	ErrForbidden    = errors.New("server: forbidden")    // 403: not you
 )
 
-func authenticateStatus(authenticate func(*http.Request) (User, error), r *http.Request, log *slog.Logger) (any, int) {
+// An InvalidTokenError is an ErrUnauthorized for a token that is there and not
+// good: clients are told so in WWW-Authenticate, as by ASP.NET Core's
+// JwtBearerHandler. See InvalidToken.
+type InvalidTokenError struct {
+	// Description is for the client, as "The token expired at '...'". It must
+	// hold nothing secret. Empty means none.
+	Description string
+
+	// Err is the cause, for the server's log. It may be nil.
+	Err error
+}
+
+// InvalidToken returns an error for Options.Authenticate that refuses a token
+// with 401 and the challenge
+//
+//	Bearer error="invalid_token", error_description="..."
+//
+// of RFC 6750. An empty description is left out; cause is not told to clients.
+func InvalidToken(description string, cause error) *InvalidTokenError {
+	return &InvalidTokenError{Description: description, Err: cause}
+}
+
+func (e *InvalidTokenError) Error() string {
+	text := "server: invalid token"
+	if e.Description != "" {
+		text += ": " + e.Description
+	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns ErrUnauthorized and the cause.
+func (e *InvalidTokenError) Unwrap() []error {
+	if e.Err == nil {
+		return []error{ErrUnauthorized}
+	}
+	return []error{ErrUnauthorized, e.Err}
+}
+
+// challenge is the value of WWW-Authenticate. What a quoted string cannot hold
+// is left out of the description.
+func (e *InvalidTokenError) challenge() string {
+	text := `Bearer error="invalid_token"`
+	description := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return -1
+		}
+		return r
+	}, e.Description)
+	if description != "" {
+		text += `, error_description="` + description + `"`
+	}
+	return text
+}
+
+// askWho asks authenticate who has sent r.
+func askWho(authenticate func(*http.Request) (User, error), r *http.Request, log *slog.Logger) (any, transport.Refusal) {
 	user, err := authenticate(r)
+	var invalid *InvalidTokenError
 	switch {
 	case err == nil:
-		return user, 0
+		return user, transport.Refusal{}
+	case errors.As(err, &invalid):
+		return nil, transport.Refusal{Status: http.StatusUnauthorized, Challenge: invalid.challenge()}
 	case errors.Is(err, ErrUnauthorized):
-		return nil, http.StatusUnauthorized
+		return nil, transport.Refusal{Status: http.StatusUnauthorized}
 	case errors.Is(err, ErrForbidden):
-		return nil, http.StatusForbidden
+		return nil, transport.Refusal{Status: http.StatusForbidden}
 	}
 	log.Error("authentication is broken", "error", err)
-	return nil, http.StatusInternalServerError
+	return nil, transport.Refusal{Status: http.StatusInternalServerError}
 }
 
 func sameUser(old, new any) bool {

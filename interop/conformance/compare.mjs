@@ -6,7 +6,8 @@
 //
 // A scenario becomes lanes: one for each socket (or HTTP exchange) and direction, one for what the client's user sees.
 // A lane is a list of texts and must be equal, text by text. Not compared: random ids and tokens (named in order of
-// appearance), invocation ids the server makes, ports, times, `_=`, Date and Server headers, order and case of header
+// appearance), invocation ids the server makes, ports, times, `_=`, Date and Server headers, X-Accel-Buffering
+// (we send `no` with event streams, because nginx holds them back without it; ASP.NET Core's hang there), order and case of header
 // names, chunking and Content-Length (bodies are), WebSocket fragments, how many hub messages share a frame, event or
 // body, how many pings there are (but whether there are any is), the order of events in different lanes; the tables
 // below; and in dialogues the farewell of both sides once the user has called stop.
@@ -139,7 +140,7 @@ function nextMessage(bytes, packed) {
 /** Headers in one order; of Sec-WebSocket-Accept whether it is right. */
 function headers(lines, accept = "<accept>") {
     return lines.map((l) => { const [, name, value] = l.match(/^([^:]*):\s*(.*)$/) ?? [, l, ""]; return [name.toLowerCase(), value]; })
-        .filter(([name]) => !/^(date|server|content-length|transfer-encoding)$/.test(name))
+        .filter(([name]) => !/^(date|server|content-length|transfer-encoding|x-accel-buffering)$/.test(name))
         .map(([name, value]) => `${name}: ${name === "sec-websocket-accept" ? (value === accept ? "<right>" : "<wrong>") : value}`).sort().join(" | ");
 }
 /** Splits the answers on one socket: head, body without chunks, and whether the body came to its end. */

@@ -101,12 +101,19 @@ type Options struct {
 	AcceptRefresh func(old, new any) bool
 	Lifetime      func(user any) (d time.Duration, ends bool)
 
-	// Authenticate says who sent r. status is 0, or the status to answer (401,
-	// 403, 500) with an empty body. r carries an access_token of the query as
-	// its Authorization header where that is allowed. Nil: nobody is known.
-	Authenticate func(r *http.Request) (user any, status int)
+	// Authenticate says who sent r, or why that is not served. r carries an
+	// access_token of the query as its Authorization header where that is
+	// allowed. Nil: nobody is known.
+	Authenticate func(r *http.Request) (user any, no Refusal)
 
 	Logger *slog.Logger
+}
+
+// A Refusal is how a request is answered whose sender may not use the endpoint;
+// the body is empty. The zero value refuses nothing.
+type Refusal struct {
+	Status    int    // 401, 403, 500; 0: nothing is refused
+	Challenge string // of a 401: its WWW-Authenticate; "": Bearer
 }
 
 // What an App may do with its connection. *Conn has these methods; the list

@@ -7,9 +7,9 @@ import (
 
 // authenticate asks who sent r. Browsers cannot set headers on WebSocket and
 // SSE requests: there, and only there, the query may carry the token.
-func (e *Endpoint) authenticate(r *http.Request, means meant) (user any, status int) {
+func (e *Endpoint) authenticate(r *http.Request, means meant) (user any, no Refusal) {
 	if e.opts.Authenticate == nil {
-		return nil, 0
+		return nil, Refusal{}
 	}
 	if means.transport != LongPolling && r.Header.Get("Authorization") == "" {
 		if token := queryValue(r.URL.RawQuery, "access_token"); token != "" {
@@ -18,10 +18,22 @@ func (e *Endpoint) authenticate(r *http.Request, means meant) (user any, status 
 			r.Header.Set("Authorization", "Bearer "+token)
 		}
 	}
-	if !e.guard("Authenticate", func() { user, status = e.opts.Authenticate(r) }) {
-		return nil, http.StatusInternalServerError
+	if !e.guard("Authenticate", func() { user, no = e.opts.Authenticate(r) }) {
+		return nil, Refusal{Status: http.StatusInternalServerError}
 	}
-	return user, status
+	return user, no
+}
+
+// refuse answers a request whose sender may not use the endpoint.
+func (no Refusal) refuse(w http.ResponseWriter, r *http.Request) {
+	if no.Status == http.StatusUnauthorized {
+		challenge := no.Challenge
+		if challenge == "" {
+			challenge = "Bearer"
+		}
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	answer(w, r, no.Status, noType, "")
 }
 
 // sameUser reports whether user may use c.

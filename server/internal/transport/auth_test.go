@@ -10,7 +10,7 @@ import (
 func TestAuthenticateComesBeforeTheMethod(t *testing.T) {
 	for status, want := range map[int]string{401: "Bearer", 403: "", 500: ""} {
 		opts := defaults()
-		opts.Authenticate = func(*http.Request) (any, int) { return nil, status }
+		opts.Authenticate = func(*http.Request) (any, Refusal) { return nil, Refusal{Status: status} }
 		n := serve(t, opts, nil)
 		for _, request := range [][]string{{"POST", "/hub/negotiate"}, {"GET", "/hub/negotiate"}, {"GET", "/hub?id=x"}, {"POST", "/hub?id=x"}, {"DELETE", "/hub?id=x"}, {"PUT", "/hub"}} {
 			r := n.do(request[0], request[1], "")
@@ -31,11 +31,11 @@ func TestAccessTokenOfTheQuery(t *testing.T) {
 	var mu sync.Mutex
 	var seen []string
 	opts := defaults()
-	opts.Authenticate = func(r *http.Request) (any, int) {
+	opts.Authenticate = func(r *http.Request) (any, Refusal) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen = append(seen, r.Header.Get("Authorization"))
-		return nil, 0
+		return nil, Refusal{}
 	}
 	n := serve(t, opts, nil)
 	tests := []struct {
@@ -78,7 +78,7 @@ func TestPanicsOfHooksAreAnswered500(t *testing.T) {
 		path    string
 		headers []string
 	}{
-		{"Authenticate", func(o *Options) { o.Authenticate = func(*http.Request) (any, int) { panic("hook") } }, "POST", "/hub/negotiate", nil},
+		{"Authenticate", func(o *Options) { o.Authenticate = func(*http.Request) (any, Refusal) { panic("hook") } }, "POST", "/hub/negotiate", nil},
 		{"Redirect", func(o *Options) { o.Redirect = func(*http.Request) (string, string, bool) { panic("hook") } }, "POST", "/hub/negotiate", nil},
 		{"SubProtocol", func(o *Options) { o.SubProtocol = func([]string) string { panic("hook") } }, "GET", "/hub", append([]string{"Sec-WebSocket-Protocol: a"}, handshakeHeaders...)},
 	}
@@ -96,7 +96,7 @@ func TestPanicsOfHooksAreAnswered500(t *testing.T) {
 
 // byHeader takes the user from a header of the tests.
 func byHeader(o *Options) {
-	o.Authenticate = func(r *http.Request) (any, int) { return r.Header.Get("X-User"), 0 }
+	o.Authenticate = func(r *http.Request) (any, Refusal) { return r.Header.Get("X-User"), Refusal{} }
 	o.RequireSameUser = true
 	o.SameUser = func(old, new any) bool {
 		if new == "panic" {

@@ -22,6 +22,7 @@ type Endpoint struct {
 	nextOne atomic.Uint32 // the shard of the next connection
 	closing atomic.Bool   // Shutdown was called; set while mu is held
 	hurry   atomic.Bool   // Shutdown waits for polls no longer
+	told    sync.Map      // what lacks has logged
 
 	mu      sync.Mutex // guards what follows
 	table   map[string]*Conn
@@ -72,12 +73,9 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		e.cors.addHeaders(w, r)
 	}
-	user, status := e.authenticate(r, means)
-	if status != 0 {
-		if status == http.StatusUnauthorized {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-		}
-		answer(w, r, status, noType, "")
+	user, no := e.authenticate(r, means)
+	if no.Status != 0 {
+		no.refuse(w, r)
 		return
 	}
 	switch {
@@ -100,8 +98,13 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serveConnect serves what a transport begins with, and polls.
 func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, means meant, user any) {
-	if means.transport == LongPolling {
+	switch {
+	case means.transport == LongPolling:
 		noCache(w)
+	case means.transport == WebSockets && r.ProtoMajor == 1 && !canHijack(w):
+		e.lacks(w, needHijack)
+		answer(w, r, http.StatusInternalServerError, noType, "")
+		return
 	}
 	c := e.connectionFor(w, r, means.transport)
 	if c == nil {
@@ -205,12 +208,4 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 		e.remove(c)
 	}
 	return ctx.Err()
-}
-
-// clearDeadlines lifts the deadlines of the http.Server, which are meant for
-// short requests, from one that lives long.
-func clearDeadlines(rc *http.ResponseController) {
-	// Without support for deadlines (a test's recorder) there are none to lift.
-	_ = rc.SetReadDeadline(time.Time{})
-	_ = rc.SetWriteDeadline(time.Time{})
 }

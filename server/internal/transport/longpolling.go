@@ -18,23 +18,33 @@ type poll struct {
 	newer chan struct{} // closed when another poll wants to take its place
 	told  bool          // newer is closed; guarded by Conn.mu
 	done  chan struct{} // closed when its answer is written and the connection inactive
+	over  bool          // done is closed; the poll's own
 	last  bool          // the connection ended with it; set before done is closed
 }
 
 // servePoll answers one poll. Source: transports reference, section 6.2.
 func (e *Endpoint) servePoll(w http.ResponseWriter, r *http.Request, c *Conn, user any) {
 	rc := http.NewResponseController(w)
-	clearDeadlines(rc)
+	e.clearDeadlines(w, r, rc)
 	if !e.mayGoOn(w, r, c, user) {
 		return
 	}
 	p := &poll{newer: make(chan struct{}), done: make(chan struct{})}
 	first, status := c.beginPoll(p, r, user)
-	switch {
-	case status != 0:
+	if status != 0 {
 		answer(w, r, status, textPlain, "")
 		return
-	case first:
+	}
+	defer func() {
+		if v := recover(); v != nil { // a middleware's ResponseWriter
+			c.giveUp(ErrLost)
+			if !p.over {
+				c.endPoll(p)
+			}
+			panic(v)
+		}
+	}()
+	if first {
 		c.start()
 		answer(w, r, http.StatusOK, octetStream, "")
 		_ = rc.Flush() // the next poll may go on when the answer is out
@@ -96,6 +106,7 @@ func (c *Conn) endPoll(p *poll) {
 		c.disposeLocked()
 	}
 	c.mu.Unlock()
+	p.over = true
 	close(p.done)
 	c.forgetIfDone()
 }

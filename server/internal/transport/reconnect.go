@@ -88,11 +88,7 @@ func (c *Conn) activateSocket(r *http.Request, user any) (first bool, status int
 // deactivate undoes activateSocket after a failed upgrade.
 func (c *Conn) deactivate(first bool, err error) {
 	if first {
-		c.mu.Lock()
-		c.app = appFinished // it was never made
-		c.releaseLocked()
-		c.mu.Unlock()
-		c.abort(err, false)
+		c.giveUp(err)
 		return
 	}
 	c.mu.Lock()
@@ -100,6 +96,18 @@ func (c *Conn) deactivate(first bool, err error) {
 	if c.phase == active && c.socket == nil {
 		c.phase, c.lastSeen = inactive, time.Now()
 	}
+}
+
+// giveUp aborts c because of what happened to the request that serves it. An App
+// that has not been started never will be.
+func (c *Conn) giveUp(err error) {
+	c.mu.Lock()
+	if c.app == appStarting {
+		c.app = appFinished
+		c.releaseLocked()
+	}
+	c.mu.Unlock()
+	c.abort(err, false)
 }
 
 // attach makes s the socket that is served. The one before, if the server still

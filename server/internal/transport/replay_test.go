@@ -353,7 +353,7 @@ func head(said string) string {
 	if err != nil {
 		return err.Error()
 	}
-	for _, h := range []string{"Date", "Server", "Sec-Websocket-Accept"} {
+	for _, h := range []string{"Date", "Server", "Sec-Websocket-Accept", "X-Accel-Buffering"} {
 		res.Header.Del(h)
 	}
 	if n := res.Header.Get("Content-Length"); n != "0" {

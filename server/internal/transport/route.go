@@ -109,9 +109,10 @@ func meaning(r *http.Request) meant {
 	return m
 }
 
-// isWebSocket reports whether r is a valid WebSocket handshake.
+// isWebSocket reports whether r is a valid WebSocket handshake. One with a body
+// is none.
 func isWebSocket(r *http.Request) bool {
-	return r.ProtoMajor == 1 &&
+	return r.ProtoMajor == 1 && r.ContentLength == 0 &&
 		hasElement(r.Header["Upgrade"], "websocket") &&
 		hasElement(r.Header["Connection"], "upgrade") &&
 		hasElement(r.Header["Sec-Websocket-Version"], "13") &&

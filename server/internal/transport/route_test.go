@@ -145,6 +145,12 @@ func TestMeaningOfAGet(t *testing.T) {
 	for k, v := range upgrade {
 		r.Header.Set(k, v)
 	}
+	for _, r.ContentLength = range []int64{5, -1} { // -1: chunked
+		if meaning(r).transport != LongPolling {
+			t.Errorf("an upgrade with a body of %d bytes is none", r.ContentLength)
+		}
+	}
+	r.ContentLength = 0
 	if r.ProtoMajor = 2; meaning(r).transport != LongPolling {
 		t.Error("an upgrade over HTTP/2 is none")
 	}

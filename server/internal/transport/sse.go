@@ -16,7 +16,7 @@ func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, use
 		return
 	}
 	if !canFlush(w) {
-		e.log.Error("Server-Sent Events need a ResponseWriter that can flush", "type", fmt.Sprintf("%T", w))
+		e.lacks(w, needFlush)
 		answer(w, r, http.StatusInternalServerError, noType, "")
 		return
 	}
@@ -24,13 +24,20 @@ func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, use
 		answer(w, r, status, textPlain, "")
 		return
 	}
+	defer func() {
+		if v := recover(); v != nil { // a middleware's ResponseWriter, or what cuts the response
+			c.giveUp(ErrLost)
+			panic(v)
+		}
+	}()
 	rc := http.NewResponseController(w)
-	clearDeadlines(rc)
+	e.clearDeadlines(w, r, rc)
 	h := w.Header()
 	h["Content-Type"] = []string{"text/event-stream"}
 	h["Cache-Control"] = []string{"no-cache,no-store"}
 	h["Pragma"] = []string{"no-cache"}
 	h["Content-Encoding"] = []string{"identity"} // keeps compressors away
+	h["X-Accel-Buffering"] = []string{"no"}      // nginx with its defaults would keep the events back
 	stream := &eventStream{conn: c, w: w, rc: rc}
 	err := stream.write([]byte(":\r\n")) // a comment wakes up browsers
 	c.start()
@@ -38,20 +45,6 @@ func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, use
 		err = stream.run(r.Context().Done())
 	}
 	stream.end(err)
-}
-
-// canFlush reports whether w, or what it wraps, can flush.
-func canFlush(w http.ResponseWriter) bool {
-	for {
-		switch x := w.(type) {
-		case http.Flusher, interface{ FlushError() error }:
-			return true
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = x.Unwrap()
-		default:
-			return false
-		}
-	}
 }
 
 // An eventStream writes what is sent to one connection.

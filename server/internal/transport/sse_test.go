@@ -56,7 +56,7 @@ func (n *node) openSSE(url string) (*peer, io.Reader) {
 	if res.StatusCode != 200 {
 		n.t.Fatalf("SSE: %v", res)
 	}
-	want := map[string]string{"Content-Type": "text/event-stream", "Cache-Control": "no-cache,no-store", "Pragma": "no-cache", "Content-Encoding": "identity"}
+	want := map[string]string{"Content-Type": "text/event-stream", "Cache-Control": "no-cache,no-store", "Pragma": "no-cache", "Content-Encoding": "identity", "X-Accel-Buffering": "no"}
 	for k, v := range want {
 		if got := res.Header.Values(k); len(got) != 1 || got[0] != v {
 			n.t.Errorf("%s = %q, want %q", k, got, v)

@@ -1,11 +1,8 @@
 package transport
 
 import (
-	"crypto/sha1"
 	"crypto/tls"
-	"encoding/base64"
-	"fmt"
-	"io"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -65,12 +62,16 @@ func (e *Endpoint) serveWebSocket(w http.ResponseWriter, r *http.Request, c *Con
 	var s *socket
 	var err error
 	if r.ProtoMajor == 2 {
-		s, stream, err = upgradeH2(w, r, protocol)
+		s, stream, err = e.upgradeH2(w, r, protocol)
 	} else {
-		s, err = upgrade(w, r, protocol)
+		s, err = e.upgrade(w, r, protocol)
 	}
 	if err != nil {
-		e.log.Error("WebSocket upgrade failed", "connection", c.id, "error", err)
+		if errors.Is(err, http.ErrNotSupported) {
+			e.lacks(w, needHijack)
+		} else {
+			e.log.Error("WebSocket upgrade failed", "connection", c.id, "error", err)
+		}
 		c.deactivate(first, err)
 		answer(w, r, http.StatusInternalServerError, noType, "")
 		return
@@ -96,64 +97,6 @@ func (e *Endpoint) subProtocol(r *http.Request) (protocol string, ok bool) {
 	}
 	ok = e.guard("SubProtocol", func() { protocol = e.opts.SubProtocol(offered) })
 	return protocol, ok
-}
-
-// upgrade answers 101 and takes the TCP connection from the HTTP server. What
-// middleware has put into the headers is sent, too.
-func upgrade(w http.ResponseWriter, r *http.Request, protocol string) (*socket, error) {
-	if !canHijack(w) {
-		return nil, fmt.Errorf("%T cannot give its connection away: %w", w, http.ErrNotSupported)
-	}
-	rc := http.NewResponseController(w)
-	clearDeadlines(rc)
-	h := w.Header()
-	h["Upgrade"] = []string{"websocket"}
-	h["Connection"] = []string{"Upgrade"}
-	h["Sec-WebSocket-Accept"] = []string{acceptKey(r.Header["Sec-Websocket-Key"][0])}
-	if protocol != "" {
-		h["Sec-WebSocket-Protocol"] = []string{protocol}
-	}
-	w.WriteHeader(http.StatusSwitchingProtocols)
-	conn, rw, err := rc.Hijack()
-	if err != nil {
-		return nil, err
-	}
-	s := &socket{net: conn}
-	if s.raw = rawConn(conn); s.raw != nil {
-		s.tryR, s.tryW = s.tryRead, s.tryWrite
-	}
-	if n := rw.Reader.Buffered(); n > 0 { // the client did not wait for the answer
-		s.borrow()
-		n, err = io.ReadFull(rw.Reader, s.buf.bytes[:min(n, len(s.buf.bytes))])
-		s.in = s.buf.bytes[:n]
-	}
-	if err == nil {
-		err = rw.Writer.Flush()
-	}
-	if err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return s, nil
-}
-
-// canHijack reports whether w, or what it wraps, can give its connection away.
-func canHijack(w http.ResponseWriter) bool {
-	for {
-		switch x := w.(type) {
-		case http.Hijacker:
-			return true
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = x.Unwrap()
-		default:
-			return false
-		}
-	}
-}
-
-func acceptKey(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // rawConn returns nil for connections that do not stand for a socket of the

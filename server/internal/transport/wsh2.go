@@ -30,9 +30,9 @@ func isExtendedConnect(r *http.Request) bool {
 }
 
 // upgradeH2 answers 200 and makes the stream a socket.
-func upgradeH2(w http.ResponseWriter, r *http.Request, protocol string) (*socket, *h2Stream, error) {
+func (e *Endpoint) upgradeH2(w http.ResponseWriter, r *http.Request, protocol string) (*socket, *h2Stream, error) {
 	rc := http.NewResponseController(w)
-	clearDeadlines(rc)
+	e.clearDeadlines(w, r, rc)
 	if protocol != "" {
 		w.Header()["Sec-WebSocket-Protocol"] = []string{protocol}
 	}
