@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -100,35 +99,6 @@ type chatHub struct{ ended chan error }
 
 func (h chatHub) OnDisconnected(_ *server.Call, cause error) { h.ended <- cause }
 func (h chatHub) Echo(text string) string                    { return text }
-
-func TestClientThatNeverReadsIsClosedAndNobodyWaits(t *testing.T) {
-	ended := make(chan error, 2)
-	hub := newHub(chatHub{ended}, &server.Options{MaximumQueuedBytes: 256 << 10})
-	url := serve(t, hub)
-	deaf, healthy := connect(t, url), connect(t, url)
-	deaf.call("1", "Echo", `["here"]`, `"result":"here"`)
-	healthy.call("1", "Echo", `["here"]`, `"result":"here"`)
-	text := strings.Repeat("x", 64<<10)
-	want := `{"type":1,"target":"M","arguments":["` + text + `"]}`
-	for range 2000 { // 128 MB: more than any socket buffer
-		if err := hub.Clients().All().Send(t.Context(), "M", text); err != nil {
-			t.Fatalf("Send: %v", err)
-		}
-		if r := healthy.receive(); r != want {
-			t.Fatalf("healthy client received %.80s", r)
-		}
-		select {
-		case cause := <-ended:
-			if !errors.Is(cause, server.ErrTooSlow) {
-				t.Errorf("OnDisconnected got %v, want ErrTooSlow", cause)
-			}
-			healthy.call("2", "Echo", `["still here"]`, `"result":"still here"`)
-			return
-		default:
-		}
-	}
-	t.Error("the client that never reads was not closed")
-}
 
 func TestFloodBeforeTheHandshakeIsRefused(t *testing.T) {
 	url := serve(t, newHub(chatHub{make(chan error, 1)}, nil))

@@ -133,6 +133,9 @@ func (c *HubConnection) Start() {
 // Ended implements transport.App.
 func (c *HubConnection) Ended(cause error) {
 	c.stop()
+	if c.reliable != nil {
+		c.reliable.drop()
+	}
 	// Who goes away or stays away is no error, as in ASP.NET Core.
 	if cause != nil && !errors.Is(cause, transport.ErrTimeout) && !errors.Is(cause, transport.ErrLost) {
 		c.endedBy.CompareAndSwap(nil, &ending{cause: cause, silent: true})
@@ -183,8 +186,9 @@ func (c *HubConnection) Tick(now time.Time) {
 		c.end(ending{allowReconnect: true})
 		return
 	}
-	if c.reliable != nil {
-		c.reliable.tick()
+	if c.reliable != nil && c.reliable.tick(now, c.hub.opts.SlowClientTimeout) {
+		c.bytes.TooSlow()
+		return
 	}
 	if !c.pinged.Load() {
 		return
@@ -269,6 +273,12 @@ func (c *HubConnection) finish() {
 	}
 	c.sendClose(e)
 	c.closed.Store(true)
+	if c.reliable != nil {
+		c.reliable.drop()
+	}
+	if errors.Is(e.cause, ErrTooSlow) {
+		c.log.Info("connection closed: client is too slow", "connection", c.ID(), "user", c.userID)
+	}
 	c.stop()
 	if c.connected && c.hub.chain.onDisconnected != nil {
 		c.callOnDisconnected(e.cause)
@@ -319,28 +329,37 @@ func (c *HubConnection) Send(m *Message) error {
 		}
 		return err
 	}
-	return c.write(frame)
+	err = c.write(frame)
+	if err == nil && m.behind != nil && c.wouldWait() {
+		m.behind.add(c)
+	}
+	return err
 }
 
+// write queues f. Where that makes too much for the node, those that are
+// furthest behind give way before it returns.
 func (c *HubConnection) write(f transport.Frame) error {
 	var err error
 	if c.reliable != nil {
-		err = c.reliable.send(f, c.hub.opts.MaximumQueuedBytes)
+		err = c.reliable.send(f)
 	} else {
 		err = c.bytes.Send(f)
 	}
-	switch err {
-	case nil:
+	c.hub.opts.QueueLimit.limit.Relieve()
+	return sendError(err)
+}
+
+// sendError translates errors of the transport.
+func sendError(err error) error {
+	switch {
+	case err == nil:
 		return nil
-	case transport.ErrTooSlow:
-		if c.endedBy.Load() == nil {
-			c.log.Info("connection closed: client does not read what is sent to it", "connection", c.ID(), "limit", c.hub.opts.MaximumQueuedBytes)
-		}
-		c.end(ending{cause: ErrTooSlow, allowReconnect: true})
+	case errors.Is(err, transport.ErrTooSlow):
 		return ErrTooSlow
-	default:
+	case errors.Is(err, transport.ErrClosed):
 		return ErrConnectionClosed
 	}
+	return err
 }
 
 // sendWait is Send that waits while too much is on its way to the client.
@@ -361,15 +380,13 @@ func (c *HubConnection) writeWait(ctx context.Context, f transport.Frame) error 
 			if errors.Is(err, errNoAck) {
 				c.end(ending{cause: err, allowReconnect: true})
 			}
-			return err
+			return sendError(err)
 		}
 		return c.write(f)
 	}
 	err := c.bytes.SendWait(ctx, f)
-	if errors.Is(err, transport.ErrClosed) {
-		return ErrConnectionClosed
-	}
-	return err
+	c.hub.opts.QueueLimit.limit.Relieve()
+	return sendError(err)
 }
 
 // wouldWait reports whether writeWait would have to wait now.

@@ -17,9 +17,10 @@
 //   - OnConnected returns before the first call of a client begins;
 //     OnDisconnected is called once, after the last message was dispatched,
 //     though methods that were running may still run.
-//   - A client that does not read is disconnected once MaximumQueuedBytes wait
-//     for it. Nobody else waits for it, except a method that sends or streams
-//     to its own caller.
+//   - What a client receives is a beginning of what was sent to it. One that
+//     falls behind in time is disconnected (Options.SlowClientTimeout), or gets
+//     the latest only (DropOldest). Nobody else waits for it, except a method
+//     that sends or streams to its own caller, and a send that is Waiting.
 //   - A panic in a hub method, hook or filter is logged and answered like an
 //     error; it ends neither the connection nor the server.
 //

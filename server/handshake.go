@@ -55,6 +55,7 @@ func (c *HubConnection) handshake(data []byte, as role) (rest []byte, did outcom
 	} else {
 		c.bytes.DisableReconnect()
 	}
+	c.setSlowPolicy(c.hub.opts.SlowClients)
 	c.sendHandshake("", codec.Binary())
 	c.codec = codec
 	c.heard()

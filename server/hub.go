@@ -128,7 +128,8 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.main.ServeHT
 func (h *Hub) Endpoint(opts EndpointOptions) http.Handler { return h.newEndpoint(opts) }
 
 func (h *Hub) newEndpoint(opts EndpointOptions) *transport.Endpoint {
-	t := opts.transportOptions(h.opts.MaximumQueuedBytes, h.opts.Authenticate, h.log)
+	t := opts.transportOptions(h.opts.Authenticate, h.log)
+	t.SlowClientTimeout, t.Limit = h.opts.SlowClientTimeout, h.opts.QueueLimit.limit
 	e := transport.NewEndpoint(t, func(c *transport.Conn) transport.App { return newHubConnection(h, c, opts) })
 	h.mu.Lock()
 	down := h.down

@@ -16,6 +16,10 @@ type Message struct {
 	mu      sync.Mutex
 	forms   [2]form // the first two protocols, without a map
 	further []form
+
+	// Set before anybody else knows the message.
+	behind     *behind // not nil: the sender waits for receivers that are behind
+	mustArrive bool    // see MustArrive
 }
 
 // form is a message in one protocol.
@@ -79,7 +83,20 @@ func (m *Message) frame(codec protocol.Codec) (transport.Frame, error) {
 		}
 		f = m.add(encode(codec, m.source))
 	}
+	if m.isSend() {
+		return f.frame.Latest(), f.err
+	}
 	return f.frame, f.err
+}
+
+// isSend reports whether m calls a method of clients without asking for an
+// answer: a client that wants the latest only can do without it.
+func (m *Message) isSend() bool {
+	if m.source == nil {
+		return !m.mustArrive
+	}
+	inv, ok := m.source.(*protocol.Invocation)
+	return ok && inv.InvocationID == "" && !m.mustArrive
 }
 
 // encode encodes m, by methods of the values in it where they have some. A

@@ -76,9 +76,28 @@ type Options struct {
 	// are buffered before the connection is no longer read. Zero means 10.
 	StreamBufferCapacity int
 
-	// MaximumQueuedBytes bounds what waits to be written to one client, in
-	// bytes. A client that is further behind when the next message comes is
-	// disconnected as too slow; nobody waits for it. Zero means 4 MiB.
+	// SlowClientTimeout is how long a message may wait for a client before the
+	// client is too slow; see SlowClients. It is found within twice that time.
+	// How much waits is no reason: a client that reads gets a burst of any size.
+	// The time in which a message is being written does not count: that is the
+	// business of EndpointOptions.TransportSendTimeout. With stateful reconnect
+	// a client is also too slow when more than StatefulReconnectBufferSize is
+	// kept for it and it has acknowledged nothing of that for so long. Zero
+	// means 30 seconds.
+	SlowClientTimeout time.Duration
+
+	// SlowClients says what happens to a client that is too slow. Zero means
+	// CloseSlow. Call.SetSlowClientPolicy says it for a single connection.
+	SlowClients SlowClientPolicy
+
+	// QueueLimit bounds the bytes that wait for all clients of the hub, or of
+	// several hubs that are given the same one. Nil means one of
+	// DefaultQueueLimit for this hub.
+	QueueLimit *QueueLimit
+
+	// MaximumQueuedBytes bounds what waits for one client under DropOldest, in
+	// bytes: beyond it the oldest sends are dropped. Under CloseSlow it means
+	// nothing. Zero means 4 MiB. Negative means no bound but the QueueLimit.
 	MaximumQueuedBytes int
 
 	// StatefulReconnectBufferSize bounds the messages kept for a client that
@@ -159,8 +178,8 @@ type EndpointOptions struct {
 	// 64 KiB. Negative means no bound.
 	TransportMaxBufferSize int
 
-	// TransportSendTimeout is how long one write to a client may take before
-	// the client is cut off. Zero means 10 seconds.
+	// TransportSendTimeout is how long a client may take nothing of what is
+	// written to it before it is cut off. Zero means 10 seconds.
 	TransportSendTimeout time.Duration
 
 	// CloseTimeout is how long the server waits for the client's close frame.
@@ -243,7 +262,11 @@ func (o *Options) withDefaults() *Options {
 	c.MaximumReceiveMessageSize = size(c.MaximumReceiveMessageSize, 32<<10)
 	c.MaximumParallelInvocationsPerClient = size(c.MaximumParallelInvocationsPerClient, 1)
 	c.StreamBufferCapacity = size(c.StreamBufferCapacity, 10)
+	c.SlowClientTimeout = duration(c.SlowClientTimeout, 30*time.Second)
 	c.MaximumQueuedBytes = size(c.MaximumQueuedBytes, 4<<20)
+	if c.QueueLimit == nil {
+		c.QueueLimit = NewQueueLimit(0)
+	}
 	c.StatefulReconnectBufferSize = size(c.StatefulReconnectBufferSize, 100_000)
 	if c.Protocols == nil {
 		c.Protocols = []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}}
@@ -281,13 +304,13 @@ func size(n, preset int) int {
 }
 
 // transportOptions translates e for the transports.
-func (e EndpointOptions) transportOptions(maximumQueued int, authenticate func(*http.Request) (User, error), log *slog.Logger) transport.Options {
+func (e EndpointOptions) transportOptions(authenticate func(*http.Request) (User, error), log *slog.Logger) transport.Options {
 	t := transport.Options{
 		Transports:              transport.Transport(e.AllowedTransports),
 		MinimumProtocolVersion:  e.MinimumProtocolVersion,
 		TransportMaxBufferSize:  max(0, size(e.TransportMaxBufferSize, 64<<10)),
-		MaximumQueuedBytes:      maximumQueued,
 		TransportSendTimeout:    duration(e.TransportSendTimeout, 10*time.Second),
+		SlowClientTimeout:       math.MaxInt64, // a hub has one
 		CloseTimeout:            duration(e.CloseTimeout, 5*time.Second),
 		PollTimeout:             duration(e.PollTimeout, 90*time.Second),
 		DisconnectTimeout:       duration(e.DisconnectTimeout, 15*time.Second),

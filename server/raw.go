@@ -211,7 +211,7 @@ func NewConnectionHandler(serve func(*Connection) error, opts *ConnectionOptions
 		opts = &ConnectionOptions{}
 	}
 	h := &ConnectionHandler{serve: serve, log: guardedLogger(opts.Logger)}
-	t := opts.Endpoint.transportOptions(size(0, 4<<20), opts.Authenticate, h.log)
+	t := opts.Endpoint.transportOptions(opts.Authenticate, h.log)
 	h.endpoint = transport.NewEndpoint(t, func(bytes *transport.Conn) transport.App {
 		c := &Connection{bytes: bytes}
 		c.ctx, c.stop = context.WithCancel(context.Background())

@@ -41,25 +41,34 @@ type reliable struct {
 	bytes int           // in kept
 	room  chan struct{} // not nil: somebody waits for an acknowledgement
 	lost  bool          // there is no socket: what is sent is only kept
+	ended bool          // nothing is kept any more: it was dropped
+	held  int           // of kept: those that the queue limit counts
+
+	// For the two ways to be slow; see tick.
+	mark   int64     // number of the message that is to be acknowledged
+	markAt time.Time // since when; zero: no more than limit bytes are kept
+	quiet  int       // ticks without an Ack
 }
 
 func newReliable(conn *transport.Conn, codec protocol.Codec, limit int) *reliable {
 	return &reliable{conn: conn, codec: codec, limit: limit, expected: 1}
 }
 
-// send keeps a counted message and queues it. It never waits: who keeps more
-// than most bytes is too slow.
-func (r *reliable) send(f transport.Frame, most int) error {
+// send keeps a counted message and queues it. It never waits. What cannot be
+// queued is not kept: nothing follows it.
+func (r *reliable) send(f transport.Frame) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.bytes > most {
-		return transport.ErrTooSlow
+	if r.ended {
+		return transport.ErrClosed
+	}
+	if !r.lost {
+		if err := r.conn.Send(f); err != nil {
+			return err
+		}
 	}
 	r.keep(f)
-	if r.lost {
-		return nil
-	}
-	return r.conn.Send(f)
+	return nil
 }
 
 // full reports whether a writer should wait for an acknowledgement.
@@ -78,14 +87,15 @@ func (r *reliable) waitForRoom(ctx context.Context) error {
 	defer timeout.Stop()
 	for {
 		r.mu.Lock()
-		if r.bytes <= r.limit {
+		switch {
+		case r.ended:
+			r.mu.Unlock()
+			return transport.ErrClosed
+		case r.bytes <= r.limit:
 			r.mu.Unlock()
 			return nil
 		}
-		if r.room == nil {
-			r.room = make(chan struct{})
-		}
-		room := r.room
+		room := r.awaitLocked()
 		r.mu.Unlock()
 		select {
 		case <-room:
@@ -93,6 +103,71 @@ func (r *reliable) waitForRoom(ctx context.Context) error {
 			return errNoAck
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+	}
+}
+
+// awaitLocked is closed when it is worth another look whether there is room.
+func (r *reliable) awaitLocked() <-chan struct{} {
+	if r.room == nil {
+		r.room = make(chan struct{})
+	}
+	return r.room
+}
+
+func (r *reliable) wakeLocked() {
+	if r.room != nil {
+		close(r.room)
+		r.room = nil
+	}
+}
+
+// mostQuiet is after how many ticks without an Ack nobody waits for the client
+// any more. One comes about once a second.
+const mostQuiet = 3
+
+// waitForClient waits until no more than limit bytes are kept, for a client that
+// acknowledges something now and then. Its error is that of ctx.
+func (r *reliable) waitForClient(ctx context.Context) error {
+	for {
+		r.mu.Lock()
+		if r.ended || r.lost || r.quiet > mostQuiet || r.bytes <= r.limit {
+			r.mu.Unlock()
+			return nil
+		}
+		room := r.awaitLocked()
+		r.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// drop forgets what is kept, when nobody can come for it any more.
+func (r *reliable) drop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forgetLocked(len(r.kept) - r.head)
+	r.ended = true
+	r.wakeLocked()
+}
+
+// forgetLocked forgets the first n messages that are kept.
+func (r *reliable) forgetLocked(n int) {
+	gone := r.kept[r.head : r.head+n]
+	for _, f := range gone {
+		r.bytes -= f.Len()
+	}
+	if r.held > 0 {
+		r.held -= r.conn.Release(gone)
+	}
+	clear(gone)
+	if r.head += n; r.head == len(r.kept) {
+		r.kept, r.head = r.kept[:0], 0
+		if cap(r.kept) > mostSpare { // one burst shall not keep so much
+			r.kept = nil
 		}
 	}
 }
@@ -106,20 +181,10 @@ func (r *reliable) ack(id int64) {
 	if id < first { // and no difference below can overflow
 		return
 	}
-	n := int(min(id, r.sent) - first + 1)
-	for i := range n {
-		r.bytes -= r.kept[r.head+i].Len()
-	}
-	clear(r.kept[r.head : r.head+n])
-	if r.head += n; r.head == len(r.kept) {
-		r.kept, r.head = r.kept[:0], 0
-		if cap(r.kept) > mostSpare { // one burst shall not keep so much
-			r.kept = nil
-		}
-	}
-	if r.room != nil && r.bytes <= r.limit {
-		close(r.room)
-		r.room = nil
+	r.quiet = 0
+	r.forgetLocked(int(min(id, r.sent) - first + 1))
+	if r.bytes <= r.limit {
+		r.wakeLocked()
 	}
 }
 
@@ -137,8 +202,11 @@ func (r *reliable) keep(f transport.Frame) {
 		r.kept, r.head = r.kept[:n], 0
 	}
 	r.sent++
+	if r.bytes += f.Len(); r.bytes > transport.FreeBytes {
+		f = r.conn.Hold(f)
+		r.held++
+	}
 	r.kept = append(r.kept, f)
-	r.bytes += f.Len()
 }
 
 // lose is called when the socket is gone: until resume nothing is queued.
@@ -146,6 +214,14 @@ func (r *reliable) lose() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lost = true
+	r.wakeLocked()
+	r.markLocked(time.Now())
+}
+
+// markLocked says from when on the client has to catch up with what is kept now.
+func (r *reliable) markLocked(now time.Time) {
+	r.mark, r.markAt = r.sent, now
+	r.conn.Behind(now)
 }
 
 // resume is called when another socket has come: it says where the numbers go
@@ -188,16 +264,32 @@ func joined(frames []transport.Frame, size int, binary bool) transport.Frame {
 	return transport.BuildFrame(buf, binary)
 }
 
-// tick acknowledges what has come since the last time.
-func (r *reliable) tick() {
+// tick acknowledges what has come since the last time. It reports true for a
+// client that is too slow: more than limit bytes are kept, and what was sent
+// timeout ago is not acknowledged.
+func (r *reliable) tick(now time.Time, timeout time.Duration) (tooSlow bool) {
 	received := r.received.Load()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if received == r.acked || r.lost {
-		return
+	if received != r.acked && !r.lost {
+		r.acked = received
+		_ = r.control(&protocol.Ack{SequenceID: received}) // the next one says it again
 	}
-	r.acked = received
-	_ = r.control(&protocol.Ack{SequenceID: received}) // the next one says it again
+	if r.quiet++; r.quiet > mostQuiet {
+		r.wakeLocked()
+	}
+	switch {
+	case r.bytes <= r.limit:
+		if !r.markAt.IsZero() && !r.lost {
+			r.markAt = time.Time{}
+			r.conn.Behind(r.markAt)
+		}
+	case r.markAt.IsZero() || r.firstKept() > r.mark:
+		r.markLocked(now)
+	default:
+		return now.Sub(r.markAt) > timeout
+	}
+	return false
 }
 
 // control queues a message that is not counted. r.mu is held.

@@ -78,9 +78,10 @@ var (
 type Options struct {
 	Transports              Transport
 	MinimumProtocolVersion  int
-	TransportMaxBufferSize  int // bytes queued to the client before SendWait waits; 0: no bound
-	MaximumQueuedBytes      int // bytes queued to the client before it counts as too slow
-	TransportSendTimeout    time.Duration
+	TransportMaxBufferSize  int           // bytes queued to the client before SendWait waits; 0: no bound
+	TransportSendTimeout    time.Duration // of a client that takes nothing of what is written
+	SlowClientTimeout       time.Duration // how long something may wait at the head of the queue
+	Limit                   *Limit        // nil: none
 	CloseTimeout            time.Duration
 	PollTimeout             time.Duration
 	DisconnectTimeout       time.Duration
@@ -128,11 +129,10 @@ var _ interface {
 	Stateful() bool // stateful reconnect was negotiated
 
 	// Send queues f behind what is queued and never waits. It reports ErrClosed
-	// after the end, and ErrTooSlow when more than MaximumQueuedBytes were
-	// queued already; the App then ends the connection.
+	// after the end, and ErrTooSlow once the client was found too slow.
 	Send(f Frame) error
-	// SendLast is Send for the farewell: it queues f however much is queued.
-	// It is called once at most, right before Finish.
+	// SendLast is Send for the farewell, which a client that is too slow gets
+	// as well. It is called once at most, right before Finish.
 	SendLast(f Frame) error
 	// SendWait is Send that first waits until fewer than
 	// TransportMaxBufferSize bytes are queued (once it waits, until fewer than
@@ -140,6 +140,17 @@ var _ interface {
 	SendWait(ctx context.Context, f Frame) error
 	// WouldWait reports whether SendWait would have to wait now.
 	WouldWait() bool
+	// WaitForClient waits until fewer than half of TransportMaxBufferSize bytes
+	// are queued, for a client that makes progress only.
+	WaitForClient(ctx context.Context) error
+
+	// DropOldest, TooSlow, Behind, Hold and Release belong to slow clients: see
+	// slow.go and limit.go.
+	DropOldest(most int)
+	TooSlow()
+	Behind(since time.Time)
+	Hold(f Frame) Frame
+	Release(frames []Frame) int
 
 	// Cork keeps what is sent in the queue until Uncork, which writes it from
 	// the calling goroutine if that can be done without waiting. Calls do not

@@ -22,7 +22,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	opts.TransportSendTimeout = 50 * time.Millisecond
 	opts.PollTimeout = 20 * time.Millisecond
 	opts.DisconnectTimeout = 100 * time.Millisecond
-	opts.MaximumQueuedBytes = 1 << 20
+	opts.Limit = NewLimit(1 << 20)
 	opts.AllowStatefulReconnects = true
 	n := serve(t, opts, func(a *echoApp) {
 		seed := rand.Uint64()

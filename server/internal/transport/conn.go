@@ -17,10 +17,16 @@ type Conn struct {
 	mu        sync.Mutex
 	queue     []Frame // queue[head:] waits to be written
 	head      int
+	taken     int           // queue[head:head+taken] is being written
 	queued    int           // bytes of frames not yet written
+	inFlight  int           // of them, those of the frames that are being written
+	behindAt  int           // queued: more is the business of the Limit and of DropOldest
+	gone      int64         // bytes ever written or dropped
 	dirty     bool          // on the shard's list already
 	corked    bool          // somebody will uncork
 	paused    bool          // between the loss of a socket and Resume: frames are dropped
+	slow      bool          // found too slow: only the farewell is sent
+	stalled   bool          // nothing was written for a whole tick, though something is queued
 	quiet     bool          // nothing was sent since the last tick
 	pongs     uint8         // in the queue
 	phase     phase         // of the transport
@@ -44,8 +50,18 @@ type Conn struct {
 	losing    chan struct{} // closed when App.Lost has returned the last time
 	posting   chan struct{} // the POST that runs holds its one token
 	early     []byte        // posted before the App was started
-	request   keptRequest   // the first connect request
-	user      any
+
+	seen       int64     // gone at the last tick
+	mark       int64     // gone when everything is written that was queued at markAt
+	markAt     time.Time // zero: nothing was queued at the last tick; of a slow one, when it was found
+	appBehind  time.Time // see Behind
+	held       int       // frames of the queue that the Limit counts
+	dropBeyond int       // see DropOldest; 0: nothing is dropped
+	dropAgain  int       // queued: less is not worth another look for what can be dropped
+	dropped    int       // frames since the last tick
+
+	request keptRequest // the first connect request
+	user    any
 
 	deaf atomic.Bool // nothing is to be given to the App any more
 
@@ -369,8 +385,21 @@ func (c *Conn) tick(now time.Time) {
 		return
 	}
 	c.shrinkLocked()
-	running := c.app == appRunning
+	late, overdue := c.lateLocked(now), c.overdueLocked(now)
+	dropped := c.dropped
+	c.dropped = 0
+	running, finished := c.app == appRunning, c.app == appFinished
 	c.mu.Unlock()
+	if dropped > 0 {
+		c.endpoint.log.Debug("messages dropped: the client is slow and wants the latest", "connection", c.id, "count", dropped)
+	}
+	switch {
+	case overdue, late && finished:
+		c.abort(ErrTooSlow, true)
+		return
+	case late:
+		c.TooSlow()
+	}
 	if running {
 		c.handler.Tick(now)
 	}

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -78,7 +79,6 @@ func TestABusyConnectionDoesNotStarveItsShard(t *testing.T) {
 	conns, _ := sinks(2)
 	busy, other := conns[0], conns[1]
 	other.shard = busy.shard
-	busy.endpoint.opts.MaximumQueuedBytes = 1 << 40
 	frame := text(strings.Repeat("x", joinLimit)) // one write each
 	busy.socket.tryW = func(uintptr) bool {
 		busy.socket.wrote = len(busy.socket.out)
@@ -138,3 +138,8 @@ func BenchmarkUncork(b *testing.B) {
 		})
 	}
 }
+
+// A closedConn can be closed.
+type closedConn struct{ net.Conn }
+
+func (closedConn) Close() error { return nil }

@@ -8,8 +8,17 @@ const headroom = 10
 // payload, and right in front of it the header of a WebSocket frame. It is
 // never modified once it is built and may be queued at many connections.
 type Frame struct {
-	buf  []byte // header and payload
-	head int    // length of the header
+	buf     []byte // header and payload
+	head    uint8  // length of the header
+	latest  bool   // see Latest
+	counted bool   // in a queue: it is counted by the Limit
+}
+
+// Latest returns f marked as one that a client which only wants the latest can
+// do without; see Conn.DropOldest.
+func (f Frame) Latest() Frame {
+	f.latest = true
+	return f
 }
 
 // NewFrameBuffer returns an empty slice with room for a WebSocket header in
@@ -44,7 +53,7 @@ func BuildFrame(buf []byte, binary bool) Frame {
 			b[2+i] = byte(uint64(n) >> (56 - 8*i))
 		}
 	}
-	return Frame{buf: b, head: head}
+	return Frame{buf: b, head: uint8(head)}
 }
 
 // Payload returns the hub messages, as SSE and long polling send them.
@@ -54,4 +63,4 @@ func (f Frame) Payload() []byte { return f.buf[f.head:] }
 func (f Frame) WebSocket() []byte { return f.buf }
 
 // Len returns the number of payload bytes.
-func (f Frame) Len() int { return len(f.buf) - f.head }
+func (f Frame) Len() int { return len(f.buf) - int(f.head) }

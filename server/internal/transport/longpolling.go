@@ -126,17 +126,15 @@ func (c *Conn) awaitPoll(p *poll, w http.ResponseWriter, r *http.Request, rc *ht
 		failed, deleted := c.failed, c.deleted
 		ended := c.app == appFinished || c.phase == disposed
 		var frames []Frame
-		size := 0
 		if !failed {
-			frames = c.takeAllLocked(nil)
-			size = c.queued
+			frames = c.takeSomeLocked(nil, pollRoom)
 		}
 		c.mu.Unlock()
 		switch {
 		case failed:
 			return http.StatusInternalServerError, textPlain
 		case len(frames) > 0:
-			p.last = c.answerData(w, rc, frames, size)
+			p.last = c.answerData(w, rc, frames)
 			return 0, noType
 		case ended:
 			p.last = true
@@ -159,9 +157,13 @@ func (c *Conn) awaitPoll(p *poll, w http.ResponseWriter, r *http.Request, rc *ht
 	}
 }
 
+// pollRoom is how many bytes one poll is answered with; more only if that is one
+// message.
+const pollRoom = 256 << 10
+
 // answerData answers with all of frames. They are gone if the client is: long
 // polling sends nothing twice.
-func (c *Conn) answerData(w http.ResponseWriter, rc *http.ResponseController, frames []Frame, size int) (last bool) {
+func (c *Conn) answerData(w http.ResponseWriter, rc *http.ResponseController, frames []Frame) (last bool) {
 	length := 0
 	for _, f := range frames {
 		length += f.Len()
@@ -169,19 +171,22 @@ func (c *Conn) answerData(w http.ResponseWriter, rc *http.ResponseController, fr
 	h := w.Header()
 	h["Content-Type"] = []string{octetStream}
 	h["Content-Length"] = []string{strconv.Itoa(length)}
-	_ = rc.SetWriteDeadline(c.writeDeadline()) // unsupported only in tests
 	var err error
 	for _, f := range frames {
-		if _, err = w.Write(f.Payload()); err != nil {
-			break
+		for p := f.Payload(); err == nil && len(p) > 0; { // each piece has the send timeout for itself
+			n := min(piece, len(p))
+			_ = rc.SetWriteDeadline(c.writeDeadline()) // unsupported only in tests
+			_, err = w.Write(p[:n])
+			p = p[n:]
+			if length -= n; length > 0 {
+				c.writtenUpTo(length)
+			}
 		}
 	}
 	if err == nil {
 		err = rc.Flush()
 	}
-	c.mu.Lock()
-	c.writtenLocked(size)
-	c.mu.Unlock()
+	c.writtenUpTo(0)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.logSendTimeout()
 		c.abort(ErrSendTimeout, false)

@@ -21,7 +21,7 @@ func defaults() Options {
 	return Options{
 		Transports:             All,
 		TransportMaxBufferSize: 64 << 10,
-		MaximumQueuedBytes:     4 << 20,
+		SlowClientTimeout:      30 * time.Second,
 		TransportSendTimeout:   10 * time.Second,
 		CloseTimeout:           5 * time.Second,
 		PollTimeout:            90 * time.Second,
@@ -82,6 +82,14 @@ func (a *echoApp) Ended(cause error) {
 	if !a.linger {
 		go a.conn.Finish() // as a hub does
 	}
+}
+
+// TooSlow says farewell as a hub does.
+func (a *echoApp) TooSlow() {
+	go func() {
+		_ = a.conn.SendLast(text("too slow"))
+		a.conn.Finish()
+	}()
 }
 
 func (a *echoApp) Shutdown() {

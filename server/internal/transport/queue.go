@@ -5,25 +5,21 @@ import "context"
 // keepQueue is how many frames of room an idle queue may keep.
 const keepQueue = 4
 
-// Send queues f behind what is queued and never waits. It reports ErrClosed
-// after the end, and ErrTooSlow when more than MaximumQueuedBytes were queued
-// already; the App then ends the connection.
+// Send queues f behind what is queued and never waits, however much that is. It
+// reports ErrClosed after the end, and ErrTooSlow once the client was found too
+// slow: nothing but the farewell follows then.
 func (c *Conn) Send(f Frame) error {
 	c.mu.Lock()
-	switch {
-	case c.app == appFinished || c.phase == disposed:
+	if err := c.refusalLocked(); err != nil {
 		c.mu.Unlock()
-		return ErrClosed
-	case c.queued > c.endpoint.opts.MaximumQueuedBytes:
-		c.mu.Unlock()
-		return ErrTooSlow
+		return err
 	}
 	c.send(f)
 	return nil
 }
 
-// SendLast is Send for the farewell of an App: it queues f however much is
-// queued already. It must be called once at most, right before Finish.
+// SendLast is Send for the farewell of an App, which a client that is too slow
+// gets as well. It must be called once at most, right before Finish.
 func (c *Conn) SendLast(f Frame) error {
 	c.mu.Lock()
 	if c.app == appFinished || c.phase == disposed {
@@ -31,6 +27,16 @@ func (c *Conn) SendLast(f Frame) error {
 		return ErrClosed
 	}
 	c.send(f)
+	return nil
+}
+
+func (c *Conn) refusalLocked() error {
+	switch {
+	case c.app == appFinished || c.phase == disposed:
+		return ErrClosed
+	case c.slow:
+		return ErrTooSlow
+	}
 	return nil
 }
 
@@ -54,8 +60,10 @@ func (c *Conn) appendLocked(f Frame) {
 		clear(c.queue[n:])
 		c.queue, c.head = c.queue[:n], 0
 	}
+	if c.queued += len(f.buf); c.queued > c.behindAt {
+		c.appendBehindLocked(&f)
+	}
 	c.queue = append(c.queue, f)
-	c.queued += len(f.buf)
 	c.quiet = false
 }
 
@@ -82,28 +90,56 @@ func (c *Conn) SendWait(ctx context.Context, f Frame) error {
 	limit := c.endpoint.opts.TransportMaxBufferSize
 	for {
 		c.mu.Lock()
-		if c.app == appFinished || c.phase == disposed {
+		if err := c.refusalLocked(); err != nil {
 			c.mu.Unlock()
-			return ErrClosed
+			return err
 		}
 		if limit <= 0 || c.queued < limit {
 			c.send(f)
 			return nil
 		}
-		limit = max(c.endpoint.opts.TransportMaxBufferSize/2, 1)
-		if c.room == nil {
-			c.room = make(chan struct{})
+		limit = c.lowWater()
+		if err := c.awaitRoom(ctx); err != nil {
+			return err
 		}
-		room, corked := c.room, c.corked
-		c.mu.Unlock()
-		if corked { // what is queued can only leave if somebody writes it
-			c.Uncork()
+	}
+}
+
+// WaitForClient waits until fewer than half of TransportMaxBufferSize bytes are
+// queued, but only for a client that makes progress: it gives up when nothing
+// was written for a whole tick, or when the connection ends or its client is too
+// slow. Its error is that of ctx.
+func (c *Conn) WaitForClient(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		if c.refusalLocked() != nil || c.stalled || c.queued < c.lowWater() {
+			c.mu.Unlock()
+			return nil
 		}
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := c.awaitRoom(ctx); err != nil {
+			return err
 		}
+	}
+}
+
+// lowWater is what a sender that waits waits for.
+func (c *Conn) lowWater() int { return max(c.endpoint.opts.TransportMaxBufferSize/2, 1) }
+
+// awaitRoom waits until something has changed for those who wait. It unlocks c.mu.
+func (c *Conn) awaitRoom(ctx context.Context) error {
+	if c.room == nil {
+		c.room = make(chan struct{})
+	}
+	room, corked := c.room, c.corked
+	c.mu.Unlock()
+	if corked { // what is queued can only leave if somebody writes it
+		c.Uncork()
+	}
+	select {
+	case <-room:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -112,7 +148,7 @@ func (c *Conn) WouldWait() bool {
 	limit := c.endpoint.opts.TransportMaxBufferSize
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return limit > 0 && c.queued >= limit && c.app != appFinished && c.phase != disposed
+	return limit > 0 && c.queued >= limit && c.refusalLocked() == nil
 }
 
 // Cork keeps what is sent in the queue until Uncork.
@@ -141,26 +177,70 @@ func (c *Conn) Uncork() {
 	c.mu.Unlock()
 }
 
-// takeAll moves everything that is queued to dst, for a transport that writes
-// it as one. The caller accounts for it with written.
-func (c *Conn) takeAllLocked(dst []Frame) []Frame {
-	dst = append(dst[:0], c.queue[c.head:]...)
-	c.popLocked(len(c.queue) - c.head)
-	return dst
+// takeLocked hands the next n frames to whoever writes them. They stay at the
+// head of the queue until writtenLocked has accounted for all their bytes, and
+// are no longer dropped.
+func (c *Conn) takeLocked(n int) []Frame {
+	taken := c.queue[c.head : c.head+n]
+	c.taken, c.inFlight = n, 0
+	for i := range taken {
+		c.inFlight += len(taken[i].buf)
+	}
+	return taken
+}
+
+// takeSomeLocked is takeLocked for as many frames as have most bytes, but one at
+// least if there is any. It returns a copy in dst, to be read without the lock.
+func (c *Conn) takeSomeLocked(dst []Frame, most int) []Frame {
+	n, size := 0, 0
+	for _, f := range c.queue[c.head:] {
+		if size += len(f.buf); n > 0 && size > most {
+			break
+		}
+		n++
+	}
+	return append(dst[:0], c.takeLocked(n)...)
 }
 
 func (c *Conn) popLocked(n int) {
-	clear(c.queue[c.head : c.head+n])
+	gone := c.queue[c.head : c.head+n]
+	if c.held > 0 {
+		c.releaseFramesLocked(gone)
+	}
+	clear(gone)
 	c.head += n
 	if c.head == len(c.queue) {
-		c.queue, c.head, c.pongs = c.queue[:0], 0, 0
+		c.queue, c.head, c.pongs, c.dropAgain = c.queue[:0], 0, 0, 0
 	}
 }
 
-// writtenLocked accounts for n bytes that have left the queue and were written.
+// writtenLocked accounts for n bytes of what was taken.
 func (c *Conn) writtenLocked(n int) {
-	c.queued = max(0, c.queued-n)
-	if c.room != nil && c.queued < max(c.endpoint.opts.TransportMaxBufferSize/2, 1) {
+	if c.taken == 0 { // dropped meanwhile, or never in the queue
+		return
+	}
+	n = min(n, c.inFlight)
+	c.inFlight -= n
+	c.leftLocked(n)
+	if c.inFlight == 0 {
+		taken := c.taken
+		c.taken = 0
+		c.popLocked(taken)
+	}
+}
+
+// writtenUpTo accounts for all that was taken but about left bytes.
+func (c *Conn) writtenUpTo(left int) {
+	c.mu.Lock()
+	c.writtenLocked(max(0, c.inFlight-left))
+	c.mu.Unlock()
+}
+
+// leftLocked accounts for n bytes that are no longer to be written.
+func (c *Conn) leftLocked(n int) {
+	c.queued -= n
+	c.gone += int64(n)
+	if c.room != nil && c.queued < c.lowWater() {
 		c.makeRoomLocked()
 	}
 }
@@ -172,8 +252,12 @@ func (c *Conn) makeRoomLocked() {
 	}
 }
 
+// dropQueueLocked drops everything, what is being written too: whoever writes
+// finds nothing left to account for.
 func (c *Conn) dropQueueLocked() {
-	c.queue, c.head, c.queued = nil, 0, 0
+	c.popLocked(len(c.queue) - c.head)
+	c.gone += int64(c.queued)
+	c.queue, c.head, c.queued, c.taken, c.inFlight = nil, 0, 0, 0, 0
 	c.makeRoomLocked()
 }
 

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -12,9 +11,7 @@ import (
 
 func TestConcurrentSendersKeepTheirOrder(t *testing.T) {
 	const senders, messages = 8, 500
-	opts := defaults()
-	opts.MaximumQueuedBytes = 64 << 20
-	n := serve(t, opts, nil)
+	n := serve(t, defaults(), nil)
 	p := n.upgrade("/hub")
 	a := n.app()
 	var group sync.WaitGroup
@@ -70,48 +67,9 @@ func TestCorkKeepsWhatIsSentTogether(t *testing.T) {
 	}
 }
 
-func TestClientThatNeverReadsIsTooSlow(t *testing.T) {
-	opts := defaults()
-	opts.MaximumQueuedBytes = 1 << 20
-	n := serve(t, opts, nil)
-	n.upgrade("/hub") // never reads
-	slow := n.app()
-	other := n.upgrade("/hub")
-	fast := n.app()
-	frame := text(strings.Repeat("x", 1000))
-	var err error
-	sent := 0
-	for ; err == nil && sent < 100_000; sent++ {
-		err = slow.conn.Send(frame)
-		if ferr := fast.conn.Send(frame); ferr != nil {
-			t.Fatalf("Send to the other client = %v", ferr)
-		}
-		if _, payload := other.frame(); len(payload) != 1000 {
-			t.Fatalf("the other client gets %d bytes", len(payload))
-		}
-	}
-	if !errors.Is(err, ErrTooSlow) {
-		t.Fatalf("Send to the client that does not read = %v after %d messages, want ErrTooSlow", err, sent)
-	}
-	if !slow.conn.WouldWait() {
-		t.Error("WouldWait() = false with a full queue")
-	}
-	if err := slow.conn.SendLast(frame); err != nil {
-		t.Errorf("SendLast = %v: the farewell has room", err)
-	}
-	slow.conn.Abort(ErrTooSlow)
-	if err := slow.end(t); err != ErrTooSlow {
-		t.Errorf("cause = %v, want ErrTooSlow", err)
-	}
-	if err := slow.conn.Send(frame); err != ErrClosed {
-		t.Errorf("Send after the end = %v, want ErrClosed", err)
-	}
-}
-
 func TestSendWaitWaitsForTheClient(t *testing.T) {
 	opts := defaults()
 	opts.TransportMaxBufferSize = 10_000
-	opts.MaximumQueuedBytes = 100 << 20
 	n := serve(t, opts, nil)
 	p := n.upgrade("/hub")
 	a := n.app()

@@ -63,7 +63,7 @@ func (s *eventStream) run(gone <-chan struct{}) error {
 		c.mu.Lock()
 		over := c.phase == disposed
 		if !over {
-			s.frames = c.takeAllLocked(s.frames)
+			s.frames = c.takeSomeLocked(s.frames, joinRoom)
 		}
 		ended := c.app == appFinished
 		c.mu.Unlock()
@@ -90,39 +90,32 @@ func (s *eventStream) run(gone <-chan struct{}) error {
 func (s *eventStream) events() error {
 	joined := joinPool.Get().(*[]byte)
 	defer joinPool.Put(joined)
-	for frames := s.frames; len(frames) > 0; {
-		n, size, written := 0, 0, 0
-		for n < len(frames) && size < joinRoom {
-			size += frames[n].Len()
-			written += len(frames[n].buf)
-			n++
-		}
-		*joined = appendEvent((*joined)[:0], frames[:n])
-		err := s.write(*joined)
-		if cap(*joined) > 2*joinRoom {
-			*joined = nil // one long message shall not keep so much
-		}
-		if err != nil {
-			return err
-		}
-		s.conn.mu.Lock()
-		s.conn.writtenLocked(written)
-		s.conn.mu.Unlock()
-		frames = frames[n:]
+	*joined = appendEvent((*joined)[:0], s.frames)
+	err := s.write(*joined)
+	if cap(*joined) > 2*joinRoom {
+		*joined = nil // one long message shall not keep so much
 	}
+	s.conn.writtenUpTo(0) // line ends may have made the event longer
 	clear(s.frames)
 	if s.frames = s.frames[:0]; cap(s.frames) > keepQueue {
 		s.frames = nil
 	}
-	return nil
+	return err
 }
 
-// write writes p and flushes it, within the send timeout.
+// write writes p and flushes it. Each piece has the send timeout for itself.
 func (s *eventStream) write(p []byte) error {
-	_ = s.rc.SetWriteDeadline(s.conn.writeDeadline()) // unsupported only in tests
-	_, err := s.w.Write(p)
-	if err == nil {
-		err = s.rc.Flush()
+	var err error
+	for err == nil && len(p) > 0 {
+		n := min(piece, len(p))
+		_ = s.rc.SetWriteDeadline(s.conn.writeDeadline()) // unsupported only in tests
+		if _, err = s.w.Write(p[:n]); err == nil {
+			if p = p[n:]; len(p) > 0 {
+				s.conn.writtenUpTo(len(p))
+			} else {
+				err = s.rc.Flush()
+			}
+		}
 	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -144,7 +137,9 @@ func (s *eventStream) end(err error) {
 	if err == ErrSendTimeout {
 		c.logSendTimeout()
 	}
-	c.endInput(err) // nil only if the App has ended
+	if !aborted { // Abort knows why
+		c.endInput(err) // nil only if the App has ended
+	}
 	c.forgetIfDone()
 	if aborted || err == ErrSendTimeout {
 		panic(http.ErrAbortHandler) // cuts the response

@@ -19,7 +19,7 @@ func newID() string {
 // newConn puts a new connection into the table. It reports false when the
 // endpoint takes no more.
 func (e *Endpoint) newConn(version int, stateful bool) (*Conn, bool) {
-	c := &Conn{endpoint: e, id: newID(), stateful: stateful, lastSeen: time.Now()}
+	c := &Conn{endpoint: e, id: newID(), stateful: stateful, lastSeen: time.Now(), behindAt: FreeBytes}
 	c.token = c.id
 	if version > 0 {
 		c.token = newID()

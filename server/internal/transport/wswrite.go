@@ -16,8 +16,7 @@ const maximumPongs = 16
 // pong queues the answer to a ping.
 func (c *Conn) pong(payload []byte) {
 	c.mu.Lock()
-	if c.app == appFinished || c.phase == disposed || c.pongs >= maximumPongs ||
-		c.queued > c.endpoint.opts.MaximumQueuedBytes {
+	if c.app == appFinished || c.phase == disposed || c.pongs >= maximumPongs || c.slow {
 		c.mu.Unlock()
 		return
 	}
@@ -50,7 +49,7 @@ func (c *Conn) nextLocked(s *socket, joined *[]byte) []byte {
 		return []byte{0x88, 2, byte(s.closeCode >> 8), byte(s.closeCode)}
 	}
 	if first := waiting[0].buf; len(waiting) == 1 || len(first) >= joinLimit || joined == nil {
-		c.popLocked(1)
+		c.takeLocked(1)
 		return first
 	}
 	b, n := (*joined)[:0], 0
@@ -62,7 +61,7 @@ func (c *Conn) nextLocked(s *socket, joined *[]byte) []byte {
 		n++
 	}
 	*joined = b
-	c.popLocked(n)
+	c.takeLocked(n)
 	return b
 }
 
@@ -122,18 +121,15 @@ func (c *Conn) writeAll(s *socket, joined *[]byte) {
 			if joined != nil && len(*joined) > 0 && &out[0] == &(*joined)[0] {
 				rest = slices.Clone(rest)
 			}
-			c.mu.Lock()
-			c.writtenLocked(n)
-			c.mu.Unlock()
-			go c.writeWaiting(s, rest)
+			if c.wrote(s, n) {
+				c.mu.Unlock()
+				go c.writeWaiting(s, rest)
+			}
 			return
 		}
-		c.mu.Lock()
-		if c.socket != s {
-			c.mu.Unlock()
+		if !c.wrote(s, n) {
 			return
 		}
-		c.writtenLocked(n)
 	}
 }
 
@@ -156,41 +152,78 @@ func (c *Conn) wroteAll(s *socket) {
 	}
 }
 
+// lockFor locks c.mu, unless another socket has taken the place of s.
+func (c *Conn) lockFor(s *socket) bool {
+	c.mu.Lock()
+	if c.socket != s {
+		c.mu.Unlock()
+		return false
+	}
+	return true
+}
+
+// wrote is lockFor that accounts for n bytes that s has taken.
+func (c *Conn) wrote(s *socket, n int) bool {
+	if !c.lockFor(s) {
+		return false
+	}
+	c.writtenLocked(n)
+	return true
+}
+
 // writeWaiting writes out, then what is queued, waiting for the client for at
-// most the send timeout each time. The caller has given it s.writing.
+// most the send timeout each time that it takes nothing. The caller has given it
+// s.writing.
 func (c *Conn) writeWaiting(s *socket, out []byte) {
 	joined := new([]byte)
-	for {
+	for c.lockFor(s) {
 		if len(out) == 0 {
-			c.mu.Lock()
-			if c.socket != s {
-				c.mu.Unlock()
-				return
-			}
 			if out = c.nextLocked(s, joined); out == nil {
 				c.wroteAll(s)
 				return
 			}
-			c.mu.Unlock()
 		}
-		_ = s.net.SetWriteDeadline(c.writeDeadline()) // fails only if it is closed already
-		_, err := s.net.Write(out)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			c.sendTimedOut(s)
-			return
-		}
-		if err != nil {
-			c.lost(s, err)
-			return
-		}
-		_ = s.net.SetWriteDeadline(time.Time{})
-		c.mu.Lock()
-		if c.socket == s {
-			c.writtenLocked(len(out))
-		}
+		bounded := s.hangUp // it has set the deadline
 		c.mu.Unlock()
-		out = nil
+		for len(out) > 0 {
+			n, err := s.writePiece(out, bounded)
+			switch {
+			case n == 0 && errors.Is(err, os.ErrDeadlineExceeded):
+				c.sendTimedOut(s)
+				return
+			case n == 0 && err != nil:
+				c.lost(s, err)
+				return
+			}
+			if !c.wrote(s, n) {
+				return
+			}
+			bounded = s.hangUp
+			c.mu.Unlock()
+			out = out[n:]
+		}
+		if !bounded {
+			_ = s.net.SetWriteDeadline(time.Time{}) // fails only if it is closed already
+		}
 	}
+}
+
+// piece is how many bytes are given to a connection at once: while a long frame
+// is written, each one proves that the client reads, and begins the send timeout
+// anew. TLS cannot go on after a time-out, so it must be short there.
+const piece = 16 << 10
+
+// writePiece writes the first bytes of out within the send timeout. Who has
+// taken some of them goes on, whatever the error is.
+func (s *socket) writePiece(out []byte, bounded bool) (int, error) {
+	size := piece
+	if s.raw != nil {
+		size = joinRoom
+	}
+	if !bounded {
+		_ = s.net.SetWriteDeadline(s.conn.writeDeadline()) // fails only if it is closed already
+	}
+	return s.net.Write(out[:min(size, len(out))])
 }
 
 // sendTimedOut cuts a client that does not take what is written.

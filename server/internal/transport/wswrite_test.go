@@ -135,7 +135,7 @@ func TestCloseFrameOvertakesTheQueueButNoFrame(t *testing.T) {
 	eventually(t, "its writing has begun", func() bool {
 		a.conn.mu.Lock()
 		defer a.conn.mu.Unlock()
-		return a.conn.head == len(a.conn.queue) && a.conn.socket.writing
+		return a.conn.taken == len(a.conn.queue)-a.conn.head && a.conn.socket.writing
 	})
 	a.conn.mu.Lock()
 	a.conn.appendLocked(text("never sent"))
