@@ -30,7 +30,8 @@ type Call struct {
 	streaming  bool  // it came as a StreamInvocation
 	args       []any // bound; one for each parameter, *upload for streams
 	uploads    []*upload
-	permit     atomic.Bool // held; given back once
+	streams    int          // counted in conn.streams
+	permit     atomic.Int32 // noPermit, permitHeld or permitLent
 
 	// While it runs on a goroutine lent by a reader or pump; see inline.go.
 	inline atomic.Int32
@@ -170,13 +171,27 @@ func (c *Call) beforeClientResult() error {
 		return errNoResultsInOnConnected
 	}
 	c.keepGoroutine()
-	c.releasePermit()
+	if c.permit.CompareAndSwap(permitHeld, permitLent) {
+		c.conn.waiting.Add(1)
+		c.conn.permits.release()
+	}
 	return nil
 }
 
+// States of Call.permit.
+const (
+	noPermit   int32 = iota
+	permitHeld       // one of conn.permits
+	permitLent       // given back while the call goes on; it counts in conn.waiting
+)
+
+// releasePermit is called when the call is over.
 func (c *Call) releasePermit() {
-	if c.permit.CompareAndSwap(true, false) {
+	switch c.permit.Swap(noPermit) {
+	case permitHeld:
 		c.conn.permits.release()
+	case permitLent:
+		c.conn.waiting.Add(-1)
 	}
 }
 
@@ -197,6 +212,7 @@ func (c *Call) answer(m protocol.Completion) {
 	if c.id == "" {
 		return
 	}
+	c.settle() // who reads the answer may make the next call
 	m.InvocationID = c.id
 	if c.room == nil {
 		c.conn.reply(c, onHeap(m))

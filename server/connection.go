@@ -41,6 +41,7 @@ type HubConnection struct {
 	connected bool // OnConnected has succeeded; owned by the loop, then by finish
 
 	handshakeTimer *time.Timer
+	waiting        atomic.Int32 // calls without a permit, see Options.MaximumWaitingCallsPerClient
 	pinged         atomic.Bool  // the client has pinged once: from now on it may time out
 	lastHeard      atomic.Int64 // of the last whole message, in Unix nanoseconds
 	lastPing       time.Time    // of ours; owned by Tick
@@ -48,6 +49,7 @@ type HubConnection struct {
 	mu      sync.Mutex       // guards what follows; never held while writing or calling user code
 	running map[string]*Call // calls that a CancelInvocation finds, by invocation id
 	uploads map[string]*upload
+	streams int // open, in both directions
 	items   *sync.Map
 }
 

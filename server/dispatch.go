@@ -67,6 +67,11 @@ func (c *HubConnection) invoke(inv *protocol.Invocation, streaming bool, rest []
 	if !method.plain() {
 		return c.invokeStreaming(call, inv, rest, as)
 	}
+	if int(c.waiting.Load()) >= c.hub.opts.MaximumWaitingCallsPerClient {
+		call.recycle()
+		c.fail(inv.InvocationID, fmt.Sprintf(tooManyCalls, method.name))
+		return goOn
+	}
 	if !c.permits.tryAcquire() {
 		// The loop waits with the call: what is behind it keeps its place.
 		return c.handOver(rest, as, func() { c.permits.acquire(c.whenOver()) }, func(rest []byte) outcome {
@@ -78,7 +83,7 @@ func (c *HubConnection) invoke(inv *protocol.Invocation, streaming bool, rest []
 
 // runPlain runs a call that has its permit.
 func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as role) outcome {
-	call.permit.Store(true)
+	call.permit.Store(permitHeld)
 	if len(streamIDs) > 0 {
 		call.releasePermit()
 		c.fail(call.id, c.streamCountText(call.method, len(streamIDs)))
@@ -105,6 +110,7 @@ func (c *HubConnection) runInline(call *Call, rest []byte, as role) outcome {
 	c.run(call)
 	exited = false
 	if c.hub.watch.leave(call) {
+		call.settle()
 		if call.cancelable {
 			c.untrack(call)
 		} else {
@@ -128,6 +134,7 @@ func (c *HubConnection) runToEnd(call *Call) {
 // runEnded follows a call that did not run on the loop's goroutine: what it
 // sent goes out now, and the next call may start.
 func (c *HubConnection) runEnded(call *Call) {
+	call.settle()
 	c.untrack(call)
 	c.bytes.Uncork()
 	call.releasePermit()

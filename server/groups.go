@@ -5,11 +5,20 @@ import "context"
 // Groups adds connections to groups and removes them. A group exists as long
 // as it has members, on this node or another; names are compared byte by byte.
 // Membership ends with the connection.
-type Groups struct{ manager LifetimeManager }
+type Groups struct {
+	manager LifetimeManager
+	longest int // bytes of a name
+}
 
 // Add makes a connection, of any node, a member of group. When it returns nil,
-// what the caller sends to the group from then on reaches the connection.
+// what the caller sends to the group from then on reaches the connection. Errors
+// are ErrTooManyGroups, ErrGroupNameTooLong, and those of the LifetimeManager.
+// With a backplane the bound on groups is kept by the connection's own node: for
+// a connection of another node there is no error, and no membership.
 func (g Groups) Add(ctx context.Context, connectionID, group string) error {
+	if len(group) > g.longest {
+		return ErrGroupNameTooLong
+	}
 	return g.manager.AddToGroup(ctx, connectionID, group)
 }
 

@@ -147,7 +147,7 @@ func (h *Hub) newEndpoint(opts EndpointOptions) *transport.Endpoint {
 func (h *Hub) Clients() Clients { return Clients{h.manager} }
 
 // Groups adds connections to groups from outside any call.
-func (h *Hub) Groups() Groups { return Groups{h.manager} }
+func (h *Hub) Groups() Groups { return Groups{h.manager, h.opts.MaximumGroupNameLength} }
 
 // Shutdown refuses new connections, tells every client that it may reconnect
 // elsewhere (a Close message with allowReconnect, close frame 1000), and waits

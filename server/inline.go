@@ -72,6 +72,9 @@ func (w *inlineWatch) leave(c *Call) bool {
 func (w *inlineWatch) keep(c *Call) {
 	if c.inline.CompareAndSwap(inline, kept) {
 		w.slots[c.slot].Store(nil)
+		if c.method.streamsResult() && !c.method.waits.Load() {
+			c.method.waits.Store(true) // the next stream does not hold the loop up
+		}
 		w.tasks.Go(c.takenOver)
 	}
 }

@@ -50,13 +50,15 @@ type LifetimeManager interface {
 	// a later send to the group by the caller reaches the connection. Adding
 	// twice has no further effect. Unknown connections are no error in
 	// process; across nodes nobody answers for them, see the implementation.
+	// For a connection of this process it returns what CheckJoin does.
 	AddToGroup(ctx context.Context, connectionID, group string) error
 
 	// RemoveFromGroup ends a membership; to remove what is no member is no error.
 	RemoveFromGroup(ctx context.Context, connectionID, group string) error
 
 	// InvokeConnection asks the client of one connection for a result and
-	// waits for it. It sets inv.InvocationID. Errors: *ConnectionError where
+	// waits for it. It sets inv.InvocationID. For a connection of this process it
+	// returns what CheckClientResult does. Other errors: *ConnectionError where
 	// there is no such connection, or none any more; *HubError for the
 	// client's own error, and for a ctx that is done before the answer came.
 	InvokeConnection(ctx context.Context, connectionID string, inv *protocol.Invocation) (ClientResult, error)

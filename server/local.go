@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -13,17 +12,20 @@ import (
 // NewLifetimeManager returns the manager of a hub whose connections are all in
 // this process. It serves one hub.
 func NewLifetimeManager() LifetimeManager {
-	m := &localManager{}
-	m.all.members = map[string]Receiver{}
+	m := &localManager{
+		groups: map[string]*memberSet{},
+		users:  map[string]*memberSet{},
+		joined: map[string]map[string]struct{}{},
+	}
 	m.results.start()
 	return m
 }
 
-// localManager delivers to a snapshot of the members, which is made when
-// members have changed since the last send: sends are many, joins are few.
+// localManager is the manager of one process. A lock is held for one membership
+// at a time: nobody waits for one who leaves many groups.
 type localManager struct {
 	all     memberSet
-	mu      sync.Mutex // guards the two maps and joined, not the sets
+	mu      sync.Mutex // guards the three maps
 	groups  map[string]*memberSet
 	users   map[string]*memberSet
 	joined  map[string]map[string]struct{} // connection id -> groups
@@ -31,108 +33,43 @@ type localManager struct {
 	lastID  atomic.Uint64
 }
 
-// A memberSet is a set of connections that is cheap to walk.
-type memberSet struct {
-	mu       sync.RWMutex
-	members  map[string]Receiver
-	snapshot []Receiver       // nil after a change
-	codecs   []protocol.Codec // of the snapshot, each once
-}
-
-func (s *memberSet) add(c Receiver) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.members[c.ID()] = c
-	s.snapshot = nil
-}
-
-// remove reports whether nobody is left.
-func (s *memberSet) remove(id string) (empty bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.members, id)
-	s.snapshot = nil
-	return len(s.members) == 0
-}
-
-func (s *memberSet) get(id string) Receiver {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.members[id]
-}
-
-func (s *memberSet) all() ([]Receiver, []protocol.Codec) {
-	s.mu.RLock()
-	snapshot, codecs := s.snapshot, s.codecs
-	s.mu.RUnlock()
-	if snapshot != nil {
-		return snapshot, codecs
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.snapshot == nil {
-		s.snapshot, s.codecs = make([]Receiver, 0, len(s.members)), nil
-		for _, c := range s.members {
-			s.snapshot = append(s.snapshot, c)
-			if !slices.ContainsFunc(s.codecs, func(k protocol.Codec) bool { return k.Name() == c.Codec().Name() }) {
-				s.codecs = append(s.codecs, c.Codec())
-			}
-		}
-	}
-	return s.snapshot, s.codecs
-}
-
-// send delivers to every member but those in except. It encodes first: a
-// message that cannot be encoded reaches nobody.
-func (s *memberSet) send(m *Message, except []string) error {
-	receivers, codecs := s.all()
-	for _, codec := range codecs {
-		if _, err := m.Bytes(codec); err != nil {
-			return err
-		}
-	}
-	for _, c := range receivers {
-		if len(except) > 0 && slices.Contains(except, c.ID()) {
-			continue
-		}
-		_ = c.Send(m) // who is gone, or too slow, is no error of the send
-	}
-	return nil
-}
-
 func (m *localManager) Connected(_ context.Context, c Receiver) error {
 	m.all.add(c)
 	if id := c.UserID(); id != "" {
-		m.join(&m.users, id, c)
+		m.mu.Lock()
+		join(m.users, id, c)
+		m.mu.Unlock()
 	}
 	return nil
 }
 
 func (m *localManager) Disconnected(c Receiver) {
-	m.all.remove(c.ID())
+	m.all.remove(c.ID()) // from now on it joins no group
 	m.mu.Lock()
-	for group := range m.joined[c.ID()] {
-		leave(m.groups, group, c.ID())
-	}
+	groups := m.joined[c.ID()]
 	delete(m.joined, c.ID())
 	if id := c.UserID(); id != "" {
 		leave(m.users, id, c.ID())
 	}
 	m.mu.Unlock()
+	for group := range groups {
+		m.leaveGroup(c.ID(), group)
+	}
 	m.results.disconnected(c.ID())
 }
 
-// join adds c to the set name, which it makes if there is none.
-func (m *localManager) join(sets *map[string]*memberSet, name string, c Receiver) {
+func (m *localManager) leaveGroup(id, group string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if *sets == nil {
-		*sets = map[string]*memberSet{}
-	}
-	set := (*sets)[name]
+	leave(m.groups, group, id)
+}
+
+// join adds c to the set name, which it makes if there is none.
+func join(sets map[string]*memberSet, name string, c Receiver) {
+	set := sets[name]
 	if set == nil {
-		set = &memberSet{members: map[string]Receiver{}}
-		(*sets)[name] = set
+		set = &memberSet{}
+		sets[name] = set
 	}
 	set.add(c)
 }
@@ -143,10 +80,11 @@ func leave(sets map[string]*memberSet, name, id string) {
 	}
 }
 
-func (m *localManager) set(sets *map[string]*memberSet, name string) *memberSet {
+// set returns the set name of sets, which is m.groups or m.users, or nil.
+func (m *localManager) set(sets map[string]*memberSet, name string) *memberSet {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return (*sets)[name]
+	return sets[name]
 }
 
 func (m *localManager) SendAll(_ context.Context, msg *Message, except []string) error {
@@ -180,7 +118,7 @@ func (m *localManager) SendConnections(ctx context.Context, ids []string, msg *M
 }
 
 func (m *localManager) SendGroup(_ context.Context, group string, msg *Message, except []string) error {
-	if set := m.set(&m.groups, group); set != nil {
+	if set := m.set(m.groups, group); set != nil {
 		return set.send(msg, except)
 	}
 	return nil
@@ -200,7 +138,7 @@ func (m *localManager) SendGroups(ctx context.Context, groups []string, msg *Mes
 
 func (m *localManager) SendUsers(_ context.Context, ids []string, msg *Message) error {
 	for _, id := range ids {
-		if set := m.set(&m.users, id); set != nil {
+		if set := m.set(m.users, id); set != nil {
 			if err := set.send(msg, nil); err != nil {
 				return err
 			}
@@ -214,19 +152,24 @@ func (m *localManager) AddToGroup(_ context.Context, id, group string) error {
 	if c == nil || c.Context().Err() != nil {
 		return nil
 	}
-	m.join(&m.groups, group, c)
 	m.mu.Lock()
-	if m.joined == nil {
-		m.joined = map[string]map[string]struct{}{}
+	defer m.mu.Unlock()
+	groups := m.joined[id]
+	if _, member := groups[group]; member {
+		return nil
 	}
-	if m.joined[id] == nil {
-		m.joined[id] = map[string]struct{}{}
+	if err := CheckJoin(c, len(groups)); err != nil {
+		return err
 	}
-	m.joined[id][group] = struct{}{}
-	m.mu.Unlock()
-	if m.all.get(id) == nil { // it left meanwhile
-		return m.RemoveFromGroup(context.Background(), id, group)
+	if m.all.get(id) != c { // it has left meanwhile: Disconnected has looked at joined, or is about to
+		return nil
 	}
+	if groups == nil {
+		groups = map[string]struct{}{}
+		m.joined[id] = groups
+	}
+	groups[group] = struct{}{}
+	join(m.groups, group, c)
 	return nil
 }
 
@@ -247,7 +190,10 @@ func (m *localManager) InvokeConnection(ctx context.Context, id string, inv *pro
 		return ClientResult{}, &ConnectionError{ID: id}
 	}
 	inv.InvocationID = "s" + strconv.FormatUint(m.lastID.Add(1), 10)
-	wait := m.results.add(inv.InvocationID, c)
+	wait, err := m.results.add(inv.InvocationID, c)
+	if err != nil {
+		return ClientResult{}, err
+	}
 	defer m.results.remove(inv.InvocationID)
 	if err := c.Send(NewMessage(inv)); err != nil {
 		if c.Context().Err() != nil {

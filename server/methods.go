@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/hubwire/hubwire/protocol"
 )
@@ -32,6 +33,7 @@ type method struct {
 	result    resultShape
 	hasError  bool
 	authorize func(*Call) error
+	waits     atomic.Bool // a stream of it has kept its goroutine once
 }
 
 type parameter struct {

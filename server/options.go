@@ -104,6 +104,34 @@ type Options struct {
 	// may reconnect statefully, in bytes. Zero means 100,000.
 	StatefulReconnectBufferSize int
 
+	// MaximumStreamsPerClient bounds the streams of one client that are open at
+	// the same time: those that hub methods send to it and those that it sends,
+	// together. A call that would open more fails. Zero means 1,000, as each has
+	// a goroutine and, from the client, a buffer. Negative means no bound.
+	MaximumStreamsPerClient int
+
+	// MaximumWaitingCallsPerClient bounds the ordinary calls of one client that
+	// wait, or have waited, for a client result (Invoke) and have not returned.
+	// They no longer count for MaximumParallelInvocationsPerClient. A call that
+	// comes while there are so many fails. Zero means 1,000. Negative means no
+	// bound.
+	MaximumWaitingCallsPerClient int
+
+	// MaximumClientResultsPerClient bounds the calls of one client (Invoke) that
+	// wait for its answer; another one returns ErrTooManyClientResults. Zero
+	// means 1,000. Negative means no bound.
+	MaximumClientResultsPerClient int
+
+	// MaximumGroupsPerClient bounds the groups of one connection; to join
+	// another one returns ErrTooManyGroups. Zero means 10,000. Negative means no
+	// bound.
+	MaximumGroupsPerClient int
+
+	// MaximumGroupNameLength bounds the names of groups that are joined, in
+	// bytes; to join a longer one returns ErrGroupNameTooLong. Zero means 1,024.
+	// Negative means no bound.
+	MaximumGroupNameLength int
+
 	// Protocols are the hub protocols that clients may choose. Nil means
 	// protocol.JSON and protocol.MessagePack.
 	Protocols []protocol.Codec
@@ -268,6 +296,11 @@ func (o *Options) withDefaults() *Options {
 		c.QueueLimit = NewQueueLimit(0)
 	}
 	c.StatefulReconnectBufferSize = size(c.StatefulReconnectBufferSize, 100_000)
+	c.MaximumStreamsPerClient = size(c.MaximumStreamsPerClient, 1000)
+	c.MaximumWaitingCallsPerClient = size(c.MaximumWaitingCallsPerClient, 1000)
+	c.MaximumClientResultsPerClient = size(c.MaximumClientResultsPerClient, 1000)
+	c.MaximumGroupsPerClient = size(c.MaximumGroupsPerClient, 10_000)
+	c.MaximumGroupNameLength = size(c.MaximumGroupNameLength, 1024)
 	if c.Protocols == nil {
 		c.Protocols = []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}}
 	}

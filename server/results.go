@@ -13,6 +13,7 @@ import (
 type resultTable struct {
 	mu      sync.Mutex
 	pending map[string]*pendingResult
+	asked   map[string]map[string]struct{} // connection id -> invocation ids in pending
 }
 
 type pendingResult struct {
@@ -25,20 +26,45 @@ type answer struct {
 	err    error
 }
 
-func (t *resultTable) start() { t.pending = map[string]*pendingResult{} }
+func (t *resultTable) start() {
+	t.pending = map[string]*pendingResult{}
+	t.asked = map[string]map[string]struct{}{}
+}
 
-func (t *resultTable) add(invocationID string, c Receiver) *pendingResult {
-	p := &pendingResult{connectionID: c.ID(), answer: make(chan answer, 1)}
+// add registers a call of c, unless c has too many to answer.
+func (t *resultTable) add(invocationID string, c Receiver) (*pendingResult, error) {
+	id := c.ID()
+	p := &pendingResult{connectionID: id, answer: make(chan answer, 1)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err := CheckClientResult(c, len(t.asked[id])); err != nil {
+		return nil, err
+	}
 	t.pending[invocationID] = p
-	return p
+	if t.asked[id] == nil {
+		t.asked[id] = map[string]struct{}{}
+	}
+	t.asked[id][invocationID] = struct{}{}
+	return p, nil
 }
 
 func (t *resultTable) remove(invocationID string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.removeLocked(invocationID)
+}
+
+// removeLocked forgets a call, if it is still known.
+func (t *resultTable) removeLocked(invocationID string) {
+	p := t.pending[invocationID]
+	if p == nil {
+		return
+	}
 	delete(t.pending, invocationID)
+	of := t.asked[p.connectionID]
+	if delete(of, invocationID); len(of) == 0 {
+		delete(t.asked, p.connectionID)
+	}
 }
 
 // wait returns the answer of c, or why there is none.
@@ -62,11 +88,10 @@ func (t *resultTable) wait(ctx context.Context, p *pendingResult, c Receiver) (C
 func (t *resultTable) disconnected(connectionID string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id, p := range t.pending {
-		if p.connectionID == connectionID {
-			delete(t.pending, id)
-			p.answer <- answer{err: &ConnectionError{ID: connectionID, Gone: true}}
-		}
+	for id := range t.asked[connectionID] {
+		p := t.pending[id]
+		t.removeLocked(id)
+		p.answer <- answer{err: &ConnectionError{ID: connectionID, Gone: true}}
 	}
 }
 
@@ -81,7 +106,7 @@ func (t *resultTable) set(c Receiver, m *protocol.Completion) (known bool, err e
 	if p.connectionID != c.ID() {
 		return true, errWrongConnection(c.ID(), m.InvocationID)
 	}
-	delete(t.pending, m.InvocationID)
+	t.removeLocked(m.InvocationID)
 	p.answer <- newAnswer(c.Codec(), m)
 	return true, nil
 }

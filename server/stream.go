@@ -44,11 +44,12 @@ func (c *HubConnection) startStreaming(call *Call, streamIDs []string, rest []by
 		c.fail(call.id, text)
 		return goOn
 	}
-	if len(call.uploads) == 0 {
+	if len(call.uploads) == 0 && !call.method.waits.Load() {
 		return c.runInline(call, rest, as)
 	}
-	// Its items come through this loop: on the loop's goroutine it would wait
-	// for itself.
+	// Items of an upload come through this loop: on the loop's goroutine the
+	// method would wait for itself. A stream that waits would hold it up until
+	// the watch takes it over, a thousand times a second at most.
 	c.hub.running.Go(func() { c.runToEnd(call) })
 	return goOn
 }
@@ -64,11 +65,16 @@ func (c *HubConnection) openStreams(call *Call, streamIDs []string) (refusal str
 	case !c.track(call) && call.streaming:
 		return fmt.Sprintf("Invocation ID '%s' is already in use.", call.id)
 	}
-	if err := c.openUploads(call, streamIDs); err != nil {
-		c.untrack(call)
-		return c.invokeText(m, err)
+	if refusal = c.reserveStreams(call, len(streamIDs)); refusal == "" {
+		err := c.openUploads(call, streamIDs)
+		if err == nil {
+			return ""
+		}
+		refusal = c.invokeText(m, err)
 	}
-	return ""
+	call.settle()
+	c.untrack(call)
+	return refusal
 }
 
 func nonStreamingText(m *method) string {

@@ -1,0 +1,76 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of what a connection may have only so many of.
+var (
+	// ErrTooManyGroups is returned by Groups.Add for a connection that is in
+	// Options.MaximumGroupsPerClient groups.
+	ErrTooManyGroups = errors.New("server: the connection is in too many groups")
+	// ErrGroupNameTooLong is returned by Groups.Add for a name of more than
+	// Options.MaximumGroupNameLength bytes.
+	ErrGroupNameTooLong = errors.New("server: the group name is too long")
+	// ErrTooManyClientResults is returned by Invoke for a client that has not
+	// answered Options.MaximumClientResultsPerClient calls.
+	ErrTooManyClientResults = errors.New("server: the client has too many calls to answer")
+)
+
+// CheckJoin is for LifetimeManagers: it returns ErrTooManyGroups if c, which is
+// in joined groups, may not join another one. Connections that are not those of
+// a hub of this process have no bound.
+func CheckJoin(c Receiver, joined int) error {
+	if c, ok := c.(*HubConnection); ok && joined >= c.hub.opts.MaximumGroupsPerClient {
+		return ErrTooManyGroups
+	}
+	return nil
+}
+
+// CheckClientResult is for LifetimeManagers: it returns ErrTooManyClientResults
+// if c, which has pending calls to answer, may not be asked for another result.
+// Connections that are not those of a hub of this process have no bound.
+func CheckClientResult(c Receiver, pending int) error {
+	if c, ok := c.(*HubConnection); ok && pending >= c.hub.opts.MaximumClientResultsPerClient {
+		return ErrTooManyClientResults
+	}
+	return nil
+}
+
+// Texts of calls that are refused because the client has too many. ASP.NET Core
+// has no such bounds; the form is that of its other refusals.
+const (
+	tooManyStreams = "Failed to invoke '%s' due to an error on the server. HubException: The client has too many open streams."
+	tooManyCalls   = "Failed to invoke '%s' due to an error on the server. HubException: The client has too many calls that have not been answered."
+)
+
+// settle gives back what the call counts for in the bounds of its connection.
+func (c *Call) settle() {
+	if c.permit.CompareAndSwap(permitLent, noPermit) {
+		c.conn.waiting.Add(-1)
+	}
+	if c.streams > 0 {
+		c.conn.mu.Lock()
+		c.conn.streams -= c.streams
+		c.conn.mu.Unlock()
+		c.streams = 0
+	}
+}
+
+// reserveStreams counts the streams that call is about to open, until it is
+// over, or says why it may not.
+func (c *HubConnection) reserveStreams(call *Call, uploads int) (refusal string) {
+	n := uploads
+	if call.streaming {
+		n++
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n > c.hub.opts.MaximumStreamsPerClient-c.streams {
+		return fmt.Sprintf(tooManyStreams, call.method.name)
+	}
+	c.streams += n
+	call.streams = n
+	return ""
+}
