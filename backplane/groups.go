@@ -2,6 +2,7 @@ package backplane
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/hubwire/hubwire/backplane/internal/wire"
 )
@@ -39,8 +40,10 @@ func (r *Redis) addLocal(ctx context.Context, c *connection, group string) error
 		return err
 	}
 	r.mu.Lock()
-	c.groups[group] = struct{}{}
 	gone := r.connections[c.ID()] != c
+	if !gone {
+		c.groups[group] = struct{}{}
+	}
 	r.mu.Unlock()
 	if gone { // it left meanwhile, and did not know of this group
 		r.leave(r.channels.Group(group), c.ID())
@@ -51,7 +54,9 @@ func (r *Redis) addLocal(ctx context.Context, c *connection, group string) error
 func (r *Redis) removeLocal(c *connection, group string) {
 	r.mu.Lock()
 	_, member := c.groups[group]
-	delete(c.groups, group)
+	if member = member && r.connections[c.ID()] == c; member {
+		delete(c.groups, group)
+	}
 	r.mu.Unlock()
 	if member {
 		r.leave(r.channels.Group(group), c.ID())
@@ -75,8 +80,11 @@ func (r *Redis) command(ctx context.Context, action uint8, id, group string) err
 	if _, err := r.publish(ctx, r.channels.Groups(), payload); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, r.opts.AckTimeout, ErrNoAck)
-	defer cancel()
+	if r.opts.AckTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, r.opts.AckTimeout, ErrNoAck)
+		defer cancel()
+	}
 	select {
 	case <-done:
 		return nil
@@ -98,10 +106,11 @@ func (r *Redis) acknowledged(id int32) {
 	}
 }
 
-// obey executes the commands of all nodes, in their order, for the connections
+// runGroupCommands executes the commands of all nodes, in their order, for the connections
 // of this one. It answers when a join is confirmed, not before, and also for
-// what changed nothing. Nobody answers for connections of others.
-func (r *Redis) obey() {
+// what changed nothing, an unknown action too, as in ASP.NET Core. Nobody answers
+// for connections of others.
+func (r *Redis) runGroupCommands() {
 	for {
 		var command wire.GroupCommand
 		select {
@@ -109,21 +118,25 @@ func (r *Redis) obey() {
 		case <-r.ctx.Done():
 			return
 		}
-		c := r.local(command.ConnectionID)
-		if c == nil {
-			continue
-		}
-		var err error
-		switch command.Action {
-		case wire.ActionAdd:
-			err = r.addLocal(r.ctx, c, command.Group)
-		case wire.ActionRemove:
-			r.removeLocal(c, command.Group)
-		}
-		if err != nil {
-			r.log.Warn("group command of another node failed", "from", command.Server, "error", err)
-			continue
-		}
-		r.post(r.channels.Ack(command.Server), wire.AppendAck(nil, command.ID))
+		_ = r.guard("a group command", func() error { r.runCommand(command); return nil })
 	}
+}
+
+func (r *Redis) runCommand(command wire.GroupCommand) {
+	c := r.local(command.ConnectionID)
+	if c == nil {
+		return
+	}
+	var err error
+	switch command.Action {
+	case wire.ActionAdd:
+		err = r.addLocal(r.ctx, c, command.Group)
+	case wire.ActionRemove:
+		r.removeLocal(c, command.Group)
+	}
+	if err != nil {
+		r.drop(slog.LevelWarn, "group command of another node failed", "from", command.Server, "error", err)
+		return
+	}
+	r.post(r.channels.Ack(command.Server), wire.AppendAck(nil, command.ID))
 }

@@ -38,7 +38,7 @@ func (s State) String() string {
 type Health struct {
 	State State
 	Since time.Time
-	Err   error // nil when ready
+	Err   error // the newest; nil when ready
 }
 
 // Health returns the present state.
@@ -96,42 +96,46 @@ func (s *state) init(tell func(Health), log *slog.Logger) {
 	s.tell, s.log = tell, log
 }
 
-// set tells a change once, in its order; the cause of a state that goes on is kept.
+// set tells a change once, in its order. The newest cause of a state that goes on
+// is kept, and not told.
 func (s *state) set(h Health) {
 	s.telling.Lock()
 	defer s.telling.Unlock()
-	if s.change(&h) && s.tell != nil {
-		s.tell(h)
+	was, changed := s.change(&h)
+	switch {
+	case !changed && h.Err != nil && (was.Err == nil || isDenial(h.Err) && h.Err.Error() != was.Err.Error()):
+		s.log.Error("cannot connect to Redis", "error", h.Err)
+	case changed && h.State == Ready:
+		s.log.Info("subscribed to Redis", "was", was.State, "for", h.Since.Sub(was.Since))
+	case changed && h.State == Degraded:
+		s.log.Error("connection to Redis lost", "error", h.Err)
+	}
+	if changed && s.tell != nil {
+		_ = guard(s.log, "Options.OnStateChange", func() error { s.tell(h); return nil })
 	}
 }
 
-func (s *state) change(h *Health) bool {
+// change returns what was before.
+func (s *state) change(h *Health) (was Health, changed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h.State == Degraded && s.health.State == Connecting {
+	was = s.health
+	if h.State == Degraded && was.State == Connecting {
 		h.State = Connecting
 	}
-	if h.State == s.health.State {
-		if s.health.Err == nil && h.Err != nil {
+	if h.State == was.State || was.State == Closed {
+		if h.Err != nil && was.State != Closed {
 			s.health.Err = h.Err
-			s.log.Error("cannot connect to Redis", "error", h.Err)
 		}
-		return false
+		return was, false
 	}
 	h.Since = time.Now()
-	was := s.health
 	s.health = *h
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
 	}
-	switch h.State {
-	case Ready:
-		s.log.Info("subscribed to Redis", "was", was.State, "for", h.Since.Sub(was.Since))
-	case Degraded:
-		s.log.Error("connection to Redis lost", "error", h.Err)
-	}
-	return true
+	return was, true
 }
 
 func (s *state) ready() bool {

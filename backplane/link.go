@@ -40,7 +40,56 @@ type link struct {
 	pubsub  *redis.PubSub
 	started chan struct{} // closed when the writer has written the first SUBSCRIBE
 	err     error         // of that; read after started
-	missing int           // initial subscriptions not confirmed yet; guarded by Redis.mu
+
+	// Guarded by Redis.mu:
+	missing int              // initial subscriptions that are not answered yet
+	written []writtenCommand // and not answered yet, in their order
+	why     error            // this node has ended the link
+}
+
+// A command is what the writer writes on a link.
+type command struct {
+	kind     commandKind
+	channels []string
+	base     bool // the channels of the node itself
+}
+
+type commandKind int
+
+const (
+	subscribing commandKind = iota
+	unsubscribing
+	pinging
+)
+
+// A writtenCommand waits for its answers: Redis answers one for each channel,
+// in the order of the commands, or refuses the whole command with one error.
+type writtenCommand struct {
+	command
+	left int
+}
+
+// answered counts one answer to a command of kind. It reports false if that is
+// not what is waited for. Redis.mu is held.
+func (l *link) answered(kind commandKind) bool {
+	if len(l.written) == 0 || l.written[0].kind != kind {
+		return false
+	}
+	if l.written[0].left--; l.written[0].left == 0 {
+		l.written[0] = writtenCommand{}
+		l.written = l.written[1:]
+	}
+	return true
+}
+
+// end closes l. The reader sees it, and is told why.
+func (r *Redis) end(l *link, why error) {
+	r.mu.Lock()
+	if l.why == nil {
+		l.why = why
+	}
+	r.mu.Unlock()
+	_ = l.pubsub.Close()
 }
 
 // renew makes a link that is to hear all that is wanted now.
@@ -50,7 +99,7 @@ func (r *Redis) renew() *link {
 	defer r.mu.Unlock()
 	r.link = l
 	for channel, s := range r.subscribed {
-		s.requested, s.pending, s.leaving, s.initial = false, 0, 0, false
+		s.requested, s.pending, s.leaving, s.initial, s.refused = false, 0, 0, false, nil
 		if s.wanted() {
 			s.initial = true
 			l.missing++
@@ -64,11 +113,10 @@ func (r *Redis) renew() *link {
 	return l
 }
 
-// read reads what Redis sends, until Close.
-func (r *Redis) read() {
+// read reads what Redis sends, on l and the links after it, until Close.
+func (r *Redis) read(l *link) {
 	pause := firstPause
-	for {
-		l := r.renew()
+	for ; ; l = r.renew() {
 		if r.ctx.Err() != nil { // Close has ended the link before this one
 			_ = l.pubsub.Close()
 			return
@@ -99,34 +147,49 @@ func (r *Redis) receive(l *link) error {
 		return ErrClosed
 	}
 	for {
-		m, err := l.pubsub.Receive(r.ctx)
+		err := r.guard("read from Redis", func() error { return r.receiveOne(l) })
 		if err != nil {
 			return err
 		}
-		r.heard.Add(1)
-		if r.silent.Load() && r.silent.CompareAndSwap(true, false) && r.whole(l) {
-			r.state.set(Health{State: Ready}) // it was only late
-		}
-		switch m := m.(type) {
-		case *redis.Message:
-			r.stats.received.Add(1)
-			r.route(m.Channel, []byte(m.Payload))
-		case *redis.Subscription:
-			if m.Kind == "unsubscribe" {
-				r.left(m.Channel)
-				continue
-			}
-			asked, complete := r.confirm(l, m.Channel)
-			if !asked {
-				return errReplaced
-			}
-			if complete {
-				r.state.set(Health{State: Ready})
-			}
-		case *redis.Pong:
-			r.fence.passed(m.Payload)
-		}
 	}
+}
+
+// receiveOne handles the next message or answer. An error ends the link.
+func (r *Redis) receiveOne(l *link) error {
+	m, err := l.pubsub.Receive(r.ctx)
+	var refusal redis.Error
+	switch {
+	case errors.As(err, &refusal):
+		m = refusal
+	case err != nil:
+		return err
+	}
+	r.heard.Add(1)
+	if r.silent.Load() && r.silent.CompareAndSwap(true, false) && r.whole(l) {
+		r.state.set(Health{State: Ready}) // it was only late
+	}
+	complete := false
+	switch m := m.(type) {
+	case *redis.Message:
+		r.stats.received.Add(1)
+		r.route(m.Channel, []byte(m.Payload))
+	case *redis.Subscription:
+		complete, err = r.confirm(l, m)
+	case *redis.Pong:
+		r.mu.Lock()
+		expected := l.answered(pinging)
+		r.mu.Unlock()
+		if !expected {
+			return errReplaced
+		}
+		r.fence.passed(m.Payload)
+	case redis.Error:
+		complete, err = r.refused(l, m)
+	}
+	if complete {
+		r.state.set(Health{State: Ready})
+	}
+	return err
 }
 
 // whole reports whether Redis hears all that was wanted when l began.
@@ -136,51 +199,99 @@ func (r *Redis) whole(l *link) bool {
 	return l.missing == 0
 }
 
-// confirm counts a confirmation, and reports whether it was the last initial one.
-// One that nobody has asked for says that go-redis has connected again, and what
-// was sent meanwhile is lost.
-func (r *Redis) confirm(l *link, channel string) (asked, complete bool) {
+// confirm counts a confirmation, and reports whether it was the last initial
+// one. One that is not waited for says that go-redis has connected again, and
+// what was sent meanwhile is lost.
+func (r *Redis) confirm(l *link, m *redis.Subscription) (complete bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.subscribed[channel]
-	if s == nil || s.pending == 0 {
-		return false, false
+	s := r.subscribed[m.Channel]
+	if m.Kind == "unsubscribe" { // only now nothing comes any more
+		if !l.answered(unsubscribing) || s == nil || s.leaving == 0 {
+			return false, errReplaced
+		}
+		s.leaving--
+		r.markLocked(s)
+		return false, nil
+	}
+	if !l.answered(subscribing) || s == nil || s.pending == 0 {
+		return false, errReplaced
 	}
 	s.pending--
 	if s.pending > 0 {
-		return true, false
+		return false, nil
 	}
-	if s.initial {
-		s.initial = false
-		l.missing--
-		complete = l.missing == 0
-	}
+	complete = l.begun(s)
 	s.wake()
 	r.markLocked(s)
-	return true, complete
+	return complete, nil
 }
 
-// left counts a confirmation of UNSUBSCRIBE: only now nothing comes any more.
-func (r *Redis) left(channel string) {
+// begun counts a channel that l began with, and reports whether it was the last
+// one that was not answered. Redis.mu is held.
+func (l *link) begun(s *subscription) (complete bool) {
+	if !s.initial {
+		return false
+	}
+	s.initial = false
+	l.missing--
+	return l.missing == 0
+}
+
+// refused handles an error that a command was answered with. A SUBSCRIBE of
+// several channels is refused because of one of them: each is tried alone then,
+// and a refusal of that ends the joins that wait for it. Without the channels of
+// the node itself, and after any other error, the link ends.
+func (r *Redis) refused(l *link, reason redis.Error) (complete bool, err error) {
+	complete, channel, err := r.refusedOf(l, reason)
+	if channel != "" {
+		r.log.Error("Redis refuses a subscription", "channel", channel, "error", reason)
+	}
+	return complete, err
+}
+
+// refusedOf also returns the channel that was refused, where it is known.
+func (r *Redis) refusedOf(l *link, reason redis.Error) (complete bool, refused string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.subscribed[channel]; s != nil && s.leaving > 0 {
-		s.leaving--
+	if len(l.written) == 0 || l.written[0].kind != subscribing {
+		return false, "", reason
+	}
+	c := l.written[0].command
+	l.written = l.written[1:]
+	if c.base {
+		return false, "", fmt.Errorf("subscribe to the channels of hub %s: %w", r.opts.HubName, reason)
+	}
+	for _, channel := range c.channels {
+		s := r.subscribed[channel]
+		if s == nil || s.pending == 0 {
+			return false, "", errReplaced
+		}
+		s.pending--
+		if s.pending > 0 || !s.requested {
+			continue // what was written later decides
+		}
+		s.requested = false
+		if len(c.channels) == 1 {
+			s.refused, refused = reason, channel
+			complete = l.begun(s) || complete
+		}
+		s.alone = true
+		s.wake()
 		r.markLocked(s)
 	}
+	return complete, refused, nil
 }
 
 // lost notes that this node hears nothing any more, and reports whether it was
 // ready until now. Sends that Redis has taken but that have not come back are
 // lost to the clients of this node, perhaps.
 func (r *Redis) lost(l *link, err error) (wasReady bool) {
-	if errors.Is(err, redis.ErrClosed) { // by the writer, which knows why
-		r.mu.Lock()
-		if r.condemned == l {
-			err = errSilent
-		}
-		r.mu.Unlock()
+	r.mu.Lock()
+	if l.why != nil {
+		err = l.why
 	}
+	r.mu.Unlock()
 	r.silent.Store(false)
 	r.gathering.lost.Store(true)
 	wasReady = r.state.ready()
@@ -188,141 +299,4 @@ func (r *Redis) lost(l *link, err error) (wasReady bool) {
 	r.stats.losses.Add(1)
 	r.fence.fail(fmt.Errorf("%w: %w", ErrOutcomeUnknown, err))
 	return wasReady
-}
-
-// write owns the writing side of the links: subscriptions, fences, heartbeat.
-func (r *Redis) write() {
-	ticker := time.NewTicker(beat)
-	defer ticker.Stop()
-	var heart heart
-	for {
-		select {
-		case <-r.work:
-		case <-ticker.C:
-			r.beat(&heart)
-		case <-r.ctx.Done():
-			return
-		}
-		l, subscribe, unsubscribe := r.changes()
-		err := r.apply(l, subscribe, unsubscribe)
-		select {
-		case <-l.started:
-			if err != nil {
-				_ = l.pubsub.Close() // the reader sees it
-			}
-		default:
-			l.err = err
-			close(l.started)
-		}
-		if err != nil {
-			continue
-		}
-		if number := r.fence.raise(); number != "" {
-			if err := l.pubsub.Ping(r.ctx, number); err != nil {
-				_ = l.pubsub.Close()
-			}
-		}
-	}
-}
-
-// changes takes the marked channels, as what is to be written.
-func (r *Redis) changes() (l *link, subscribe, unsubscribe []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for channel := range r.marked {
-		s := r.subscribed[channel]
-		if s == nil {
-			continue
-		}
-		switch wanted := s.wanted(); {
-		case wanted && !s.requested:
-			s.requested = true
-			s.pending++
-			subscribe = append(subscribe, channel)
-		case !wanted && s.requested:
-			s.requested = false
-			s.leaving++
-			unsubscribe = append(unsubscribe, channel)
-		}
-	}
-	clear(r.marked)
-	return r.link, subscribe, unsubscribe
-}
-
-func (r *Redis) apply(l *link, subscribe, unsubscribe []string) error {
-	if len(subscribe) > 0 {
-		if err := l.pubsub.Subscribe(r.ctx, subscribe...); err != nil {
-			return err
-		}
-	}
-	if len(unsubscribe) > 0 {
-		return l.pubsub.Unsubscribe(r.ctx, unsubscribe...)
-	}
-	return nil
-}
-
-// heart knows what was heard at the last beats.
-type heart struct {
-	heard  uint64
-	silent int
-}
-
-// beat asks a silent connection whether it lives. One that stays silent is not
-// given up at once: if only the network is broken, all that was sent meanwhile
-// comes when it heals.
-func (r *Redis) beat(h *heart) {
-	r.mu.Lock()
-	l := r.link
-	r.mu.Unlock()
-	select {
-	case <-l.started:
-	default:
-		return // still connecting, which has limits of its own
-	}
-	if heard := r.heard.Load(); heard != h.heard {
-		h.heard, h.silent = heard, 0
-		return
-	}
-	if h.silent++; h.silent < silentAfter {
-		_ = l.pubsub.Ping(r.ctx) // the reader sees an error
-		return
-	}
-	if r.silent.Load() {
-		return
-	}
-	r.state.set(Health{State: Degraded, Err: errSilent})
-	r.silent.Store(true) // from now on the reader says when it hears something
-	if r.heard.Load() != h.heard && r.silent.CompareAndSwap(true, false) && r.whole(l) {
-		r.state.set(Health{State: Ready}) // it did, in between
-		return
-	}
-	r.running.Go(func() { r.doubt(l) })
-}
-
-// answers reports whether Redis greets a new connection. Those of the pool may be
-// as dead as the silent one.
-func (r *Redis) answers() bool {
-	probe := r.client.Subscribe(r.ctx)
-	defer probe.Close()
-	return probe.Ping(r.ctx) == nil // connecting has waited for an answer
-}
-
-// doubt waits until Redis can be reached again over another connection. If the
-// silent one then says nothing either, it is dead, and is replaced.
-func (r *Redis) doubt(l *link) {
-	for r.ctx.Err() == nil && r.silent.Load() {
-		if !r.answers() {
-			sleep(r.ctx, lastPause)
-			continue
-		}
-		sleep(r.ctx, lastChance)
-		if r.ctx.Err() != nil || !r.silent.Load() {
-			return
-		}
-		r.mu.Lock()
-		r.condemned = l
-		r.mu.Unlock()
-		_ = l.pubsub.Close()
-		return
-	}
 }

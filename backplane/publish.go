@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -165,8 +166,7 @@ func (r *Redis) post(channel string, payload []byte) {
 	p := newPublish(channel, payload, time.Now().Add(answerTime))
 	p.again = true
 	if !r.offer(p) {
-		r.stats.dropped.Add(1)
-		r.log.Error("answer for another node dropped: too many wait", "channel", channel, "limit", publishQueue)
+		r.drop(slog.LevelError, "answer for another node dropped: too many wait", "channel", channel, "limit", publishQueue)
 	}
 }
 
@@ -229,7 +229,7 @@ func (r *Redis) runPublisher() {
 				break more
 			}
 		}
-		r.publishBatch(batch)
+		_ = r.guard("publish to Redis", func() error { r.publishBatch(batch); return nil }) // the senders' time ends
 	}
 }
 

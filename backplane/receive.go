@@ -1,44 +1,65 @@
 package backplane
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/hubwire/hubwire/backplane/internal/wire"
 	"github.com/hubwire/hubwire/server"
 )
 
+// mostEncodings is how many protocols one message comes in at most. Nodes have
+// two or three.
+const mostEncodings = 64
+
 // route handles one message from Redis. It never waits. A payload that cannot
-// be read is dropped; the subscription lives on.
+// be read, or makes its reader panic, is dropped; the subscription lives on.
 func (r *Redis) route(channel string, payload []byte) {
-	var err error
+	err := r.guard("a message from Redis", func() error { return r.handle(channel, payload) })
+	if err != nil {
+		r.drop(slog.LevelWarn, "message from Redis dropped", "channel", channel, "error", err)
+	}
+}
+
+// drop counts a message that is lost to somebody, and logs it: once a second, since
+// a peer may go on and on.
+func (r *Redis) drop(level slog.Level, text string, args ...any) {
+	r.stats.dropped.Add(1)
+	if before, now := r.dropLogged.Load(), time.Now().UnixNano(); now-before >= int64(time.Second) && r.dropLogged.CompareAndSwap(before, now) {
+		r.log.Log(context.Background(), level, text, append(args, "dropped", r.stats.dropped.Load())...)
+	}
+}
+
+func (r *Redis) handle(channel string, payload []byte) error {
 	switch channel {
 	case r.channels.Groups():
-		var c wire.GroupCommand
-		if c, err = wire.ReadGroupCommand(payload); err == nil {
-			select {
-			case r.commands <- c:
-			default:
-				r.stats.dropped.Add(1)
-				r.log.Error("group command dropped: too many wait", "from", c.Server, "limit", commandQueue)
-			}
+		c, err := wire.ReadGroupCommand(payload)
+		if err != nil {
+			return err
 		}
+		select {
+		case r.commands <- c:
+		default:
+			r.drop(slog.LevelError, "group command dropped: too many wait", "from", c.Server, "limit", commandQueue)
+		}
+		return nil
 	case r.channels.Ack(r.opts.ServerName):
-		var id int32
-		if id, err = wire.ReadAck(payload); err == nil {
+		id, err := wire.ReadAck(payload)
+		if err == nil {
 			r.acknowledged(id)
 		}
+		return err
 	case r.channels.Physical(r.channels.Return(r.opts.ServerName)):
-		var answer wire.Blob
-		if answer, err = wire.ReadCompletion(payload); err == nil {
-			err = r.answered(answer)
+		result, err := wire.ReadCompletion(payload)
+		if err != nil {
+			return err
 		}
-	default:
-		err = r.deliver(channel, payload)
+		return r.resultCame(result)
 	}
-	if err != nil {
-		r.stats.dropped.Add(1)
-		r.log.Warn("message from Redis dropped", "channel", channel, "error", err)
-	}
+	return r.deliver(channel, payload)
 }
 
 // deliver hands an invocation to the members of its channel. Its blobs are not
@@ -54,6 +75,9 @@ func (r *Redis) deliver(channel string, payload []byte) error {
 	if err != nil {
 		return err
 	}
+	if len(m.Blobs) > mostEncodings {
+		return fmt.Errorf("message in %d protocols, the limit is %d", len(m.Blobs), mostEncodings)
+	}
 	encoded := make([]server.Encoded, len(m.Blobs))
 	for i, blob := range m.Blobs {
 		encoded[i] = server.Encoded{Protocol: blob.Protocol, Bytes: blob.Bytes}
@@ -62,7 +86,7 @@ func (r *Redis) deliver(channel string, payload []byte) error {
 	one := strings.HasPrefix(channel, r.channels.Connection(""))
 	switch {
 	case one && m.InvocationID != "":
-		r.ask(strings.TrimPrefix(channel, r.channels.Connection("")), m, message)
+		return r.ask(strings.TrimPrefix(channel, r.channels.Connection("")), m, message)
 	case channel == r.channels.All(), strings.HasPrefix(channel, r.channels.Group("")):
 		s.send(message, m.Excluded)
 	default:

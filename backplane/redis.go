@@ -1,6 +1,7 @@
 package backplane
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,8 @@ type Redis struct {
 	opts     *Options
 	channels wire.Channels
 	client   redis.UniversalClient
-	cluster  bool // PUBLISH does not count the subscribers of other nodes
+	base     []string // channels of the node itself
+	cluster  bool     // PUBLISH does not count the subscribers of other nodes
 	log      *slog.Logger
 	codecs   map[string]protocol.Codec
 
@@ -39,21 +41,22 @@ type Redis struct {
 	state     state
 	fence     fence
 	stats     counters
-	heard     atomic.Uint64 // grows with each thing heard
-	work      chan struct{} // wakes the writer
-	silent    atomic.Bool   // the link is; see doubt
-	gathering gathering
-	doubtful  bool // the last PUBLISH failed; of the publisher
+
+	dropLogged atomic.Int64  // when the last dropped message was logged, in Unix nanoseconds
+	heard      atomic.Uint64 // grows with each thing heard
+	work       chan struct{} // wakes the writer
+	silent     atomic.Bool   // the link is; see doubt
+	gathering  gathering
+	doubtful   bool // the last PUBLISH failed; of the publisher
 
 	mu          sync.Mutex // guards what follows; nothing waits while it is held
 	link        *link
-	condemned   *link                    // ended by the heartbeat
 	subscribed  map[string]*subscription // also those that Redis still has to forget
 	marked      map[string]struct{}      // channels that the writer looks at
 	connections map[string]*connection
 	acks        map[int32]chan struct{}
 	lastAck     int32
-	asked       map[string]*question
+	pending     map[string]*pendingInvocation // of client results, by invocation id
 }
 
 var _ server.LifetimeManager = (*Redis)(nil)
@@ -61,7 +64,10 @@ var _ server.LifetimeManager = (*Redis)(nil)
 // connection is a client of this node.
 type connection struct {
 	server.Receiver
-	groups map[string]struct{} // guarded by Redis.mu
+
+	// Guarded by Redis.mu:
+	groups map[string]struct{}
+	asked  list.List // of *pendingInvocation, by other nodes, the oldest first
 }
 
 // Errors of sends and joins.
@@ -94,7 +100,7 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 		opts:        o,
 		channels:    wire.Channels{Prefix: o.ChannelPrefix, Hub: o.HubName},
 		client:      client,
-		log:         o.Logger.With("hub", o.HubName, "server", o.ServerName),
+		log:         slog.New(guardedHandler{o.Logger.Handler()}).With("hub", o.HubName, "server", o.ServerName),
 		codecs:      map[string]protocol.Codec{},
 		publishes:   make(chan *publish, publishQueue),
 		commands:    make(chan wire.GroupCommand, commandQueue),
@@ -103,7 +109,7 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 		marked:      map[string]struct{}{},
 		connections: map[string]*connection{},
 		acks:        map[int32]chan struct{}{},
-		asked:       map[string]*question{},
+		pending:     map[string]*pendingInvocation{},
 	}
 	_, r.cluster = client.(*redis.ClusterClient)
 	for _, codec := range o.Protocols {
@@ -112,13 +118,15 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	r.state.init(o.OnStateChange, r.log)
 	r.fence.work = r.work
-	for _, channel := range r.baseChannels() {
+	r.base = r.baseChannels()
+	for _, channel := range r.base {
 		r.subscribed[channel] = &subscription{channel: channel, base: true, members: map[string]server.Receiver{}}
 	}
-	r.running.Go(r.read)
+	first := r.renew() // the writer needs one from the beginning
+	r.running.Go(func() { r.read(first) })
 	r.running.Go(r.write)
 	r.running.Go(r.runPublisher)
-	r.running.Go(r.obey)
+	r.running.Go(r.runGroupCommands)
 	return r, nil
 }
 
@@ -127,10 +135,12 @@ func (r *Redis) baseChannels() []string {
 	return []string{r.channels.All(), r.channels.Groups(), r.channels.Ack(name), r.channels.Physical(r.channels.Return(name))}
 }
 
-// Close ends the subscriptions and everything that waits. It does not close the
-// client that New was given.
+// Close ends the subscriptions. All that waits ends with ErrClosed at once. Close
+// itself waits for what Redis is doing, and does not close the client that New
+// was given.
 func (r *Redis) Close() error {
 	r.stop()
+	r.state.set(Health{State: Closed})
 	r.mu.Lock()
 	l := r.link
 	r.mu.Unlock()
@@ -139,7 +149,6 @@ func (r *Redis) Close() error {
 	}
 	r.running.Wait()
 	r.fence.fail(ErrClosed)
-	r.state.set(Health{State: Closed})
 	return nil
 }
 
@@ -199,21 +208,20 @@ func (r *Redis) ownChannels(c server.Receiver) []string {
 func (r *Redis) Disconnected(c server.Receiver) {
 	r.mu.Lock()
 	own := r.connections[c.ID()]
-	delete(r.connections, c.ID())
-	channels := append(r.ownChannels(c), r.channels.All())
-	if own != nil {
-		for group := range own.groups {
-			channels = append(channels, r.channels.Group(group))
-		}
-	}
-	r.mu.Unlock()
 	if own == nil {
+		r.mu.Unlock()
 		return
 	}
-	for _, channel := range channels {
+	delete(r.connections, c.ID())
+	groups := own.groups // nobody changes them any more
+	r.mu.Unlock()
+	for _, channel := range append(r.ownChannels(c), r.channels.All()) {
 		r.leave(channel, c.ID())
 	}
-	r.abandon(c.ID())
+	for group := range groups { // others get Redis.mu in between
+		r.leave(r.channels.Group(group), c.ID())
+	}
+	r.abandon(own)
 }
 
 // bounded is a context for work that waits for Redis.

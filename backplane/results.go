@@ -1,27 +1,42 @@
 package backplane
 
 import (
+	"container/list"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hubwire/hubwire/backplane/internal/wire"
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 )
 
-// A question is what a client was asked: by this node, which then waits, or by
-// another one, which is then sent the answer. Whoever takes it out of the table
-// decides how it ends.
-type question struct {
+// A pendingInvocation is what a client was asked: by this node, which then waits,
+// or by another one, which is then sent the result. Who takes it out of the
+// table decides how it ends.
+type pendingInvocation struct {
 	connectionID string
-	answer       chan answer // of this node; room for one
-	codec        protocol.Codec
-	returnTo     string // of another node: a logical channel
+
+	// Asked by this node:
+	answer chan answer // has space for one; nil if another node has asked
+	away   bool        // the client is another node's: its result comes over Redis
+
+	// Asked by another node, guarded by Redis.mu:
+	id       string
+	client   *connection
+	returnTo string        // a logical channel
+	place    *list.Element // in client.asked
 }
+
+// Bounds of what other nodes ask the clients of this one.
+const (
+	mostAsked        = 1024 // of one client; then the oldest fails, which nobody may wait for any more
+	longestIDOfOther = 1024 // bytes
+)
 
 type answer struct {
 	result server.ClientResult
@@ -32,18 +47,22 @@ type answer struct {
 // the wait for a client of another node is bounded, by ClientResultTimeout.
 func (r *Redis) InvokeConnection(ctx context.Context, id string, inv *protocol.Invocation) (server.ClientResult, error) {
 	inv.InvocationID = newInvocationID()
-	q := &question{connectionID: id, answer: make(chan answer, 1)}
+	p := &pendingInvocation{connectionID: id, answer: make(chan answer, 1)}
 	r.mu.Lock()
-	r.asked[inv.InvocationID] = q // before it is asked: the answer may be quick
 	c := r.connections[id]
+	p.away = c == nil
+	r.pending[inv.InvocationID] = p // before it is asked: the answer may be quick
 	r.mu.Unlock()
 	defer r.take(inv.InvocationID, nil)
 	m := server.NewMessage(inv)
 	if c != nil {
+		if _, err := m.Bytes(c.Codec()); err != nil {
+			return server.ClientResult{}, err
+		}
 		if err := c.Send(m); err != nil {
 			return server.ClientResult{}, &server.ConnectionError{ID: id, Gone: true}
 		}
-		return r.awaitAnswer(ctx, q, c)
+		return r.awaitAnswer(ctx, p, c)
 	}
 	blobs, err := r.blobs(m)
 	if err != nil {
@@ -62,22 +81,25 @@ func (r *Redis) InvokeConnection(ctx context.Context, id string, inv *protocol.I
 	if count == 0 && !r.cluster {
 		return server.ClientResult{}, &server.ConnectionError{ID: id}
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.opts.ClientResultTimeout)
-	defer cancel()
-	return r.awaitAnswer(ctx, q, nil)
+	if r.opts.ClientResultTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.opts.ClientResultTimeout)
+		defer cancel()
+	}
+	return r.awaitAnswer(ctx, p, nil)
 }
 
 // awaitAnswer waits for the answer of c, or of a client elsewhere if c is nil.
-func (r *Redis) awaitAnswer(ctx context.Context, q *question, c *connection) (server.ClientResult, error) {
+func (r *Redis) awaitAnswer(ctx context.Context, p *pendingInvocation, c *connection) (server.ClientResult, error) {
 	var gone <-chan struct{}
 	if c != nil {
 		gone = c.Context().Done()
 	}
 	select {
-	case a := <-q.answer:
+	case a := <-p.answer:
 		return a.result, a.err
 	case <-gone:
-		return server.ClientResult{}, &server.ConnectionError{ID: q.connectionID, Gone: true}
+		return server.ClientResult{}, &server.ConnectionError{ID: p.connectionID, Gone: true}
 	case <-ctx.Done():
 		return server.ClientResult{}, errCanceled
 	case <-r.ctx.Done():
@@ -94,35 +116,42 @@ func newInvocationID() string {
 	return base64.RawStdEncoding.EncodeToString(id)
 }
 
-// take removes a question if match, where there is one, agrees.
-func (r *Redis) take(id string, match func(*question) bool) *question {
+// take removes a pending invocation if match, where there is one, agrees.
+func (r *Redis) take(id string, match func(*pendingInvocation) bool) *pendingInvocation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	q := r.asked[id]
-	if q == nil || match != nil && !match(q) {
+	p := r.pending[id]
+	if p == nil || match != nil && !match(p) {
 		return nil
 	}
-	delete(r.asked, id)
-	return q
+	r.removeLocked(id, p)
+	return p
+}
+
+func (r *Redis) removeLocked(id string, p *pendingInvocation) {
+	delete(r.pending, id)
+	if p.place != nil {
+		p.client.asked.Remove(p.place)
+	}
 }
 
 // SetResult implements server.LifetimeManager.
 func (r *Redis) SetResult(c server.Receiver, m *protocol.Completion) (known bool, err error) {
 	wrong := false
-	q := r.take(m.InvocationID, func(q *question) bool {
-		wrong = q.connectionID != c.ID()
+	p := r.take(m.InvocationID, func(p *pendingInvocation) bool {
+		wrong = p.connectionID != c.ID()
 		return !wrong
 	})
 	switch {
 	case wrong:
 		return true, server.WithErrorType("InvalidOperationException",
 			fmt.Errorf("Connection ID '%s' is not valid for invocation ID '%s'.", c.ID(), m.InvocationID))
-	case q == nil:
+	case p == nil:
 		return false, nil
-	case q.answer != nil:
-		q.answer <- newAnswer(c.Codec(), m)
+	case p.answer != nil:
+		p.answer <- newAnswer(c.Codec(), m)
 	default:
-		r.forward(c.Codec(), q.returnTo, m)
+		r.forward(c.Codec(), p.returnTo, m)
 	}
 	return true, nil
 }
@@ -137,39 +166,56 @@ func newAnswer(codec protocol.Codec, m *protocol.Completion) answer {
 	return answer{result: server.ClientResult{Codec: codec, Value: slices.Clone(m.RawResult)}}
 }
 
-// ask asks a client of this node on behalf of another one.
-func (r *Redis) ask(id string, m wire.Invocation, message *server.Message) {
-	c := r.local(id)
-	if c == nil {
-		return
+// ask asks a client of this node on behalf of another one. An error says that
+// the other node does not follow the rules.
+func (r *Redis) ask(id string, m wire.Invocation, message *server.Message) error {
+	if returns := r.channels.Return(""); !strings.HasPrefix(m.ReturnChannel, returns) || len(m.ReturnChannel) > len(returns)+longestIDOfOther {
+		return errors.New("the channel for a client result is none of this hub")
 	}
-	q := &question{connectionID: id, codec: c.Codec(), returnTo: m.ReturnChannel}
+	if len(m.InvocationID) > longestIDOfOther {
+		return fmt.Errorf("invocation id of %d bytes, the limit is %d", len(m.InvocationID), longestIDOfOther)
+	}
+	p := &pendingInvocation{connectionID: id, id: m.InvocationID, returnTo: m.ReturnChannel}
 	r.mu.Lock()
-	_, taken := r.asked[m.InvocationID]
+	c := r.connections[id]
+	if c == nil {
+		r.mu.Unlock()
+		return nil // gone meanwhile
+	}
+	_, taken := r.pending[p.id]
+	var oldest *pendingInvocation
 	if !taken {
-		r.asked[m.InvocationID] = q
+		if c.asked.Len() == mostAsked {
+			oldest = c.asked.Front().Value.(*pendingInvocation)
+			r.removeLocked(oldest.id, oldest)
+		}
+		p.client, p.place = c, c.asked.PushBack(p)
+		r.pending[p.id] = p
 	}
 	r.mu.Unlock()
 	if taken {
-		r.forward(c.Codec(), m.ReturnChannel, failure(m.InvocationID, "ID collision occurred when using client results. This is likely a bug in SignalR."))
-		return
+		r.forward(c.Codec(), m.ReturnChannel, failure(p.id, "ID collision occurred when using client results. This is likely a bug in SignalR."))
+		return nil
+	}
+	if oldest != nil {
+		r.forward(c.Codec(), oldest.returnTo, failure(oldest.id, errCanceled.Error()))
 	}
 	_ = c.Send(message) // if it is gone, abandon answers
+	return nil
 }
 
-// abandon answers for a connection that has gone.
-func (r *Redis) abandon(connectionID string) {
+// abandon answers for a client that has gone what other nodes have asked it.
+func (r *Redis) abandon(c *connection) {
 	r.mu.Lock()
-	left := map[string]*question{}
-	for id, q := range r.asked {
-		if q.connectionID == connectionID && q.answer == nil {
-			left[id] = q
-			delete(r.asked, id)
-		}
+	left := make([]*pendingInvocation, 0, c.asked.Len())
+	for c.asked.Len() > 0 {
+		p := c.asked.Front().Value.(*pendingInvocation)
+		r.removeLocked(p.id, p)
+		left = append(left, p)
 	}
 	r.mu.Unlock()
-	for id, q := range left {
-		r.forward(q.codec, q.returnTo, failure(id, "Connection disconnected."))
+	for _, p := range left {
+		r.forward(c.Codec(), p.returnTo, failure(p.id, "Connection disconnected."))
 	}
 }
 
@@ -180,7 +226,11 @@ func failure(id, text string) *protocol.Completion {
 // forward sends a client's answer to the node that has asked, in the client's
 // own protocol and with its own bytes. It does not wait.
 func (r *Redis) forward(codec protocol.Codec, returnTo string, m *protocol.Completion) {
-	framed, err := codec.Append(nil, m)
+	var framed []byte
+	err := r.guard("a codec", func() (err error) {
+		framed, err = codec.Append(nil, m)
+		return err
+	})
 	if err != nil {
 		r.log.Error("client result cannot be forwarded", "error", err)
 		return
@@ -188,8 +238,9 @@ func (r *Redis) forward(codec protocol.Codec, returnTo string, m *protocol.Compl
 	r.post(r.channels.Physical(returnTo), wire.AppendCompletion(nil, wire.Blob{Protocol: codec.Name(), Bytes: framed}))
 }
 
-// answered completes a question of this node. Unknown ids are late.
-func (r *Redis) answered(b wire.Blob) error {
+// resultCame hands over a result that came from another node. Unknown ids are
+// late, and results of clients of this node come from themselves only.
+func (r *Redis) resultCame(b wire.Blob) error {
 	codec := r.codecs[b.Protocol]
 	if codec == nil {
 		return fmt.Errorf("received a client result for protocol %q, which this node does not have", b.Protocol)
@@ -202,8 +253,8 @@ func (r *Redis) answered(b wire.Blob) error {
 	if !ok {
 		return errors.New("client result is no completion")
 	}
-	if q := r.take(completion.InvocationID, func(q *question) bool { return q.answer != nil }); q != nil {
-		q.answer <- newAnswer(codec, completion)
+	if p := r.take(completion.InvocationID, func(p *pendingInvocation) bool { return p.away }); p != nil {
+		p.answer <- newAnswer(codec, completion)
 	}
 	return nil
 }

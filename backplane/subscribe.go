@@ -2,10 +2,12 @@ package backplane
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 
 	"github.com/hubwire/hubwire/server"
+	"github.com/redis/go-redis/v9"
 )
 
 // A subscription is a channel and the connections of this node that hear it.
@@ -20,6 +22,8 @@ type subscription struct {
 	pending   int           // confirmations of SUBSCRIBE on their way
 	leaving   int           // and those of UNSUBSCRIBE
 	initial   bool          // the node is not ready before it is confirmed
+	refused   error         // by Redis; it is not asked again before the next join
+	alone     bool          // subscribed by a command of its own, as a refusal asks for
 	changed   chan struct{} // closed at the next change, where somebody waits
 
 	mu       sync.RWMutex
@@ -111,6 +115,7 @@ func (r *Redis) enter(channel string, c server.Receiver) (s *subscription, added
 		r.subscribed[channel] = s
 	}
 	added = s.add(c)
+	s.refused = nil
 	r.markLocked(s)
 	return s, added
 }
@@ -128,16 +133,17 @@ func (r *Redis) leave(channel, id string) {
 // markLocked has the writer look at s, if Redis hears what it should not, or not
 // what it should.
 func (r *Redis) markLocked(s *subscription) {
-	if s.wanted() != s.requested {
+	if wanted := s.wanted(); wanted && !s.requested && s.refused == nil || !wanted && s.requested {
 		r.marked[s.channel] = struct{}{}
 		wake(r.work)
-	} else if !s.requested && s.pending == 0 && s.leaving == 0 {
+	} else if !wanted && !s.requested && s.pending == 0 && s.leaving == 0 {
 		delete(r.subscribed, s.channel)
 	}
 }
 
 // join makes c a member of channel. When it returns nil, Redis has confirmed
-// the subscription. On an error c is no member, unless it was one before.
+// the subscription. On an error c is no member, unless it was one before. A join
+// that Redis refuses fails at once, with Redis' reason.
 func (r *Redis) join(ctx context.Context, channel string, c server.Receiver) error {
 	s, added := r.enter(channel, c)
 	err := r.await(ctx, s, false)
@@ -151,7 +157,17 @@ func (r *Redis) join(ctx context.Context, channel string, c server.Receiver) err
 // ready: what it lacks then is subscribed before it is ready again.
 func (r *Redis) await(ctx context.Context, s *subscription, whileReady bool) error {
 	for {
+		if r.ctx.Err() != nil {
+			return ErrClosed
+		}
+		if err := r.denied(); err != nil && !whileReady {
+			return err
+		}
 		r.mu.Lock()
+		if err := s.refused; err != nil {
+			r.mu.Unlock()
+			return fmt.Errorf("backplane: Redis has refused to subscribe to %q: %w", s.channel, err)
+		}
 		if s.confirmed() || whileReady && !r.state.ready() {
 			r.mu.Unlock()
 			return nil
@@ -169,6 +185,25 @@ func (r *Redis) await(ctx context.Context, s *subscription, whileReady bool) err
 			return ErrClosed
 		}
 	}
+}
+
+// denied is the error of joins while Redis lets this node subscribe to nothing:
+// its password or its rights are wrong, which waiting does not mend.
+func (r *Redis) denied() error {
+	if h := r.Health(); h.State != Ready && isDenial(h.Err) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, h.Err)
+	}
+	return nil
+}
+
+// isDenial reports whether Redis has refused err for want of rights.
+func isDenial(err error) bool {
+	for _, code := range []string{"NOPERM", "NOAUTH", "WRONGPASS"} {
+		if redis.HasErrorPrefix(err, code) {
+			return true
+		}
+	}
+	return false
 }
 
 // wake gives a token to a channel that has room for one.

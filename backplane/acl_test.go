@@ -1,0 +1,114 @@
+package backplane
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// asUser is a node whose user on s has rights.
+func asUser(t *testing.T, s *redisServer, opts Options, rights ...any) *Redis {
+	t.Helper()
+	c := admin(t, s.addr)
+	waitFor(t, func() bool { return c.Ping(t.Context()).Err() == nil })
+	setUser(t, s, rights...)
+	return nodeOn(t, redis.NewClient(&redis.Options{Addr: s.addr, Username: "node", Password: "secret"}), opts)
+}
+
+func setUser(t *testing.T, s *redisServer, rights ...any) {
+	t.Helper()
+	args := append([]any{"acl", "setuser", "node", "reset", "on", ">secret", "+@all"}, rights...)
+	if err := admin(t, s.addr).Do(t.Context(), args...).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// everythingBut are the rights to all channels of the tests but the group secret.
+func everythingBut() []any {
+	rights := []any{"resetchannels", "&App.Hub:all", "&App.Hub:internal:*", "&App.Hub:connection:*", "&App.Hub:user:*"}
+	for i := range 100 {
+		rights = append(rights, fmt.Sprint("&App.Hub:group:open", i))
+	}
+	return rights
+}
+
+func TestRightsToSomeChannelsOnRealRedis(t *testing.T) {
+	s := startRedis(t)
+	r := asUser(t, s, Options{}, everythingBut()...)
+	ready(t, r)
+	c := client(t, r, "c", "u")
+	start := time.Now()
+	if err := r.AddToGroup(t.Context(), "c", "secret"); !says(err, "NOPERM") {
+		t.Errorf("join: %v", err)
+	}
+	for i := range 100 {
+		if err := r.AddToGroup(t.Context(), "c", fmt.Sprint("open", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.SendGroup(t.Context(), "secret", message("x"), nil); !says(err, "NOPERM") {
+		t.Errorf("send: %v", err)
+	}
+	if took := time.Since(start); took > 4*time.Second { // PublishTimeout is 5
+		t.Errorf("took %v", took)
+	}
+	if err := admin(t, s.addr).ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return r.Stats().Losses > 0 })
+	ready(t, r)
+	if err := r.SendGroup(t.Context(), "open7", message("group"), nil); err != nil {
+		t.Fatal(err)
+	}
+	expectOnly(t, r, map[*fakeClient][]string{c: {"group"}})
+}
+
+func TestNoRightsAndWrongPasswordsOnRealRedis(t *testing.T) {
+	s := startRedis(t)
+	r := asUser(t, s, Options{PublishTimeout: time.Second}, "resetchannels")
+	wrong := nodeOn(t, redis.NewClient(&redis.Options{Addr: s.addr, Username: "node", Password: "wrong"}), Options{PublishTimeout: time.Second})
+	none := nodeOn(t, redis.NewClient(&redis.Options{Addr: s.addr, Username: "node", Password: "secret"}), Options{PublishTimeout: time.Second, HubName: "Other"})
+	for code, r := range map[string]*Redis{"NOPERM": r, "WRONGPASS": wrong} {
+		client(t, r, "c", "")
+		for method, err := range map[string]error{
+			"join": r.AddToGroup(t.Context(), "c", "g"), "SendAll": r.SendAll(t.Context(), message("x"), nil), "far join": r.AddToGroup(t.Context(), "far", "g"), "invoke": invoke(t.Context(), r, "far"),
+		} {
+			if !says(err, code) || !errors.Is(err, ErrUnavailable) {
+				t.Errorf("%s, %s: %v", code, method, err)
+			}
+		}
+		if h := r.Health(); h.State != Connecting || !says(h.Err, code) {
+			t.Errorf("health %+v, want %s", h, code)
+		}
+	}
+	setUser(t, s, "allchannels")
+	ready(t, r, none)
+}
+
+// PUBLISH and SUBSCRIBE store nothing: neither a full memory nor a replica that
+// cannot be written keeps them from working. Who publishes on a replica reaches
+// the subscribers of that replica only, and is not told.
+func TestAFullMemoryAndAReplicaTakeMessages(t *testing.T) {
+	s, replica := startRedis(t), startRedis(t)
+	c, rc := admin(t, s.addr), admin(t, replica.addr)
+	waitFor(t, func() bool { return c.Ping(t.Context()).Err() == nil && rc.Ping(t.Context()).Err() == nil })
+	if err := c.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Set(t.Context(), "key", "value", 0).Err(); !says(err, "OOM") {
+		t.Fatalf("SET = %v: the test proves nothing", err)
+	}
+	if err := rc.SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := rc.Set(t.Context(), "key", "value", 0).Err(); !says(err, "READONLY") {
+		t.Fatalf("SET = %v: the test proves nothing", err)
+	}
+	for _, addr := range []string{s.addr, replica.addr} {
+		a, b, c := twoNodes(t, addr, addr, Options{})
+		whole(t, a, b, c, "g")
+	}
+}

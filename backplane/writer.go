@@ -1,0 +1,194 @@
+package backplane
+
+import (
+	"slices"
+	"time"
+)
+
+// changesAtOnce is how many channels are looked at while Redis.mu is held: a
+// client may leave a hundred thousand groups while others join.
+const changesAtOnce = 1024
+
+// write owns the writing side of the links: subscriptions, fences, heartbeat.
+func (r *Redis) write() {
+	ticker := time.NewTicker(beat)
+	defer ticker.Stop()
+	var heart heart
+	for {
+		select {
+		case <-r.work:
+		case <-ticker.C:
+			r.beat(&heart)
+		case <-r.ctx.Done():
+			return
+		}
+		r.writeChanges()
+	}
+}
+
+// writeChanges writes what has changed since, and the fence behind it. A link
+// that it cannot write on, or a panic on the way, is the link's end.
+func (r *Redis) writeChanges() {
+	l, commands := r.changes()
+	err := r.guard("write to Redis", func() error { return r.apply(l, commands) })
+	select {
+	case <-l.started:
+		if err != nil {
+			r.end(l, err)
+		}
+	default:
+		l.err = err
+		close(l.started)
+	}
+	if err != nil {
+		return
+	}
+	if number := r.fence.raise(); number != "" {
+		if err := r.ping(l, number); err != nil {
+			r.end(l, err)
+		}
+	}
+}
+
+// changes takes marked channels, as the commands that are to be written. Those
+// of the node itself come first, alone: without them it cannot work. More than
+// changesAtOnce wait for the next time.
+func (r *Redis) changes() (*link, []command) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.link
+	var base, subscribe, unsubscribe []string
+	var commands []command
+	looked := 0
+	take := func(channel string) {
+		looked++
+		delete(r.marked, channel)
+		s := r.subscribed[channel]
+		if s == nil {
+			return
+		}
+		switch wanted := s.wanted(); {
+		case wanted && !s.requested && s.refused == nil:
+			s.requested = true
+			s.pending++
+			switch {
+			case s.base:
+				base = append(base, channel)
+			case s.alone:
+				commands = append(commands, command{kind: subscribing, channels: []string{channel}})
+			default:
+				subscribe = append(subscribe, channel)
+			}
+		case !wanted && s.requested:
+			s.requested = false
+			s.leaving++
+			unsubscribe = append(unsubscribe, channel)
+		}
+	}
+	for _, channel := range r.base {
+		if _, marked := r.marked[channel]; marked {
+			take(channel)
+		}
+	}
+	for channel := range r.marked {
+		if looked >= changesAtOnce {
+			wake(r.work)
+			break
+		}
+		take(channel)
+	}
+	commands = append([]command{{subscribing, base, true}, {subscribing, subscribe, false}, {unsubscribing, unsubscribe, false}}, commands...)
+	commands = slices.DeleteFunc(commands, func(c command) bool { return len(c.channels) == 0 })
+	for _, c := range commands {
+		l.written = append(l.written, writtenCommand{command: c, left: len(c.channels)})
+	}
+	return l, commands
+}
+
+func (r *Redis) apply(l *link, commands []command) error {
+	for _, c := range commands {
+		write := l.pubsub.Subscribe
+		if c.kind == unsubscribing {
+			write = l.pubsub.Unsubscribe
+		}
+		if err := write(r.ctx, c.channels...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ping writes a PING; its answer brings payload back, where there is one.
+func (r *Redis) ping(l *link, payload ...string) error {
+	r.mu.Lock()
+	l.written = append(l.written, writtenCommand{command: command{kind: pinging}, left: 1})
+	r.mu.Unlock()
+	return l.pubsub.Ping(r.ctx, payload...)
+}
+
+// heart knows what was heard at the last beats.
+type heart struct {
+	heard  uint64
+	silent int
+}
+
+// beat asks a silent connection whether it lives. One that stays silent is not
+// given up at once: if only the network is broken, all that was sent meanwhile
+// comes when it heals.
+func (r *Redis) beat(h *heart) {
+	r.mu.Lock()
+	l := r.link
+	r.mu.Unlock()
+	select {
+	case <-l.started:
+		if l.err != nil {
+			h.silent = 0
+			return // there was no connection; the next link is on its way
+		}
+	default:
+		return // still connecting, which has limits of its own
+	}
+	if heard := r.heard.Load(); heard != h.heard {
+		h.heard, h.silent = heard, 0
+		return
+	}
+	if h.silent++; h.silent < silentAfter {
+		_ = r.ping(l) // the reader sees an error
+		return
+	}
+	if r.silent.Load() {
+		return
+	}
+	r.state.set(Health{State: Degraded, Err: errSilent})
+	r.silent.Store(true) // from now on the reader says when it hears something
+	if r.heard.Load() != h.heard && r.silent.CompareAndSwap(true, false) && r.whole(l) {
+		r.state.set(Health{State: Ready}) // it did, in between
+		return
+	}
+	r.running.Go(func() { r.doubt(l) })
+}
+
+// answers reports whether Redis greets a new connection. Those of the pool may be
+// as dead as the silent one.
+func (r *Redis) answers() bool {
+	probe := r.client.Subscribe(r.ctx)
+	defer probe.Close()
+	return probe.Ping(r.ctx) == nil // connecting has waited for an answer
+}
+
+// doubt waits until Redis can be reached again over another connection. If the
+// silent one then says nothing either, it is dead, and is replaced.
+func (r *Redis) doubt(l *link) {
+	for r.ctx.Err() == nil && r.silent.Load() {
+		if !r.answers() {
+			sleep(r.ctx, lastPause)
+			continue
+		}
+		sleep(r.ctx, lastChance)
+		if r.ctx.Err() != nil || !r.silent.Load() {
+			return
+		}
+		r.end(l, errSilent)
+		return
+	}
+}
