@@ -70,7 +70,7 @@ func ExampleCheckHub() {
 	err := server.CheckHub(wrongHub{}, nil)
 	fmt.Println(err)
 	// Output:
-	// server: method Each: parameter 1: a func(int) cannot come from a client
+	// server: server_test.wrongHub: method Each: parameter 1: a func(int) cannot come from a client
 	// method Many: variadic methods cannot be called by clients; take a slice
 }
 

@@ -47,13 +47,19 @@ type Hub struct {
 // <-chan T, iter.Seq[T] or iter.Seq2[T, error] is streamed to the client.
 // OnConnected(*Call) error and OnDisconnected(*Call, error), where they exist,
 // are called around the life of each connection and cannot be called by
-// clients. Names match without regard to letter case.
+// clients. Names match without regard to letter case. What hub embeds counts:
+// clients can call its methods, and its OnConnected is the hub's, unless it is
+// a type of the standard library or of this package. MethodOptions.Hidden keeps
+// an exported method from clients.
 //
 // NewHub panics, with an error that names every method that cannot be served
 // and why, if the type is not fit to be a hub; see CheckHub.
 func NewHub(hub any, opts *Options) *Hub {
 	if err := CheckHub(hub, opts); err != nil {
 		panic(err)
+	}
+	if opts != nil && opts.LifetimeManager != nil && !managers.bind(opts.LifetimeManager, fmt.Sprintf("%T", hub)) {
+		panic(CheckHub(hub, opts)) // another has taken it meanwhile
 	}
 	o := opts.withDefaults()
 	methods, _ := newMethodTable(hub, o.Methods)
@@ -82,50 +88,20 @@ func NewHub(hub any, opts *Options) *Hub {
 	return h
 }
 
-// CheckHub reports why hub and opts cannot be given to NewHub, or nil.
-func CheckHub(hub any, opts *Options) error {
-	var errs []error
-	if opts == nil {
-		opts = &Options{}
-	}
-	if opts.Protocols != nil && len(opts.Protocols) == 0 {
-		errs = append(errs, errors.New("there are no supported protocols"))
-	}
-	for i, codec := range opts.Protocols {
-		if _, err := guarded(codec); err != nil {
-			errs = append(errs, fmt.Errorf("Protocols[%d]: %w", i, err))
-		}
-	}
-	if opts.MaximumParallelInvocationsPerClient < 0 {
-		errs = append(errs, errors.New("MaximumParallelInvocationsPerClient must be at least 1"))
-	}
-	if opts.Endpoint.TransportSendTimeout == 0 && opts.Endpoint.MinimumProtocolVersion > 1 {
-		errs = append(errs, errors.New("Endpoint.MinimumProtocolVersion must be 0 or 1"))
-	}
-	if _, err := newMethodTable(hub, opts.Methods); err != nil {
-		errs = append(errs, err)
-	}
-	if len(errs) == 0 {
-		return nil
-	}
-	return &HubTypeError{Errs: errs}
-}
-
-// A HubTypeError says why a Go type, or its options, cannot be a hub.
-type HubTypeError struct{ Errs []error }
-
-func (e *HubTypeError) Error() string { return "server: " + errors.Join(e.Errs...).Error() }
-
-// Unwrap returns the single reasons.
-func (e *HubTypeError) Unwrap() []error { return e.Errs }
-
 // ServeHTTP serves the hub's route with Options.Endpoint.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.main.ServeHTTP(w, r) }
 
 // Endpoint returns a handler that serves the same hub, its clients and groups
 // on another route with other transport options. Connections belong to the
 // endpoint at which they negotiated. After Shutdown it answers 503.
-func (h *Hub) Endpoint(opts EndpointOptions) http.Handler { return h.newEndpoint(opts) }
+//
+// Endpoint panics with a *HubTypeError if opts are wrong.
+func (h *Hub) Endpoint(opts EndpointOptions) http.Handler {
+	if err := newHubTypeError(h.methods.typeName, opts.check("EndpointOptions.")); err != nil {
+		panic(err)
+	}
+	return h.newEndpoint(opts)
+}
 
 func (h *Hub) newEndpoint(opts EndpointOptions) *transport.Endpoint {
 	t := opts.transportOptions(h.opts.Authenticate, h.log)
@@ -168,6 +144,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	wg.Wait()
 	errs = append(errs, h.running.wait(ctx)) // methods may outlive their connections
 	h.manager.down.Store(true)
+	managers.release(h.opts.LifetimeManager)
 	return errors.Join(errs...)
 }
 

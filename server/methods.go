@@ -3,17 +3,20 @@ package server
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
 
 	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server/internal/hubtype"
 )
 
 // A methodTable is what clients can call on a hub, made once at registration.
 type methodTable struct {
 	hubName        string
+	typeName       string
 	byName         map[string]*method // lower case
 	exact          map[string]*method // as registered, for clients that spell so
 	onConnected    func(*Call) error
@@ -77,21 +80,28 @@ func newMethodTable(hub any, special map[string]MethodOptions) (*methodTable, er
 		return nil, errors.New("a hub must not be nil")
 	}
 	t := v.Type()
-	table := &methodTable{hubName: hubName(t), byName: map[string]*method{}, exact: map[string]*method{}}
-	foreign := foreignMethods(t)
-	var errs []error
+	table := &methodTable{hubName: hubName(t), typeName: t.String(), byName: map[string]*method{}, exact: map[string]*method{}}
+	foreign := hubtype.Foreign(t, libraries...)
+	errs := []error{checkReceiver(t, foreign)}
 	for i := range t.NumMethod() {
 		name := t.Method(i).Name
-		if foreign[name] {
+		options, listed := special[name]
+		if foreign[name] || options.Hidden {
 			continue
 		}
-		if err := table.addMethod(v, name, special[name]); err != nil {
+		if err := checkName(name, listed || name == "OnConnected" || name == "OnDisconnected"); err != nil {
+			errs = append(errs, fmt.Errorf("method %s: %w", name, err))
+			continue
+		}
+		if err := table.addMethod(v, name, options); err != nil {
 			errs = append(errs, fmt.Errorf("method %s: %w", name, err))
 		}
 	}
-	for name := range special {
+	for _, name := range slices.Sorted(maps.Keys(special)) {
 		if _, ok := t.MethodByName(name); !ok {
 			errs = append(errs, fmt.Errorf("method %s: Options.Methods names it, but %s has no such method", name, t))
+		} else if err := checkSpecial(name, special[name]); err != nil {
+			errs = append(errs, fmt.Errorf("method %s: %w", name, err))
 		}
 	}
 	return table, errors.Join(errs...)
@@ -203,6 +213,8 @@ func (m *method) setResults(t reflect.Type) error {
 
 func newParameter(t reflect.Type) (parameter, error) {
 	switch {
+	case t == typeCall.Elem():
+		return parameter{}, errors.New("server.Call is used by pointer; take a *server.Call")
 	case t.Kind() == reflect.Chan && t.ChanDir() == reflect.RecvDir:
 		return parameter{t: t, item: t.Elem()}, nil
 	case isSeq2(t):
@@ -239,69 +251,6 @@ func hubName(t reflect.Type) string {
 	return t.Name()
 }
 
-// foreignMethods names the methods that t has only because it embeds a type of
-// this module or of the standard library, a sync.Mutex for instance. They are
-// not the user's, and no client may call them.
-func foreignMethods(t reflect.Type) map[string]bool {
-	base := t
-	if base.Kind() == reflect.Pointer {
-		base = base.Elem()
-	}
-	if base.Kind() != reflect.Struct {
-		return nil
-	}
-	home, _, _ := strings.Cut(base.PkgPath(), "/")
-	foreign := map[string]bool{}
-	for i := range base.NumField() {
-		field := base.Field(i)
-		if !field.Anonymous {
-			continue
-		}
-		embedded := field.Type
-		if embedded.Kind() != reflect.Pointer && embedded.Kind() != reflect.Interface {
-			embedded = reflect.PointerTo(embedded)
-		}
-		if isForeign(field.Type, home) {
-			for j := range embedded.NumMethod() {
-				foreign[embedded.Method(j).Name] = true
-			}
-			continue
-		}
-		for name := range foreignMethods(embedded) {
-			foreign[name] = true
-		}
-	}
-	for name := range foreign { // unless the type defines the method itself
-		if definesItself(base, name) {
-			delete(foreign, name)
-		}
-	}
-	return foreign
-}
-
-// ours are the packages of this module whose types users may embed.
-var ours = []string{reflect.TypeFor[Hub]().PkgPath(), reflect.TypeFor[protocol.JSON]().PkgPath()}
-
-func isForeign(t reflect.Type, home string) bool {
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	path := t.PkgPath()
-	first, _, _ := strings.Cut(path, "/")
-	return slices.Contains(ours, path) ||
-		(path != "" && path != "main" && !strings.Contains(first, ".") && first != home)
-}
-
-// definesItself reports whether base has a method name of its own: a promoted
-// method of an embedded field is compiled as a wrapper, which has no source
-// position of the user's.
-func definesItself(base reflect.Type, name string) bool {
-	m, ok := reflect.PointerTo(base).MethodByName(name)
-	if !ok {
-		return false
-	}
-	if direct, ok := base.MethodByName(name); ok {
-		m = direct
-	}
-	return !isWrapper(m.Func.Pointer())
-}
+// libraries are the packages of this module whose types users may embed without
+// giving their methods to clients.
+var libraries = []string{reflect.TypeFor[Hub]().PkgPath(), reflect.TypeFor[protocol.JSON]().PkgPath()}

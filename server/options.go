@@ -44,7 +44,9 @@ func (t Transport) String() string {
 
 // Options configures a hub. A nil *Options and the zero value both mean
 // SignalR's own defaults. NewHub copies it; changes made later have no effect.
-// For every duration, zero means the default and a negative value "never".
+// For every duration, zero means the default and a negative value "never"; one
+// shorter than a millisecond is an error of CheckHub, as are options that
+// exclude each other.
 type Options struct {
 	// EnableDetailedErrors lets clients see the text of every error. False
 	// means that they see only that of a *HubError.
@@ -69,11 +71,12 @@ type Options struct {
 
 	// MaximumParallelInvocationsPerClient is how many ordinary calls of one
 	// client run at the same time; calls that stream are not counted. Zero
-	// means 1, which also keeps their order. Negative panics in NewHub.
+	// means 1, which also keeps their order. Negative is an error of CheckHub.
 	MaximumParallelInvocationsPerClient int
 
 	// StreamBufferCapacity is how many items of one client-to-server stream
-	// are buffered before the connection is no longer read. Zero means 10.
+	// are buffered before the connection is no longer read. Zero means 10; the
+	// most is 1,048,576, and negative is an error of CheckHub.
 	StreamBufferCapacity int
 
 	// SlowClientTimeout is how long a message may wait for a client before the
@@ -144,7 +147,9 @@ type Options struct {
 	Filters []Filter
 
 	// LifetimeManager knows the connections and groups and delivers to them.
-	// Nil means one that knows those of this process only. It serves one hub.
+	// Nil means one that knows those of this process only. It serves one hub:
+	// NewHub panics if the manager, a pointer, serves another that is not shut
+	// down.
 	LifetimeManager LifetimeManager
 
 	// Authenticate says who sent a request; it is asked for every negotiate,
@@ -179,6 +184,9 @@ type MethodOptions struct {
 	// arguments were read. A non-nil error refuses it; the client sees only
 	// that it is unauthorized. See RequireUser.
 	Authorize func(call *Call) error
+
+	// Hidden keeps an exported method from clients: to them it does not exist.
+	Hidden bool
 }
 
 // RequireUser is a MethodOptions.Authorize that refuses anonymous users.

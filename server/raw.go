@@ -205,10 +205,18 @@ type ConnectionHandler struct {
 // NewConnectionHandler returns a handler that calls serve for each connection,
 // on a goroutine of its own. When serve returns nil the connection ends in the
 // normal way, after what was written has been sent; on an error or a panic,
-// which are logged, clients see close code 1011.
+// which are logged, clients see close code 1011. It panics with a *HubTypeError
+// if serve is nil or opts are wrong.
 func NewConnectionHandler(serve func(*Connection) error, opts *ConnectionOptions) *ConnectionHandler {
 	if opts == nil {
 		opts = &ConnectionOptions{}
+	}
+	errs := opts.Endpoint.check("Endpoint.")
+	if serve == nil {
+		errs = append(errs, errors.New("serve is nil"))
+	}
+	if err := newHubTypeError("ConnectionHandler", errs); err != nil {
+		panic(err)
 	}
 	h := &ConnectionHandler{serve: serve, log: guardedLogger(opts.Logger)}
 	t := opts.Endpoint.transportOptions(opts.Authenticate, h.log)

@@ -8,7 +8,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
+	"github.com/hubwire/hubwire/server/internal/hubtype"
 )
 
 // A model is a hub as both languages see it.
@@ -35,6 +37,9 @@ type argument struct {
 	t      reflect.Type
 	stream bool // t is the type of the items
 }
+
+// libraries are the packages of this module whose types give hubs no methods.
+var libraries = []string{reflect.TypeFor[server.Call]().PkgPath(), reflect.TypeFor[protocol.JSON]().PkgPath()}
 
 var (
 	typeCall  = reflect.TypeFor[*server.Call]()
@@ -105,10 +110,10 @@ func (m *model) addHub(t reflect.Type, opts *server.Options) (errs []error) {
 	if opts != nil {
 		special = opts.Methods
 	}
-	foreign := foreignMethods(t)
+	foreign := hubtype.Foreign(t, libraries...)
 	for i := range t.NumMethod() {
 		method := t.Method(i)
-		if foreign[method.Name] || method.Name == "OnConnected" || method.Name == "OnDisconnected" {
+		if foreign[method.Name] || special[method.Name].Hidden || method.Name == "OnConnected" || method.Name == "OnDisconnected" {
 			continue
 		}
 		f, err := m.hubFunction(method)
@@ -222,46 +227,4 @@ func duplicates(list []function) (errs []error) {
 		seen[lower] = true
 	}
 	return errs
-}
-
-// foreignMethods names methods that t has only by embedding server.Hub or a
-// type of the standard library; server does not register them.
-func foreignMethods(t reflect.Type) map[string]bool {
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	foreign := map[string]bool{}
-	if t.Kind() != reflect.Struct {
-		return foreign
-	}
-	home, _, _ := strings.Cut(t.PkgPath(), "/")
-	for i := range t.NumField() {
-		field := t.Field(i)
-		if !field.Anonymous {
-			continue
-		}
-		embedded := field.Type
-		path := embedded.PkgPath()
-		if embedded.Kind() == reflect.Pointer {
-			path = embedded.Elem().PkgPath()
-		} else if embedded.Kind() != reflect.Interface {
-			embedded = reflect.PointerTo(embedded)
-		}
-		first, _, _ := strings.Cut(path, "/")
-		if path == typeCall.Elem().PkgPath() || (path != "" && path != "main" && first != home && !strings.Contains(first, ".")) {
-			for j := range embedded.NumMethod() {
-				foreign[embedded.Method(j).Name] = true
-			}
-			continue
-		}
-		for name := range foreignMethods(embedded) {
-			foreign[name] = true
-		}
-	}
-	for name := range foreign {
-		if definesItself(t, name) {
-			delete(foreign, name)
-		}
-	}
-	return foreign
 }

@@ -1,0 +1,201 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hubwire/hubwire/server/internal/transport"
+)
+
+// CheckHub reports why hub and opts cannot be given to NewHub, or nil: a
+// *HubTypeError that names everything that is wrong.
+func CheckHub(hub any, opts *Options) error {
+	if opts == nil {
+		opts = &Options{}
+	}
+	_, err := newMethodTable(hub, opts.Methods)
+	errs := []error{err}
+	errs = append(errs, opts.check()...)
+	return newHubTypeError(fmt.Sprintf("%T", hub), errs)
+}
+
+// A HubTypeError says why a Go type, or its options, cannot be a hub.
+type HubTypeError struct {
+	Type string // the Go type, as fmt's %T prints it
+	Errs []error
+}
+
+// newHubTypeError returns nil if there are no errors in errs.
+func newHubTypeError(of string, errs []error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(errs) == 0 {
+		return nil
+	}
+	return &HubTypeError{Type: of, Errs: errs}
+}
+
+func (e *HubTypeError) Error() string {
+	return "server: " + e.Type + ": " + errors.Join(e.Errs...).Error()
+}
+
+// Unwrap returns the single reasons.
+func (e *HubTypeError) Unwrap() []error { return e.Errs }
+
+func (o *Options) check() (errs []error) {
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	errs = append(errs, checkDurations("", *o)...)
+	errs = append(errs, checkSizes("", *o, "MaximumParallelInvocationsPerClient", "StreamBufferCapacity")...)
+	if o.StreamBufferCapacity > 1<<20 {
+		wrong("StreamBufferCapacity is %d, the most is %d", o.StreamBufferCapacity, 1<<20)
+	}
+	if alive, silent := o.KeepAliveInterval, duration(o.ClientTimeoutInterval, 30*time.Second); alive > 0 && alive >= silent {
+		wrong("KeepAliveInterval is %v, but ClientTimeoutInterval only %v: the first must be the shorter one", alive, silent)
+	}
+	errs = append(errs, o.checkProtocols()...)
+	if m := o.LifetimeManager; m != nil {
+		if v := reflect.ValueOf(m); v.Kind() == reflect.Pointer && v.IsNil() {
+			wrong("LifetimeManager is a nil %T", m)
+		} else if other := managers.owner(m); other != "" {
+			wrong("LifetimeManager serves the hub %s already; each hub needs its own", other)
+		}
+	}
+	return append(errs, o.Endpoint.check("Endpoint.")...)
+}
+
+func (o *Options) checkProtocols() (errs []error) {
+	if o.Protocols != nil && len(o.Protocols) == 0 {
+		return []error{errors.New("there are no supported protocols")}
+	}
+	names := map[string]bool{}
+	for i, codec := range o.Protocols {
+		codec, err := guarded(codec)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("Protocols[%d]: %w", i, err))
+			continue
+		case codec.Name() == "":
+			errs = append(errs, fmt.Errorf("Protocols[%d] has no name", i))
+		case names[strings.ToLower(codec.Name())]:
+			errs = append(errs, fmt.Errorf("Protocols[%d] is a second one with the name %q", i, codec.Name()))
+		}
+		names[strings.ToLower(codec.Name())] = true
+	}
+	return errs
+}
+
+// check reports what is wrong with e; in stands before the names of options.
+func (e EndpointOptions) check(in string) (errs []error) {
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(in+format, args...)) }
+	errs = append(errs, checkDurations(in, e)...)
+	errs = append(errs, checkSizes(in, e, "MaximumConnections")...)
+	if v := e.MinimumProtocolVersion; v < 0 || v > 1 {
+		wrong("MinimumProtocolVersion is %d, must be 0 or 1", v)
+	}
+	if unknown := e.AllowedTransports &^ Transport(transport.All); unknown != 0 {
+		wrong("AllowedTransports has unknown transports (%#x)", uint8(unknown))
+	}
+	if e.AllowStatefulReconnects && e.AllowedTransports != 0 && e.AllowedTransports&WebSockets == 0 {
+		wrong("AllowStatefulReconnects needs WebSockets among AllowedTransports")
+	}
+	if e.AcceptRefresh != nil && !e.EnableAuthenticationRefresh {
+		wrong("AcceptRefresh needs EnableAuthenticationRefresh")
+	}
+	return errs
+}
+
+// leastDuration is what options are at least. A time.Duration is made of
+// nanoseconds: one of 15 is 15 seconds without the unit.
+const leastDuration = time.Millisecond
+
+// checkDurations looks at every field of options that is a time.Duration.
+func checkDurations(in string, options any) (errs []error) {
+	v := reflect.ValueOf(options)
+	for i := range v.NumField() {
+		if d, ok := v.Field(i).Interface().(time.Duration); ok && d > 0 && d < leastDuration {
+			errs = append(errs, fmt.Errorf("%s%s is %v; is its unit missing, as in 15 * time.Second?", in, v.Type().Field(i).Name, d))
+		}
+	}
+	return errs
+}
+
+// checkSizes looks at the integer fields of options that are named: a negative
+// value means nothing to them.
+func checkSizes(in string, options any, names ...string) (errs []error) {
+	for _, name := range names {
+		if n := reflect.ValueOf(options).FieldByName(name).Int(); n < 0 {
+			errs = append(errs, fmt.Errorf("%s%s is %d, must not be negative", in, name, n))
+		}
+	}
+	return errs
+}
+
+// checkReceiver reports hubs that clients could not call as their author
+// believes.
+func checkReceiver(t reflect.Type, foreign map[string]bool) error {
+	switch {
+	case t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Pointer:
+		return fmt.Errorf("a pointer to a pointer has no methods; the hub is a %s", t.Elem())
+	case t.Kind() == reflect.Pointer:
+		return nil
+	}
+	var missing []string
+	for _, m := range methodNames(reflect.PointerTo(t)) {
+		if _, ok := t.MethodByName(m); !ok && !foreign[m] {
+			missing = append(missing, m)
+		}
+	}
+	if missing != nil {
+		return fmt.Errorf("methods with a pointer receiver (%s) are none of a value; the hub is a *%s", strings.Join(missing, ", "), t)
+	}
+	return nil
+}
+
+func methodNames(t reflect.Type) (names []string) {
+	for i := range t.NumMethod() {
+		names = append(names, t.Method(i).Name)
+	}
+	return names
+}
+
+// notForClients are methods that the hub of another language has for the server
+// to call, or that its every object has, by their lower-case name. In Go they
+// would be methods for clients.
+var notForClients = map[string]string{
+	"onconnectedasync":    "the hub's is OnConnected",
+	"ondisconnectedasync": "the hub's is OnDisconnected",
+	"onconnected":         "the hub's is OnConnected",
+	"ondisconnected":      "the hub's is OnDisconnected",
+	"onconnect":           "the hub's is OnConnected",
+	"ondisconnect":        "the hub's is OnDisconnected",
+	"onreconnected":       "no hub is told of reconnects",
+	"onreconnectedasync":  "no hub is told of reconnects",
+	"dispose":             "nobody disposes of a Go hub",
+	"disposeasync":        "nobody disposes of a Go hub",
+	"finalize":            "nobody finalizes a Go hub",
+	"gethashcode":         "no client needs it",
+	"gettype":             "no client needs it",
+	"tostring":            "no client needs it",
+}
+
+// checkName reports names that look like the server's, unless Options.Methods
+// says that clients may call them.
+func checkName(name string, listed bool) error {
+	if why, bad := notForClients[strings.ToLower(name)]; bad && !listed {
+		return fmt.Errorf("clients could call it; %s. Rename it, or say in Options.Methods what it is: Hidden, or with its Name", why)
+	}
+	return nil
+}
+
+func checkSpecial(name string, special MethodOptions) error {
+	switch {
+	case name == "OnConnected" || name == "OnDisconnected":
+		return errors.New("has no MethodOptions: clients never call it")
+	case special.Hidden && (special.Name != "" || special.Authorize != nil):
+		return errors.New("is Hidden: it needs neither Name nor Authorize")
+	}
+	return nil
+}
