@@ -14,7 +14,7 @@ var errNoJSON = errors.New("value is not valid JSON, or nests too deeply")
 func (c JSON) Append(dst []byte, m Message) ([]byte, error) {
 	out, err := c.appendMessage(dst, m)
 	if err != nil {
-		return dst, fmt.Errorf("encode %T as JSON: %w", m, err)
+		return dst, &ValueError{Where: fmt.Sprintf("encode %T as JSON", m), Err: err}
 	}
 	return append(out, '}', recordSeparator), nil
 }
@@ -83,7 +83,7 @@ func (c JSON) appendInvocation(dst []byte, m *Invocation) ([]byte, error) {
 		raw, value := m.argument(i)
 		var err error
 		if dst, err = c.appendPayload(dst, raw, value, 2); err != nil {
-			return nil, fmt.Errorf("argument %d: %w", i+1, err)
+			return nil, &ValueError{Where: fmt.Sprintf("argument %d", i+1), Err: err}
 		}
 	}
 	dst = append(dst, ']')
@@ -106,11 +106,8 @@ func (c JSON) appendPayload(dst []byte, raw Raw, value any, open int) ([]byte, e
 	if raw == nil {
 		return c.appendValue(dst, value, maxJSONDepth-open)
 	}
-	s := jsonScanner{b: raw}
-	if !s.value(open) || s.i != len(raw) {
-		return nil, errNoJSON
-	}
-	return append(dst, raw...), nil
+	e := jsonEncoder{left: maxJSONDepth - open}
+	return e.raw(dst, raw)
 }
 
 func appendJSONHeaders(dst []byte, headers []Header) []byte {

@@ -2,27 +2,22 @@ package protocol
 
 import (
 	"bytes"
-	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 )
 
 // A jsonEditor goes through JSON text, which is known to be valid, together
-// with the shape of the Go type that it is for or from. When it reads, it
-// reports what ASP.NET Core would refuse and gives times the form that
-// encoding/json reads. When it writes, it gives times and numbers the form of
-// ASP.NET Core.
+// with the shape of the Go type that it is for. It reports what ASP.NET Core
+// would refuse and gives times the form that encoding/json reads.
 type jsonEditor struct {
 	jsonScanner
-	writing bool
-	out     []byte // the edited text up to copied
-	copied  int
+	out    []byte // the edited text up to copied
+	copied int
 }
 
 // editJSON returns src edited, which is src where nothing had to be.
-func editJSON(src []byte, shape *jsonShape, writing bool) ([]byte, error) {
-	e := jsonEditor{jsonScanner: jsonScanner{b: src}, writing: writing}
+func editJSON(src []byte, shape *jsonShape) ([]byte, error) {
+	e := jsonEditor{jsonScanner: jsonScanner{b: src}}
 	if err := e.walk(shape); err != nil {
 		return nil, err
 	}
@@ -82,23 +77,19 @@ func (e *jsonEditor) walk(shape *jsonShape) error {
 	switch {
 	case shape == nil:
 	case c == 'n':
-		if !e.writing && !shape.nullable {
+		if !shape.nullable {
 			return errNull
 		}
 	case shape.kind == shapeStruct && c == '{', shape.kind == shapeDict && c == '{':
 		return e.object(shape)
 	case shape.kind == shapeList && c == '[':
 		return e.list(shape)
-	case shape.kind == shapeBytes && c == '[' && !e.writing:
+	case shape.kind == shapeBytes && c == '[':
 		return errKind // encoding/json would take numbers for bytes
 	case shape.kind == shapeTime && c == '"':
 		return e.time()
-	case shape.kind == shapeTime && !e.writing:
+	case shape.kind == shapeTime:
 		return errKind
-	case e.writing && isNumber(c) && shape.kind == shapeFloat32:
-		return e.float(32)
-	case e.writing && isNumber(c) && shape.kind == shapeFloat64:
-		return e.float(64)
 	}
 	return e.skip()
 }
@@ -146,47 +137,10 @@ func (e *jsonEditor) time() error {
 	if err != nil {
 		return err
 	}
-	if e.writing {
-		e.replace(start, quoted(shortFraction(s)))
-		return nil
-	}
 	c, err := parseClock(s)
 	if err != nil {
 		return err
 	}
 	e.replace(start, quoted(c.instant().Format(time.RFC3339Nano)))
 	return nil
-}
-
-// shortFraction cuts the fraction of a second in s to seven digits.
-func shortFraction(s string) string {
-	before, after, ok := strings.Cut(s, ".")
-	if !ok {
-		return s
-	}
-	zone := strings.TrimLeft(after, "0123456789")
-	digits := after[:len(after)-len(zone)]
-	if len(digits) <= 7 {
-		return s
-	}
-	if digits = strings.TrimRight(digits[:7], "0"); digits == "" {
-		return before + zone
-	}
-	return before + "." + digits + zone
-}
-
-// float passes a number that encoding/json wrote.
-func (e *jsonEditor) float(bits int) error {
-	start := e.i
-	e.number()
-	f, err := strconv.ParseFloat(string(e.b[start:e.i]), bits)
-	if err != nil {
-		return err
-	}
-	var room [32]byte
-	text, err := appendJSONFloat(room[:0], f, bits)
-	if err == nil {
-		e.replace(start, text)
-	}
-	return err
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // A jsonShape is what has to be known about a Go type to make up for what
-// encoding/json does otherwise than ASP.NET Core: it takes null for anything
-// and numbers for bytes, and has its own forms of times and numbers.
+// encoding/json reads otherwise than ASP.NET Core: it takes null for anything
+// and numbers for bytes, and other forms of times.
 type jsonShape struct {
 	kind     shapeKind
 	nullable bool
@@ -20,9 +20,8 @@ type jsonShape struct {
 	members  map[string]*jsonShape // of a struct, by exact name
 	folded   map[string]*jsonShape // the same without regard to case
 
-	// Set for the type that was asked for: something in it always needs a look
-	// when it is read, or when it is written.
-	reads, writes bool
+	// Set for the type that was asked for: something in it always needs a look.
+	look bool
 }
 
 type shapeKind uint8
@@ -35,8 +34,6 @@ const (
 	shapeStruct
 	shapeBytes
 	shapeTime
-	shapeFloat32
-	shapeFloat64
 )
 
 var jsonShapes sync.Map // reflect.Type -> *jsonShape
@@ -48,8 +45,7 @@ func jsonShapeOf(t reflect.Type) *jsonShape {
 	built := make(map[reflect.Type]*jsonShape)
 	shape := *buildShape(t, built) // a copy: only the root has the summary
 	for _, inner := range built {
-		shape.reads = shape.reads || inner.kind == shapeTime || inner.kind == shapeBytes
-		shape.writes = shape.writes || inner.kind >= shapeTime
+		shape.look = shape.look || inner.kind >= shapeBytes
 	}
 	known, _ := jsonShapes.LoadOrStore(t, &shape)
 	return known.(*jsonShape)
@@ -82,10 +78,6 @@ func buildShape(t reflect.Type, built map[reflect.Type]*jsonShape) *jsonShape {
 		}
 	}
 	switch t.Kind() {
-	case reflect.Float32:
-		s.kind = shapeFloat32
-	case reflect.Float64:
-		s.kind = shapeFloat64
 	case reflect.Pointer:
 		s.kind, s.elem = shapePointer, buildShape(t.Elem(), built)
 	case reflect.Map:
@@ -102,72 +94,19 @@ func buildShape(t reflect.Type, built map[reflect.Type]*jsonShape) *jsonShape {
 	return s
 }
 
-// buildMembers finds the members of the struct t by the rules of
-// encoding/json: of several with one name the least embedded wins, then the
-// one whose tag says the name, else none.
+// buildMembers finds the members of the struct t.
 func (s *jsonShape) buildMembers(t reflect.Type, built map[reflect.Type]*jsonShape) {
 	s.members, s.folded = make(map[string]*jsonShape), make(map[string]*jsonShape)
-	ranks := make(map[string]int)
-	for _, f := range reflect.VisibleFields(t) {
-		name, options, tagged, ok := jsonName(f)
-		if !ok || !reachable(t, f.Index) {
-			continue
-		}
-		rank := 2 * len(f.Index)
-		if !tagged {
-			rank++
-		}
-		switch best, taken := ranks[name]; {
-		case taken && best < rank:
-			continue
-		case taken && best == rank:
-			s.members[name] = &jsonShape{nullable: true} // not a member: skipped by encoding/json
-			continue
-		}
-		ranks[name] = rank
-		if strings.Contains(options, "string") {
-			s.members[name] = &jsonShape{nullable: true}
+	for _, f := range findJSONFields(t) {
+		if f.asString {
+			s.members[f.name] = &jsonShape{nullable: true}
 		} else {
-			s.members[name] = buildShape(f.Type, built)
+			s.members[f.name] = buildShape(f.typ, built)
 		}
 	}
 	for name, member := range s.members {
 		s.folded[foldName(name)] = member
 	}
-}
-
-// jsonName is the name of a field in JSON; ok says that it is a member of its
-// own there.
-func jsonName(f reflect.StructField) (name, options string, tagged, ok bool) {
-	tag := f.Tag.Get("json")
-	if tag == "-" {
-		return "", "", false, false
-	}
-	name, options, _ = strings.Cut(tag, ",")
-	t := f.Type
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	embedded := f.Anonymous && t.Kind() == reflect.Struct
-	ok = embedded || f.IsExported()
-	switch {
-	case name != "" && !strings.ContainsAny(name, "\"'\\`"): // encoding/json takes no such names
-		return name, options, true, ok
-	case embedded:
-		return "", "", false, false // its members are members of the outer one
-	}
-	return f.Name, options, false, ok
-}
-
-// reachable reports whether all structs on the way to a field are embedded
-// without a name of their own.
-func reachable(t reflect.Type, index []int) bool {
-	for i := 1; i < len(index); i++ {
-		if name, _, _ := strings.Cut(t.FieldByIndex(index[:i]).Tag.Get("json"), ","); name != "" {
-			return false
-		}
-	}
-	return true
 }
 
 // foldName maps names that differ only in case to one.

@@ -186,9 +186,9 @@ func unmarshalStandard(token []byte, v any) error {
 		return err
 	}
 	shape := jsonShapeOf(target.Type().Elem())
-	if shape.reads || bytes.Contains(token, []byte("null")) {
+	if shape.look || bytes.Contains(token, []byte("null")) {
 		var err error
-		if token, err = editJSON(token, shape, false); err != nil {
+		if token, err = editJSON(token, shape); err != nil {
 			return err
 		}
 	}

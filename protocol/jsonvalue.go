@@ -1,165 +1,37 @@
 package protocol
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
-	"reflect"
-	"slices"
 	"strconv"
-	"sync"
 )
 
-// AppendValue appends v as JSON. Types are encoded as encoding/json does, but
-// strings are escaped and floating-point numbers formatted as ASP.NET Core
-// does, and at most 64 arrays and objects may be nested. A Raw is checked and
-// copied. NaN and infinities are errors.
+// AppendValue appends v as JSON. Types are encoded as encoding/json does, with
+// its tags and interfaces, but however deep inside v strings are escaped, and
+// floating-point numbers, times and bounds are, as in ASP.NET Core: at most 64
+// arrays and objects may be nested, times have seven digits of a second, maps
+// may have keys that are bools or floats, or of any such type in a map[any].
+// A Raw is checked and copied. NaN and infinities are errors.
 func (c JSON) AppendValue(dst []byte, v any) ([]byte, error) {
 	out, err := c.appendValue(dst, v, maxJSONDepth)
 	if err != nil {
-		return dst, fmt.Errorf("encode %T as JSON: %w", v, err)
+		return dst, &ValueError{Where: fmt.Sprintf("encode %T as JSON", v), Err: err}
 	}
 	return out, nil
 }
 
 // appendValue appends v, which may nest as deep as depth.
 func (c JSON) appendValue(dst []byte, v any, depth int) ([]byte, error) {
-	if raw, ok := v.(Raw); ok {
-		if raw == nil {
-			return append(dst, "null"...), nil
-		}
-		return c.appendPayload(dst, raw, nil, maxJSONDepth-depth)
-	}
-	if c.Values != nil {
+	if _, ok := v.(Raw); c.Values != nil && !ok {
 		text, err := c.Values.Marshal(v)
 		if err != nil {
 			return nil, err
 		}
 		return finishJSON(dst, text, depth)
 	}
-	switch v := v.(type) {
-	case nil:
-		return append(dst, "null"...), nil
-	case string:
-		return appendJSONString(dst, v), nil
-	case *string:
-		if v == nil {
-			return append(dst, "null"...), nil
-		}
-		return appendJSONString(dst, *v), nil
-	case bool:
-		return strconv.AppendBool(dst, v), nil
-	case int:
-		return strconv.AppendInt(dst, int64(v), 10), nil
-	case int8:
-		return strconv.AppendInt(dst, int64(v), 10), nil
-	case int16:
-		return strconv.AppendInt(dst, int64(v), 10), nil
-	case int32:
-		return strconv.AppendInt(dst, int64(v), 10), nil
-	case int64:
-		return strconv.AppendInt(dst, v, 10), nil
-	case uint:
-		return strconv.AppendUint(dst, uint64(v), 10), nil
-	case uint8:
-		return strconv.AppendUint(dst, uint64(v), 10), nil
-	case uint16:
-		return strconv.AppendUint(dst, uint64(v), 10), nil
-	case uint32:
-		return strconv.AppendUint(dst, uint64(v), 10), nil
-	case uint64:
-		return strconv.AppendUint(dst, v, 10), nil
-	case float32:
-		return appendJSONFloat(dst, float64(v), 32)
-	case float64:
-		return appendJSONFloat(dst, v, 64)
-	case []byte:
-		return appendBase64(dst, v), nil
-	case json.RawMessage:
-		if v == nil {
-			return append(dst, "null"...), nil
-		}
-		return finishJSON(dst, v, depth)
-	case []any:
-		return c.appendList(dst, v, depth)
-	case map[string]any:
-		return c.appendDict(dst, v, depth)
-	}
-	return appendStandard(dst, v, depth)
-}
-
-// appendList appends a list whose elements are of any type: each is a value of
-// its own.
-func (c JSON) appendList(dst []byte, list []any, depth int) (_ []byte, err error) {
-	if list == nil {
-		return append(dst, "null"...), nil
-	}
-	if depth == 0 {
-		return nil, errTooDeep
-	}
-	dst = append(dst, '[')
-	for i, v := range list {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		if dst, err = c.appendValue(dst, v, depth-1); err != nil {
-			return nil, err
-		}
-	}
-	return append(dst, ']'), nil
-}
-
-// appendDict is appendList for a map; it is written in the order of its keys.
-func (c JSON) appendDict(dst []byte, dict map[string]any, depth int) (_ []byte, err error) {
-	if dict == nil {
-		return append(dst, "null"...), nil
-	}
-	if depth == 0 {
-		return nil, errTooDeep
-	}
-	dst = append(dst, '{')
-	for i, key := range slices.Sorted(maps.Keys(dict)) {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(appendJSONString(dst, key), ':')
-		if dst, err = c.appendValue(dst, dict[key], depth-1); err != nil {
-			return nil, err
-		}
-	}
-	return append(dst, '}'), nil
-}
-
-// maxPooledBuffer is the largest buffer that is kept, in bytes.
-const maxPooledBuffer = 64 << 10
-
-var jsonBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-// appendStandard appends v by encoding/json.
-func appendStandard(dst []byte, v any, depth int) ([]byte, error) {
-	buf := jsonBuffers.Get().(*bytes.Buffer)
-	defer func() {
-		if buf.Cap() <= maxPooledBuffer {
-			buf.Reset()
-			jsonBuffers.Put(buf)
-		}
-	}()
-	e := json.NewEncoder(buf)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	text := buf.Bytes()
-	if shape := jsonShapeOf(reflect.TypeOf(v)); shape.writes {
-		var err error
-		if text, err = editJSON(text, shape, true); err != nil {
-			return nil, err
-		}
-	}
-	return finishJSON(dst, text, depth)
+	e := jsonEncoder{left: depth}
+	return e.any(dst, v)
 }
 
 func finishJSON(dst, text []byte, depth int) ([]byte, error) {

@@ -38,7 +38,7 @@ func TestJSONValuesAreWrittenAsASPNETWritesThem(t *testing.T) {
 		{"uint", uint(5), `5`}, {"uint8", uint8(255), `255`}, {"uint16", uint16(5), `5`}, {"uint32", uint32(5), `5`}, {"uint64", uint64(math.MaxUint64), `18446744073709551615`},
 		{"bytes", []byte{1, 2, 3}, `"AQID"`}, {"no bytes", []byte{}, `""`}, {"nil bytes", []byte(nil), `null`},
 		{"raw", protocol.Raw(`{"a": 1}`), `{"a": 1}`}, {"nil raw", protocol.Raw(nil), `null`}, {"raw message", json.RawMessage(`{ "a" : "\u003c" }`), `{"a":"<"}`}, {"nil raw message", json.RawMessage(nil), `null`},
-		{"raw inside", map[string]protocol.Raw{"a": protocol.Raw(`[ 1 ]`), "b": nil}, `{"a":[1],"b":null}`},
+		{"raw inside", map[string]protocol.Raw{"a": protocol.Raw(`[ 1 ]`), "b": nil}, `{"a":[ 1 ],"b":null}`},
 		{"nil pointers, lists and maps", struct {
 			A *int
 			B []int

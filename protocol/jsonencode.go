@@ -1,0 +1,405 @@
+package protocol
+
+import (
+	"cmp"
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// maxJSONHops is how many pointers and interfaces may be passed on the way to
+// a value. Only a value that contains itself has so many.
+const maxJSONHops = 1000
+
+// A jsonEncoder appends Go values as JSON. Members, names and what is left out
+// are those of encoding/json; numbers, times, strings and the bound on nesting
+// are those of ASP.NET Core, however deep inside a value.
+type jsonEncoder struct {
+	left int // containers that may still be opened
+	hops int // pointers and interfaces passed
+}
+
+// any appends v. Common types need no reflection.
+func (e *jsonEncoder) any(dst []byte, v any) ([]byte, error) {
+	switch v := v.(type) {
+	case nil:
+		return append(dst, "null"...), nil
+	case string:
+		return appendJSONString(dst, v), nil
+	case *string:
+		if v == nil {
+			return append(dst, "null"...), nil
+		}
+		return appendJSONString(dst, *v), nil
+	case bool:
+		return strconv.AppendBool(dst, v), nil
+	case int:
+		return strconv.AppendInt(dst, int64(v), 10), nil
+	case int8:
+		return strconv.AppendInt(dst, int64(v), 10), nil
+	case int16:
+		return strconv.AppendInt(dst, int64(v), 10), nil
+	case int32:
+		return strconv.AppendInt(dst, int64(v), 10), nil
+	case int64:
+		return strconv.AppendInt(dst, v, 10), nil
+	case uint:
+		return strconv.AppendUint(dst, uint64(v), 10), nil
+	case uint8:
+		return strconv.AppendUint(dst, uint64(v), 10), nil
+	case uint16:
+		return strconv.AppendUint(dst, uint64(v), 10), nil
+	case uint32:
+		return strconv.AppendUint(dst, uint64(v), 10), nil
+	case uint64:
+		return strconv.AppendUint(dst, v, 10), nil
+	case float32:
+		return appendJSONFloat(dst, float64(v), 32)
+	case float64:
+		return appendJSONFloat(dst, v, 64)
+	case []byte:
+		return appendBase64(dst, v), nil
+	case Raw:
+		return e.raw(dst, v)
+	case []any:
+		return e.list(dst, v)
+	case map[string]any:
+		return e.dict(dst, v)
+	}
+	return e.value(dst, reflect.ValueOf(v))
+}
+
+// raw appends a value that is JSON already.
+func (e *jsonEncoder) raw(dst []byte, raw Raw) ([]byte, error) {
+	if raw == nil {
+		return append(dst, "null"...), nil
+	}
+	s := jsonScanner{b: raw}
+	if !s.value(maxJSONDepth-e.left) || s.i != len(raw) {
+		return nil, errNoJSON
+	}
+	return append(dst, raw...), nil
+}
+
+// list appends a list whose elements are of any type.
+func (e *jsonEncoder) list(dst []byte, list []any) (_ []byte, err error) {
+	if list == nil {
+		return append(dst, "null"...), nil
+	}
+	if err := e.open(); err != nil {
+		return nil, err
+	}
+	dst = append(dst, '[')
+	for i, v := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if dst, err = e.any(dst, v); err != nil {
+			return nil, err
+		}
+	}
+	e.left++
+	return append(dst, ']'), nil
+}
+
+// dict is list for a map; it is written in the order of its keys.
+func (e *jsonEncoder) dict(dst []byte, dict map[string]any) (_ []byte, err error) {
+	if dict == nil {
+		return append(dst, "null"...), nil
+	}
+	if err := e.open(); err != nil {
+		return nil, err
+	}
+	dst = append(dst, '{')
+	for i, key := range slices.Sorted(maps.Keys(dict)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendJSONString(dst, key), ':')
+		if dst, err = e.any(dst, dict[key]); err != nil {
+			return nil, err
+		}
+	}
+	e.left++
+	return append(dst, '}'), nil
+}
+
+// open counts an array or object. Its end counts it back, but after an error,
+// when nothing is encoded any more.
+func (e *jsonEncoder) open() error {
+	if e.left <= 0 {
+		return errTooDeep
+	}
+	e.left--
+	return nil
+}
+
+// value appends v, of any type.
+func (e *jsonEncoder) value(dst []byte, v reflect.Value) ([]byte, error) {
+	if !v.IsValid() {
+		return append(dst, "null"...), nil
+	}
+	j := jsonTypeOf(v.Type())
+	way := j.way
+	if way != j.addressed && v.CanAddr() {
+		way, v = j.addressed, v.Addr()
+	}
+	switch way {
+	case jsonByTime:
+		return appendJSONTime(dst, v.Interface().(time.Time))
+	case jsonByRaw:
+		return e.raw(dst, v.Bytes())
+	case jsonByNumber:
+		return appendJSONNumber(dst, v.String())
+	case jsonByMarshaler:
+		text, err := v.Interface().(json.Marshaler).MarshalJSON()
+		if err != nil {
+			return nil, err
+		}
+		return finishJSON(dst, text, e.left)
+	case jsonByText:
+		text, err := v.Interface().(encoding.TextMarshaler).MarshalText()
+		if err != nil {
+			return nil, err
+		}
+		return appendJSONString(dst, text), nil
+	}
+	return e.kind(dst, v, j)
+}
+
+// kind appends a v that has no encoding of its own.
+func (e *jsonEncoder) kind(dst []byte, v reflect.Value, j *jsonType) ([]byte, error) {
+	switch v.Kind() {
+	case reflect.Bool:
+		return strconv.AppendBool(dst, v.Bool()), nil
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return strconv.AppendInt(dst, v.Int(), 10), nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return strconv.AppendUint(dst, v.Uint(), 10), nil
+	case reflect.Float32:
+		return appendJSONFloat(dst, v.Float(), 32)
+	case reflect.Float64:
+		return appendJSONFloat(dst, v.Float(), 64)
+	case reflect.String:
+		return appendJSONString(dst, v.String()), nil
+	case reflect.Struct:
+		return e.structure(dst, v, j.fields())
+	case reflect.Array:
+		return e.elements(dst, v)
+	case reflect.Slice, reflect.Map, reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			return append(dst, "null"...), nil
+		}
+		switch {
+		case v.Kind() == reflect.Map:
+			return e.entries(dst, v)
+		case v.Kind() != reflect.Slice:
+			return e.target(dst, v)
+		case j.bytes:
+			return appendBase64(dst, v.Bytes()), nil
+		}
+		return e.elements(dst, v)
+	}
+	return nil, unsupported(v.Type(), "encoded")
+}
+
+// target appends what the pointer or interface v refers to.
+func (e *jsonEncoder) target(dst []byte, v reflect.Value) (_ []byte, err error) {
+	if e.hops++; e.hops > maxJSONHops {
+		return nil, errTooDeep
+	}
+	if v.Kind() == reflect.Interface {
+		dst, err = e.any(dst, v.Elem().Interface())
+	} else {
+		dst, err = e.value(dst, v.Elem())
+	}
+	e.hops--
+	return dst, err
+}
+
+func (e *jsonEncoder) elements(dst []byte, v reflect.Value) (_ []byte, err error) {
+	if err := e.open(); err != nil {
+		return nil, err
+	}
+	dst = append(dst, '[')
+	for i := range v.Len() {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if dst, err = e.value(dst, v.Index(i)); err != nil {
+			return nil, err
+		}
+	}
+	e.left++
+	return append(dst, ']'), nil
+}
+
+// entries appends a map in the order of its keys' text.
+func (e *jsonEncoder) entries(dst []byte, v reflect.Value) (_ []byte, err error) {
+	if err := e.open(); err != nil {
+		return nil, err
+	}
+	type entry struct {
+		name string
+		key  reflect.Value
+	}
+	list := make([]entry, 0, v.Len())
+	for _, key := range v.MapKeys() {
+		name, err := jsonKey(key)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, entry{name, key})
+	}
+	slices.SortFunc(list, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
+	dst = append(dst, '{')
+	for i, x := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendJSONString(dst, x.name), ':')
+		if dst, err = e.value(dst, v.MapIndex(x.key)); err != nil {
+			return nil, err
+		}
+	}
+	e.left++
+	return append(dst, '}'), nil
+}
+
+// jsonKey is the key of a map as text. Like ASP.NET Core, and other than
+// encoding/json, it knows bools, floats, and keys of which only the value has
+// such a type.
+func jsonKey(v reflect.Value) (string, error) {
+	for v.Kind() == reflect.Interface && !v.IsNil() {
+		v = v.Elem()
+	}
+	if v.Kind() == reflect.String {
+		return v.String(), nil
+	}
+	if t, ok := v.Interface().(time.Time); ok {
+		quoted, err := appendJSONTime(nil, t)
+		return string(bytesInside(quoted)), err
+	}
+	if text, ok := v.Interface().(encoding.TextMarshaler); ok {
+		if v.Kind() == reflect.Pointer && v.IsNil() {
+			return "", nil
+		}
+		b, err := text.MarshalText()
+		return string(b), err
+	}
+	switch k := v.Kind(); {
+	case v.CanInt():
+		return strconv.FormatInt(v.Int(), 10), nil
+	case v.CanUint():
+		return strconv.FormatUint(v.Uint(), 10), nil
+	case v.CanFloat():
+		b, err := appendJSONFloat(nil, v.Float(), v.Type().Bits())
+		return string(b), err
+	case k == reflect.Bool && v.Bool():
+		return "True", nil
+	case k == reflect.Bool:
+		return "False", nil
+	}
+	return "", unsupported(v.Type(), "keys in JSON")
+}
+
+// bytesInside is the text of a string that needs no escapes, without its
+// quotes.
+func bytesInside(quoted []byte) []byte {
+	if len(quoted) < 2 {
+		return nil
+	}
+	return quoted[1 : len(quoted)-1]
+}
+
+func (e *jsonEncoder) structure(dst []byte, v reflect.Value, fields []jsonField) (_ []byte, err error) {
+	if err := e.open(); err != nil {
+		return nil, err
+	}
+	dst = append(dst, '{')
+	first := true
+	for i := range fields {
+		f := &fields[i]
+		member, err := v.FieldByIndexErr(f.index)
+		if err != nil || f.omitEmpty && isEmpty(member) || f.isZero != nil && f.isZero(member) {
+			continue // an error is an embedded pointer that is nil
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = append(dst, f.label...)
+		if f.asString {
+			dst, err = e.asString(dst, member)
+		} else {
+			dst, err = e.value(dst, member)
+		}
+		if err != nil {
+			return nil, &ValueError{Where: "member " + strconv.Quote(f.name), Err: err}
+		}
+	}
+	e.left++
+	return append(dst, '}'), nil
+}
+
+// asString appends v inside a string, as the tag's option "string" asks for.
+// nil, and types that encode themselves, are as ever.
+func (e *jsonEncoder) asString(dst []byte, v reflect.Value) ([]byte, error) {
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return append(dst, "null"...), nil
+		}
+		v = v.Elem()
+	}
+	j := jsonTypeOf(v.Type())
+	if way := j.way; way != jsonByKind && way != jsonByNumber || way != j.addressed && v.CanAddr() {
+		return e.value(dst, v)
+	}
+	text, err := e.value(nil, v)
+	if err != nil {
+		return nil, err
+	}
+	return appendJSONString(dst, text), nil
+}
+
+// isEmpty is what omitempty asks.
+func isEmpty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
+		return v.Len() == 0
+	case reflect.Struct:
+		return false
+	}
+	return v.IsZero()
+}
+
+// appendJSONTime appends t with at most seven digits of a second.
+func appendJSONTime(dst []byte, t time.Time) ([]byte, error) {
+	if _, offset := t.Zone(); offset <= -24*60*60 || offset >= 24*60*60 {
+		return nil, errors.New("offset of the time's zone is over 24 hours")
+	}
+	dst, err := appendClock(append(dst, '"'), t)
+	if err != nil {
+		return nil, err
+	}
+	return append(t.AppendFormat(dst, "Z07:00"), '"'), nil
+}
+
+// appendJSONNumber appends the text of a json.Number; an empty one is 0, as
+// encoding/json has it.
+func appendJSONNumber(dst []byte, number string) ([]byte, error) {
+	if number == "" {
+		return append(dst, '0'), nil
+	}
+	s := jsonScanner{b: []byte(number)}
+	if !s.number() || s.i != len(number) {
+		return nil, fmt.Errorf("number %q is not valid JSON", number)
+	}
+	return append(dst, number...), nil
+}

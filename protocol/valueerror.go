@@ -1,0 +1,37 @@
+package protocol
+
+import (
+	"errors"
+	"reflect"
+)
+
+// A ValueError says where a value stands that cannot be encoded or decoded.
+// Where has names of Go types and members, which are for a log; a client is
+// told Err alone, which has none of them.
+type ValueError struct {
+	Where string
+	Err   error
+}
+
+func (e *ValueError) Error() string { return e.Where + ": " + e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *ValueError) Unwrap() error { return e.Err }
+
+// Cause returns err without the ValueErrors around it: what a client may be
+// told of an error of a Codec.
+func Cause(err error) error {
+	for {
+		value, ok := err.(*ValueError) //nolint:errorlint // what is wrapped by others has a text of theirs
+		if !ok {
+			return err
+		}
+		err = value.Err
+	}
+}
+
+// unsupported is the error for a type that has no encoding; what is "encoded",
+// "decoded" or the like.
+func unsupported(t reflect.Type, what string) error {
+	return &ValueError{Where: "type " + t.String(), Err: errors.New("values of this type cannot be " + what)}
+}
