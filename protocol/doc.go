@@ -46,6 +46,13 @@
 // count as UTC. A time.Duration is an integer of nanoseconds, which .NET does
 // not know: use TimeSpan.
 //
+// A field that JSON does not show (the tag json:"-") is not shown in MessagePack
+// either, unless it has a msgpack tag, nor can a client set it. A type with
+// MarshalJSON or UnmarshalJSON, and with none of MarshalText, EncodeMsgpack and
+// their opposites, is in MessagePack the value that its JSON is; so are
+// json.RawMessage and json.Number. The options omitempty, omitzero and string of
+// the json tag change the form in JSON, and nothing in MessagePack.
+//
 // A KeyValuePair or tuple is an array in MessagePack. A struct is one, too, if
 // it has a field _msgpack struct{} with the tag `msgpack:",as_array"`.
 package protocol

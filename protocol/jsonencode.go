@@ -17,6 +17,9 @@ import (
 // a value. Only a value that contains itself has so many.
 const maxJSONHops = 1000
 
+// errJSONTooDeep has ASP.NET Core's text.
+var errJSONTooDeep = &Error{"JsonException", "A possible object cycle was detected. This can either be due to a cycle or if the object depth is larger than the maximum allowed depth of 64. Consider using ReferenceHandler.Preserve on JsonSerializerOptions to support cycles."}
+
 // A jsonEncoder appends Go values as JSON. Members, names and what is left out
 // are those of encoding/json; numbers, times, strings and the bound on nesting
 // are those of ASP.NET Core, however deep inside a value.
@@ -134,7 +137,7 @@ func (e *jsonEncoder) dict(dst []byte, dict map[string]any) (_ []byte, err error
 // when nothing is encoded any more.
 func (e *jsonEncoder) open() error {
 	if e.left <= 0 {
-		return errTooDeep
+		return errJSONTooDeep
 	}
 	e.left--
 	return nil
@@ -212,7 +215,7 @@ func (e *jsonEncoder) kind(dst []byte, v reflect.Value, j *jsonType) ([]byte, er
 // target appends what the pointer or interface v refers to.
 func (e *jsonEncoder) target(dst []byte, v reflect.Value) (_ []byte, err error) {
 	if e.hops++; e.hops > maxJSONHops {
-		return nil, errTooDeep
+		return nil, errJSONTooDeep
 	}
 	if v.Kind() == reflect.Interface {
 		dst, err = e.any(dst, v.Elem().Interface())

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -18,7 +19,7 @@ import (
 // regard to case; a *Raw gets a copy.
 func (c JSON) Unmarshal(raw Raw, v any) error {
 	if err := c.unmarshal(raw, v); err != nil {
-		return fmt.Errorf("decode JSON into %T: %w", v, err)
+		return &ValueError{Where: fmt.Sprintf("decode JSON into %T", v), Err: err}
 	}
 	return nil
 }
@@ -192,5 +193,19 @@ func unmarshalStandard(token []byte, v any) error {
 			return err
 		}
 	}
-	return json.Unmarshal(token, v)
+	return ownErrors(json.Unmarshal(token, v))
+}
+
+// ownErrors puts our errors in the place of those of encoding/json, whose texts
+// have names of Go types.
+func ownErrors(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) || err != error(wrong) {
+		return err
+	}
+	cause := errKind
+	if strings.HasPrefix(wrong.Value, "number ") { // the number is shown where it does not fit
+		cause = errRange
+	}
+	return &ValueError{Where: wrong.Error(), Err: cause}
 }

@@ -22,7 +22,7 @@ func (c MessagePack) Append(dst []byte, m Message) ([]byte, error) {
 		err = errTooBig
 	}
 	if err != nil {
-		return dst, fmt.Errorf("encode %T as MessagePack: %w", m, err)
+		return dst, &ValueError{Where: fmt.Sprintf("encode %T as MessagePack", m), Err: err}
 	}
 	var prefix [5]byte
 	n := binary.PutUvarint(prefix[:], uint64(len(out)-start-1))
@@ -75,7 +75,7 @@ func (c MessagePack) appendInvocation(dst []byte, m *Invocation) ([]byte, error)
 		raw, value := m.argument(i)
 		var err error
 		if dst, err = c.appendPayload(dst, raw, value); err != nil {
-			return nil, fmt.Errorf("argument %d: %w", i+1, err)
+			return nil, &ValueError{Where: fmt.Sprintf("argument %d", i+1), Err: err}
 		}
 	}
 	dst = appendMPLength(dst, len(m.StreamIDs), mpFixArray, 15, mpArray16)

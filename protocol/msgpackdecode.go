@@ -3,8 +3,11 @@ package protocol
 import (
 	"bytes"
 	"encoding"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -37,6 +40,8 @@ func (r *mpReader) value(v reflect.Value, depth int) error {
 		return nil
 	case mpByVendor:
 		return r.vendor(v, depth)
+	case mpByJSON:
+		return r.viaJSON(v, depth)
 	}
 	if r.null() {
 		return setNull(v)
@@ -54,6 +59,8 @@ func (r *mpReader) value(v reflect.Value, depth int) error {
 			return errKind
 		}
 		return v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(mpText(s)))
+	case mpByNumber:
+		return r.number(v)
 	}
 	return r.kind(v, m, depth)
 }
@@ -108,7 +115,7 @@ func (r *mpReader) kind(v reflect.Value, m *mpType, depth int) error {
 	case reflect.Struct:
 		return r.structure(v, m.fields(), depth)
 	default:
-		return fmt.Errorf("values of type %v cannot be decoded", v.Type())
+		return unsupported(v.Type(), "decoded")
 	}
 	if !ok {
 		return errKind
@@ -206,7 +213,7 @@ func (r *mpReader) intoMap(v reflect.Value, depth int) error {
 	}
 	for range n {
 		key, value := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
-		if err := r.value(key, depth+1); err != nil {
+		if err := r.key(key, depth+1); err != nil {
 			return err
 		}
 		if !key.Comparable() {
@@ -218,6 +225,18 @@ func (r *mpReader) intoMap(v reflect.Value, depth int) error {
 		v.SetMapIndex(key, value)
 	}
 	return nil
+}
+
+// key decodes the key of a map. As in JSON, UnmarshalJSON does not count there.
+func (r *mpReader) key(v reflect.Value, depth int) error {
+	m := mpTypeOf(v.Type())
+	if m.decode != mpByJSON {
+		return r.value(v, depth)
+	}
+	if r.null() {
+		return errNull
+	}
+	return r.kind(v, m, depth)
 }
 
 func (r *mpReader) structure(v reflect.Value, fs *mpFields, depth int) error {
@@ -267,7 +286,7 @@ func (r *mpReader) member(v reflect.Value, f *mpField, depth int) error {
 		if i > 0 && v.Kind() == reflect.Pointer { // embedded
 			if v.IsNil() {
 				if !v.CanSet() {
-					return fmt.Errorf("member %q is behind a pointer that is not exported", f.name)
+					return &ValueError{Where: "member " + strconv.Quote(f.name), Err: errors.New("embedded pointer is not exported")}
 				}
 				v.Set(reflect.New(v.Type().Elem()))
 			}
@@ -276,7 +295,7 @@ func (r *mpReader) member(v reflect.Value, f *mpField, depth int) error {
 		v = v.Field(x)
 	}
 	if err := r.value(v, depth+1); err != nil {
-		return fmt.Errorf("member %q: %w", f.name, err)
+		return &ValueError{Where: "member " + strconv.Quote(f.name), Err: err}
 	}
 	return nil
 }
@@ -295,11 +314,41 @@ func (r *mpReader) vendor(v reflect.Value, depth int) error {
 	return dec.Decode(v.Addr().Interface())
 }
 
+// viaJSON decodes into a v that decodes itself from JSON and nothing else.
+func (r *mpReader) viaJSON(v reflect.Value, depth int) error {
+	x, err := r.any(depth)
+	if err != nil {
+		return err
+	}
+	text, err := JSON{}.appendValue(nil, x, maxJSONDepth)
+	if err != nil {
+		return err
+	}
+	return v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(text)
+}
+
+// number decodes a number into a json.Number.
+func (r *mpReader) number(v reflect.Value) error {
+	x, err := r.any(0)
+	if err != nil {
+		return err
+	}
+	switch reflect.ValueOf(x).Kind() {
+	case reflect.String, reflect.Bool, reflect.Slice, reflect.Map, reflect.Struct:
+		return errKind
+	}
+	text, err := JSON{}.appendValue(nil, x, 0)
+	if err == nil {
+		v.SetString(string(text))
+	}
+	return err
+}
+
 // intoInterface decodes into an interface, which must be able to hold any
 // value.
 func (r *mpReader) intoInterface(v reflect.Value, depth int) error {
 	if v.NumMethod() > 0 {
-		return fmt.Errorf("values of type %v cannot be decoded", v.Type())
+		return unsupported(v.Type(), "decoded")
 	}
 	x, err := r.any(depth)
 	if err != nil {

@@ -5,11 +5,12 @@ import (
 	"cmp"
 	"encoding"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -47,8 +48,20 @@ func (e *mpEncoder) value(v reflect.Value) error {
 		return e.vendor(methods(v, m.encodePointer))
 	case mpByText:
 		return e.text(methods(v, m.encodePointer))
+	case mpByNumber:
+		return e.number(v.String())
+	case mpByJSON:
+		return e.viaJSON(methods(v, m.encodePointer))
 	}
 	return e.kind(v, m)
+}
+
+// key appends the key of a map. As in JSON, MarshalJSON does not count there.
+func (e *mpEncoder) key(v reflect.Value) error {
+	if m := mpTypeOf(v.Type()); m.encode == mpByJSON {
+		return e.kind(v, m)
+	}
+	return e.value(v)
 }
 
 // methods returns v with all methods of its pointer, if those are needed.
@@ -90,7 +103,7 @@ func (e *mpEncoder) kind(v reflect.Value, m *mpType) error {
 	case reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
 		return e.nested(v, m)
 	default:
-		return fmt.Errorf("values of type %v cannot be encoded", v.Type())
+		return unsupported(v.Type(), "encoded")
 	}
 	return nil
 }
@@ -166,7 +179,7 @@ func (e *mpEncoder) dict(v reflect.Value) error {
 		return e.dictByBytes(v, keys)
 	}
 	for _, key := range keys {
-		if err := e.value(key); err != nil {
+		if err := e.key(key); err != nil {
 			return err
 		}
 		if err := e.value(v.MapIndex(key)); err != nil {
@@ -181,7 +194,7 @@ func (e *mpEncoder) dictByBytes(v reflect.Value, keys []reflect.Value) error {
 	order := make([]int, len(keys))
 	for i, key := range keys {
 		one := mpEncoder{wide: e.wide, depth: e.depth}
-		if err := one.value(key); err != nil {
+		if err := one.key(key); err != nil {
 			return err
 		}
 		encoded[i], order[i] = one.dst, i
@@ -224,7 +237,7 @@ func (e *mpEncoder) structure(v reflect.Value, fs *mpFields) error {
 			continue
 		}
 		if err := e.value(member); err != nil {
-			return fmt.Errorf("member %q: %w", f.name, err)
+			return &ValueError{Where: "member " + strconv.Quote(f.name), Err: err}
 		}
 	}
 	return nil
@@ -306,6 +319,49 @@ func (e *mpEncoder) text(v reflect.Value) error {
 		return err
 	}
 	e.dst = appendMPString(e.dst, string(t))
+	return nil
+}
+
+// viaJSON appends a v that has no other encoding of its own than JSON: what it
+// hides or rewrites there, it means to hide here. A number is written in the
+// shortest form, since its width is not known.
+func (e *mpEncoder) viaJSON(v reflect.Value) error {
+	text, err := v.Interface().(json.Marshaler).MarshalJSON()
+	if err != nil {
+		return err
+	}
+	s := jsonScanner{b: text}
+	if !s.value(0) {
+		return errNoJSON
+	}
+	d := json.NewDecoder(bytes.NewReader(text[:s.i]))
+	d.UseNumber()
+	var x any
+	if s.next(); s.i != len(text) || d.Decode(&x) != nil {
+		return errNoJSON
+	}
+	return e.value(reflect.ValueOf(x))
+}
+
+// number appends a json.Number: an integer if it is one, else a float64.
+func (e *mpEncoder) number(text string) error {
+	b, err := appendJSONNumber(nil, text)
+	if err != nil {
+		return err
+	}
+	if n, ok := parseInt(b, 64); ok {
+		e.dst = appendMPInt(e.dst, n)
+		return nil
+	}
+	if u, ok := parseUint(b, 64); ok {
+		e.dst = appendMPUint(e.dst, u)
+		return nil
+	}
+	f, err := strconv.ParseFloat(string(b), 64)
+	if err != nil {
+		return errRange
+	}
+	e.dst = appendMPFloat64(e.dst, f)
 	return nil
 }
 

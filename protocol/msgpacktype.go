@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding"
+	"encoding/json"
 	"reflect"
 	"slices"
 	"strings"
@@ -37,6 +38,8 @@ const (
 	mpByRaw          // Raw
 	mpByVendor       // the interfaces of vmihailenco/msgpack
 	mpByText         // encoding.TextMarshaler
+	mpByNumber       // json.Number
+	mpByJSON         // json.Marshaler: its JSON, as MessagePack
 )
 
 // A mpType is what has to be known about a Go type, found once.
@@ -67,6 +70,8 @@ func newMPType(t reflect.Type) *mpType {
 		m.encode, m.decode = mpByRaw, mpByRaw
 	case t.Implements(reflect.TypeFor[mpHelper]()):
 		m.encode, m.decode = mpByHelper, mpByHelper
+	case t == reflect.TypeFor[json.Number]():
+		m.encode, m.decode = mpByNumber, mpByNumber
 	case isEnum(t):
 		m.encode, m.decode = mpByEnum, mpByEnum
 		m.enum = newEnumNames(t)
@@ -74,7 +79,7 @@ func newMPType(t reflect.Type) *mpType {
 		m.encode, m.encodePointer = mpEncodeWay(t)
 		m.decode = mpDecodeWay(t)
 	}
-	if t.Kind() == reflect.Struct && (m.encode == mpByKind || m.decode == mpByKind) {
+	if t.Kind() == reflect.Struct {
 		m.fields = sync.OnceValue(func() *mpFields { return newMPFields(t, nil) })
 	}
 	return m
@@ -99,6 +104,11 @@ func mpEncodeWay(t reflect.Type) (way mpWay, pointer bool) {
 			return mpByText, p != t
 		}
 	}
+	for _, p := range []reflect.Type{t, reflect.PointerTo(t)} {
+		if p.Implements(reflect.TypeFor[json.Marshaler]()) {
+			return mpByJSON, p != t
+		}
+	}
 	return mpByKind, false
 }
 
@@ -112,6 +122,8 @@ func mpDecodeWay(t reflect.Type) mpWay {
 		return mpByVendor
 	case p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
 		return mpByText
+	case p.Implements(reflect.TypeFor[json.Unmarshaler]()):
+		return mpByJSON
 	}
 	return mpByKind
 }
@@ -119,7 +131,8 @@ func mpDecodeWay(t reflect.Type) mpWay {
 // mpFields are the members of a struct, by the rules of vmihailenco/msgpack:
 // the tag "msgpack" with a name and omitempty, inline, noinline and alias:name;
 // as_array or omitempty for the whole struct on a field called _msgpack;
-// embedded structs are inlined unless a name is taken.
+// embedded structs are inlined unless a name is taken. What the tag "json" hides
+// is hidden here, too, unless there is a tag "msgpack".
 type mpFields struct {
 	list    []mpField
 	byName  map[string]int
@@ -140,7 +153,11 @@ func newMPFields(t reflect.Type, outer []reflect.Type) *mpFields {
 	omitAll := false
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name, rest, _ := strings.Cut(f.Tag.Get("msgpack"), ",")
+		tag, tagged := f.Tag.Lookup("msgpack")
+		if !tagged && f.Tag.Get("json") == "-" {
+			continue
+		}
+		name, rest, _ := strings.Cut(tag, ",")
 		options := strings.Split(rest, ",")
 		if name == "-" {
 			continue

@@ -15,12 +15,16 @@ import (
 //
 // The struct tag is "msgpack", as in vmihailenco/msgpack: a name, omitempty,
 // inline, noinline, alias:name, or "-"; and as_array on a field called
-// _msgpack. Types that encode themselves with that package do so. At most 500
+// _msgpack. Types that encode themselves with that package do so. What JSON
+// would not show is not shown here: a field with the tag json:"-" and none for
+// MessagePack is left out, a type that has MarshalJSON and nothing else is
+// written as the value that its JSON is, a json.Number as the number. The other
+// options of the json tag, and its names, are for JSON alone. At most 500
 // values may be nested.
 func (MessagePack) AppendValue(dst []byte, v any) ([]byte, error) {
 	out, err := appendMPValue(dst, v)
 	if err != nil {
-		return dst, fmt.Errorf("encode %T as MessagePack: %w", v, err)
+		return dst, &ValueError{Where: fmt.Sprintf("encode %T as MessagePack", v), Err: err}
 	}
 	return out, nil
 }
@@ -81,10 +85,11 @@ func appendMPValue(dst []byte, v any) ([]byte, error) {
 // their case; members without a field are skipped. A *Raw gets a copy.
 //
 // Types that decode themselves with vmihailenco/msgpack do so, and decide
-// about nil.
+// about nil; so do types with UnmarshalJSON and nothing else, which get the
+// value as JSON.
 func (MessagePack) Unmarshal(raw Raw, v any) error {
 	if err := unmarshalMP(raw, v); err != nil {
-		return fmt.Errorf("decode MessagePack into %T: %w", v, err)
+		return &ValueError{Where: fmt.Sprintf("decode MessagePack into %T", v), Err: err}
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ type Rare struct {
 	Any         any                 `json:"any"`
 	URLValue    string              `json:"urlValue"`
 	ID          string              `json:"id"`
-	Field       int32               `json:"-"`
+	Field       int32               `json:"-" msgpack:"Field"`
 	_           map[string]struct{} // not exported, so not a member
 }
 
@@ -79,8 +79,8 @@ type Pair struct {
 type ValueTuple struct {
 	//lint:ignore U1000 read by reflection
 	_msgpack struct{} `msgpack:",as_array"`
-	Item1    int32    `json:"-"`
-	Item2    string   `json:"-"`
+	Item1    int32    `json:"-" msgpack:"Item1"`
+	Item2    string   `json:"-" msgpack:"Item2"`
 }
 
 type Tuple struct {

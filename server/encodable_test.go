@@ -16,7 +16,7 @@ var onlyPacked = map[string]any{
 	"inside a struct":    struct{ X float64 }{math.Inf(1)},
 	"inside an any":      map[string]any{"a": []any{math.NaN()}},
 	"inside an embedded": struct{ Embedded }{Embedded{math.NaN()}},
-	"keys":               map[float64]int{1: 1},
+	"keys":               map[[1]int]int{{1}: 1},
 	"values of a codec":  []float64{math.Inf(-1)},
 }
 

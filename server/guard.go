@@ -63,7 +63,7 @@ func describe(err error) (d description) {
 	if errors.As(err, &hub) {
 		return description{kind: hub.ErrorType(), text: strings.ToValidUTF8(hub.Message, "\uFFFD"), hub: true}
 	}
-	return description{kind: strings.ToValidUTF8(errorType(err), "\uFFFD"), text: strings.ToValidUTF8(err.Error(), "\uFFFD")}
+	return description{kind: strings.ToValidUTF8(errorType(err), "\uFFFD"), text: strings.ToValidUTF8(protocol.Cause(err).Error(), "\uFFFD")}
 }
 
 // isError is errors.Is for an error whose methods may panic.

@@ -86,7 +86,7 @@ type Rare struct {
 	Any         object            `json:"any"`
 	URLValue    *string           `json:"urlValue"`
 	ID          *string           `json:"id"`
-	Field       int32             `json:"-"`
+	Field       int32             `json:"-" msgpack:"Field"`
 }
 
 // rareMembers is Rare without its own ways of decoding.
@@ -132,8 +132,8 @@ type tuple struct {
 type valueTuple struct {
 	//lint:ignore U1000 the codec reads its tag
 	_msgpack struct{} `msgpack:",as_array"`
-	Item1    int32    `json:"-"`
-	Item2    *string  `json:"-"`
+	Item1    int32    `json:"-" msgpack:"Item1"`
+	Item2    *string  `json:"-" msgpack:"Item2"`
 }
 
 func newRare() *Rare {
