@@ -3,22 +3,25 @@
 // and Server-Sent Events requests, as official clients do with their
 // accessTokenFactory or AccessTokenProvider.
 //
+// Tokens of an OpenID Connect issuer (Entra, Auth0, Keycloak, ...):
+//
 //	authenticate, err := jwtbearer.New(jwtbearer.Options{
-//		HMACKey:  key,
-//		Issuer:   "https://login.example",
-//		Audience: "chat",
+//		Authority: "https://login.example",
+//		Audience:  "chat",
 //	})
 //	hub := server.NewHub(Chat{}, &server.Options{Authenticate: authenticate})
 //
-// It is a package of its own so that who does not use it does not link a JWT
-// library.
+// Tokens that the application issues itself need only Options.HMACKey; see the
+// example of New.
+//
+// It is a package of its own so that programs that do not use it do not link a
+// JWT library.
 package jwtbearer
 
 import (
+	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rsa"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -29,30 +32,76 @@ import (
 	"github.com/hubwire/hubwire/server"
 )
 
-// Options says which tokens are accepted. At least one key is needed; the
-// algorithm follows from the key, never from the token alone.
+// Options says which tokens are accepted. At least one source of keys is
+// needed: HMACKey, PublicKeys, JWKSFile, JWKSURL, Authority or Keyfunc. Keys of
+// all of them are used.
+//
+// The algorithm follows from the key, never from the token alone: secrets
+// verify HS256, HS384 and HS512 (as far as they are as long as the hash), RSA
+// keys RS256 to RS512 and PS256 to PS512, EC keys the ES algorithm of their
+// curve, Ed25519 keys EdDSA. A token without signature is never accepted, nor
+// one whose header has "crit".
 type Options struct {
-	// HMACKey verifies HS256 tokens. It must have at least 32 bytes.
+	// HMACKey verifies HS256 tokens, and HS384 and HS512 tokens if it has 48
+	// and 64 bytes. It must have at least 32 bytes.
 	HMACKey []byte
 
-	// PublicKeys verify RS256 (*rsa.PublicKey, 2048 bits or more) and ES256
-	// (*ecdsa.PublicKey, P-256) tokens, by their key id. The key of the empty
-	// id verifies tokens without one.
+	// PublicKeys verify tokens, by their key id: *rsa.PublicKey of 2048 to
+	// 8192 bits, *ecdsa.PublicKey of P-256, P-384 or P-521, ed25519.PublicKey.
+	// The key of the empty id verifies tokens whose key id is not known.
 	PublicKeys map[string]crypto.PublicKey
 
-	// JWKSFile is a JSON Web Key Set whose RSA, EC and oct keys are added. It
-	// is read once, by New.
+	// JWKSFile is a JSON Web Key Set in a file. It is read once, by New. A key
+	// in it that cannot be used is passed over.
 	JWKSFile string
 
-	// Issuer and Audience must be in the token where they are not empty.
+	// JWKSURL is where a JSON Web Key Set is found. It is read with the first
+	// token, again every 12 hours, and when a token names a key that it does
+	// not have, then at most once per KeyRefreshInterval. While it cannot be
+	// read the keys of before stay.
+	JWKSURL string
+
+	// Authority is the issuer as a URL, as "https://login.example/tenant".
+	// Its OpenID configuration (Authority + "/.well-known/openid-configuration")
+	// says where its keys are, which are read as those of JWKSURL, and, if
+	// Issuer is empty, what the issuer of every token must be.
+	Authority string
+
+	// KeyRefreshInterval is the shortest time between two readings of JWKSURL
+	// or Authority. Zero means 5 minutes. Negative means none. After a failure
+	// it is at most 10 seconds.
+	KeyRefreshInterval time.Duration
+
+	// InsecureHTTP lets JWKSURL and Authority be http instead of https: anybody
+	// on the way can then give keys of his own. It is for tests, and for networks
+	// where nobody is.
+	InsecureHTTP bool
+
+	// HTTPClient reads JWKSURL and Authority. Nil means one like
+	// http.DefaultClient. One reading takes at most 10 seconds and 1 MiB.
+	HTTPClient *http.Client
+
+	// Keyfunc finds keys in another way, for instance that of the module
+	// github.com/MicahParks/keyfunc/v3. Keys that do not fit the algorithm of
+	// the token are not used. It may be called concurrently.
+	Keyfunc jwt.Keyfunc
+
+	// Algorithms are the algorithms that are accepted, as "RS256". Nil means
+	// all that fit a key.
+	Algorithms []string
+
+	// Issuer and Audience must be in the token where they are not empty. A
+	// token for several audiences is accepted if Audience is one of them.
 	Issuer, Audience string
 
-	// Leeway is the difference between clocks that is forgiven. Zero means
-	// none; ASP.NET Core forgives five minutes.
+	// Leeway is the difference between clocks that is forgiven in "exp" and
+	// "nbf". Zero means 5 minutes, as in ASP.NET Core (ClockSkew). Negative
+	// means none. User.Expires is "exp" itself.
 	Leeway time.Duration
 
-	// UserIDClaim is the claim that becomes User.ID. Empty means the first of
-	// ASP.NET Core's name-identifier claim and "sub" that is there.
+	// UserIDClaim is the claim that becomes User.ID. Empty means what ASP.NET
+	// Core takes for the name identifier: the first in the token of "sub",
+	// "nameid" and the claim type of .NET that ends in "/nameidentifier".
 	UserIDClaim string
 
 	// AllowAnonymous lets requests without a token through, as an anonymous
@@ -60,42 +109,182 @@ type Options struct {
 	AllowAnonymous bool
 }
 
-// nameIdentifier is ClaimTypes.NameIdentifier of .NET.
-const nameIdentifier = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier"
+// maxTokenSize is what .NET's token handler accepts, in bytes.
+const maxTokenSize = 250 << 10
 
 // New returns a server.Options.Authenticate. Its errors wrap
-// server.ErrUnauthorized and never quote the token. Tokens must expire.
+// server.ErrUnauthorized and never quote the token; an issuer that was never
+// reached is an error that does not wrap it. Tokens must expire.
+//
+// User.Claims are those of the token; numbers among them are json.Number.
 func New(opts Options) (func(*http.Request) (server.User, error), error) {
-	keys, err := newKeySet(opts)
+	v, err := newVerifier(opts)
 	if err != nil {
 		return nil, fmt.Errorf("jwtbearer: %w", err)
 	}
-	parse := []jwt.ParserOption{
-		jwt.WithValidMethods([]string{"HS256", "RS256", "ES256"}),
+	return v.authenticate, nil
+}
+
+type verifier struct {
+	opts    Options
+	static  keySet
+	remotes []*remoteKeys
+}
+
+func newVerifier(opts Options) (*verifier, error) {
+	v := &verifier{opts: opts}
+	for _, name := range opts.Algorithms {
+		if method := jwt.GetSigningMethod(name); method == nil || name == "none" {
+			return nil, fmt.Errorf("algorithm %q is not known", name)
+		}
+	}
+	if err := v.static.addOptions(opts); err != nil {
+		return nil, err
+	}
+	for i, address := range []string{opts.JWKSURL, opts.Authority} {
+		if address == "" {
+			continue
+		}
+		remote, err := newRemoteKeys(address, i == 1, opts)
+		if err != nil {
+			return nil, err
+		}
+		v.remotes = append(v.remotes, remote)
+	}
+	if len(v.static) == 0 && len(v.remotes) == 0 && opts.Keyfunc == nil {
+		return nil, errors.New("no key to verify tokens with")
+	}
+	switch {
+	case opts.Leeway == 0:
+		v.opts.Leeway = 5 * time.Minute
+	case opts.Leeway < 0:
+		v.opts.Leeway = 0
+	}
+	return v, nil
+}
+
+func (v *verifier) authenticate(r *http.Request) (server.User, error) {
+	text, ok := bearer(r)
+	if !ok {
+		if v.opts.AllowAnonymous {
+			return server.User{}, nil
+		}
+		return server.User{}, fmt.Errorf("%w: no bearer token", server.ErrUnauthorized)
+	}
+	if len(text) > maxTokenSize {
+		return server.User{}, refuse("", errors.New("token is too long"))
+	}
+	claims := jwt.MapClaims{}
+	parser := jwt.NewParser(v.parserOptions()...)
+	token, err := parser.ParseWithClaims(text, claims, v.keyfunc(r.Context()))
+	var unreachable *unreachableError
+	switch {
+	case errors.As(err, &unreachable):
+		return server.User{}, fmt.Errorf("jwtbearer: %w", unreachable)
+	case err != nil:
+		return server.User{}, refuse(v.describe(err, claims), err)
+	}
+	if !v.issuedByAuthority(claims) {
+		return server.User{}, refuse(badIssuer(claims), jwt.ErrTokenInvalidIssuer)
+	}
+	payload, err := parser.DecodeSegment(strings.Split(token.Raw, ".")[1])
+	if err != nil || !json.Valid(payload) { // the parser reads no further than the first value
+		return server.User{}, refuse("", jwt.ErrTokenMalformed)
+	}
+	return v.user(claims, payload)
+}
+
+func (v *verifier) parserOptions() []jwt.ParserOption {
+	options := []jwt.ParserOption{
 		jwt.WithExpirationRequired(),
-		jwt.WithLeeway(opts.Leeway),
+		jwt.WithLeeway(v.opts.Leeway),
+		jwt.WithJSONNumber(), // a big number as user id must not lose digits
 	}
-	if opts.Issuer != "" {
-		parse = append(parse, jwt.WithIssuer(opts.Issuer))
+	if v.opts.Algorithms != nil {
+		options = append(options, jwt.WithValidMethods(v.opts.Algorithms))
 	}
-	if opts.Audience != "" {
-		parse = append(parse, jwt.WithAudience(opts.Audience))
+	if v.opts.Issuer != "" {
+		options = append(options, jwt.WithIssuer(v.opts.Issuer))
 	}
-	parser := jwt.NewParser(parse...)
-	return func(r *http.Request) (server.User, error) {
-		token, ok := bearer(r)
-		if !ok {
-			if opts.AllowAnonymous {
-				return server.User{}, nil
+	if v.opts.Audience != "" {
+		options = append(options, jwt.WithAudience(v.opts.Audience))
+	}
+	return options
+}
+
+// keyfunc finds the keys that may have signed a token: those of its key id, or
+// else those that verify any.
+func (v *verifier) keyfunc(ctx context.Context) jwt.Keyfunc {
+	return func(token *jwt.Token) (any, error) {
+		// RFC 7515, section 4.1.11: extensions that are not understood. We
+		// understand none.
+		if _, ok := token.Header["crit"]; ok {
+			return nil, errors.New("critical header parameters are not supported")
+		}
+		if token.Method == jwt.SigningMethodNone {
+			return nil, jwt.ErrTokenSignatureInvalid
+		}
+		id, _ := token.Header["kid"].(string)
+		keys, err := v.candidates(ctx, id, token)
+		if err != nil {
+			return nil, err
+		}
+		var fitting []jwt.VerificationKey
+		for _, key := range keys {
+			if fits(token.Method.Alg(), key) {
+				fitting = append(fitting, key)
 			}
-			return server.User{}, fmt.Errorf("%w: no bearer token", server.ErrUnauthorized)
 		}
-		claims := jwt.MapClaims{}
-		if _, err := parser.ParseWithClaims(token, claims, keys.find); err != nil {
-			return server.User{}, fmt.Errorf("%w: %w", server.ErrUnauthorized, err)
+		if len(fitting) == 0 {
+			return nil, errNoKey
 		}
-		return user(claims, opts.UserIDClaim)
-	}, nil
+		return jwt.VerificationKeySet{Keys: fitting}, nil
+	}
+}
+
+// errNoKey says that no key has the token's id, or that it is not one for the
+// token's algorithm.
+var errNoKey = errors.New("no key for the algorithm and key id of the token")
+
+func (v *verifier) candidates(ctx context.Context, id string, token *jwt.Token) ([]any, error) {
+	alg := token.Method.Alg()
+	keys := v.static.find(id, alg)
+	var failure error
+	for _, remote := range v.remotes {
+		found, err := remote.find(ctx, id, alg)
+		if err != nil {
+			failure = err
+		}
+		keys = append(keys, found...)
+	}
+	if v.opts.Keyfunc != nil {
+		found, err := v.opts.Keyfunc(token)
+		set, many := found.(jwt.VerificationKeySet)
+		switch {
+		case err != nil:
+			failure = err
+		case many:
+			for _, key := range set.Keys {
+				keys = append(keys, key)
+			}
+		default:
+			keys = append(keys, found)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, failure
+	}
+	return keys, nil
+}
+
+// issuedByAuthority reports whether the issuer of the token is the one that the
+// authority has named, where Options.Issuer names none.
+func (v *verifier) issuedByAuthority(claims jwt.MapClaims) bool {
+	if v.opts.Issuer != "" || v.opts.Authority == "" {
+		return true
+	}
+	got, _ := claims["iss"].(string)
+	return got != "" && got == v.remotes[len(v.remotes)-1].issuerName()
 }
 
 func bearer(r *http.Request) (string, bool) {
@@ -104,111 +293,4 @@ func bearer(r *http.Request) (string, bool) {
 		return "", false
 	}
 	return strings.TrimSpace(token), true
-}
-
-func user(claims jwt.MapClaims, idClaim string) (server.User, error) {
-	u := server.User{Claims: claims}
-	u.Name, _ = claims["name"].(string)
-	candidates := []string{nameIdentifier, "sub"}
-	if idClaim != "" {
-		candidates = []string{idClaim}
-	}
-	for _, name := range candidates {
-		if id, ok := claims[name].(string); ok && id != "" {
-			u.ID = id
-			break
-		}
-	}
-	expires, err := claims.GetExpirationTime()
-	if err != nil || expires == nil {
-		return server.User{}, fmt.Errorf("%w: token without expiry", server.ErrUnauthorized)
-	}
-	u.Expires = expires.Time
-	return u, nil
-}
-
-// A keySet finds the key that must have signed a token.
-type keySet struct {
-	hmac   map[string][]byte
-	public map[string]crypto.PublicKey
-}
-
-func newKeySet(opts Options) (*keySet, error) {
-	k := &keySet{hmac: map[string][]byte{}, public: map[string]crypto.PublicKey{}}
-	if opts.HMACKey != nil {
-		if err := k.addHMAC("", opts.HMACKey); err != nil {
-			return nil, err
-		}
-	}
-	for id, key := range opts.PublicKeys {
-		if err := k.addPublic(id, key); err != nil {
-			return nil, err
-		}
-	}
-	if opts.JWKSFile != "" {
-		if err := k.addFile(opts.JWKSFile); err != nil {
-			return nil, err
-		}
-	}
-	if len(k.hmac)+len(k.public) == 0 {
-		return nil, errors.New("no key to verify tokens with")
-	}
-	return k, nil
-}
-
-func (k *keySet) addHMAC(id string, key []byte) error {
-	if len(key) < 32 {
-		return fmt.Errorf("HMAC key %q has %d bytes, needs at least 32", id, len(key))
-	}
-	k.hmac[id] = key
-	return nil
-}
-
-func (k *keySet) addPublic(id string, key crypto.PublicKey) error {
-	switch key := key.(type) {
-	case *rsa.PublicKey:
-		if key.N.BitLen() < 2048 {
-			return fmt.Errorf("RSA key %q has %d bits, needs at least 2048", id, key.N.BitLen())
-		}
-	case *ecdsa.PublicKey:
-		if key.Curve != elliptic.P256() {
-			return fmt.Errorf("EC key %q is not of curve P-256", id)
-		}
-	default:
-		return fmt.Errorf("key %q is a %T; RSA and EC public keys are supported", id, key)
-	}
-	k.public[id] = key
-	return nil
-}
-
-// find is a jwt.Keyfunc. A token is verified only with a key of the kind that
-// its algorithm needs: a public key is never taken for an HMAC secret.
-func (k *keySet) find(token *jwt.Token) (any, error) {
-	id, _ := token.Header["kid"].(string)
-	if token.Method.Alg() == "HS256" {
-		if key, ok := k.hmac[id]; ok {
-			return key, nil
-		}
-		if key, ok := k.hmac[""]; ok {
-			return key, nil
-		}
-		return nil, errors.New("no such key")
-	}
-	key, ok := k.public[id]
-	if !ok {
-		key, ok = k.public[""]
-	}
-	if !ok {
-		return nil, errors.New("no such key")
-	}
-	switch key.(type) {
-	case *rsa.PublicKey:
-		ok = token.Method.Alg() == "RS256"
-	case *ecdsa.PublicKey:
-		ok = token.Method.Alg() == "ES256"
-	}
-	if !ok {
-		return nil, errors.New("the key is not of the token's algorithm")
-	}
-	return key, nil
 }
