@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 	"github.com/hubwire/hubwire/server/jwtbearer"
@@ -239,6 +240,23 @@ var hookTests = map[string]hookTest{
 			}}}
 		},
 		drive: records(`{"type":7}`, `{}`, `{"type":7}`, "close 1000"),
+	},
+	"Options.Keyfunc": { // of jwtbearer
+		set: func(o *server.Options, boom func()) {
+			keys := func(*jwt.Token) (any, error) { boom(); return nil, nil }
+			authenticate, err := jwtbearer.New(jwtbearer.Options{Keyfunc: keys, AllowAnonymous: true})
+			if err != nil {
+				panic(err)
+			}
+			o.Authenticate = func(r *http.Request) (server.User, error) {
+				r.Header.Del("Authorization")
+				if r.Method == "POST" { // negotiate
+					r.Header.Set("Authorization", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.AA")
+				}
+				return authenticate(r)
+			}
+		},
+		drive: negotiateStatus(500),
 	},
 	"ConnectionOptions.Authenticate": {
 		raw: true,

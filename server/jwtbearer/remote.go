@@ -131,13 +131,16 @@ func (r *remoteKeys) refresh(ctx context.Context) {
 	done := make(chan struct{})
 	r.reading, r.tried = done, time.Now()
 	r.mu.Unlock()
-	keys, issuer, err := r.fetch(context.WithoutCancel(ctx))
-	r.mu.Lock()
-	r.reading, r.err = nil, err
-	if err == nil {
-		r.keys, r.issuer, r.read = keys, issuer, time.Now()
-	}
-	close(done)
+	keys, issuer, err := keySet(nil), "", errors.New("reading the keys did not end")
+	defer func() { // also when the HTTP client panics
+		r.mu.Lock()
+		r.reading, r.err = nil, err
+		if err == nil {
+			r.keys, r.issuer, r.read = keys, issuer, time.Now()
+		}
+		close(done)
+	}()
+	keys, issuer, err = r.fetch(context.WithoutCancel(ctx))
 }
 
 func (r *remoteKeys) issuerName() string {

@@ -288,3 +288,26 @@ func TestKeySetByItsURL(t *testing.T) {
 		}
 	})
 }
+
+func TestHTTPClientThatPanicsIsNotTheEnd(t *testing.T) {
+	testKeys()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(t, "rsa")
+		good := i.pages["https://keys.test/k"]
+		i.set("https://keys.test/k", func() (*http.Response, error) { panic("boom") })
+		authenticate := mustNew(t, i.options())
+		token := sign(t, "RS256", "rsa", goodClaims())
+		func() {
+			defer func() { _ = recover() }() // as a hub does
+			_, _ = authenticate(requestWith(token))
+		}()
+		if _, err := authenticate(requestWith(token)); err == nil || errors.Is(err, server.ErrUnauthorized) {
+			t.Errorf("right behind the panic: error %v", err)
+		}
+		i.set("https://keys.test/k", good)
+		time.Sleep(retryInterval)
+		if _, err := authenticate(requestWith(token)); err != nil {
+			t.Errorf("later: %v", err)
+		}
+	})
+}
