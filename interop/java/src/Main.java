@@ -110,6 +110,7 @@ public final class Main {
     private Client client(String query) {
         Client c = new Client(mode, node + "/hub" + query).start();
         started.add(c);
+        c.call("Nothing"); // before it is answered, the hub may not know the client
         return c;
     }
 

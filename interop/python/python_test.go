@@ -1,0 +1,70 @@
+package python
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/hubwire/hubwire/interop/harness"
+	"github.com/hubwire/hubwire/interop/internal/cases"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// often makes the server ping often: signalrcore ends a connection only when
+// the next message arrives.
+const often = "200"
+
+func TestSignalrcore(t *testing.T) {
+	const polling = "LongPolling json"
+	lacks := []cases.Lack{
+		{Case: "client results", Why: "it has none"},
+		{Case: "a question without handler", Why: "it does not answer"},
+		{Case: "a stream that is cancelled", Why: "it cannot cancel a stream"},
+		{Case: "uploads", Why: "its uploads have no result"},
+		{Case: "an upload that fails", Why: "its uploads cannot fail"},
+		{Case: "an upload without a result", Mode: "WebSockets messagepack", Why: "it leaves out the invocation id of an upload, which is null, so that the message has a field less"},
+		{Case: "the server refuses", Why: "it does not tell why a connection was closed"},
+	}
+	// Over long polling it takes one message from each poll, and leaves the
+	// others until the next polls.
+	for _, name := range []string{
+		"a send", "a stream", "a stream that fails", "all, others and the caller", "calls side by side", "groups", "many messages", "users",
+	} {
+		lacks = append(lacks, cases.Lack{Case: name, Mode: polling, Why: "it takes only the first message of a poll"})
+	}
+	play(t, "signalrcore", &cases.Client{
+		Modes: []string{"WebSockets json", "WebSockets messagepack", "WebSockets json without negotiation", "ServerSentEvents json", polling},
+		Lacks: lacks,
+	})
+}
+
+func TestPysignalr(t *testing.T) {
+	play(t, "pysignalr", &cases.Client{
+		Modes: []string{"WebSockets json", "WebSockets messagepack"},
+		Lacks: []cases.Lack{
+			{Case: "a stream that is cancelled", Why: "it cannot cancel a stream"},
+			{Case: "uploads", Why: "its uploads have no result"},
+			{Case: "an upload that fails", Why: "its uploads cannot fail"},
+		},
+	})
+}
+
+// play plays the cases with a library, which play.py imports by its name.
+func play(t *testing.T, library string, c *cases.Client) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts Python; not with -short")
+	}
+	python := harness.Tool(t, "python3")
+	packages := harness.PythonPackages(t, ".")
+	node := harness.StartNode(t, harness.NodeCommand(t), "--keepalive-ms", often)
+	c.Command = func(args ...string) *exec.Cmd {
+		cmd := exec.Command(python, append([]string{"play.py", library}, args...)...)
+		cmd.Env = append(os.Environ(), "PYTHONPATH="+packages, "PYTHONDONTWRITEBYTECODE=1", "PYTHONIOENCODING=utf-8")
+		return cmd
+	}
+	cases.Play(t, c, node.URL)
+}
