@@ -9,5 +9,5 @@ for (const mode of stateful) {
         const [near, far] = [await node(...flags), await node(...flags, "--detailed", "true")];
         const other = await connect(mode, far.url);
         await everywhere(mode, near.url, (_, id, text) => other.invoke("SendClient", id, "M", text));
-    }, 200000);
+    }, { timeout: 200000 });
 }

@@ -7,5 +7,5 @@ for (const mode of stateful) {
     it(`${mode.name}: a cut after each byte`, async () => {
         const { url } = await node();
         await everywhere(mode, url, (c, _, text) => c.send("SendCaller", "M", text));
-    }, 200000);
+    }, { timeout: 200000 });
 }

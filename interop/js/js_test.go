@@ -24,34 +24,49 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type outcome struct {
 	Names   []string `json:"names"` // of the suites and the test
 	Passed  bool     `json:"passed"`
-	Skipped bool     `json:"skipped"`
+	Skipped string   `json:"skipped"` // the reason
 	Error   string   `json:"error"`
 }
 
+// lacked begins the reason of a skip that is right: the table of lib/modes.mjs
+// says that the client has no such feature.
+const lacked = "the client lacks it: "
+
 func TestOfficialClients(t *testing.T) {
+	files, err := filepath.Glob("*.test.mjs")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no test files: %v", err)
+	}
+	runAll(t, "current", files)
+}
+
+// TestOldOfficialClients plays what pages with an old script do: versions 7.x,
+// 6.x, 3.1 and 1.1, the last under its old name @aspnet/signalr.
+func TestOldOfficialClients(t *testing.T) {
+	runAll(t, "old", []string{"calls.test.mjs", "groups.test.mjs", "results.test.mjs", "streams.test.mjs", "uploads.test.mjs"})
+}
+
+// runAll runs files with the modes that clients names in lib/modes.mjs.
+func runAll(t *testing.T, clients string, files []string) {
 	if testing.Short() {
 		t.Skip("takes a minute; not with -short")
 	}
 	harness.Need(t, "node", "npm")
 	modules, node := harness.Modules(t, "."), harness.NodeCommand(t)
-	files, err := filepath.Glob("*.test.mjs")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no test files: %v", err)
-	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(file, ".test.mjs"), func(t *testing.T) {
 			t.Parallel()
-			run(t, file, modules, node)
+			run(t, file, modules, "NODE_COMMAND="+node, "CLIENTS="+clients)
 		})
 	}
 }
 
 // run runs the tests of one file. Each is a subtest.
-func run(t *testing.T, file, modules, node string) {
+func run(t *testing.T, file, modules string, env ...string) {
 	script, reporter := absolute(t, file), absolute(t, "lib/reporter.mjs")
 	cmd := exec.Command("node", "--test", "--test-reporter", reporter, script)
 	cmd.Dir = modules // the scripts find the npm packages there
-	cmd.Env = append(os.Environ(), "NODE_COMMAND="+node)
+	cmd.Env = append(os.Environ(), env...)
 	if strings.Contains(file, "redis") {
 		cmd.Env = append(cmd.Env, "REDIS="+harness.Redis(t))
 	}
@@ -68,8 +83,10 @@ func run(t *testing.T, file, modules, node string) {
 			switch {
 			case !o.Passed:
 				t.Error(o.Error)
-			case o.Skipped:
-				t.Error("skipped")
+			case strings.HasPrefix(o.Skipped, lacked):
+				t.Skip(o.Skipped)
+			case o.Skipped != "":
+				t.Errorf("skipped: %s", o.Skipped)
 			}
 		})
 	}

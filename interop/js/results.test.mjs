@@ -75,4 +75,4 @@ forEachMode((mode) => {
         await sleep(350);
         assert.equal(await c.invoke("Echo", "still here"), "still here");
     });
-});
+}, undefined, "client results");

@@ -4,8 +4,6 @@ import { client, connect, it, sleep } from "./lib/client.mjs";
 import { forEachMode } from "./lib/modes.mjs";
 import { ended, node } from "./lib/node.mjs";
 
-const closedText = "Invocation canceled due to the underlying connection being closed.";
-
 forEachMode((mode) => {
     const start = async (options) => { const n = await node(), c = await connect(mode, n.url, options); return { n, c, id: await c.invoke("ConnectionId") }; };
 
@@ -25,7 +23,7 @@ forEachMode((mode) => {
         const { n, c, id } = await start(), call = c.invoke("Slow", "x", 300).catch((e) => e.message);
         await sleep(50);
         await c.stop();
-        assert.equal(await call, closedText);
+        assert.equal(await call, mode.closedText);
         assert.equal(await ended(n, id), "null");
         assert.deepEqual(c.events, [["onclose", undefined]]);
     });
@@ -34,7 +32,7 @@ forEachMode((mode) => {
         const over = new Promise((ok) => { c.stream("Counter", 100000, 1).subscribe({ next: (x) => got.push(x), complete: () => ok("complete"), error: (e) => ok(e.message) }); });
         await sleep(100);
         await c.stop();
-        assert.equal(await over, closedText);
+        assert.equal(await over, mode.closedText);
         assert.deepEqual(got, got.map((_, i) => i));
         assert.equal(await ended(n, id), "null");
     });
@@ -44,7 +42,7 @@ forEachMode((mode) => {
         s.next("a");
         await sleep(20);
         await c.stop();
-        assert.equal(await call, closedText);
+        assert.equal(await call, mode.closedText);
         assert.equal(await ended(n, id), "null");
     });
     it("stop while the server waits for this client's answer", async () => {

@@ -85,4 +85,4 @@ forEachMode((mode) => {
         const c = await start();
         await rejects(items(c, ["EchoStream", subject("a", new Error("upload failed"))]), "An error occurred on the server while streaming results. HubException: upload failed");
     });
-});
+}, undefined, "uploads");

@@ -5,8 +5,8 @@ import { afterEach, test } from "node:test";
 const open = new Set();
 afterEach(async () => { const all = [...open]; open.clear(); await Promise.all(all.map((c) => c.stop())); });
 
-/** A test with a limit in time. */
-export const it = (name, f, timeout = 60000) => test(name, { timeout }, f);
+/** A test with a limit in time; `skip` may say why it is not played. */
+export const it = (name, f, { timeout = 60000, skip } = {}) => test(name, { timeout, skip }, f);
 export const sleep = (ms) => new Promise((ok) => setTimeout(ok, ms));
 
 /**
@@ -30,8 +30,10 @@ export function client(mode, url, { path = "/hub", user, query = {}, on = {}, re
     c.on("M", (...args) => { c.received.push(args); });
     for (const [name, f] of Object.entries(on)) c.on(name, f);
     c.closed = new Promise((ok) => c.onclose((e) => { c.events.push(["onclose", e?.message]); ok(e); }));
-    c.onreconnecting((e) => c.events.push(["onreconnecting", e?.message]));
-    c.reconnected = new Promise((ok) => c.onreconnected((id) => { c.events.push(["onreconnected", id]); ok(id); }));
+    if (!mode.lacks("automatic reconnect")) {
+        c.onreconnecting((e) => c.events.push(["onreconnecting", e?.message]));
+        c.reconnected = new Promise((ok) => c.onreconnected((id) => { c.events.push(["onreconnected", id]); ok(id); }));
+    }
     open.add(c);
     return c;
 }

@@ -11,7 +11,7 @@ export default async function* (source) {
             names: names.slice(0, data.nesting + 1),
             passed: type === "test:pass",
             ms: data.details.duration_ms,
-            skipped: Boolean(data.skip ?? data.todo),
+            skipped: String(data.skip ?? data.todo ?? ""), // the reason
             ...(type === "test:fail" && { error: String(error?.stack ?? error) }),
         }) + "\n";
     }
