@@ -147,15 +147,3 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	managers.release(h.opts.LifetimeManager)
 	return errors.Join(errs...)
 }
-
-// Mount registers h, a *Hub or another handler of this package, for path and
-// what is below it, without the redirects of http.ServeMux, which would break
-// WebSockets and cross-origin requests.
-func Mount(mux *http.ServeMux, path string, h http.Handler) {
-	path = "/" + strings.Trim(path, "/")
-	if path != "/" {
-		mux.Handle(path, h)
-		path += "/"
-	}
-	mux.Handle(path, h)
-}

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,10 +18,11 @@ type Endpoint struct {
 	log     *slog.Logger
 	cors    *corsPolicy // nil: no CORS headers, every origin may open a WebSocket
 	shards  []shard
-	nextOne atomic.Uint32 // the shard of the next connection
-	closing atomic.Bool   // Shutdown was called; set while mu is held
-	hurry   atomic.Bool   // Shutdown waits for polls no longer
-	told    sync.Map      // what lacks has logged
+	nextOne atomic.Uint32            // the shard of the next connection
+	closing atomic.Bool              // Shutdown was called; set while mu is held
+	hurry   atomic.Bool              // Shutdown waits for polls no longer
+	told    sync.Map                 // what lacks has logged
+	mounts  atomic.Pointer[[]string] // patterns of MountedAt; changed while mu is held
 
 	mu      sync.Mutex // guards what follows
 	table   map[string]*Conn
@@ -52,12 +52,7 @@ func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint {
 // ServeHTTP implements http.Handler. The order in which its answers win is
 // ASP.NET Core's. Source: transports reference, section 1.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	to := route(r)
-	if to == toRefresh && !e.opts.EnableRefresh { // there is no such route
-		if to = toConnect; r.Pattern != "" && strings.HasSuffix(r.Pattern, "/") {
-			to = toNowhere
-		}
-	}
+	to := e.route(r)
 	if to == toNowhere {
 		answer(w, r, http.StatusNotFound, noType, "")
 		return

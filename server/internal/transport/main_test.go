@@ -166,6 +166,7 @@ func newNode(t testing.TB, opts Options, prepare func(*echoApp)) (*node, *http.S
 	mux := http.NewServeMux()
 	mux.Handle("/hub", n.endpoint)
 	mux.Handle("/hub/", n.endpoint)
+	n.endpoint.MountedAt("/hub/")
 	return n, mux
 }
 

@@ -88,6 +88,9 @@ func serveReplay(t *testing.T) *node {
 		"/hub-cors":         route(func(o *Options) { o.AllowedOrigins = []string{"http://app.test"} }, true),
 		"/echo":             route(func(*Options) {}, false),
 	}
+	for base, e := range routes {
+		e.MountedAt(base + "/")
+	}
 	n.listen(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		first, _ := segment(r.URL.Path)
 		base := "/" + strings.ToLower(first) // as in ASP.NET Core

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -17,29 +18,42 @@ const (
 	toNowhere
 )
 
-// route says what r asks for. The route's own path is the pattern under which
-// an http.ServeMux found the handler, if that names a whole subtree ("/chat/");
-// else only the end of the path counts.
-func route(r *http.Request) destination {
-	path := r.URL.Path
-	if base, ok := subtree(r.Pattern); ok {
+// MountedAt says that an http.ServeMux serves the endpoint under pattern, which
+// ends in a slash: what is not the endpoint's below it is nowhere then.
+func (e *Endpoint) MountedAt(pattern string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var all []string
+	if old := e.mounts.Load(); old != nil {
+		all = append(all, *old...)
+	}
+	all = append(all, pattern)
+	e.mounts.Store(&all)
+}
+
+// route says what r asks for. Where MountedAt has told of the pattern that found
+// the endpoint, the path is known from there on. Else only the end of the path
+// counts: any router may stand in front, below any pattern of an http.ServeMux.
+func (e *Endpoint) route(r *http.Request) destination {
+	path, _ := strings.CutSuffix(r.URL.Path, "/")
+	if all := e.mounts.Load(); all != nil && slices.Contains(*all, r.Pattern) {
+		base := r.Pattern[strings.IndexByte(r.Pattern, '/') : len(r.Pattern)-1]
 		if rest, ok := below(base, path); ok {
-			switch rest, _ = strings.CutSuffix(rest, "/"); {
+			switch {
 			case rest == "":
 				return toConnect
 			case strings.EqualFold(rest, "negotiate"):
 				return toNegotiate
-			case strings.EqualFold(rest, "refresh"):
+			case strings.EqualFold(rest, "refresh") && e.opts.EnableRefresh:
 				return toRefresh
 			}
 			return toNowhere
 		}
 	}
-	path, _ = strings.CutSuffix(path, "/")
 	switch {
 	case endsIn(path, "/negotiate"):
 		return toNegotiate
-	case endsIn(path, "/refresh"):
+	case endsIn(path, "/refresh") && e.opts.EnableRefresh:
 		return toRefresh
 	}
 	return toConnect
@@ -48,17 +62,6 @@ func route(r *http.Request) destination {
 func endsIn(path, tail string) bool {
 	n := len(path) - len(tail)
 	return n >= 0 && strings.EqualFold(path[n:], tail)
-}
-
-// subtree returns the path of a ServeMux pattern that ends in a slash, without
-// that slash. The root's subtree does not count: under it other routers sit.
-func subtree(pattern string) (string, bool) {
-	at := strings.IndexByte(pattern, '/')
-	if at < 0 {
-		return "", false
-	}
-	base, ok := strings.CutSuffix(pattern[at:], "/")
-	return base, ok && base != ""
 }
 
 // below returns what follows base and a slash in path. Wildcards of base match

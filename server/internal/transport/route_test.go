@@ -10,33 +10,47 @@ import (
 
 func TestRoute(t *testing.T) {
 	tests := []struct {
-		name, pattern, path string
-		want                destination
+		name, mounted, pattern, path string
+		want                         destination
 	}{
-		{"the pattern's own path", "/chat", "/chat", toConnect},
-		{"the subtree's own path", "/chat/", "/chat/", toConnect},
-		{"negotiate", "/chat/", "/chat/negotiate", toNegotiate},
-		{"negotiate with a final slash", "/chat/", "/chat/negotiate/", toNegotiate},
-		{"negotiate in capitals", "/chat/", "/chat/Negotiate", toNegotiate},
-		{"longer than negotiate", "/chat/", "/chat/negotiate/x", toNowhere},
-		{"something else below", "/chat/", "/chat/x", toNowhere},
-		{"two slashes", "/chat/", "/chat//negotiate", toNowhere},
-		{"method and host in the pattern", "POST example.com/chat/", "/chat/negotiate", toNegotiate},
-		{"wildcard in the pattern", "/{tenant}/chat/", "/a/chat/negotiate", toNegotiate},
-		{"wildcard, something else below", "/{tenant}/chat/", "/a/chat/x", toNowhere},
-		{"negotiate registered by itself", "/chat/negotiate", "/chat/negotiate", toNegotiate},
-		{"no pattern", "", "/chat", toConnect},
-		{"no pattern, negotiate", "", "/chat/negotiate/", toNegotiate},
-		{"no pattern, only negotiate", "", "/negotiate", toNegotiate},
-		{"a root pattern has other routers below", "/", "/chat/negotiate", toNegotiate},
-		{"a root pattern, connect", "/", "/chat", toConnect},
-		{"the prefix was stripped", "/api/chat/", "/negotiate", toNegotiate},
-		{"a name that only ends in negotiate", "", "/renegotiate", toConnect},
+		{"the pattern's own path", "/chat/", "/chat", "/chat", toConnect},
+		{"the subtree's own path", "/chat/", "/chat/", "/chat/", toConnect},
+		{"negotiate", "/chat/", "/chat/", "/chat/negotiate", toNegotiate},
+		{"negotiate with a final slash", "/chat/", "/chat/", "/chat/negotiate/", toNegotiate},
+		{"negotiate in capitals", "/chat/", "/chat/", "/chat/Negotiate", toNegotiate},
+		{"refresh", "/chat/", "/chat/", "/chat/Refresh", toRefresh},
+		{"longer than negotiate", "/chat/", "/chat/", "/chat/negotiate/x", toNowhere},
+		{"something else below", "/chat/", "/chat/", "/chat/x", toNowhere},
+		{"two slashes", "/chat/", "/chat/", "/chat//negotiate", toNowhere},
+		{"host in the pattern", "example.com/chat/", "example.com/chat/", "/chat/x", toNowhere},
+		{"wildcard in the pattern", "/{tenant}/chat/", "/{tenant}/chat/", "/a/chat/negotiate", toNegotiate},
+		{"wildcard, something else below", "/{tenant}/chat/", "/{tenant}/chat/", "/a/chat/x", toNowhere},
+		{"at the root", "/", "/", "/", toConnect},
+		{"at the root, negotiate", "/", "/", "/negotiate", toNegotiate},
+		{"at the root, something else below", "/", "/", "/x", toNowhere},
+		{"the prefix was stripped", "/api/chat/", "/api/chat/", "/negotiate", toNegotiate},
+		{"a router below another pattern", "", "/api/", "/api/v1/chat", toConnect},
+		{"a router below another pattern, negotiate", "", "/api/", "/api/v1/chat/negotiate", toNegotiate},
+		{"a router's own pattern", "", "/api/*", "/api/v1/chat/negotiate", toNegotiate},
+		{"a router below a root pattern", "", "/", "/chat/negotiate", toNegotiate},
+		{"negotiate registered by itself", "", "/chat/negotiate", "/chat/negotiate", toNegotiate},
+		{"no pattern", "", "", "/chat", toConnect},
+		{"no pattern, negotiate", "", "", "/chat/negotiate/", toNegotiate},
+		{"no pattern, refresh", "", "", "/chat/refresh", toRefresh},
+		{"no pattern, only negotiate", "", "", "/negotiate", toNegotiate},
+		{"a name that only ends in negotiate", "", "", "/renegotiate", toConnect},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			opts := defaults()
+			opts.EnableRefresh = true
+			e := NewEndpoint(opts, nil)
+			if test.mounted != "" {
+				e.MountedAt("/elsewhere/")
+				e.MountedAt(test.mounted)
+			}
 			r := &http.Request{URL: &url.URL{Path: test.path}, Pattern: test.pattern}
-			if got := route(r); got != test.want {
+			if got := e.route(r); got != test.want {
 				t.Errorf("route(pattern %q, path %q) = %v, want %v", test.pattern, test.path, got, test.want)
 			}
 		})
