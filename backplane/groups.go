@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/hubwire/hubwire/backplane/internal/wire"
+	"github.com/hubwire/hubwire/server"
 )
 
 // commandQueue bounds the group commands of other nodes that wait here. More are
@@ -34,17 +35,28 @@ func (r *Redis) addLocal(ctx context.Context, c *connection, group string) error
 	if c.Context().Err() != nil {
 		return nil
 	}
+	r.mu.Lock()
+	if _, member := c.groups[group]; !member {
+		if err := server.CheckJoin(c.Receiver, group, len(c.groups)+c.joining); err != nil {
+			r.mu.Unlock()
+			return err
+		}
+	}
+	c.joining++
+	r.mu.Unlock()
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
-	if err := r.join(ctx, r.channels.Group(group), c.Receiver); err != nil {
-		return err
-	}
+	err := r.join(ctx, r.channels.Group(group), c.Receiver)
 	r.mu.Lock()
+	c.joining--
 	gone := r.connections[c.ID()] != c
-	if !gone {
+	if err == nil && !gone {
 		c.groups[group] = struct{}{}
 	}
 	r.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	if gone { // it left meanwhile, and did not know of this group
 		r.leave(r.channels.Group(group), c.ID())
 	}

@@ -13,9 +13,12 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"reflect"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hubwire/hubwire/protocol"
 )
@@ -44,20 +47,22 @@ type Options struct {
 
 	// AckTimeout is how long AddToGroup and RemoveFromGroup wait for the node
 	// that owns a connection. Nobody answers for a connection that does not
-	// exist. Zero means 30 seconds.
+	// exist. Zero means 30 seconds; negative means as long as the context.
 	AckTimeout time.Duration
 
 	// ClientResultTimeout is how long a client of another node may take to
-	// answer; if that node dies nobody else ever answers. Zero means one minute.
+	// answer; if that node dies nobody else ever answers. Zero means one minute;
+	// negative means as long as the context.
 	ClientResultTimeout time.Duration
 
 	// PublishTimeout is how long a send, a join or a connecting client waits
-	// for a Redis that is away. Zero means 5 seconds, as in ASP.NET Core;
+	// for a Redis that is away; the context of a send or join may end it
+	// earlier. Zero means 5 seconds, as in ASP.NET Core;
 	// negative means not at all.
 	PublishTimeout time.Duration
 
 	// OnStateChange is told each change of Health, one after the other. It must
-	// not block. Nil means nobody.
+	// not block, nor call Close; a panic is logged. Nil means nobody.
 	OnStateChange func(Health)
 
 	// Logger receives the log. Nil means slog.Default(). Changes of state are
@@ -73,6 +78,11 @@ func (o *Options) withDefaults() (*Options, error) {
 	if c.HubName == "" {
 		return nil, errors.New("backplane: Options.HubName is empty")
 	}
+	for name, text := range map[string]string{"HubName": c.HubName, "ChannelPrefix": c.ChannelPrefix, "ServerName": c.ServerName} {
+		if !utf8.ValidString(text) {
+			return nil, fmt.Errorf("backplane: Options.%s %q is not UTF-8, as other nodes read it", name, text)
+		}
+	}
 	if c.ServerName == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -84,6 +94,19 @@ func (o *Options) withDefaults() (*Options, error) {
 	}
 	if c.Protocols == nil {
 		c.Protocols = []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}}
+	}
+	if len(c.Protocols) == 0 {
+		return nil, errors.New("backplane: Options.Protocols is empty")
+	}
+	names := map[string]bool{}
+	for _, codec := range c.Protocols {
+		if v := reflect.ValueOf(codec); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+			return nil, fmt.Errorf("backplane: Options.Protocols has a nil codec (%T)", codec)
+		}
+		if names[codec.Name()] {
+			return nil, fmt.Errorf("backplane: Options.Protocols has two codecs of the name %q", codec.Name())
+		}
+		names[codec.Name()] = true
 	}
 	for _, d := range []struct {
 		value  *time.Duration

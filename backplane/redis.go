@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,8 +67,10 @@ type connection struct {
 	server.Receiver
 
 	// Guarded by Redis.mu:
-	groups map[string]struct{}
-	asked  list.List // of *pendingInvocation, by other nodes, the oldest first
+	groups  map[string]struct{}
+	joining int       // joins on their way
+	asked   list.List // of *pendingInvocation, by other nodes, the oldest first
+	asking  int       // pending invocations of this node
 }
 
 // Errors of sends and joins.
@@ -95,6 +98,9 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	if v := reflect.ValueOf(client); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, fmt.Errorf("backplane: the client of Redis is nil (%T)", client)
 	}
 	r := &Redis{
 		opts:        o,

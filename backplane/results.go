@@ -25,18 +25,42 @@ type pendingInvocation struct {
 	answer chan answer // has space for one; nil if another node has asked
 	away   bool        // the client is another node's: its result comes over Redis
 
+	client *connection // of this node, or nil
+
 	// Asked by another node, guarded by Redis.mu:
 	id       string
-	client   *connection
 	returnTo string        // a logical channel
 	place    *list.Element // in client.asked
 }
 
 // Bounds of what other nodes ask the clients of this one.
 const (
-	mostAsked        = 1024 // of one client; then the oldest fails, which nobody may wait for any more
+	mostAsked        = 1024 // of one client, if its hub has no bound of its own
 	longestIDOfOther = 1024 // bytes
 )
+
+// makeSpace is asked before c gets another pending invocation. Where c has too
+// many, the oldest one of another node, which nobody may wait for any more, is
+// taken out; the caller fails it. Redis.mu is held.
+func (r *Redis) makeSpace(c *connection) (oldest *pendingInvocation, err error) {
+	err = server.CheckClientResult(c.Receiver, c.asked.Len()+c.asking)
+	if err == nil && c.asked.Len() < mostAsked {
+		return nil, nil
+	}
+	if c.asked.Len() == 0 {
+		return nil, err
+	}
+	oldest = c.asked.Front().Value.(*pendingInvocation)
+	r.removeLocked(oldest.id, oldest)
+	return oldest, nil
+}
+
+// cancel fails a pending invocation of another node; nil is none.
+func (r *Redis) cancel(p *pendingInvocation) {
+	if p != nil {
+		r.forward(p.client.Codec(), p.returnTo, failure(p.id, errCanceled.Error()))
+	}
+}
 
 type answer struct {
 	result server.ClientResult
@@ -51,8 +75,19 @@ func (r *Redis) InvokeConnection(ctx context.Context, id string, inv *protocol.I
 	r.mu.Lock()
 	c := r.connections[id]
 	p.away = c == nil
+	var oldest *pendingInvocation
+	if c != nil {
+		var err error
+		if oldest, err = r.makeSpace(c); err != nil {
+			r.mu.Unlock()
+			return server.ClientResult{}, err
+		}
+		p.client = c
+		c.asking++
+	}
 	r.pending[inv.InvocationID] = p // before it is asked: the answer may be quick
 	r.mu.Unlock()
+	r.cancel(oldest)
 	defer r.take(inv.InvocationID, nil)
 	m := server.NewMessage(inv)
 	if c != nil {
@@ -130,8 +165,11 @@ func (r *Redis) take(id string, match func(*pendingInvocation) bool) *pendingInv
 
 func (r *Redis) removeLocked(id string, p *pendingInvocation) {
 	delete(r.pending, id)
-	if p.place != nil {
+	switch {
+	case p.place != nil:
 		p.client.asked.Remove(p.place)
+	case p.client != nil:
+		p.client.asking--
 	}
 }
 
@@ -184,11 +222,11 @@ func (r *Redis) ask(id string, m wire.Invocation, message *server.Message) error
 	}
 	_, taken := r.pending[p.id]
 	var oldest *pendingInvocation
+	var full error
 	if !taken {
-		if c.asked.Len() == mostAsked {
-			oldest = c.asked.Front().Value.(*pendingInvocation)
-			r.removeLocked(oldest.id, oldest)
-		}
+		oldest, full = r.makeSpace(c)
+	}
+	if !taken && full == nil {
 		p.client, p.place = c, c.asked.PushBack(p)
 		r.pending[p.id] = p
 	}
@@ -197,9 +235,11 @@ func (r *Redis) ask(id string, m wire.Invocation, message *server.Message) error
 		r.forward(c.Codec(), m.ReturnChannel, failure(p.id, "ID collision occurred when using client results. This is likely a bug in SignalR."))
 		return nil
 	}
-	if oldest != nil {
-		r.forward(c.Codec(), oldest.returnTo, failure(oldest.id, errCanceled.Error()))
+	if full != nil {
+		r.forward(c.Codec(), m.ReturnChannel, failure(p.id, "The client has too many calls that have not been answered."))
+		return nil
 	}
+	r.cancel(oldest)
 	_ = c.Send(message) // if it is gone, abandon answers
 	return nil
 }

@@ -18,11 +18,15 @@ var (
 	ErrTooManyClientResults = errors.New("server: the client has too many calls to answer")
 )
 
-// CheckJoin is for LifetimeManagers: it returns ErrTooManyGroups if c, which is
-// in joined groups, may not join another one. Connections that are not those of
-// a hub of this process have no bound.
-func CheckJoin(c Receiver, joined int) error {
-	if c, ok := c.(*HubConnection); ok && joined >= c.hub.opts.MaximumGroupsPerClient {
+// CheckJoin is for LifetimeManagers: it returns ErrGroupNameTooLong, or
+// ErrTooManyGroups if c, which is in joined groups, may not join another one.
+// Connections that are not those of a hub of this process have no bound.
+func CheckJoin(c Receiver, group string, joined int) error {
+	own, ok := c.(*HubConnection)
+	switch {
+	case ok && len(group) > own.hub.opts.MaximumGroupNameLength:
+		return ErrGroupNameTooLong
+	case ok && joined >= own.hub.opts.MaximumGroupsPerClient:
 		return ErrTooManyGroups
 	}
 	return nil

@@ -158,7 +158,7 @@ func (m *localManager) AddToGroup(_ context.Context, id, group string) error {
 	if _, member := groups[group]; member {
 		return nil
 	}
-	if err := CheckJoin(c, len(groups)); err != nil {
+	if err := CheckJoin(c, group, len(groups)); err != nil {
 		return err
 	}
 	if m.all.get(id) != c { // it has left meanwhile: Disconnected has looked at joined, or is about to
