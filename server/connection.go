@@ -259,6 +259,7 @@ var errInputEndedInside = &protocol.Error{Type: "InvalidDataException", Text: "C
 // finish says farewell and clears up, in ASP.NET Core's order.
 // Source: hub-protocol reference, section 0.1.
 func (c *HubConnection) finish() {
+	defer c.surviveFinish()
 	e := *c.endedBy.Load()
 	c.giveUp() // what waits outside the loop, for its authorization
 	if c.handshakeTimer != nil {

@@ -126,6 +126,7 @@ func (c *HubConnection) runInline(call *Call, rest []byte, as role) outcome {
 
 // runToEnd runs a call on a goroutine of its own.
 func (c *HubConnection) runToEnd(call *Call) {
+	defer c.survive()
 	c.track(call)
 	defer c.runEnded(call)
 	c.run(call)

@@ -33,54 +33,77 @@ const (
 )
 
 // Receive implements transport.App.
-func (c *HubConnection) Receive(p []byte, lend bool) bool {
+func (c *HubConnection) Receive(p []byte, lend bool) (readOn bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.crash(v)
+			readOn = !lend
+		}
+	}()
+	switch data, did := c.accept(p, lend); {
+	case did == handed: // there is nothing to do now, or somebody else does it
+		return true
+	case !lend:
+		c.startPump()
+		return true
+	default:
+		return c.loop(data, reader) != dropped
+	}
+}
+
+// accept takes p into the inbox, once there is room. With goOn the caller has the
+// loop, and begins with data.
+func (c *HubConnection) accept(p []byte, lend bool) (data []byte, did outcome) {
 	in := &c.in
 	in.mu.Lock()
+	defer in.mu.Unlock()
 	for in.busy && len(in.buf)+in.held >= receiveBuffer && !in.stopped {
 		if in.room == nil {
 			in.room = make(chan struct{})
 		}
-		room := in.room
-		in.mu.Unlock()
-		c.bytes.Uncork() // what others sent meanwhile must not wait with us
-		select {
-		case <-room:
-		case <-c.bytes.Done():
-			return true // the client is gone: what it said last counts no more
+		if !c.awaitSpace(in.room) {
+			return nil, handed // the client is gone: what it said last counts no more
 		}
-		in.mu.Lock()
 	}
 	switch {
 	case in.stopped:
-		in.mu.Unlock()
-		return true
+		return nil, handed
 	case in.busy:
 		in.buf = append(in.buf, p...)
-		in.mu.Unlock()
-		return true
+		return nil, handed
 	case len(in.buf) > 0 || !lend:
 		in.buf = append(in.buf, p...)
 		if c.incomplete(in.buf) {
-			in.mu.Unlock()
-			return true
+			return nil, handed
 		}
-		in.busy = true
-		if !lend {
-			in.mu.Unlock()
-			c.startPump()
-			return true
+		if in.busy = true; !lend {
+			return nil, goOn // it is in the inbox
 		}
 		p, in.buf = in.buf, nil
 	}
 	in.busy = true
-	in.mu.Unlock()
-	return c.loop(p, reader) != dropped
+	return p, goOn
+}
+
+// awaitSpace waits, without the lock of the inbox, until space is closed. It
+// reports false if the input ended first.
+func (c *HubConnection) awaitSpace(space <-chan struct{}) bool {
+	c.in.mu.Unlock()
+	defer c.in.mu.Lock()
+	c.bytes.Uncork() // what others sent meanwhile must not wait with us
+	select {
+	case <-space:
+		return true
+	case <-c.bytes.Done():
+		return false
+	}
 }
 
 // startPump lets a goroutine of its own go on with the inbox, whose loop the
 // caller has.
 func (c *HubConnection) startPump() {
 	c.hub.running.Go(func() {
+		defer c.survive()
 		c.bytes.Cork()
 		if c.loop(nil, pump) != dropped {
 			c.bytes.Uncork()
@@ -99,32 +122,38 @@ func (c *HubConnection) loop(data []byte, as role) outcome {
 		}
 		rest = ownMemory(rest, data, first)
 		first = false
-		in := &c.in
-		in.mu.Lock()
-		data, rest = c.takeWhole(rest)
-		in.held = len(data)
-		more := len(data) > 0
-		switch {
-		case c.over.Load():
-			in.stopped = true
-			in.buf, in.held = nil, 0
-		case more:
-		default:
-			in.buf = rest
-			in.stopped = in.ended
-			in.busy = false
-		}
-		in.wake()
-		stopped := in.stopped
-		in.mu.Unlock()
+		var stopped bool
+		data, rest, stopped = c.more(rest)
 		switch {
 		case stopped:
 			c.inputDone(len(rest) > 0)
 			return goOn
-		case !more:
+		case len(data) == 0:
 			return goOn
 		}
 	}
+}
+
+// more returns what the loop goes on with. With none the loop ends, for good if
+// stopped is set; rest is then what is left over.
+func (c *HubConnection) more(rest []byte) (data, left []byte, stopped bool) {
+	in := &c.in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	data, rest = c.takeWhole(rest)
+	in.held = len(data)
+	switch {
+	case c.over.Load():
+		in.stopped = true
+		in.buf, in.held = nil, 0
+	case len(data) > 0:
+	default:
+		in.buf = rest
+		in.stopped = in.ended
+		in.busy = false
+	}
+	in.wake()
+	return data, rest, in.stopped
 }
 
 var roomPool = sync.Pool{New: func() any { return &protocol.Room{} }}
@@ -225,6 +254,7 @@ func (c *HubConnection) handOver(rest []byte, as role, wait func(), then func(re
 	c.in.putBack(rest)
 	c.in.mu.Unlock()
 	c.hub.running.Go(func() {
+		defer c.survive()
 		wait()
 		c.bytes.Cork()
 		if (c.over.Load() || then(nil) != dropped) && c.loop(nil, pump) != dropped {
@@ -237,6 +267,7 @@ func (c *HubConnection) handOver(rest []byte, as role, wait func(), then func(re
 // takenOver goes on with the loop of a call that has kept its goroutine.
 func (call *Call) takenOver() {
 	c := call.conn
+	defer c.survive()
 	rest, as := call.rest, call.role
 	call.rest = nil
 	c.track(call)    // from now on a CancelInvocation can be read while it runs

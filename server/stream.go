@@ -20,6 +20,7 @@ func (c *HubConnection) invokeStreaming(call *Call, inv *protocol.Invocation, re
 	authorize := func() { // user code, which may never return: the loop ends without it
 		answer := make(chan bool, 1)
 		c.hub.running.Go(func() {
+			defer c.survive()
 			ok := false
 			defer func() { answer <- ok }()
 			ok = c.authorized(call)

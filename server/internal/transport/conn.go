@@ -200,6 +200,7 @@ func (c *Conn) activateLocked(r *http.Request, user any) (first bool, status int
 
 // start makes the App, starts it and gives it what was posted before.
 func (c *Conn) start() {
+	defer c.survive()
 	handler := c.endpoint.newApp(c)
 	c.handler = handler
 	handler.Start()
@@ -235,7 +236,7 @@ func (c *Conn) endInput(cause error) {
 	tell := c.app == appRunning // else start tells
 	c.mu.Unlock()
 	if tell {
-		c.handler.Ended(cause)
+		c.tell(func() { c.handler.Ended(cause) })
 	}
 }
 
@@ -356,7 +357,7 @@ func (c *Conn) shutdown() {
 	c.mu.Unlock()
 	switch state {
 	case appRunning:
-		c.handler.Shutdown()
+		c.tell(c.handler.Shutdown)
 	case appFinished: // it is on its way
 	default:
 		c.Abort(ErrShutdown)
@@ -376,6 +377,7 @@ func (c *Conn) abandon() {
 
 // tick is called by the sweeper.
 func (c *Conn) tick(now time.Time) {
+	defer c.survive()
 	c.mu.Lock()
 	if c.phase == inactive && now.Sub(c.lastSeen) > c.endpoint.opts.DisconnectTimeout {
 		c.disposeLocked()

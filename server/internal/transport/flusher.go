@@ -64,6 +64,7 @@ func (s *shard) run() {
 
 // flush writes for the shard, which lends the room to join frames in.
 func (c *Conn) flush(joined *[]byte) {
+	defer c.survive()
 	c.mu.Lock()
 	c.dirty = false
 	s := c.socket

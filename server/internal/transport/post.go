@@ -144,7 +144,7 @@ func (c *Conn) give(p []byte) bool {
 		case c.app == appRunning:
 			c.mu.Unlock()
 			if len(p) > 0 {
-				c.handler.Receive(p, false)
+				c.tell(func() { c.handler.Receive(p, false) })
 			}
 			return true
 		}

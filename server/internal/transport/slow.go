@@ -160,7 +160,7 @@ func (c *Conn) TooSlow() {
 		l.tooSlow.Add(1)
 	}
 	if app, ok := c.handler.(SlowApp); ok {
-		app.TooSlow()
+		c.tell(app.TooSlow)
 		return
 	}
 	c.abort(ErrTooSlow, true)

@@ -122,6 +122,7 @@ func rawConn(conn net.Conn) syscall.RawConn {
 // serveSocket makes s the socket of c and reads until another goroutine goes on
 // or there is nothing more to read.
 func (c *Conn) serveSocket(s *socket, first bool) {
+	defer c.survive()
 	reads, ok := c.attach(s)
 	if !ok && first {
 		c.deactivate(true, ErrClosed)

@@ -109,6 +109,7 @@ func (c *Conn) read() {
 // returns when reading has ended, or was taken over in turn. On transports
 // without a reader (SSE, long polling) it returns at once.
 func (c *Conn) ReadOn() {
+	defer c.survive()
 	c.mu.Lock()
 	s, reading := c.socket, c.reading
 	c.mu.Unlock()

@@ -175,6 +175,7 @@ func (c *Conn) wrote(s *socket, n int) bool {
 // most the send timeout each time that it takes nothing. The caller has given it
 // s.writing.
 func (c *Conn) writeWaiting(s *socket, out []byte) {
+	defer c.survive()
 	joined := new([]byte)
 	for c.lockFor(s) {
 		if len(out) == 0 {
@@ -289,7 +290,7 @@ func (c *Conn) lost(s *socket, err error) {
 		if before != nil {
 			<-before
 		}
-		c.handler.(Reconnector).Lost(err)
+		c.tell(func() { c.handler.(Reconnector).Lost(err) })
 		close(told)
 		return
 	}

@@ -1,0 +1,163 @@
+package transport
+
+import (
+	"context"
+	"io"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A crashApp panics in one of its methods.
+type crashApp struct {
+	*statefulApp
+	at    string
+	lent  int
+	ended int
+}
+
+func (a *crashApp) hit(method string) {
+	if a.at == method {
+		panic("a mistake in " + method)
+	}
+}
+
+func (a *crashApp) Start() { a.hit("Start"); a.statefulApp.Start() }
+
+func (a *crashApp) Receive(p []byte, lend bool) bool {
+	a.hit("Receive")
+	if a.at != "Receive on another goroutine" {
+		return a.statefulApp.Receive(p, lend)
+	}
+	if a.lent++; a.lent == 2 {
+		panic("a mistake behind ReadOn")
+	}
+	go a.conn.ReadOn()
+	return false
+}
+
+func (a *crashApp) Ended(cause error)  { a.ended++; a.hit("Ended"); a.statefulApp.Ended(cause) }
+func (a *crashApp) Tick(now time.Time) { a.hit("Tick"); a.statefulApp.Tick(now) }
+func (a *crashApp) Shutdown()          { a.hit("Shutdown"); a.statefulApp.Shutdown() }
+func (a *crashApp) Lost(cause error)   { a.hit("Lost"); a.statefulApp.Lost(cause) }
+func (a *crashApp) Reconnected()       { a.hit("Reconnected"); a.statefulApp.Reconnected() }
+
+// A panic on any goroutine that serves a connection ends that connection for
+// good: the process, the other connections and a shutdown go on.
+func TestAPanicEndsOneConnection(t *testing.T) {
+	everywhere := []string{"WebSockets", "ServerSentEvents", "LongPolling"}
+	for _, test := range []struct {
+		at         string
+		transports []string
+	}{
+		{"newApp", everywhere},
+		{"Start", everywhere},
+		{"Receive", everywhere},
+		{"Receive on another goroutine", everywhere[:1]},
+		{"Ended", everywhere},
+		{"Tick", everywhere},
+		{"Shutdown", everywhere},
+		{"Lost", everywhere[:1]},
+		{"Reconnected", everywhere[:1]},
+	} {
+		for _, transport := range test.transports {
+			t.Run(test.at+", "+transport, func(t *testing.T) {
+				opts := defaults()
+				opts.AllowStatefulReconnects = true
+				inBubble(t, opts, nil, func(t *testing.T, n *node) { crashOnce(t, n, test.at, transport) })
+			})
+		}
+	}
+}
+
+func crashOnce(t *testing.T, n *node, at, transport string) {
+	other := n.upgrade("/hub")
+	n.app()
+	var app *crashApp
+	echo := n.endpoint.newApp
+	n.endpoint.newApp = func(c *Conn) App {
+		if at == "newApp" {
+			panic("a mistake in newApp")
+		}
+		app = &crashApp{statefulApp: &statefulApp{echoApp: echo(c).(*echoApp)}, at: at}
+		return app
+	}
+	url := n.negotiate("&useStatefulReconnect=true")
+	crashes := func() { n.open(url, transport) }
+	if at != "newApp" && at != "Start" {
+		hangUp := n.open(url, transport)
+		synctest.Wait()
+		crashes = map[string]func(){
+			"Receive": func() { hangUp("send") },
+			"Receive on another goroutine": func() {
+				hangUp("send")
+				synctest.Wait()
+				hangUp("send")
+			},
+			"Ended":    func() { hangUp("end") },
+			"Tick":     func() {},
+			"Shutdown": func() {},
+			"Lost":     func() { hangUp("lose") },
+			"Reconnected": func() {
+				n.open(url, transport)
+			},
+		}[at]
+	}
+	crashes()
+	time.Sleep(3 * time.Second)
+	if at != "Shutdown" {
+		if got := n.connections(); got != 1 {
+			t.Errorf("%d connections are known, want the other one", got)
+		}
+	}
+	other.send(0x81, "still here")
+	other.expect(0x81, "still here")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	go func() { // the other App says farewell
+		_, _ = other.r.WriteTo(io.Discard)
+	}()
+	if err := n.endpoint.Shutdown(ctx); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	_ = other.conn.Close()
+	if told := app != nil && app.ended == 1; told == slices.Contains([]string{"newApp", "Start"}, at) {
+		t.Errorf("the App was told of its end: %t", told)
+	}
+}
+
+// open connects and returns what the client does next.
+func (n *node) open(url, transport string) func(what string) {
+	if transport == "WebSockets" {
+		p := n.upgrade(url)
+		return func(what string) {
+			switch what {
+			case "send":
+				p.send(0x81, "x")
+			case "end":
+				p.send(0x88, "\x03\xe8")
+			case "lose":
+				_ = p.conn.Close()
+			}
+		}
+	}
+	p := n.dial()
+	if transport == "LongPolling" {
+		p.request("GET", url, "")
+		p.response("GET")
+	} else {
+		p.request("GET", url, "", "Accept: text/event-stream")
+		go func() { _, _ = p.r.WriteTo(io.Discard) }()
+	}
+	return func(what string) {
+		switch {
+		case what == "send":
+			n.do("POST", url, "x")
+		case transport == "LongPolling":
+			n.do("DELETE", url, "")
+		default:
+			_ = p.conn.Close()
+		}
+	}
+}
