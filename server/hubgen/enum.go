@@ -27,8 +27,9 @@ func isEnum(t reflect.Type) bool {
 
 // A member is one value of an enum.
 type member struct {
-	name  string
-	value int64
+	name   string // an identifier
+	packed string // what MessagePack calls it
+	value  int64
 }
 
 // membersOf lists the values of t from the smallest to the largest.
@@ -37,7 +38,7 @@ func membersOf(t reflect.Type) []member {
 	taken := map[string]bool{}
 	var list []member
 	for _, value := range slices.Sorted(maps.Keys(names)) {
-		list = append(list, member{unique(taken, identifier(names[value])), value})
+		list = append(list, member{unique(taken, identifier(names[value])), names[value], value})
 	}
 	return list
 }

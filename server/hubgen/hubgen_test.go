@@ -113,3 +113,40 @@ func TestWhatCannotBeWrittenIsAnError(t *testing.T) {
 		})
 	}
 }
+
+// Odd has members and an enum whose names C# cannot spell.
+type Odd struct {
+	Plain int32 `json:"plain" msgpack:"with space"`
+	Class Shade `json:"kind" msgpack:"class"`
+	Big   int64 `json:"big,string,omitempty"`
+}
+
+type Shade int32
+
+func (Shade) EnumNames() map[int64]string { return map[int64]string{1: "dark blue", 2: "Red"} }
+
+type oddHub struct{}
+
+func (oddHub) Odd(Odd) {}
+
+func TestPropertiesHaveTheNamesOfMessagePack(t *testing.T) {
+	var out bytes.Buffer
+	if err := hubgen.CSharp(&out, oddHub{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"[DataContract]\npublic sealed record Odd\n",
+		`[JsonPropertyName("plain"), DataMember(Name = "with space")] public int WithSpace {`,
+		`[JsonPropertyName("kind"), DataMember(Name = "class")] public Shade class_ {`,
+		`DataMember(Name = "Big"), JsonNumberHandling(JsonNumberHandling.AllowReadingFromString | JsonNumberHandling.WriteAsString)] public long Big {`,
+		`    [EnumMember(Value = "dark blue")] @darkblue = 1,`,
+		"    @Red = 2,",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("nowhere: %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(&out)
+	}
+}

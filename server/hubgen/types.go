@@ -90,10 +90,19 @@ func specialOf(t reflect.Type) special {
 
 // A field is one property of a struct in JSON.
 type field struct {
-	goName, name string
-	t            reflect.Type
-	optional     bool // may be left out
-	quoted       bool // a number or bool inside a string
+	name     string // in JSON
+	packed   string // in MessagePack
+	t        reflect.Type
+	optional bool // may be left out
+	quoted   bool // a number or bool inside a string
+}
+
+// packedName is the name of f in MessagePack. Source: mpFields in protocol.
+func packedName(f reflect.StructField) string {
+	if name, _, _ := strings.Cut(f.Tag.Get("msgpack"), ","); name != "" && name != "-" {
+		return name
+	}
+	return f.Name
 }
 
 // fieldsOf follows encoding/json: embedded structs without a name are part of
@@ -115,7 +124,7 @@ func fieldsOf(t reflect.Type) []field {
 			tag = f.Name
 		}
 		options = "," + options + ","
-		x := field{f.Name, tag, f.Type, strings.Contains(options, ",omitempty,") || strings.Contains(options, ",omitzero,"),
+		x := field{tag, packedName(f), f.Type, strings.Contains(options, ",omitempty,") || strings.Contains(options, ",omitzero,"),
 			strings.Contains(options, ",string,")}
 		if i, ok := at[tag]; ok {
 			list[i] = x

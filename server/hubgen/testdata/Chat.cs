@@ -2,6 +2,7 @@
 #nullable enable
 using System;
 using System.Collections.Generic;
+using System.Runtime.Serialization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Threading;
@@ -16,7 +17,7 @@ namespace ChatHubClient;
 public sealed record Line
 {
     [JsonPropertyName("user")] public string User { get; init; } = default!;
-    [JsonPropertyName("at")] public DateTimeOffset At { get; init; } = default!;
+    [JsonPropertyName("at")] public DateTime At { get; init; } = default!;
     [JsonPropertyName("data")] public byte[]? Data { get; init; }
     [JsonPropertyName("parent")] public Line? Parent { get; init; }
     [JsonPropertyName("marks")] public Dictionary<string, List<long?>> Marks { get; init; } = default!;

@@ -1,0 +1,70 @@
+// Calls every method of Types with both protocols: what it was told, it tells.
+using System.Runtime.CompilerServices;
+using System.Text.Json;
+using Microsoft.AspNetCore.SignalR.Client;
+using Microsoft.Extensions.DependencyInjection;
+using TypesHubClient;
+
+foreach (var protocol in new[] { "json", "messagepack" })
+{
+    var builder = new HubConnectionBuilder().WithUrl(args[0]);
+    if (protocol == "messagepack") builder.AddMessagePackProtocol();
+    await using var connection = builder.Build();
+    var told = new TaskCompletionSource<Everything>(TaskCreationOptions.RunContinuationsAsynchronously);
+    using var onTold = connection.OnTold(e => { told.TrySetResult(e); });
+    using var onAsked = connection.OnAsked((Everything e, Color color, Guid? none) =>
+        color == Color.darkblue ? (none is null ? e : throw new Exception("a Guid that is none")) : throw new Exception($"color {color}"));
+    await connection.StartAsync();
+
+    var sample = await connection.SampleAsync();
+    Check("Id", sample.Id, 42);
+    Check("At", sample.At.ToUniversalTime(), new DateTime(2026, 11, 26, 15, 30, 1, DateTimeKind.Utc).AddTicks(1234567));
+    Check("MaybeAt", sample.MaybeAt?.ToUniversalTime(), sample.At.ToUniversalTime());
+    Check("Local", sample.Local, sample.At.ToUniversalTime());
+    Check("Offset", sample.Offset, new DateTimeOffset(sample.At.ToUniversalTime()).ToOffset(TimeSpan.FromMinutes(90)));
+    Check("Offset's zone", sample.Offset.Offset, TimeSpan.FromMinutes(90));
+    Check("Key", sample.Key, Guid.Parse("00112233-4455-6677-8899-aabbccddeeff"));
+    Check("MaybeKey", sample.MaybeKey, sample.Key);
+    Check("Price", sample.Price, -12345678901234567890.50m);
+    Check("Wait", sample.Wait, new TimeSpan(1, 2, 0, 0, 3));
+    Check("Day", sample.Day, new DateOnly(2026, 11, 26));
+    Check("Clock", sample.Clock, new TimeOnly(15, 30, 1).Add(TimeSpan.FromTicks(1234567)));
+    Check("Letter", sample.Letter, 'ß');
+    Check("Color", (int)sample.Color, 1);
+    Check("Colors", string.Join(",", sample.Colors.Select(c => (int)c)), "0,1,2,9");
+    Check("numbers", (sample.Small, sample.Big, sample.Huge, sample.Half, sample.Whole, sample.Yes), (sbyte.MinValue, long.MinValue, ulong.MaxValue, 0.5f, 1e300, true));
+    Check("Data", Convert.ToHexString(sample.Data), "00FF");
+    Check("lists", (sample.Tags.Count, sample.Counts["x"], sample.ByNumber[-1], sample.Base64), (2, 1, "y", "b"));
+    Check("Odd", JsonSerializer.Serialize(sample.Odd), "{\"with space\":1,\"class\":\"c\",\"own\":\"o\"}");
+    Check("what is left out", (sample.Left, sample.LeftText ?? "", sample.LeftOdd, sample.None), (0, "", null, null));
+    Check("what is not", (sample.Parent!.Left, sample.Parent.LeftText, sample.Parent.LeftOdd is null), (5, "here", false));
+    Check("Quoted", sample.Quoted, 1L << 60);
+    Check("Address", sample.Address, "127.0.0.1");
+
+    Check("Check", await connection.CheckAsync(sample), "");
+    Check("Ask", await connection.AskAsync(), "");
+    Check("Told", JsonSerializer.Serialize(await told.Task), JsonSerializer.Serialize(sample));
+    var items = 0;
+    await foreach (var item in connection.StreamAsync())
+    {
+        Check("Stream", JsonSerializer.Serialize(item), JsonSerializer.Serialize(sample));
+        items++;
+    }
+    Check("items", items, 2);
+    Check("Upload", await connection.UploadAsync(Values(sample)), 3);
+    Console.WriteLine("ok " + protocol);
+
+    void Check<T>(string what, T got, T want)
+    {
+        if (!EqualityComparer<T>.Default.Equals(got, want)) Console.WriteLine($"{protocol}: {what} is {got}, want {want}");
+    }
+}
+
+static async IAsyncEnumerable<Everything> Values(Everything value, [EnumeratorCancellation] CancellationToken cancel = default)
+{
+    for (var i = 0; i < 3; i++)
+    {
+        await Task.Yield();
+        yield return value;
+    }
+}
