@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server/internal/hubtype"
 )
 
 // invokeStreaming starts a call that streams in one direction or both. It takes
@@ -140,9 +141,9 @@ func streamShape(v reflect.Value) resultShape {
 		return noResult
 	case v.Kind() == reflect.Chan && v.Type().ChanDir()&reflect.RecvDir != 0 && !v.IsNil():
 		return channelResult
-	case isSeq(v.Type()) && !v.IsNil():
+	case hubtype.IsSeq(v.Type()) && !v.IsNil():
 		return seqResult
-	case isSeq2(v.Type()) && !v.IsNil():
+	case hubtype.IsSeq2(v.Type()) && !v.IsNil():
 		return seq2Result
 	}
 	return noResult

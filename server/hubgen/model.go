@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 	"github.com/hubwire/hubwire/server/internal/hubtype"
 )
@@ -38,13 +36,7 @@ type argument struct {
 	stream bool // t is the type of the items
 }
 
-// libraries are the packages of this module whose types give hubs no methods.
-var libraries = []string{reflect.TypeFor[server.Call]().PkgPath(), reflect.TypeFor[protocol.JSON]().PkgPath()}
-
-var (
-	typeCall  = reflect.TypeFor[*server.Call]()
-	typeError = reflect.TypeFor[error]()
-)
+var typeCall = reflect.TypeFor[*server.Call]()
 
 // newModel reads the hub, the options that rename its methods, and the
 // declarations of client methods. It reports everything that is wrong at once.
@@ -75,10 +67,8 @@ func newModel(hub any, opts *server.Options, extra []any) (*model, error) {
 	for i := range m.client {
 		m.client[i].describe(m.source)
 	}
-	errs = append(errs, m.addHub(t, opts)...)
-	for _, list := range [][]function{m.hub, m.client} {
-		errs = append(errs, duplicates(list)...)
-	}
+	errs = append(errs, m.addHub(v, opts))
+	errs = append(errs, duplicates(m.client)...)
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("hubgen: %w", err)
 	}
@@ -105,115 +95,41 @@ func hubName(t reflect.Type) string {
 	return identifier(t.Name())
 }
 
-func (m *model) addHub(t reflect.Type, opts *server.Options) (errs []error) {
-	var special map[string]server.MethodOptions
+// addHub describes the methods that the server would register.
+func (m *model) addHub(hub reflect.Value, opts *server.Options) error {
+	special := map[string]hubtype.Special{}
 	if opts != nil {
-		special = opts.Methods
-	}
-	foreign := hubtype.Foreign(t, libraries...)
-	for i := range t.NumMethod() {
-		method := t.Method(i)
-		if foreign[method.Name] || special[method.Name].Hidden || method.Name == "OnConnected" || method.Name == "OnDisconnected" {
-			continue
-		}
-		f, err := m.hubFunction(method)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("method %s: %w", method.Name, err))
-			continue
-		}
-		if name := special[method.Name].Name; name != "" {
-			f.name = name
-		}
-		m.hub = append(m.hub, f)
-	}
-	for name := range special {
-		if _, ok := t.MethodByName(name); !ok {
-			errs = append(errs, fmt.Errorf("method %s: Options.Methods names it, but %s has no such method", name, t))
+		for name, says := range opts.Methods {
+			special[name] = hubtype.Special{Name: says.Name, Hidden: says.Hidden, Authorize: says.Authorize != nil}
 		}
 	}
-	return errs
-}
-
-// hubFunction follows the rules by which server registers methods.
-func (m *model) hubFunction(method reflect.Method) (function, error) {
-	t := method.Type
-	f := function{name: method.Name, doc: m.source.methodDoc(m.name, method.Name)}
-	if t.IsVariadic() {
-		return f, errors.New("variadic methods cannot be called by clients; take a slice")
+	read, err := hubtype.Read(hub, typeCall, special)
+	if err != nil {
+		return err
 	}
-	names := m.source.parameters(m.name, method.Name)
-	for i := 1; i < t.NumIn(); i++ { // 0 is the receiver
-		in := t.In(i)
-		if in == typeCall {
-			if i > 1 {
-				return f, errors.New("*server.Call must be the first parameter")
-			}
-			continue
-		}
-		a := argument{name: "arg" + strconv.Itoa(len(f.args)+1), t: in}
-		if i-1 < len(names) && names[i-1] != "" && names[i-1] != "_" {
-			a.name = names[i-1]
-		}
-		switch {
-		case in.Kind() == reflect.Chan && in.ChanDir() == reflect.RecvDir:
-			a.t, a.stream = in.Elem(), true
-		case isSeq2(in):
-			a.t, a.stream = in.In(0).In(0), true
-		case !sendable(in):
-			return f, fmt.Errorf("parameter %d: a %s cannot come from a client", i, in)
-		}
-		f.args = append(f.args, a)
-	}
-	return f, f.setResult(t)
-}
-
-func (f *function) setResult(t reflect.Type) error {
-	var outs []reflect.Type
-	for i := range t.NumOut() {
-		outs = append(outs, t.Out(i))
-	}
-	if n := len(outs); n > 0 && outs[n-1] == typeError {
-		outs = outs[:n-1]
-	}
-	if len(outs) == 0 {
-		return nil
-	}
-	if len(outs) > 1 {
-		return errors.New("must return nothing, a value, an error, or a value and an error")
-	}
-	out := outs[0]
-	switch {
-	case out.Kind() == reflect.Chan && out.ChanDir()&reflect.RecvDir == 0:
-		return errors.New("cannot stream from a send-only channel")
-	case out.Kind() == reflect.Chan:
-		f.result, f.streams = out.Elem(), true
-	case isSeq(out), isSeq2(out):
-		f.result, f.streams = out.In(0).In(0), true
-	case !sendable(out):
-		return fmt.Errorf("a result of type %s cannot be sent", out)
-	default:
-		f.result = out
+	for _, r := range read.Methods {
+		m.hub = append(m.hub, m.hubFunction(r))
 	}
 	return nil
 }
 
-func sendable(t reflect.Type) bool {
-	return !slices.Contains([]reflect.Kind{reflect.Func, reflect.Chan, reflect.UnsafePointer}, t.Kind())
-}
-
-// isSeq reports whether t is an iter.Seq[T].
-func isSeq(t reflect.Type) bool { return isIterator(t, 1) }
-
-// isSeq2 reports whether t is an iter.Seq2[T, error].
-func isSeq2(t reflect.Type) bool { return isIterator(t, 2) && t.In(0).In(1) == typeError }
-
-func isIterator(t reflect.Type, values int) bool {
-	if t.Kind() != reflect.Func || t.NumIn() != 1 || t.NumOut() != 0 || t.IsVariadic() {
-		return false
+func (m *model) hubFunction(read hubtype.Method) function {
+	f := function{name: read.Name, doc: m.source.methodDoc(m.name, read.GoName), result: read.Type, streams: read.Result >= hubtype.Channel}
+	names := m.source.parameters(m.name, read.GoName)
+	if read.TakesCall && len(names) > 0 {
+		names = names[1:]
 	}
-	yield := t.In(0)
-	return yield.Kind() == reflect.Func && !yield.IsVariadic() && yield.NumIn() == values &&
-		yield.NumOut() == 1 && yield.Out(0).Kind() == reflect.Bool
+	for i, p := range read.Params {
+		a := argument{name: "arg" + strconv.Itoa(i+1), t: p.Type}
+		if i < len(names) && names[i] != "" && names[i] != "_" {
+			a.name = names[i]
+		}
+		if p.Item != nil {
+			a.t, a.stream = p.Item, true
+		}
+		f.args = append(f.args, a)
+	}
+	return f
 }
 
 // duplicates finds names that clients, who ignore letter case, cannot tell apart.
