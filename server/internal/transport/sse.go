@@ -36,8 +36,10 @@ func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, use
 	h["Content-Type"] = []string{"text/event-stream"}
 	h["Cache-Control"] = []string{"no-cache,no-store"}
 	h["Pragma"] = []string{"no-cache"}
-	h["Content-Encoding"] = []string{"identity"} // keeps compressors away
-	h["X-Accel-Buffering"] = []string{"no"}      // nginx with its defaults would keep the events back
+	if len(h["Content-Encoding"]) == 0 { // a middleware that compresses has said so already
+		h["Content-Encoding"] = []string{"identity"} // keeps compressors away
+	}
+	h["X-Accel-Buffering"] = []string{"no"} // nginx with its defaults would keep the events back
 	stream := &eventStream{conn: c, w: w, rc: rc}
 	err := stream.write([]byte(":\r\n")) // a comment wakes up browsers
 	c.start()

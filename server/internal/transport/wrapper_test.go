@@ -237,3 +237,21 @@ func TestA101SaysNothingOfABody(t *testing.T) {
 		}
 	}
 }
+
+func TestAStreamKeepsTheEncodingThatAMiddlewareHasAnnounced(t *testing.T) {
+	announces := func(w http.ResponseWriter) http.ResponseWriter {
+		w.Header().Set("Content-Encoding", "gzip")
+		return w
+	}
+	n := serveWrapped(t, defaults(), announces, nil)
+	url := n.negotiate()
+	p := n.dial()
+	p.request("GET", url, "", "Accept: text/event-stream")
+	res, err := http.ReadResponse(p.r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := res.Header.Values("Content-Encoding"); len(got) != 1 || got[0] != "gzip" {
+		t.Errorf("Content-Encoding = %q, want that of the middleware", got)
+	}
+}
