@@ -3,7 +3,6 @@ package backplane
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/hubwire/hubwire/server"
@@ -66,21 +65,11 @@ func (s *subscription) wanted() bool {
 	return s.base || len(s.members) > 0
 }
 
-// fewExcept is up to how many ids a list is searched, and not a set.
-const fewExcept = 8
-
 // send delivers m to every member but those in except. It never waits.
 func (s *subscription) send(m *server.Message, except []string) {
-	excluded := func(id string) bool { return slices.Contains(except, id) }
-	if len(except) > fewExcept {
-		set := make(map[string]struct{}, len(except))
-		for _, id := range except {
-			set[id] = struct{}{}
-		}
-		excluded = func(id string) bool { _, in := set[id]; return in }
-	}
+	excepted := server.Excepted(except)
 	for _, c := range s.all() {
-		if len(except) == 0 || !excluded(c.ID()) {
+		if len(except) == 0 || !excepted(c.ID()) {
 			_ = c.Send(m) // a client that cannot take it ends itself
 		}
 	}

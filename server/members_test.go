@@ -16,6 +16,7 @@ type countedReceiver struct {
 	id    string
 	asked *atomic.Int64 // how often Codec was called, of all receivers
 	onID  func()        // called by ID, if not nil
+	onGot func()        // called by Send, if not nil
 	got   int
 }
 
@@ -25,10 +26,16 @@ func (c *countedReceiver) ID() string {
 	}
 	return c.id
 }
-func (c *countedReceiver) UserID() string             { return "" }
-func (c *countedReceiver) Codec() protocol.Codec      { c.asked.Add(1); return protocol.JSON{} }
-func (c *countedReceiver) Context() context.Context   { return context.Background() }
-func (c *countedReceiver) Send(*server.Message) error { c.got++; return nil }
+func (c *countedReceiver) UserID() string           { return "" }
+func (c *countedReceiver) Codec() protocol.Codec    { c.asked.Add(1); return protocol.JSON{} }
+func (c *countedReceiver) Context() context.Context { return context.Background() }
+func (c *countedReceiver) Send(*server.Message) error {
+	c.got++
+	if c.onGot != nil {
+		c.onGot()
+	}
+	return nil
+}
 
 // Members that join while others send are not counted again by each send.
 func TestJoinsBetweenSendsCostTheSameHoweverManyMembers(t *testing.T) {
@@ -58,8 +65,46 @@ func TestJoinsBetweenSendsCostTheSameHoweverManyMembers(t *testing.T) {
 	}
 }
 
-// Who leaves while a send walks the members is missed by nobody, and a send
-// reaches exactly those who are members then.
+// Who joins or leaves while a send walks the members changes nothing for it.
+func TestASendReachesThoseWhoWereMembersWhenItBegan(t *testing.T) {
+	const n = 20
+	m := server.NewLifetimeManager()
+	var asked atomic.Int64
+	receivers := make([]*countedReceiver, n)
+	for i := range receivers {
+		receivers[i] = &countedReceiver{id: fmt.Sprint(i), asked: &asked}
+		if err := m.Connected(t.Context(), receivers[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range n / 2 {
+		if err := m.AddToGroup(t.Context(), fmt.Sprint(i), "g"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range n / 2 { // each leaves when the message comes, and another one joins
+		receivers[i].onGot = func() {
+			if err := m.RemoveFromGroup(t.Context(), fmt.Sprint(i), "g"); err != nil {
+				t.Error(err)
+			}
+			if err := m.AddToGroup(t.Context(), fmt.Sprint(n/2+i), "g"); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for send := 1; send <= 2; send++ {
+		if err := m.SendGroup(t.Context(), "g", server.NewMessage(&protocol.Invocation{Target: "M"}), nil); err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range receivers {
+			if want := min(1, (send*n/2)/(i+1)); c.got != want {
+				t.Errorf("receiver %d got %d messages of the first %d, want %d", i, c.got, send, want)
+			}
+		}
+	}
+}
+
+// A send reaches exactly those who are members.
 func TestMembersAreExactWhateverJoinsAndLeaves(t *testing.T) {
 	m := server.NewLifetimeManager()
 	var asked atomic.Int64
