@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -81,14 +82,24 @@ func openFake(t *testing.T, hub *server.Hub) *fakeClient {
 
 func openFakeAt(t *testing.T, hub *server.Hub, target string) *fakeClient {
 	t.Helper()
+	c := newFake()
+	openConn(hub, target, c)
+	return c
+}
+
+func newFake() *fakeClient {
 	c := &fakeClient{start: time.Now()}
 	c.in, c.records, c.reached = make(chan []byte, 10), &atomic.Int64{}, make(chan struct{}, 1)
+	return c
+}
+
+// openConn opens a WebSocket over conn.
+func openConn(hub *server.Hub, target string, conn net.Conn) {
 	r := httptest.NewRequest("GET", target, nil)
 	for name, value := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="} {
 		r.Header.Set(name, value)
 	}
-	hub.ServeHTTP(hijacked{httptest.NewRecorder(), c}, r)
-	return c
+	hub.ServeHTTP(hijacked{httptest.NewRecorder(), conn}, r)
 }
 
 // end lets the client go and waits until nothing of the hub is left.
