@@ -83,6 +83,7 @@ func (r *Redis) deliver(channel string, payload []byte) error {
 		encoded[i] = server.Encoded{Protocol: blob.Protocol, Bytes: blob.Bytes}
 	}
 	message := server.NewEncodedMessage(encoded...)
+	r.waiting.tell(message, channel, payload)
 	one := strings.HasPrefix(channel, r.channels.Connection(""))
 	switch {
 	case one && m.InvocationID != "":

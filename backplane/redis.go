@@ -39,6 +39,7 @@ type Redis struct {
 
 	publishes chan *publish
 	commands  chan wire.GroupCommand
+	waiting   waitingSends
 	state     state
 	fence     fence
 	stats     counters
@@ -305,6 +306,7 @@ func (r *Redis) send(ctx context.Context, m *server.Message, except []string, ch
 		return err
 	}
 	payload := wire.AppendInvocation(nil, wire.Invocation{Excluded: except, Blobs: blobs})
+	defer r.waiting.begin(m, channels, payload)()
 	return r.publishOn(ctx, payload, channels)
 }
 

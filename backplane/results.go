@@ -240,6 +240,7 @@ func (r *Redis) ask(id string, m wire.Invocation, message *server.Message) error
 		return nil
 	}
 	r.cancel(oldest)
+	message.MustArrive()
 	_ = c.Send(message) // if it is gone, abandon answers
 	return nil
 }
