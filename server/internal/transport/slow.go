@@ -114,7 +114,7 @@ func (c *Conn) lateLocked(now time.Time) bool {
 	case c.markAt.IsZero() || begun >= c.mark:
 		c.mark, c.markAt = c.gone+int64(c.queued), now
 	case now.Sub(c.markAt) <= c.endpoint.opts.SlowClientTimeout:
-	case c.dropBeyond > 0 && c.dropAllLocked():
+	case c.dropBeyond > 0 && c.dropLateLocked():
 		c.mark, c.markAt = c.gone+int64(c.queued), now
 	default:
 		return true
@@ -128,6 +128,20 @@ func (c *Conn) dropAllLocked() bool {
 	before := c.dropped
 	c.dropOldestLocked(0)
 	return c.dropped > before
+}
+
+// dropLateLocked drops the frames that are Latest and wait since markAt, but the
+// newest frame of all. It reports whether that is enough.
+func (c *Conn) dropLateLocked() bool {
+	waiting := c.queue[c.head+c.taken:]
+	if len(waiting) == 0 {
+		return true
+	}
+	before := c.dropped
+	since := int(c.gone + int64(c.queued) - c.mark) // bytes queued after the mark
+	c.dropOldestLocked(c.inFlight + max(since, len(waiting[len(waiting)-1].buf)))
+	waiting = c.queue[c.head+c.taken:]
+	return c.dropped > before || len(waiting) == 1 && waiting[0].latest
 }
 
 // overdueLocked reports whether a client that was too slow has had time enough

@@ -377,10 +377,16 @@ func TestDropOldestKeepsTheLatestAndAllThatIsNoSend(t *testing.T) {
 }
 
 func TestOneThatWantsTheLatestIsNotClosedForItsSends(t *testing.T) {
+	for name, most := range map[string]int{"beyond its bound": 1 << 19, "beyond the time": 1 << 30} {
+		t.Run(name, func(t *testing.T) { wantsTheLatest(t, most) })
+	}
+}
+
+func wantsTheLatest(t *testing.T, most int) {
 	inBubble(t, defaults(), nil, func(t *testing.T, n *node) {
 		p := n.upgrade("/hub")
 		a := n.app()
-		a.conn.DropOldest(1 << 19)
+		a.conn.DropOldest(most)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -405,6 +411,54 @@ func TestOneThatWantsTheLatestIsNotClosedForItsSends(t *testing.T) {
 			t.Errorf("%d of 100 came, ended %v", got, a.hasEnded())
 		}
 	})
+}
+
+// A mumblingApp does not say farewell.
+type mumblingApp struct{ *echoApp }
+
+func (mumblingApp) TooSlow() {}
+
+func TestNothingButTheFarewellFollowsWhatWasDropped(t *testing.T) {
+	conns, _ := stuck(1, 1<<40)
+	c := conns[0]
+	c.handler = mumblingApp{c.handler.(*echoApp)}
+	_ = c.Send(text("being written"))
+	c.mu.Lock()
+	c.takeLocked(1)
+	c.mu.Unlock()
+	_ = c.Send(text("dropped"))
+	c.TooSlow()
+	if err := c.Send(text("behind the gap")); err != ErrTooSlow {
+		t.Errorf("Send = %v, want ErrTooSlow", err)
+	}
+	if err := c.SendWait(t.Context(), text("behind the gap")); err != ErrTooSlow {
+		t.Errorf("SendWait = %v, want ErrTooSlow", err)
+	}
+	c.pong(nil)
+	if err := c.SendLast(text("farewell")); err != nil {
+		t.Errorf("SendLast = %v", err)
+	}
+	got := ""
+	for _, f := range c.queue[c.head:] {
+		got += string(f.Payload()) + "; "
+	}
+	if want := "being written; farewell; "; got != want {
+		t.Errorf("queued: %q, want %q", got, want)
+	}
+}
+
+func TestOneMessageThatIsTooMuchForTheLimitIsCutAtOnce(t *testing.T) {
+	conns, l := stuck(1, 100_000)
+	c := conns[0]
+	c.handler = mumblingApp{c.handler.(*echoApp)}
+	_ = c.Send(text(strings.Repeat("x", 200_000)))
+	c.mu.Lock()
+	c.takeLocked(1) // being written: it cannot be dropped
+	c.mu.Unlock()
+	l.Relieve()
+	if l.Used() != 0 {
+		t.Errorf("%d bytes count, more than the limit", l.Used())
+	}
 }
 
 func TestWaitForClientWaitsForOneThatMakesProgressOnly(t *testing.T) {
