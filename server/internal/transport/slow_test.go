@@ -215,117 +215,6 @@ func TestAClientThatIsTooSlowForItsFarewellIsCut(t *testing.T) {
 	})
 }
 
-// stuck returns connections whose sockets take nothing, at one limit.
-func stuck(n int, most int64) ([]*Conn, *Limit) {
-	conns, _ := sinks(n)
-	l := NewLimit(most)
-	for _, c := range conns {
-		c.endpoint.opts.Limit = l
-		c.behindAt = FreeBytes
-		c.socket.writing = true
-		c.handler = &echoApp{conn: c, over: make(chan struct{}), linger: true}
-		c.socket.net = closedConn{}
-	}
-	return conns, l
-}
-
-func TestBytesThatManyQueuesShareCountOnce(t *testing.T) {
-	conns, l := stuck(10, 1<<40)
-	frame := text(strings.Repeat("x", 50_000))
-	for range 3 { // the first one is within what is free
-		for _, c := range conns {
-			_ = c.Send(frame)
-		}
-	}
-	if got, want := l.Used(), int64(len(frame.buf)); got != want {
-		t.Errorf("%d bytes count, want %d: they are the same for all", got, want)
-	}
-	other := text(strings.Repeat("y", 50_000))
-	_ = conns[0].Send(other)
-	if got, want := l.Used(), int64(len(frame.buf)+len(other.buf)); got != want {
-		t.Errorf("%d bytes count, want %d", got, want)
-	}
-	for i, c := range conns {
-		c.mu.Lock()
-		switch i % 3 { // all the ways out of a queue
-		case 0:
-			c.dropQueueLocked()
-		case 1:
-			c.takeLocked(len(c.queue))
-			c.writtenLocked(10)
-			c.writtenLocked(c.inFlight)
-		default:
-			c.takeLocked(1)
-			c.mu.Unlock()
-			c.TooSlow()
-			c.mu.Lock()
-			c.writtenLocked(c.inFlight)
-		}
-		c.mu.Unlock()
-	}
-	eventually(t, "nothing counts", func() bool { return l.Used() == 0 && len(l.uses) == 0 && len(l.behind) == 0 })
-}
-
-func TestTheFurthestBehindGiveWayUntilItFits(t *testing.T) {
-	conns, l := stuck(6, 1_100_000)
-	now := time.Now()
-	for i, c := range conns {
-		since := map[int]time.Duration{0: 9, 1: 5, 2: 20, 3: 5, 4: 1, 5: 7}[i]
-		c.markAt = now.Add(-since * time.Second)
-		_ = c.Send(text(strings.Repeat("x", 60_000))) // free
-		size := 200_000
-		if i == 3 { // as far behind as 1, with more bytes
-			size = 250_000
-		}
-		_ = c.Send(text(strings.Repeat("x", size)))
-	}
-	slow := func() (which []int) {
-		for i, c := range conns {
-			if c.slow {
-				which = append(which, i)
-			}
-		}
-		return which
-	}
-	l.Relieve()
-	if got := fmt.Sprint(slow()); got != "[2]" {
-		t.Errorf("%s gave way for 50,000 bytes, want the one that is 20 s behind", got)
-	}
-	_ = conns[4].Send(text(strings.Repeat("x", 400_000)))
-	l.Relieve()
-	if got := fmt.Sprint(slow()); got != "[0 2 5]" {
-		t.Errorf("%s gave way, want those that are 20, 9 and 7 s behind", got)
-	}
-	_ = conns[4].Send(text(strings.Repeat("x", 100_000)))
-	l.Relieve()
-	if got := fmt.Sprint(slow()); got != "[0 2 3 5]" {
-		t.Errorf("%s gave way, want of two the one with more bytes", got)
-	}
-	if got := l.Used(); got > 1_100_000 {
-		t.Errorf("%d bytes count, more than the limit", got)
-	}
-	if got := l.TooSlow(); got != 4 {
-		t.Errorf("TooSlow() = %d, want 4", got)
-	}
-}
-
-func TestOneThatStillHoldsBytesThoughItWasToldToEndIsCut(t *testing.T) {
-	conns, l := stuck(1, 100_000)
-	c := conns[0]
-	_ = c.Send(text(strings.Repeat("x", 200_000)))
-	c.mu.Lock()
-	c.takeLocked(1) // being written
-	c.mu.Unlock()
-	c.TooSlow()
-	if l.Used() == 0 {
-		t.Error("what is being written does not count")
-	}
-	l.Relieve()
-	if l.Used() != 0 || c.phase != disposed {
-		t.Errorf("%d bytes count, phase %d; want the connection cut", l.Used(), c.phase)
-	}
-}
-
 func TestDropOldestKeepsTheLatestAndAllThatIsNoSend(t *testing.T) {
 	conns, l := stuck(1, 1<<40)
 	c := conns[0]
@@ -444,20 +333,6 @@ func TestNothingButTheFarewellFollowsWhatWasDropped(t *testing.T) {
 	}
 	if want := "being written; farewell; "; got != want {
 		t.Errorf("queued: %q, want %q", got, want)
-	}
-}
-
-func TestOneMessageThatIsTooMuchForTheLimitIsCutAtOnce(t *testing.T) {
-	conns, l := stuck(1, 100_000)
-	c := conns[0]
-	c.handler = mumblingApp{c.handler.(*echoApp)}
-	_ = c.Send(text(strings.Repeat("x", 200_000)))
-	c.mu.Lock()
-	c.takeLocked(1) // being written: it cannot be dropped
-	c.mu.Unlock()
-	l.Relieve()
-	if l.Used() != 0 {
-		t.Errorf("%d bytes count, more than the limit", l.Used())
 	}
 }
 
