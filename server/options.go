@@ -234,9 +234,35 @@ type EndpointOptions struct {
 	// 30,000,000. Negative means no bound.
 	MaximumPostSize int64
 
-	// MaximumConnections bounds the connections of the endpoint, those that
-	// were only negotiated included; more are answered 503. Zero means no bound.
+	// MaximumConnections bounds the connections of the endpoint that have been
+	// connected by a transport. Negotiate and WebSockets without negotiate are
+	// answered 503 beyond it. Zero means no bound.
 	MaximumConnections int
+
+	// MaximumNegotiated bounds the connections of the endpoint that were
+	// negotiated and not yet connected; each lives for DisconnectTimeout and
+	// takes about 1 KiB. Further negotiates are answered 503. Zero means 20,000.
+	// Negative means no bound.
+	MaximumNegotiated int
+
+	// MaximumWaitingPosts bounds the POSTs of one connection that are served at
+	// a time: they wait for each other and, if a method is slow, for it. SignalR's
+	// clients send one at a time. More are answered 429. Zero means 100. Negative
+	// means no bound.
+	MaximumWaitingPosts int
+
+	// MaximumRequestLine bounds the request line, URL and query included, in
+	// bytes; a longer one is answered 414. Zero means 8 KiB, as in Kestrel.
+	// Negative means no bound but http.Server.MaxHeaderBytes.
+	MaximumRequestLine int
+
+	// MaximumRequestHeaderSize bounds the header of a request, in bytes, and
+	// MaximumRequestHeaders the number of its lines; more is answered 431. A
+	// connection keeps the header of its first request. Zero means 32 KiB and
+	// 100, as in Kestrel. Negative means no bound but
+	// http.Server.MaxHeaderBytes.
+	MaximumRequestHeaderSize int
+	MaximumRequestHeaders    int
 
 	// AllowStatefulReconnects lets WebSocket clients that ask for it resume
 	// their connection after a network loss.
@@ -356,7 +382,6 @@ func (e EndpointOptions) transportOptions(authenticate func(*http.Request) (User
 		PollTimeout:             duration(e.PollTimeout, 90*time.Second),
 		DisconnectTimeout:       duration(e.DisconnectTimeout, 15*time.Second),
 		MaximumPostSize:         e.MaximumPostSize,
-		MaximumConnections:      e.MaximumConnections,
 		AllowStatefulReconnects: e.AllowStatefulReconnects,
 		AllowedOrigins:          e.AllowedOrigins,
 		AllowedHeaders:          e.AllowedHeaders,
@@ -369,6 +394,12 @@ func (e EndpointOptions) transportOptions(authenticate func(*http.Request) (User
 		Redirect:                e.Redirect,
 		Logger:                  log,
 	}
+	t.MaximumWaitingPosts = size(e.MaximumWaitingPosts, 100)
+	t.MaximumConnections = max(0, e.MaximumConnections)
+	t.MaximumNegotiated = size(e.MaximumNegotiated, 20_000)
+	t.MaximumRequestLine = size(e.MaximumRequestLine, 8<<10)
+	t.MaximumRequestHeaderSize = size(e.MaximumRequestHeaderSize, 32<<10)
+	t.MaximumRequestHeaders = size(e.MaximumRequestHeaders, 100)
 	if t.Transports == 0 {
 		t.Transports = transport.All
 	}

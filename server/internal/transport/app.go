@@ -86,7 +86,6 @@ type Options struct {
 	PollTimeout             time.Duration
 	DisconnectTimeout       time.Duration
 	MaximumPostSize         int64 // bytes of one POST body
-	MaximumConnections      int   // 0: no bound; more are answered 503
 	AllowStatefulReconnects bool
 	AllowedOrigins          []string // nil: every origin may open a WebSocket, and no CORS headers are sent; "*" allows all with CORS
 	AllowedHeaders          []string // nil: echo what a preflight asks for
@@ -94,6 +93,14 @@ type Options struct {
 	SameUser                func(old, new any) bool
 	SubProtocol             func(offered []string) string // nil: none
 	Redirect                func(*http.Request) (url, accessToken string, ok bool)
+
+	// Bounds; final values, too.
+	MaximumWaitingPosts      int // POSTs of one connection at a time; more are answered 429
+	MaximumConnections       int // that have been connected; 0: no bound; more are answered 503
+	MaximumNegotiated        int // that have only been negotiated; more are answered 503
+	MaximumRequestLine       int // bytes; more is answered 414
+	MaximumRequestHeaderSize int // bytes of the whole header; more is answered 431
+	MaximumRequestHeaders    int // lines of the header; more are answered 431
 
 	// EnableRefresh serves POST <route>/refresh. AcceptRefresh may refuse what
 	// came; nil accepts it. Lifetime says how long a user's credentials are

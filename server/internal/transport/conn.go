@@ -49,6 +49,7 @@ type Conn struct {
 	started   chan struct{} // not nil: a POST or another socket waits for the App
 	losing    chan struct{} // closed when App.Lost has returned the last time
 	posting   chan struct{} // the POST that runs holds its one token
+	posts     int           // POSTs that run or wait
 	early     []byte        // posted before the App was started
 
 	seen       int64     // gone at the last tick
@@ -64,6 +65,9 @@ type Conn struct {
 	user    any
 
 	deaf atomic.Bool // nothing is to be given to the App any more
+
+	// Guarded by Endpoint.mu.
+	served bool // counted as connected
 
 	// Set before the connection is known to anybody, then read only.
 	endpoint *Endpoint

@@ -2,10 +2,57 @@ package transport
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 )
+
+// ownContext is a context type of a user, with a value that no other context of
+// its chain names.
+type ownContext struct{ context.Context }
+
+func (c ownContext) Value(k any) any {
+	if k == "own" {
+		return "value"
+	}
+	return c.Context.Value(k)
+}
+
+func TestValuesOfAUsersOwnContextsSurvive(t *testing.T) {
+	for name, set := range map[string]func(*http.Server){
+		"BaseContext": func(s *http.Server) {
+			s.BaseContext = func(net.Listener) context.Context { return ownContext{context.Background()} }
+		},
+		"ConnContext": func(s *http.Server) {
+			s.ConnContext = func(ctx context.Context, _ net.Conn) context.Context { return ownContext{ctx} }
+		},
+		"ConnContext with WithValue": func(s *http.Server) {
+			s.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+				return context.WithValue(ctx, any("own"), "value")
+			}
+		},
+		"middleware": func(s *http.Server) {
+			next := s.Handler
+			s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				next.ServeHTTP(w, r.WithContext(ownContext{r.Context()}))
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, mux := newNode(t, defaults(), nil)
+			server := httptest.NewUnstartedServer(mux)
+			set(server.Config)
+			server.Start()
+			t.Cleanup(func() { stop(n.endpoint); server.Close() })
+			n.connect = func() (net.Conn, error) { return net.Dial("tcp", server.Listener.Addr().String()) }
+			n.upgrade("/hub")
+			if got := n.app().conn.Request().Context().Value("own"); got != "value" {
+				t.Errorf("value = %v", got)
+			}
+		})
+	}
+}
 
 func TestLastingContextsKeepTheirValuesAndDoNotEnd(t *testing.T) {
 	type key struct{}

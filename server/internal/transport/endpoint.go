@@ -26,6 +26,7 @@ type Endpoint struct {
 
 	mu      sync.Mutex // guards what follows
 	table   map[string]*Conn
+	served  int           // connections of the table that have been connected
 	ticking bool          // the sweeper runs
 	empty   chan struct{} // not nil: Shutdown waits, closed when the table is empty
 	quit    chan struct{} // closed to end the sweeper
@@ -52,6 +53,12 @@ func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint {
 // ServeHTTP implements http.Handler. The order in which its answers win is
 // ASP.NET Core's. Source: transports reference, section 1.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if status := e.opts.tooLarge(r); status != 0 {
+		w.Header().Set("Connection", "close")
+		answer(w, r, status, noType, "")
+		return
+	}
+	boundDrain(http.NewResponseController(w), r)
 	to := e.route(r)
 	if to == toNowhere {
 		answer(w, r, http.StatusNotFound, noType, "")
@@ -108,6 +115,15 @@ func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, means me
 	if means.transport == WebSockets {
 		c.awaitStart(r)
 	}
+	if !skipBody(r) {
+		w.Header().Set("Connection", "close")
+		answer(w, r, http.StatusBadRequest, textPlain, "")
+		return
+	}
+	if full := e.admit(c); full != nil {
+		answer(w, r, http.StatusServiceUnavailable, textPlain, full.Error())
+		return
+	}
 	if status, body := c.mayConnect(means.transport); status != 0 {
 		answer(w, r, status, textPlain, body)
 		return
@@ -127,10 +143,9 @@ func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, means me
 func (e *Endpoint) connectionFor(w http.ResponseWriter, r *http.Request, t Transport) *Conn {
 	token := queryValue(r.URL.RawQuery, "id")
 	if token == "" && t == WebSockets {
-		c, ok := e.newConn(0, false)
-		if !ok {
-			answer(w, r, http.StatusServiceUnavailable, textPlain, "")
-			return nil
+		c, full := e.newServed()
+		if full != nil {
+			answer(w, r, http.StatusServiceUnavailable, textPlain, full.Error())
 		}
 		return c
 	}

@@ -28,6 +28,12 @@ func defaults() Options {
 		DisconnectTimeout:      15 * time.Second,
 		MaximumPostSize:        30_000_000,
 		Logger:                 slog.New(slog.DiscardHandler),
+
+		MaximumWaitingPosts:      100,
+		MaximumNegotiated:        20_000,
+		MaximumRequestLine:       8 << 10,
+		MaximumRequestHeaderSize: 32 << 10,
+		MaximumRequestHeaders:    100,
 	}
 }
 

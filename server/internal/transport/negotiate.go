@@ -34,9 +34,9 @@ func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request, user a
 	}
 	stateful := e.opts.AllowStatefulReconnects &&
 		strings.EqualFold(strings.TrimSpace(queryValue(r.URL.RawQuery, "useStatefulReconnect")), "true")
-	c, ok := e.newConn(version, stateful)
-	if !ok {
-		answer(w, r, http.StatusServiceUnavailable, textPlain, "")
+	c, full := e.newNegotiated(version, stateful)
+	if full != nil {
+		answer(w, r, http.StatusServiceUnavailable, textPlain, full.Error())
 		return
 	}
 	answerJSON(w, r, e.appendNegotiated(version, c, user))
@@ -57,9 +57,10 @@ func (e *Endpoint) negotiateVersion(query string) (version int, problem string) 
 	return min(version, highestVersion), ""
 }
 
-// parseInt reads an integer as .NET does: blanks around it, a sign, 32 bits.
+// parseInt reads an integer as .NET does: blanks around it, a sign, 32 bits, and
+// zero bytes at the end.
 func parseInt(s string) (int, bool) {
-	s = strings.Trim(s, " \t\n\v\f\r")
+	s = strings.Trim(strings.TrimRight(s, "\x00"), " \t\n\v\f\r")
 	n, err := strconv.ParseInt(s, 10, 32)
 	return int(n), err == nil
 }

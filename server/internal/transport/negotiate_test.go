@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 const allTransports = `"availableTransports":[{"transport":"WebSockets","transferFormats":["Text","Binary"]},{"transport":"ServerSentEvents","transferFormats":["Text"]},{"transport":"LongPolling","transferFormats":["Text","Binary"]}]}`
@@ -86,19 +87,58 @@ func TestNegotiateV1TokenIsLookupKey(t *testing.T) {
 	}
 }
 
-func TestMaximumConnectionsAreAnswered503(t *testing.T) {
+func TestMaximumConnectionsCountsWhatIsConnected(t *testing.T) {
+	const full = "The server has as many connections as it takes."
 	opts := defaults()
 	opts.MaximumConnections = 2
 	n := serve(t, opts, nil)
-	n.negotiate()
-	p := n.upgrade("/hub")
-	if r := n.do("POST", "/hub/negotiate", ""); r.status != 503 || r.body != "" {
-		t.Errorf("third negotiate = %v, want an empty 503", r)
+	for range 10 { // negotiates alone fill nothing
+		n.negotiate()
 	}
-	if r := n.do("GET", "/hub", "", handshakeHeaders...); r.status != 503 || r.body != "" {
-		t.Errorf("third WebSocket = %v, want an empty 503", r)
+	late := n.negotiate()
+	p := n.upgrade("/hub")
+	polled := n.negotiate()
+	n.do("GET", polled, "")
+	for range 2 { // a connection counts once
+		go n.do("POST", polled, "x")
+		n.do("GET", polled, "")
+	}
+	for what, r := range map[string]reply{
+		"negotiate":              n.do("POST", "/hub/negotiate", ""),
+		"WebSocket":              n.do("GET", "/hub", "", handshakeHeaders...),
+		"WebSocket, negotiated":  n.do("GET", late, "", handshakeHeaders...),
+		"SSE, negotiated before": n.do("GET", late, "", "Accept: text/event-stream"),
+		"poll":                   n.do("GET", late, ""),
+	} {
+		if r.status != 503 || r.body != full || r.header.Get("Content-Type") != "text/plain" {
+			t.Errorf("third %s = %v, want 503 %q", what, r, full)
+		}
 	}
 	_ = p.conn.Close()
-	eventually(t, "a place is free", func() bool { return n.connections() == 1 })
-	n.upgrade("/hub")
+	eventually(t, "a place is free", func() bool { return n.do("GET", late, "").status == 200 })
+	if r := n.do("DELETE", polled, ""); r.status != 202 {
+		t.Errorf("DELETE = %v", r)
+	}
+	eventually(t, "a place is free again", func() bool { return n.do("POST", "/hub/negotiate", "").status == 200 })
+}
+
+func TestMaximumNegotiatedCountsWhatIsNotConnected(t *testing.T) {
+	opts := defaults()
+	opts.MaximumNegotiated = 2
+	inBubble(t, opts, nil, func(t *testing.T, n *node) {
+		url := n.negotiate()
+		n.negotiate()
+		if r := n.do("POST", "/hub/negotiate", ""); r.status != 503 || r.body != "Too many connections were negotiated and not opened." {
+			t.Errorf("third negotiate = %v, want 503", r)
+		}
+		n.upgrade("/hub") // needs none
+		n.do("GET", url, "")
+		n.negotiate() // the place of the one that was connected
+		if r := n.do("POST", "/hub/negotiate", ""); r.status != 503 {
+			t.Errorf("third negotiate = %v, want 503", r)
+		}
+		time.Sleep(17 * time.Second) // those that nobody has connected are forgotten
+		n.negotiate()
+		n.negotiate()
+	})
 }

@@ -42,7 +42,14 @@ func (e *Endpoint) servePost(w http.ResponseWriter, r *http.Request, user any) {
 	case r.ContentLength > e.opts.MaximumPostSize:
 		status = http.StatusBadRequest
 	default:
-		status = c.post(rc, r.Body)
+		status = c.post(rc, r)
+	}
+	if status != http.StatusOK {
+		boundDrain(rc, r)
+	}
+	if status == http.StatusTooManyRequests {
+		answer(w, r, status, textPlain, tooManyPosts)
+		return
 	}
 	if status == clientGone && dropClient(rc) {
 		return
@@ -70,21 +77,47 @@ func dropClient(rc *http.ResponseController) bool {
 	return true
 }
 
-// post gives a body to the App, in steps, when it is its turn. It returns the
-// status to answer.
-func (c *Conn) post(rc *http.ResponseController, body io.Reader) int {
+const tooManyPosts = "Too many requests of this connection wait for their turn."
+
+// post gives the body of r to the App, in steps, when it is its turn. It returns
+// the status to answer.
+func (c *Conn) post(rc *http.ResponseController, r *http.Request) int {
 	c.mu.Lock()
 	if c.posting == nil {
 		c.posting = make(chan struct{}, 1)
 	}
 	posting := c.posting
+	if c.posts >= c.endpoint.opts.MaximumWaitingPosts {
+		c.mu.Unlock()
+		return http.StatusTooManyRequests
+	}
+	c.posts++
 	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.posts--
+		c.mu.Unlock()
+	}()
+	b := takeBuffer(&rawPool, rawBuffer)
+	defer rawPool.Put(b)
+	body := &postBody{rc: rc, body: r.Body}
+	n, err := 0, error(nil)
 	select {
 	case posting <- struct{}{}:
 	default: // another POST is not over yet; both may wait for long
-		_ = rc.SetReadDeadline(time.Time{}) // unsupported only in tests
+		// net/http notices that a client has left only when it has read the body.
+		for err == nil && n < len(b.bytes) {
+			var more int
+			more, err = body.read(b.bytes[n:])
+			n += more
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return failedBody(err)
+		}
 		select {
 		case posting <- struct{}{}:
+		case <-r.Context().Done():
+			return clientGone
 		case <-c.Done():
 			if c.isGone() {
 				return http.StatusNotFound
@@ -93,38 +126,58 @@ func (c *Conn) post(rc *http.ResponseController, body io.Reader) int {
 		}
 	}
 	defer func() { <-posting }()
-	b := takeBuffer(&rawPool, rawBuffer)
-	defer rawPool.Put(b)
-	return c.copyBody(rc, body, b.bytes)
+	return c.copyBody(body, b.bytes, n, err)
 }
 
-func (c *Conn) copyBody(rc *http.ResponseController, body io.Reader, buf []byte) int {
-	size := int64(0)
-	waiting := time.Duration(0) // for the client
+// A postBody is read at the pace that a client must keep.
+type postBody struct {
+	rc      *http.ResponseController
+	body    io.Reader
+	size    int64         // read so far
+	waiting time.Duration // for the client
+}
+
+func (b *postBody) read(buf []byte) (int, error) {
+	allowed := bodyGrace + time.Duration(b.size)*time.Second/slowestBody
+	before := time.Now()
+	_ = b.rc.SetReadDeadline(before.Add(allowed - b.waiting)) // unsupported only in tests
+	n, err := b.body.Read(buf)
+	b.waiting += time.Since(before)
+	b.size += int64(n)
+	_ = b.rc.SetReadDeadline(time.Time{})
+	return n, err
+}
+
+// failedBody is the status for a body that could not be read.
+func failedBody(err error) int {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return clientGone
+	}
+	return http.StatusBadRequest
+}
+
+// copyBody gives body to the App: the n bytes of buf that have been read, with
+// err behind them, and the rest.
+func (c *Conn) copyBody(body *postBody, buf []byte, n int, err error) int {
 	for {
-		allowed := bodyGrace + time.Duration(size)*time.Second/slowestBody
-		before := time.Now()
-		_ = rc.SetReadDeadline(before.Add(allowed - waiting)) // unsupported only in tests
-		n, err := body.Read(buf)
-		waiting += time.Since(before)
-		_ = rc.SetReadDeadline(time.Time{})
-		if size += int64(n); size > c.endpoint.opts.MaximumPostSize {
+		if n == 0 && err == nil {
+			n, err = body.read(buf)
+		}
+		if body.size > c.endpoint.opts.MaximumPostSize {
 			return http.StatusBadRequest
 		}
 		if n > 0 && !c.give(buf[:n]) {
 			return http.StatusNotFound
 		}
+		n = 0
 		if errors.Is(err, io.EOF) {
 			if c.isGone() {
 				return http.StatusNotFound
 			}
 			return http.StatusOK
 		}
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return clientGone
-		}
 		if err != nil {
-			return http.StatusBadRequest
+			return failedBody(err)
 		}
 	}
 }

@@ -52,6 +52,27 @@ func (k *keptRequest) get() *http.Request {
 	return r
 }
 
+// tooLarge returns the status that refuses a request whose line or header is
+// longer than it may be, or 0. The bounds are Kestrel's, and counted as there: a
+// connection keeps its first request, and every route reads the query.
+func (o *Options) tooLarge(r *http.Request) int {
+	line := len(r.Method) + len(" ") + max(len(r.RequestURI), len(r.URL.RawQuery)) + len(" ") + len(r.Proto) + len("\r\n")
+	if line > o.MaximumRequestLine {
+		return http.StatusRequestURITooLong
+	}
+	count, size := 1, len("Host: \r\n")+len(r.Host)
+	for name, values := range r.Header {
+		for _, v := range values {
+			count++
+			size += len(name) + len(": ") + len(v) + len("\r\n")
+		}
+	}
+	if count > o.MaximumRequestHeaders || size > o.MaximumRequestHeaderSize {
+		return http.StatusRequestHeaderFieldsTooLarge
+	}
+	return 0
+}
+
 // isPlain reports whether unpack gives all of r back: if middleware has changed
 // the URL, for instance, or the mux found values in the path, it does not.
 func isPlain(r *http.Request) bool {

@@ -149,20 +149,30 @@ func isWebSocketKey(lines []string) bool {
 // queryValue returns the value of key, in any letter case; several values are
 // joined by commas. Pairs that cannot be unescaped are taken as they are.
 func queryValue(query, key string) string {
-	value, found := "", false
-	for query != "" {
+	var first string
+	var joined strings.Builder
+	for n := 0; query != ""; {
 		var pair string
 		pair, query, _ = strings.Cut(query, "&")
 		k, v, _ := strings.Cut(pair, "=")
 		if !strings.EqualFold(unescape(k), key) {
 			continue
 		}
-		if v = unescape(v); found {
-			v = value + "," + v
+		v = unescape(v)
+		switch n++; n {
+		case 1:
+			first = v
+			continue
+		case 2:
+			joined.WriteString(first)
 		}
-		value, found = v, true
+		joined.WriteByte(',')
+		joined.WriteString(v)
 	}
-	return value
+	if joined.Len() > 0 {
+		return joined.String()
+	}
+	return first
 }
 
 // hasQuery reports whether there is key, with a value or without.

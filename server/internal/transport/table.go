@@ -3,6 +3,7 @@ package transport
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"time"
 )
 
@@ -16,19 +17,81 @@ func newID() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// newConn puts a new connection into the table. It reports false when the
-// endpoint takes no more.
+// Why an endpoint takes no connection; clients see the texts.
+var (
+	errFull           = errors.New("The server has as many connections as it takes.")
+	errNegotiatedFull = errors.New("Too many connections were negotiated and not opened.")
+	errClosing        = errors.New("")
+)
+
+// newConn is newNegotiated for those who do not ask why.
 func (e *Endpoint) newConn(version int, stateful bool) (*Conn, bool) {
+	c, err := e.newNegotiated(version, stateful)
+	return c, err == nil
+}
+
+// newNegotiated puts a new connection into the table that waits to be connected.
+func (e *Endpoint) newNegotiated(version int, stateful bool) (*Conn, error) {
+	c := e.makeConn(version, stateful)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.fullLocked():
+		return nil, errFull
+	case len(e.table)-e.served >= e.opts.MaximumNegotiated:
+		return nil, errNegotiatedFull
+	}
+	return c, e.addLocked(c)
+}
+
+// newServed puts a new connection into the table that is connected at once.
+func (e *Endpoint) newServed() (*Conn, error) {
+	c := e.makeConn(0, false)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fullLocked() {
+		return nil, errFull
+	}
+	if err := e.addLocked(c); err != nil {
+		return nil, err
+	}
+	c.served = true
+	e.served++
+	return c, nil
+}
+
+// admit counts c among those that have been connected, once.
+func (e *Endpoint) admit(c *Conn) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case c.served || e.table[c.token] != c: // who is gone already is told so by others
+		return nil
+	case e.fullLocked():
+		return errFull
+	}
+	c.served = true
+	e.served++
+	return nil
+}
+
+func (e *Endpoint) fullLocked() bool {
+	return e.opts.MaximumConnections > 0 && e.served >= e.opts.MaximumConnections
+}
+
+func (e *Endpoint) makeConn(version int, stateful bool) *Conn {
 	c := &Conn{endpoint: e, id: newID(), stateful: stateful, lastSeen: time.Now(), behindAt: FreeBytes}
 	c.token = c.id
 	if version > 0 {
 		c.token = newID()
 	}
 	c.shard = &e.shards[int(e.nextOne.Add(1))%len(e.shards)]
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closing.Load() || (e.opts.MaximumConnections > 0 && len(e.table) >= e.opts.MaximumConnections) {
-		return nil, false
+	return c
+}
+
+func (e *Endpoint) addLocked(c *Conn) error {
+	if e.closing.Load() {
+		return errClosing
 	}
 	e.table[c.token] = c
 	if !e.ticking {
@@ -36,7 +99,7 @@ func (e *Endpoint) newConn(version int, stateful bool) (*Conn, bool) {
 		e.quit = make(chan struct{})
 		go e.sweep(e.quit)
 	}
-	return c, true
+	return nil
 }
 
 func (e *Endpoint) lookup(token string) *Conn {
@@ -53,6 +116,9 @@ func (e *Endpoint) remove(c *Conn) {
 		return
 	}
 	delete(e.table, c.token)
+	if c.served {
+		e.served--
+	}
 	if len(e.table) > 0 {
 		return
 	}
