@@ -288,10 +288,19 @@ type EndpointOptions struct {
 	// AllowedOrigins are the origins, as "https://app.example", whose browser
 	// pages may use the endpoint: they get CORS headers, with credentials, and
 	// WebSockets of other origins are refused with 403. The server's own origin
-	// is always allowed. "*" allows every origin. Nil means that no CORS
-	// headers are sent and that any origin may open a WebSocket, as in
-	// ASP.NET Core.
+	// is always allowed. Letter case, a scheme's own port and a slash at the end
+	// make no difference; "https://*.app.example" is every subdomain. What is no
+	// origin is refused by CheckHub. Nil means that no CORS headers are sent and
+	// that any origin may open a WebSocket, as in ASP.NET Core.
+	//
+	// "*" allows every origin, without credentials: browsers' clients need
+	// withCredentials: false.
 	AllowedOrigins []string
+
+	// AllowOrigin allows more origins than AllowedOrigins: it is asked about
+	// those that are not among them. It may be called concurrently. A panic is
+	// logged and refuses the origin. Nil means no others.
+	AllowOrigin func(origin string, r *http.Request) bool
 
 	// AllowedHeaders are the request headers that a preflight allows. Nil
 	// means every header that it asks for.
@@ -394,6 +403,7 @@ func (e EndpointOptions) transportOptions(authenticate func(*http.Request) (User
 		Redirect:                e.Redirect,
 		Logger:                  log,
 	}
+	t.AllowOrigin = e.AllowOrigin
 	t.MaximumWaitingPosts = size(e.MaximumWaitingPosts, 100)
 	t.MaximumConnections = max(0, e.MaximumConnections)
 	t.MaximumNegotiated = size(e.MaximumNegotiated, 20_000)

@@ -102,6 +102,9 @@ type Options struct {
 	MaximumRequestHeaderSize int // bytes of the whole header; more is answered 431
 	MaximumRequestHeaders    int // lines of the header; more are answered 431
 
+	// AllowOrigin allows more origins than AllowedOrigins. Nil: no others.
+	AllowOrigin func(origin string, r *http.Request) bool
+
 	// EnableRefresh serves POST <route>/refresh. AcceptRefresh may refuse what
 	// came; nil accepts it. Lifetime says how long a user's credentials are
 	// still good for, and whether they end at all; nil: never.

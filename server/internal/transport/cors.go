@@ -7,21 +7,27 @@ import (
 	"strings"
 )
 
-// A corsPolicy says which origins' pages may use the endpoint. Credentials are
-// always allowed, so the answers name the exact origin.
-type corsPolicy struct {
-	origins []string // lower case, without a final slash
+// A CORSPolicy says which origins' pages may use what it stands around.
+// Credentials are allowed, so the answers name the exact origin; where every
+// origin is allowed, credentials never are.
+type CORSPolicy struct {
+	origins []origin
 	any     bool
-	headers string // what a preflight is told; empty: echo
+	allow   func(origin string, r *http.Request) bool // nil: nobody is asked
+	headers string                                    // what a preflight is told; empty: echo
 }
 
-func newCORSPolicy(origins, headers []string) *corsPolicy {
-	if origins == nil {
+// NewCORSPolicy returns the policy of origins and allow, or nil if there is
+// neither. Origins that CheckOrigin refuses allow nothing.
+func NewCORSPolicy(origins, headers []string, allow func(origin string, r *http.Request) bool) *CORSPolicy {
+	if origins == nil && allow == nil {
 		return nil
 	}
-	p := &corsPolicy{any: slices.Contains(origins, "*")}
-	for _, o := range origins {
-		p.origins = append(p.origins, strings.ToLower(strings.TrimSuffix(o, "/")))
+	p := &CORSPolicy{any: slices.Contains(origins, "*"), allow: allow}
+	for _, text := range origins {
+		if o, err := parseOrigin(text); err == nil {
+			p.origins = append(p.origins, o)
+		}
 	}
 	if headers != nil {
 		// What SignalR's clients send by themselves is always allowed.
@@ -36,19 +42,25 @@ func newCORSPolicy(origins, headers []string) *corsPolicy {
 	return p
 }
 
-func (p *corsPolicy) allows(origin string) bool {
-	return p.any || slices.Contains(p.origins, strings.ToLower(origin))
+func (p *CORSPolicy) allows(text string, r *http.Request) bool {
+	if p.any {
+		return true
+	}
+	if o, err := parseOrigin(text); err == nil && !o.below && slices.ContainsFunc(p.origins, o.isOf) {
+		return true
+	}
+	return p.allow != nil && p.allow(text, r)
 }
 
-// preflight answers r if it is one. Who may not use the endpoint gets the
+// Preflight answers r if it is one. Who may not use the endpoint gets the
 // same answer, without any CORS header.
-func (p *corsPolicy) preflight(w http.ResponseWriter, r *http.Request) bool {
+func (p *CORSPolicy) Preflight(w http.ResponseWriter, r *http.Request) bool {
 	origin, method := r.Header.Get("Origin"), r.Header.Get("Access-Control-Request-Method")
 	if r.Method != http.MethodOptions || origin == "" || method == "" {
 		return false
 	}
-	p.addHeaders(w, r)
-	if h := w.Header(); p.allows(origin) {
+	p.AddHeaders(w, r)
+	if h := w.Header(); p.allows(origin, r) {
 		h.Set("Access-Control-Allow-Methods", method)
 		asked := strings.Join(r.Header["Access-Control-Request-Headers"], ",")
 		if p.headers != "" {
@@ -62,25 +74,30 @@ func (p *corsPolicy) preflight(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// addHeaders adds the CORS headers of an actual answer, whatever its status.
-func (p *corsPolicy) addHeaders(w http.ResponseWriter, r *http.Request) {
+// AddHeaders adds the CORS headers of an actual answer, whatever its status.
+func (p *CORSPolicy) AddHeaders(w http.ResponseWriter, r *http.Request) {
 	origin := r.Header.Get("Origin")
-	if origin == "" || !p.allows(origin) {
+	if origin == "" || !p.allows(origin, r) {
 		return
 	}
 	h := w.Header()
+	if p.any {
+		h.Set("Access-Control-Allow-Origin", "*")
+		return
+	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Allow-Credentials", "true")
-	if p.any || len(p.origins) > 1 {
+	one := len(p.origins) == 1 && !p.origins[0].below && p.allow == nil
+	if !one && !slices.Contains(h["Vary"], "Origin") {
 		h.Add("Vary", "Origin")
 	}
 }
 
 // mayUpgrade reports whether the origin of r may open a WebSocket. Clients that
 // are no browsers name no origin.
-func (p *corsPolicy) mayUpgrade(r *http.Request) bool {
+func (p *CORSPolicy) mayUpgrade(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
-	if origin == "" || p.allows(origin) {
+	if origin == "" || p.allows(origin, r) {
 		return true
 	}
 	u, err := url.Parse(origin)

@@ -16,7 +16,7 @@ type Endpoint struct {
 	opts    Options
 	newApp  func(*Conn) App
 	log     *slog.Logger
-	cors    *corsPolicy // nil: no CORS headers, every origin may open a WebSocket
+	cors    *CORSPolicy // nil: no CORS headers, every origin may open a WebSocket
 	shards  []shard
 	nextOne atomic.Uint32            // the shard of the next connection
 	closing atomic.Bool              // Shutdown was called; set while mu is held
@@ -40,13 +40,20 @@ func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint {
 		opts:   opts,
 		newApp: newApp,
 		log:    opts.Logger,
-		cors:   newCORSPolicy(opts.AllowedOrigins, opts.AllowedHeaders),
 		shards: make([]shard, runtime.GOMAXPROCS(0)),
 		table:  map[string]*Conn{},
 	}
 	if e.log == nil {
 		e.log = slog.Default()
 	}
+	allow := opts.AllowOrigin
+	if allow != nil {
+		allow = func(origin string, r *http.Request) bool {
+			ok := false
+			return e.guard("AllowOrigin", func() { ok = opts.AllowOrigin(origin, r) }) && ok
+		}
+	}
+	e.cors = NewCORSPolicy(opts.AllowedOrigins, opts.AllowedHeaders, allow)
 	return e
 }
 
@@ -64,7 +71,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, r, http.StatusNotFound, noType, "")
 		return
 	}
-	if e.cors != nil && e.cors.preflight(w, r) {
+	if e.cors != nil && e.cors.Preflight(w, r) {
 		return
 	}
 	means := meaning(r)
@@ -73,7 +80,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			answer(w, r, http.StatusForbidden, noType, "")
 			return
 		}
-		e.cors.addHeaders(w, r)
+		e.cors.AddHeaders(w, r)
 	}
 	user, no := e.authenticate(r, means)
 	if no.Status != 0 {
