@@ -57,7 +57,9 @@ func (c *Connection) SetBinary(on bool) {
 }
 
 // Read reads what the client has sent. It returns io.EOF when the client has
-// ended the connection properly, and another error when it was lost.
+// ended the connection, has gone away or does not come back, and at Shutdown,
+// as hubs see no error then; ErrConnectionClosed after Close; and another error
+// where the client broke the WebSocket protocol or does not read.
 func (c *Connection) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -140,7 +142,14 @@ func (a rawApp) Start() { a.handler.running.Go(a.serve) }
 func (a rawApp) serve() {
 	err := guard(func() error { return a.handler.serve(a.Connection) })
 	a.stop()
-	if err != nil && !isError(err, ErrConnectionClosed) && !isError(err, io.EOF) {
+	a.mu.Lock()
+	cause := a.cause
+	a.mu.Unlock()
+	switch {
+	case err == nil, isError(err, ErrConnectionClosed), isError(err, io.EOF):
+	case cause != nil && isError(err, cause): // the handler hands back what Read has told it
+		a.handler.log.Debug("connection ended", "connection", a.ID(), "cause", cause)
+	default:
 		a.handler.log.Error("connection handler failed", "connection", a.ID(), "error", err)
 		a.bytes.FinishError()
 		return
@@ -167,6 +176,10 @@ func (a rawApp) Receive(p []byte, _ bool) bool {
 
 // Ended implements transport.App.
 func (a rawApp) Ended(cause error) {
+	// Who goes away or stays away is no error, as for hubs.
+	if errors.Is(cause, transport.ErrLost) || errors.Is(cause, transport.ErrTimeout) {
+		cause = nil
+	}
 	a.mu.Lock()
 	a.ended, a.cause = true, cause
 	a.notify()
