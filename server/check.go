@@ -98,6 +98,11 @@ func (e EndpointOptions) check(in string) (errs []error) {
 	if unknown := e.AllowedTransports &^ Transport(transport.All); unknown != 0 {
 		wrong("AllowedTransports has unknown transports (%#x)", uint8(unknown))
 	}
+	for _, text := range e.AllowedOrigins {
+		if err := transport.CheckOrigin(text); err != nil {
+			wrong("AllowedOrigins: %w", err)
+		}
+	}
 	if e.AllowStatefulReconnects && e.AllowedTransports != 0 && e.AllowedTransports&WebSockets == 0 {
 		wrong("AllowStatefulReconnects needs WebSockets among AllowedTransports")
 	}

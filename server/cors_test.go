@@ -42,3 +42,11 @@ func TestTheRulesOfAnEndpointStandAroundOtherRoutes(t *testing.T) {
 	}()
 	server.CORS(server.EndpointOptions{AllowedOrigins: []string{"app.test"}})
 }
+
+func TestCheckHubNamesWhatIsNoOrigin(t *testing.T) {
+	opts := &server.Options{Endpoint: server.EndpointOptions{AllowedOrigins: []string{"http://localhost:4200/", "*", "app.test"}}}
+	err := server.CheckHub(struct{}{}, opts)
+	if err == nil || !strings.Contains(err.Error(), `AllowedOrigins: origin "app.test"`) {
+		t.Errorf("CheckHub = %v, want an error that names app.test", err)
+	}
+}

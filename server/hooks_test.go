@@ -202,6 +202,26 @@ var hookTests = map[string]hookTest{
 			}
 		},
 	},
+	"EndpointOptions.AllowOrigin": { // refused: an answer without CORS headers
+		set: func(o *server.Options, boom func()) {
+			o.Endpoint.AllowOrigin = func(string, *http.Request) bool { boom(); return true }
+		},
+		drive: func(t *testing.T, url string) {
+			r, err := http.NewRequestWithContext(t.Context(), "POST", url+"/hub/negotiate", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Origin", "https://app.test")
+			answer, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			if allowed := answer.Header.Get("Access-Control-Allow-Origin"); answer.StatusCode != 200 || allowed != "" {
+				t.Errorf("the negotiate is answered %d and allows %q, want 200 and nothing", answer.StatusCode, allowed)
+			}
+		},
+	},
 	"EndpointOptions.Redirect": {
 		set: func(o *server.Options, boom func()) {
 			o.Endpoint.Redirect = func(*http.Request) (string, string, bool) { boom(); return "", "", false }
