@@ -120,20 +120,24 @@ func fits(alg string, k any) bool {
 	return false
 }
 
-// find returns the keys for alg that have the id, or, if there are none, those
-// without an id. A token without key id may be of any key.
+// find returns the keys for alg that have the id or, if no key has it, those
+// without one. A token without key id may be of any key.
 func (s keySet) find(id, alg string) []any {
 	var named, nameless []any
+	known := false
 	for _, k := range s {
+		fitting := fits(alg, k.key) && (k.alg == "" || k.alg == alg)
 		switch {
-		case !fits(alg, k.key) || k.alg != "" && k.alg != alg:
-		case k.id == id || id == "":
-			named = append(named, k.key)
-		case k.id == "":
+		case id == "" || k.id == id:
+			known = true
+			if fitting {
+				named = append(named, k.key)
+			}
+		case k.id == "" && fitting:
 			nameless = append(nameless, k.key)
 		}
 	}
-	if len(named) > 0 {
+	if known {
 		return named
 	}
 	return nameless
