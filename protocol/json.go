@@ -194,7 +194,7 @@ func (r *jsonReader) integer(name string, bits int) (n int64, present bool, err 
 	}
 	n, ok := parseInt(r.b[start:r.i], bits)
 	if !ok {
-		return 0, false, &Error{"FormatException", fmt.Sprintf("Either the JSON value is not in a supported format, or is out of bounds for an Int%d.", bits)}
+		return 0, false, &Error{"FormatException", fmt.Sprintf("Either the JSON value is not in a supported format, or is out of bounds for the Int%d type.", bits)}
 	}
 	return n, true, nil
 }

@@ -35,7 +35,7 @@ func (m *method) bind(codec protocol.Codec, inv *protocol.Invocation, room *call
 	args := room.list(len(m.params))
 	n := 0
 	for i, p := range m.params {
-		if p.item != nil {
+		if !p.argument() {
 			continue
 		}
 		if n == len(raw) {

@@ -19,6 +19,7 @@ import (
 type Call struct {
 	conn   *HubConnection
 	method *method // nil in OnConnected and OnDisconnected
+	user   User    // where refreshes are enabled: who it was when the call began
 
 	ctxMu  sync.Mutex         // guards ctx, cancel and over
 	ctx    context.Context    // made when it is asked for
@@ -42,8 +43,9 @@ type Call struct {
 
 	room *callRoom // not nil: a call that no user code can keep, see pool.go
 
-	cancelable bool // CancelInvocation finds it
-	untracked  bool // over: CancelInvocation no longer finds it; guarded by conn.mu
+	cancelable atomic.Bool // CancelInvocation finds it
+	untracked  bool        // over: CancelInvocation no longer finds it; guarded by conn.mu
+	closed     bool        // its uploads were closed; owned by the goroutine that runs it
 }
 
 // Context ends when the connection ends, when the client cancels the call or
@@ -60,6 +62,10 @@ func (c *Call) Context() context.Context {
 	return c.ctx
 }
 
+// ConnectionContext ends when the connection ends, and not before: whether the
+// call has returned, or was cancelled, does not matter to it.
+func (c *Call) ConnectionContext() context.Context { return c.conn.ctx }
+
 // endContext ends the call's context, if anybody has asked for it or ever does.
 func (c *Call) endContext() {
 	c.ctxMu.Lock()
@@ -74,8 +80,14 @@ func (c *Call) endContext() {
 // and the groups take, and what the client knows as its connectionId.
 func (c *Call) ConnectionID() string { return c.conn.ID() }
 
-// User is who Options.Authenticate said the client is.
-func (c *Call) User() User { return c.conn.User() }
+// User is who Options.Authenticate said the client is. It stays the same as long
+// as the call runs; see LatestUser.
+func (c *Call) User() User {
+	if c.conn.refreshes {
+		return c.user
+	}
+	return c.conn.User()
+}
 
 // UserID names the caller as Clients().User does. It is empty for anonymous
 // clients, unless Options.UserID says otherwise.
@@ -120,8 +132,8 @@ func (c *Call) Method() string {
 }
 
 // Arguments are pointers to what the method's parameters will be, in order and
-// without *Call; a Filter may change what they point to. A stream that the
-// client sends stands there as nil.
+// without *Call; a Filter may change what they point to. For a stream that the
+// client sends, and for a context, there is nil.
 func (c *Call) Arguments() []any {
 	args := slices.Clone(c.args)
 	for i, a := range args {

@@ -14,6 +14,10 @@ func (m *method) callReflect(call *Call) (any, error) {
 			in = append(in, call.args[i].(*upload).argument(p.t))
 			continue
 		}
+		if p.context {
+			in = append(in, reflect.ValueOf(call.Context()))
+			continue
+		}
 		in = append(in, reflect.ValueOf(call.args[i]).Elem())
 	}
 	out := m.call.Call(in)

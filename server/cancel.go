@@ -1,8 +1,9 @@
 package server
 
 // track makes a call known to CancelInvocation under its invocation id. It
-// reports false if a call of that id is known already; a stream then must not
-// begin. Calls that are over, or have no id, are not tracked.
+// reports false if the id is in use, by a call that has reserved it as this one
+// wants to; this one then must not begin. Calls that are over, or have no id, are
+// not tracked, and of two calls that reserve nothing only the first is.
 func (c *HubConnection) track(call *Call) bool {
 	if call.id == "" {
 		return true
@@ -12,26 +13,35 @@ func (c *HubConnection) track(call *Call) bool {
 	if call.untracked || c.running[call.id] == call {
 		return true
 	}
-	if _, taken := c.running[call.id]; taken {
-		return false
+	if other := c.running[call.id]; other != nil && (other.reservesID() || !call.reservesID()) {
+		return !call.reservesID()
 	}
 	if c.running == nil {
 		c.running = map[string]*Call{}
 	}
 	c.running[call.id] = call
-	call.cancelable = true
+	call.cancelable.Store(true)
 	return true
 }
 
+// reservesID reports whether no other such call may have the same invocation id:
+// it is a stream, or takes a context. Of the others ASP.NET Core keeps no record.
+func (c *Call) reservesID() bool { return c.streaming || c.method.cancellable }
+
 // untrack ends the call's context and forgets it.
 func (c *HubConnection) untrack(call *Call) {
+	c.freeID(call)
+	call.endContext()
+}
+
+// freeID lets another call have the invocation id.
+func (c *HubConnection) freeID(call *Call) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	call.untracked = true
 	if c.running[call.id] == call {
 		delete(c.running, call.id)
 	}
-	c.mu.Unlock()
-	call.endContext()
 }
 
 // cancelCall obeys a CancelInvocation: the call's context ends, and an answer

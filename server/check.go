@@ -106,8 +106,8 @@ func (e EndpointOptions) check(in string) (errs []error) {
 	if e.AllowStatefulReconnects && e.AllowedTransports != 0 && e.AllowedTransports&WebSockets == 0 {
 		wrong("AllowStatefulReconnects needs WebSockets among AllowedTransports")
 	}
-	if e.AcceptRefresh != nil && !e.EnableAuthenticationRefresh {
-		wrong("AcceptRefresh needs EnableAuthenticationRefresh")
+	if e.OnAuthenticationRefresh != nil && !e.EnableAuthenticationRefresh {
+		wrong("OnAuthenticationRefresh needs EnableAuthenticationRefresh")
 	}
 	return errs
 }

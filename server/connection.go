@@ -18,12 +18,13 @@ import (
 // concurrent use.
 type HubConnection struct {
 	// Set before Start, then read only.
-	hub     *Hub
-	bytes   *transport.Conn
-	log     *slog.Logger
-	ctx     context.Context
-	stop    context.CancelFunc
-	expires bool // with the authentication of its user
+	hub       *Hub
+	bytes     *transport.Conn
+	log       *slog.Logger
+	ctx       context.Context
+	stop      context.CancelFunc
+	expires   bool // with the authentication of its user
+	refreshes bool // the user may be replaced
 
 	// Set by the handshake, before anybody else knows the connection.
 	codec    protocol.Codec
@@ -39,6 +40,9 @@ type HubConnection struct {
 	endedBy   atomic.Pointer[ending]
 	finishing sync.Once
 	connected bool // OnConnected has succeeded; owned by the loop, then by finish
+
+	refreshing    atomic.Int32 // calls of OnAuthenticationRefreshed that wait or run
+	acceptRefresh atomic.Pointer[refreshPolicy]
 
 	handshakeTimer *time.Timer
 	waiting        atomic.Int32 // calls without a permit, see Options.MaximumWaitingCallsPerClient
@@ -78,7 +82,7 @@ func newHubConnection(h *Hub, conn *transport.Conn, opts EndpointOptions) *HubCo
 		permits: permits{free: h.opts.MaximumParallelInvocationsPerClient},
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	c.expires = opts.CloseOnAuthenticationExpiration
+	c.expires, c.refreshes = opts.CloseOnAuthenticationExpiration, opts.EnableAuthenticationRefresh
 	return c
 }
 
@@ -138,8 +142,8 @@ func (c *HubConnection) Ended(cause error) {
 	if c.reliable != nil {
 		c.reliable.drop()
 	}
-	// Who goes away or stays away is no error, as in ASP.NET Core.
-	if cause != nil && !errors.Is(cause, transport.ErrTimeout) && !errors.Is(cause, transport.ErrLost) {
+	// Who goes away, stays away or is sent away is no error, as in ASP.NET Core.
+	if cause != nil && !errors.Is(cause, transport.ErrTimeout) && !errors.Is(cause, transport.ErrLost) && !errors.Is(cause, transport.ErrForbidden) {
 		c.endedBy.CompareAndSwap(nil, &ending{cause: cause, silent: true})
 	}
 	if cause != nil {
@@ -174,7 +178,11 @@ func (c *HubConnection) Shutdown() {
 
 // Tick implements transport.App: pings, and the time-out of silent clients.
 func (c *HubConnection) Tick(now time.Time) {
-	if c.state.Load() != open || c.closed.Load() {
+	switch {
+	case c.state.Load() == handshaking && c.expires && c.expired(now):
+		c.refuse(handshakeCanceled)
+		return
+	case c.state.Load() != open || c.closed.Load():
 		return
 	}
 	if c.Transport() != LongPolling && now.Sub(c.lastPing) > c.hub.opts.KeepAliveInterval {
@@ -210,7 +218,8 @@ func (c *HubConnection) Tick(now time.Time) {
 // expired reports whether the authentication of the user has ended. A refresh
 // may have replaced it.
 func (c *HubConnection) expired(now time.Time) bool {
-	expires := c.User().Expires
+	user, _ := c.bytes.Latest().(User)
+	expires := user.Expires
 	return !expires.IsZero() && now.After(expires)
 }
 
@@ -308,7 +317,7 @@ func (c *HubConnection) sendClose(e ending) {
 }
 
 func (c *HubConnection) callOnDisconnected(cause error) {
-	call := &Call{conn: c}
+	call := c.call(nil)
 	defer call.endContext()
 	err := guard(func() error {
 		c.hub.chain.onDisconnected(call, cause)

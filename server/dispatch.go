@@ -74,7 +74,7 @@ func (c *HubConnection) invoke(inv *protocol.Invocation, streaming bool, rest []
 	}
 	if !c.permits.tryAcquire() {
 		// The loop waits with the call: what is behind it keeps its place.
-		return c.handOver(rest, as, func() { c.permits.acquire(c.whenOver()) }, func(rest []byte) outcome {
+		return c.handOver(call, rest, as, func() { c.permits.acquire(c.whenOver()) }, func(rest []byte) outcome {
 			return c.runPlain(call, inv.StreamIDs, rest, pump)
 		})
 	}
@@ -87,6 +87,11 @@ func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as
 	if len(streamIDs) > 0 {
 		call.releasePermit()
 		c.fail(call.id, c.streamCountText(call.method, len(streamIDs)))
+		return goOn
+	}
+	if call.method.cancellable && !c.track(call) { // else it is tracked once it keeps its goroutine
+		call.releasePermit()
+		c.fail(call.id, idInUseText(call.id))
 		return goOn
 	}
 	return c.runInline(call, rest, as)
@@ -111,7 +116,7 @@ func (c *HubConnection) runInline(call *Call, rest []byte, as role) outcome {
 	exited = false
 	if c.hub.watch.leave(call) {
 		call.settle()
-		if call.cancelable {
+		if call.cancelable.Load() {
 			c.untrack(call)
 		} else {
 			call.endContext()

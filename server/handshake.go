@@ -64,7 +64,7 @@ func (c *HubConnection) handshake(data []byte, as role) (rest []byte, did outcom
 		c.register()
 		return rest, goOn
 	}
-	if did = c.handOver(rest, as, c.register, nil); did == goOn {
+	if did = c.handOver(nil, rest, as, c.register, nil); did == goOn {
 		return rest, goOn
 	}
 	return nil, did
@@ -78,7 +78,7 @@ func (c *HubConnection) register() {
 		return
 	}
 	if hook := c.hub.chain.onConnected; hook != nil {
-		call := &Call{conn: c}
+		call := c.call(nil)
 		defer call.endContext()
 		call.connecting.Store(true)
 		if err := guard(func() error { return hook(call) }); err != nil {

@@ -159,20 +159,20 @@ var hookTests = map[string]hookTest{
 		},
 		drive: records("", `{"error":"An unexpected error occurred during connection handshake."}`, "close 1000"),
 	},
-	"EndpointOptions.AcceptRefresh": {
+	"EndpointOptions.OnAuthenticationRefresh": {
 		set: func(o *server.Options, boom func()) {
 			o.Authenticate = func(r *http.Request) (server.User, error) {
 				return server.User{ID: "a", Claims: map[string]any{"token": r.Header.Get("Authorization")}}, nil
 			}
 			o.Endpoint.EnableAuthenticationRefresh = true
-			o.Endpoint.AcceptRefresh = func(_, _ server.User) bool { boom(); return true }
+			o.Endpoint.OnAuthenticationRefresh = func(context.Context, server.AuthenticationRefresh) (bool, error) { boom(); return true, nil }
 		},
 		drive: func(t *testing.T, url string) {
 			n := negotiate(t, url, "old")
 			c := dial(t, url, "?id="+n.ConnectionToken+"&access_token=old")
 			c.handshake()
-			if status, _, body := ask(t, "POST", url+"/hub/refresh?id="+n.ConnectionToken, "fresh"); status != 403 {
-				t.Errorf("refresh is answered %d %s, want 403", status, body)
+			if status, _, body := refresh(t, "POST", url, n.ConnectionToken, "fresh"); status != 500 {
+				t.Errorf("refresh is answered %d %s, want 500", status, body)
 			}
 			c.call("1", "Use", `[""]`, `"result":"fine"`)
 		},

@@ -81,7 +81,7 @@ func NewHub(hub any, opts *Options) *Hub {
 	}
 	h.manager.standard = standardCodecs(h.manager.codecs)
 	for _, m := range methods.exact {
-		m.pooled = m.plain() && !m.takesCall && m.authorize == nil && len(o.Filters) == 0
+		m.pooled = m.plain() && !m.takesCall && !m.cancellable && m.authorize == nil && len(o.Filters) == 0
 	}
 	h.watch.tasks = &h.running
 	h.main = h.newEndpoint(o.Endpoint)

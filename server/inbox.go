@@ -21,6 +21,7 @@ type inbox struct {
 	ended   bool          // nothing more comes
 	stopped bool          // the loop has ended for good; what comes is dropped
 	gone    chan struct{} // not nil: somebody waits; closed when the connection is over
+	news    chan struct{} // not nil: somebody looks ahead; told when more has come
 }
 
 // incomplete reports whether data, the undispatched bytes from the start of a
@@ -118,6 +119,17 @@ func (in *inbox) cut() {
 		in.cuts = append(in.cuts, len(in.buf)) // the goroutine that has the loop comes to it
 	} else {
 		in.buf, in.seen, in.want = nil, 0, 0
+	}
+}
+
+// tell tells who looks ahead that more has come.
+func (in *inbox) tell() {
+	if in.news == nil {
+		return
+	}
+	select {
+	case in.news <- struct{}{}:
+	default: // told already
 	}
 }
 

@@ -49,8 +49,13 @@ const (
 	tooManyCalls   = "Failed to invoke '%s' due to an error on the server. HubException: The client has too many calls that have not been answered."
 )
 
-// settle gives back what the call counts for in the bounds of its connection.
+// settle gives back what the call counts for in the bounds of its connection, and
+// its ids: the client may use them again as soon as it has the answer.
 func (c *Call) settle() {
+	if c.cancelable.Load() {
+		c.conn.freeID(c)
+	}
+	c.conn.closeUploads(c)
 	if c.permit.CompareAndSwap(permitLent, noPermit) {
 		c.conn.waiting.Add(-1)
 	}

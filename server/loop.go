@@ -70,6 +70,7 @@ func (c *HubConnection) accept(p []byte, lend bool) (data []byte, did outcome) {
 		return nil, handed
 	case in.busy:
 		in.buf = append(in.buf, p...)
+		in.tell()
 		return nil, handed
 	case len(in.buf) > 0 || !lend:
 		in.buf = append(in.buf, p...)
@@ -234,7 +235,7 @@ func errMessageSize(limit int) error {
 // loop and rest. then, if not nil, comes before rest. It reports what the calling
 // goroutine may do. A pump keeps the loop and waits itself. wait should end with
 // the connection, see whenOver; nothing begins after it then.
-func (c *HubConnection) handOver(rest []byte, as role, wait func(), then func(rest []byte) outcome) outcome {
+func (c *HubConnection) handOver(call *Call, rest []byte, as role, wait func(), then func(rest []byte) outcome) outcome {
 	if then == nil {
 		then = func([]byte) outcome { return goOn }
 	}
@@ -244,7 +245,7 @@ func (c *HubConnection) handOver(rest []byte, as role, wait func(), then func(re
 		c.in.wake()
 		c.in.mu.Unlock()
 		c.bytes.Uncork()
-		wait()
+		c.waitLooking(rest, call, wait)
 		c.bytes.Cork()
 		if c.over.Load() {
 			return goOn
@@ -255,7 +256,7 @@ func (c *HubConnection) handOver(rest []byte, as role, wait func(), then func(re
 	c.in.mu.Unlock()
 	c.hub.running.Go(func() {
 		defer c.survive()
-		wait()
+		c.waitLooking(nil, call, wait)
 		c.bytes.Cork()
 		if (c.over.Load() || then(nil) != dropped) && c.loop(nil, pump) != dropped {
 			c.bytes.Uncork()

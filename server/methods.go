@@ -16,6 +16,8 @@ type methodTable struct {
 	exact          map[string]*method // as registered, for clients that spell so
 	onConnected    func(*Call) error
 	onDisconnected func(*Call, error)
+
+	onAuthenticationRefreshed func(*Call) error
 }
 
 // A method is the plan of how one hub method is called.
@@ -32,12 +34,18 @@ type method struct {
 	hasError  bool
 	authorize func(*Call) error
 	waits     atomic.Bool // a stream of it has kept its goroutine once
+
+	cancellable bool // it takes a context.Context
 }
 
 type parameter struct {
-	t    reflect.Type // what the method declares
-	item reflect.Type // element type of a stream, else nil
+	t       reflect.Type // what the method declares
+	item    reflect.Type // element type of a stream, else nil
+	context bool         // the call's context, which is no argument
 }
+
+// argument reports whether the parameter comes from the client's message.
+func (p parameter) argument() bool { return p.item == nil && !p.context }
 
 type resultShape = hubtype.Result
 
@@ -86,6 +94,9 @@ func newMethodTable(hub any, special map[string]MethodOptions) (*methodTable, er
 	if read.OnDisconnected {
 		table.onDisconnected = v.MethodByName("OnDisconnected").Interface().(func(*Call, error))
 	}
+	if read.OnAuthenticationRefreshed {
+		table.onAuthenticationRefreshed = v.MethodByName("OnAuthenticationRefreshed").Interface().(func(*Call) error)
+	}
 	for _, r := range read.Methods {
 		m := newMethod(v, r)
 		m.authorize = special[r.GoName].Authorize
@@ -101,10 +112,13 @@ func newMethod(hub reflect.Value, read hubtype.Method) *method {
 		takesCall: read.TakesCall, result: read.Result, hasError: read.HasError,
 	}
 	for _, p := range read.Params {
-		m.params = append(m.params, parameter{t: p.Type, item: p.Item})
-		if p.Item != nil {
+		m.params = append(m.params, parameter{t: p.Type, item: p.Item, context: p.Context})
+		switch {
+		case p.Item != nil:
 			m.streams++
-		} else {
+		case p.Context:
+			m.cancellable = true
+		default:
 			m.arguments++
 		}
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"log/slog"
 	"math"
 	"net/http"
@@ -272,18 +273,33 @@ type EndpointOptions struct {
 	// reconnect, once User.Expires has passed, up to one second late.
 	CloseOnAuthenticationExpiration bool
 
+	// MaximumAuthenticationExpiration is the longest that credentials count,
+	// from the request that brings them on; those that have no end get this
+	// one. Zero means no limit.
+	MaximumAuthenticationExpiration time.Duration
+
 	// EnableAuthenticationRefresh serves POST <route>/refresh: a client whose
-	// credentials end soon sends fresh ones, and its connection goes on with
-	// the User that Options.Authenticate makes of them. Negotiate then tells
-	// clients when User.Expires is; those of .NET 11 refresh by themselves.
-	// What comes with a poll or a stateful reconnect counts, too. An older
-	// token never takes the place of one that ends later.
+	// credentials end soon sends fresh ones, with its connection token in the
+	// header X-SignalR-Connection-Token, and its connection goes on with the
+	// User that Options.Authenticate makes of them. Negotiate then tells
+	// clients how long theirs are good for; those of .NET 11 refresh by
+	// themselves. What comes with a poll or a stateful reconnect counts, too.
+	// Credentials that end earlier than those that the connection has are not
+	// taken over. The hub's method OnAuthenticationRefreshed(*Call) error,
+	// where there is one, is called afterwards.
 	EnableAuthenticationRefresh bool
 
-	// AcceptRefresh decides whether a connection may go on with fresh
-	// credentials of the same user that say something else, other claims for
-	// instance. Nil accepts them.
-	AcceptRefresh func(old, fresh User) bool
+	// OnAuthenticationRefresh decides whether a connection may go on with fresh
+	// credentials of the same user. False answers a refresh 403, and ends the
+	// connection where they came with a poll or a reconnect; an error, or a
+	// panic, answers 500 and changes nothing. Nil accepts all. It may be called
+	// concurrently, also for one connection.
+	OnAuthenticationRefresh func(ctx context.Context, refresh AuthenticationRefresh) (bool, error)
+
+	// UseLegacyLongPollingAuthenticationRefresh takes a poll with credentials of
+	// another user as a refresh, which Call.OnAuthenticationRefresh may accept.
+	// False answers it 409, which tells a client to refresh first.
+	UseLegacyLongPollingAuthenticationRefresh bool
 
 	// AllowedOrigins are the origins, as "https://app.example", whose browser
 	// pages may use the endpoint: they get CORS headers, with credentials, and
@@ -305,10 +321,6 @@ type EndpointOptions struct {
 	// AllowedHeaders are the request headers that a preflight allows. Nil
 	// means every header that it asks for.
 	AllowedHeaders []string
-
-	// AllowUserChange lets a poll or reconnect come from another user than the
-	// one who connected; the first user stays. False answers it 403.
-	AllowUserChange bool
 
 	// SubProtocol picks one of the WebSocket subprotocols that a client
 	// offers. Nil, or an empty answer, means none.
@@ -394,11 +406,12 @@ func (e EndpointOptions) transportOptions(authenticate func(*http.Request) (User
 		AllowStatefulReconnects: e.AllowStatefulReconnects,
 		AllowedOrigins:          e.AllowedOrigins,
 		AllowedHeaders:          e.AllowedHeaders,
-		RequireSameUser:         !e.AllowUserChange,
 		SameUser:                sameUser,
 		EnableRefresh:           e.EnableAuthenticationRefresh,
-		AcceptRefresh:           acceptRefresh(e.AcceptRefresh),
-		Lifetime:                lifetime,
+		OnRefresh:               onRefresh(e.OnAuthenticationRefresh),
+		Unchanged:               unchanged,
+		LegacyPollRefresh:       e.UseLegacyLongPollingAuthenticationRefresh,
+		Expires:                 expires,
 		SubProtocol:             e.SubProtocol,
 		Redirect:                e.Redirect,
 		Logger:                  log,
@@ -419,7 +432,9 @@ func (e EndpointOptions) transportOptions(authenticate func(*http.Request) (User
 		t.MaximumPostSize = math.MaxInt64
 	}
 	if authenticate != nil {
-		t.Authenticate = func(r *http.Request) (any, transport.Refusal) { return askWho(authenticate, r, log) }
+		t.Authenticate = func(r *http.Request) (any, transport.Refusal) {
+			return askWho(authenticate, r, e.MaximumAuthenticationExpiration, log)
+		}
 	}
 	return t
 }

@@ -1,16 +1,20 @@
 package server
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
-// permits bounds how many ordinary calls of one connection run at once. Only
-// the connection's loop acquires; any goroutine may release.
+// permits bounds how many ordinary calls of one connection run at once. Who
+// waits for one gets it in the order of waiting. Its methods are safe for
+// concurrent use.
 type permits struct {
-	mu     sync.Mutex
-	free   int
-	waiter chan struct{} // closed by the release that the loop waits for
+	mu      sync.Mutex
+	free    int
+	waiting []chan struct{} // closed when its owner has a permit
 }
 
-// tryAcquire takes a permit if there is one.
+// tryAcquire takes a permit if there is one that nobody waits for.
 func (p *permits) tryAcquire() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -21,34 +25,50 @@ func (p *permits) tryAcquire() bool {
 	return true
 }
 
-// acquire waits for a permit, or until over is closed.
-func (p *permits) acquire(over <-chan struct{}) {
-	for {
-		p.mu.Lock()
-		if p.free > 0 {
-			p.free--
-			p.mu.Unlock()
-			return
-		}
-		if p.waiter == nil {
-			p.waiter = make(chan struct{})
-		}
-		waiter := p.waiter
-		p.mu.Unlock()
-		select {
-		case <-waiter:
-		case <-over:
-			return
-		}
+// acquire waits for a permit, or until over is closed. It reports whether there
+// is one.
+func (p *permits) acquire(over <-chan struct{}) bool { return p.await(p.enqueue(), over) }
+
+// enqueue takes a place among those who wait; await must follow.
+func (p *permits) enqueue() (turn chan struct{}) {
+	turn = make(chan struct{})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.free > 0 {
+		p.free--
+		close(turn)
+		return turn
 	}
+	p.waiting = append(p.waiting, turn)
+	return turn
 }
 
+// await waits for the permit that turn stands for, or gives the place up when
+// over is closed. It reports whether there is a permit, to be released.
+func (p *permits) await(turn chan struct{}, over <-chan struct{}) bool {
+	select {
+	case <-turn:
+		return true
+	case <-over:
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := slices.Index(p.waiting, turn)
+	if at < 0 {
+		return true // it was just given
+	}
+	p.waiting = slices.Delete(p.waiting, at, at+1)
+	return false
+}
+
+// release gives a permit back, to who has waited the longest.
 func (p *permits) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.free++
-	if p.waiter != nil {
-		close(p.waiter)
-		p.waiter = nil
+	if len(p.waiting) == 0 {
+		p.free++
+		return
 	}
+	close(p.waiting[0])
+	p.waiting = slices.Delete(p.waiting, 0, 1)
 }

@@ -22,10 +22,19 @@ type callRoom struct {
 // newCall returns a call of m, from the pool if nobody can keep it.
 func (c *HubConnection) newCall(m *method) *Call {
 	if !m.pooled {
-		return &Call{conn: c, method: m}
+		return c.call(m)
 	}
 	call := callPool.Get().(*Call)
 	call.conn, call.method = c, m
+	return call
+}
+
+// call returns a call that user code may see; m is nil in the hub's own hooks.
+func (c *HubConnection) call(m *method) *Call {
+	call := &Call{conn: c, method: m}
+	if c.refreshes {
+		call.user = c.User()
+	}
 	return call
 }
 

@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -48,6 +50,11 @@ func ask(t *testing.T, method, url, token string) (status int, contentType, body
 		t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
+	return exchange(t, r)
+}
+
+func exchange(t *testing.T, r *http.Request) (status int, contentType, body string) {
+	t.Helper()
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -75,13 +82,31 @@ func negotiate(t *testing.T, url, token string) (answer struct {
 	return answer
 }
 
+// refresh asks for a refresh with a connection token and a bearer token.
+func refresh(t *testing.T, method, url, connectionToken, token string) (status int, contentType, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url+"/hub/refresh", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if connectionToken != "" {
+		r.Header.Set("X-SignalR-Connection-Token", connectionToken)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	return exchange(t, r)
+}
+
+func noAdmins(_ context.Context, refresh server.AuthenticationRefresh) (bool, error) {
+	if refresh.NewUser.Claims["role"] == "broken" {
+		return true, errors.New("no database")
+	}
+	return refresh.NewUser.Claims["role"] != "admin", nil
+}
+
 func TestAuthenticationRefresh(t *testing.T) {
 	hub := newHub(roleHub{}, &server.Options{
 		Authenticate: tokenUser(time.Now()),
-		Endpoint: server.EndpointOptions{
-			EnableAuthenticationRefresh: true,
-			AcceptRefresh:               func(_, fresh server.User) bool { return fresh.Claims["role"] != "admin" },
-		},
+		Endpoint:     server.EndpointOptions{EnableAuthenticationRefresh: true, OnAuthenticationRefresh: noAdmins},
 	})
 	url := serve(t, hub)
 	n := negotiate(t, url, "alice/reader/1800")
@@ -99,35 +124,41 @@ func TestAuthenticationRefresh(t *testing.T) {
 		c.expect(`{"type":3,"invocationId":"1","result":"` + want + `"}`)
 	}
 	role("reader")
-	old := negotiate(t, url, "alice/reader/0").ConnectionToken // never connected
+	waiting := negotiate(t, url, "alice/reader/0").ConnectionToken // never connected
 	_, _, body := ask(t, "POST", url+"/hub/negotiate", "alice/reader/0")
 	var v0 struct{ ConnectionID string }
 	if err := json.Unmarshal([]byte(body), &v0); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
-		name, method, query, token string
-		status                     int
-		body                       string
-		role                       string
+		name, method, connection, token string
+		status                          int
+		body                            string
+		role                            string
 	}{
-		{"another method", "GET", "?id=" + n.ConnectionToken, "alice/writer/1800", 405, "", "reader"},
-		{"no id", "POST", "", "alice/writer/1800", 400, `{"error":"missing_connection_token"}`, "reader"},
-		{"an unknown id", "POST", "?id=x", "alice/writer/1800", 404, `{"error":"connection_not_found"}`, "reader"},
-		{"the public id", "POST", "?id=" + n.ConnectionID, "alice/writer/1800", 404, `{"error":"connection_not_found"}`, "reader"},
-		{"a connection that nobody has opened", "POST", "?id=" + old, "alice/writer/1800", 404, `{"error":"connection_not_found"}`, "reader"},
-		{"negotiate version 0, which has no secret", "POST", "?id=" + v0.ConnectionID, "alice/writer/1800", 400, `{"error":"unsupported_negotiate_version"}`, "reader"},
-		{"another user", "POST", "?id=" + n.ConnectionToken, "bob/writer/1800", 403, `{"error":"user_changed"}`, "reader"},
-		{"permissions that are not accepted", "POST", "?id=" + n.ConnectionToken, "alice/admin/3600", 403, `{"error":"permission_change_rejected"}`, "reader"},
-		{"no credentials", "POST", "?id=" + n.ConnectionToken, "nonsense", 401, "", "reader"},
-		{"a token that ends later", "POST", "?ID=" + n.ConnectionToken, "alice/writer/3600", 200, `{"tokenLifetimeSeconds":3600}`, "writer"},
-		{"a token that ends earlier", "POST", "?id=" + n.ConnectionToken, "alice/reader/1800", 200, `{"tokenLifetimeSeconds":3600}`, "writer"},
-		{"a token that does not end", "POST", "?id=" + n.ConnectionToken, "alice/guest/0", 200, `{}`, "guest"},
+		{"another method", "GET", n.ConnectionToken, "alice/writer/1800", 405, "", "reader"},
+		{"no connection token", "POST", "", "alice/writer/1800", 400, `{"error":"missing_connection_token"}`, "reader"},
+		{"an unknown one", "POST", "x", "alice/writer/1800", 404, `{"error":"connection_not_found"}`, "reader"},
+		{"the public id", "POST", n.ConnectionID, "alice/writer/1800", 404, `{"error":"connection_not_found"}`, "reader"},
+		{"a connection that nobody has opened", "POST", waiting, "alice/writer/900", 200, `{"tokenLifetimeSeconds":900}`, "reader"},
+		{"negotiate version 0, which has no secret", "POST", v0.ConnectionID, "alice/writer/1800", 400, `{"error":"unsupported_negotiate_version"}`, "reader"},
+		{"another user", "POST", n.ConnectionToken, "bob/writer/1800", 403, `{"error":"user_changed"}`, "reader"},
+		{"permissions that are not accepted", "POST", n.ConnectionToken, "alice/admin/3600", 403, `{"error":"permission_change_rejected"}`, "reader"},
+		{"a policy that fails", "POST", n.ConnectionToken, "alice/broken/3600", 500, "", "reader"},
+		{"no credentials", "POST", n.ConnectionToken, "nonsense", 401, "", "reader"},
+		{"a token that ends later", "POST", n.ConnectionToken, "alice/writer/3600", 200, `{"tokenLifetimeSeconds":3600}`, "writer"},
+		{"a token that ends earlier", "POST", n.ConnectionToken, "alice/reader/1800", 200, `{"tokenLifetimeSeconds":1800}`, "writer"},
+		{"another user's that ends earlier", "POST", n.ConnectionToken, "bob/reader/1800", 403, `{"error":"user_changed"}`, "writer"},
+		{"a token that does not end", "POST", n.ConnectionToken, "alice/guest/0", 200, `{}`, "guest"},
+		{"and one that does", "POST", n.ConnectionToken, "alice/reader/900", 200, `{"tokenLifetimeSeconds":900}`, "reader"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			status, contentType, body := ask(t, test.method, url+"/hub/refresh"+test.query, test.token)
+			status, contentType, body := refresh(t, test.method, url, test.connection, test.token)
 			// A second may end between two clocks.
-			body = strings.Replace(body, "3599", "3600", 1)
+			for _, seconds := range []string{"3600", "1800", "900"} {
+				n, _ := strconv.Atoi(seconds)
+				body = strings.Replace(body, ":"+strconv.Itoa(n-1)+"}", ":"+seconds+"}", 1)
+			}
 			if status != test.status || body != test.body {
 				t.Errorf("%d %s, want %d %s", status, body, test.status, test.body)
 			}
@@ -137,6 +168,186 @@ func TestAuthenticationRefresh(t *testing.T) {
 			role(test.role)
 		})
 	}
+	if status, _, body := ask(t, "POST", url+"/hub/refresh?id="+n.ConnectionToken, "alice/writer/3600"); status != 400 {
+		t.Errorf("the connection token in the query: %d %s, want 400", status, body)
+	}
+}
+
+const unknownMethod = `"error":"Failed to invoke 'Nope' due to an error on the server. HubException: Method does not exist."`
+
+// refreshedHub tells what it sees of a refresh.
+type refreshedHub struct{ hold chan struct{} }
+
+func (refreshedHub) describe(call *server.Call) string {
+	return call.User().Claims["role"].(string) + "/" + call.LatestUser().Claims["role"].(string)
+}
+
+func (h refreshedHub) Who(call *server.Call) string { return h.describe(call) }
+
+func (h refreshedHub) Hold(call *server.Call) string {
+	<-h.hold
+	return h.describe(call)
+}
+
+func (h refreshedHub) OnAuthenticationRefreshed(call *server.Call) error {
+	if call.User().Claims["role"] == "throws" {
+		panic("in OnAuthenticationRefreshed")
+	}
+	return call.Clients().Caller().Send(call.Context(), "Refreshed", h.describe(call))
+}
+
+// TestARefreshIsACallOfItsOwn: a call that runs keeps its user, the hub's hook
+// waits for it, and calls behind the hook wait for that.
+func TestARefreshIsACallOfItsOwn(t *testing.T) {
+	h := refreshedHub{hold: make(chan struct{})}
+	hub := newHub(h, &server.Options{
+		Authenticate: tokenUser(time.Now()),
+		Endpoint:     server.EndpointOptions{EnableAuthenticationRefresh: true},
+	})
+	url := serve(t, hub)
+	n := negotiate(t, url, "alice/reader/0")
+	c := dial(t, url, "?id="+n.ConnectionToken+"&access_token=alice/reader/0")
+	c.handshake()
+	c.send(`{"type":1,"invocationId":"1","target":"Hold","arguments":[]}`)
+	to := func(role string) {
+		t.Helper()
+		if status, _, body := refresh(t, "POST", url, n.ConnectionToken, "alice/"+role+"/0"); status != 200 {
+			t.Fatalf("refresh: %d %s", status, body)
+		}
+	}
+	c.call("ping", "Nope", "[]", unknownMethod) // the call before it has begun
+	to("writer")
+	to("throws") // costs nobody anything
+	to("guest")
+	c.send(`{"type":1,"invocationId":"2","target":"Who","arguments":[]}`)
+	close(h.hold)
+	c.expect(`{"type":3,"invocationId":"1","result":"reader/guest"}`,
+		`{"type":1,"target":"Refreshed","arguments":["guest/guest"]}`,
+		`{"type":1,"target":"Refreshed","arguments":["guest/guest"]}`,
+		`{"type":1,"target":"Refreshed","arguments":["guest/guest"]}`,
+		`{"type":3,"invocationId":"2","result":"guest/guest"}`)
+	to("throws")
+	c.call("3", "Who", "[]", `"result":"throws/throws"`)
+}
+
+// TestRefreshesThatWaitAreBounded: however often a client refreshes while a call
+// runs, only so many calls of the hub's hook wait.
+func TestRefreshesThatWaitAreBounded(t *testing.T) {
+	h := refreshedHub{hold: make(chan struct{})}
+	hub := newHub(h, &server.Options{
+		Authenticate: tokenUser(time.Now()),
+		Endpoint:     server.EndpointOptions{EnableAuthenticationRefresh: true},
+	})
+	url := serve(t, hub)
+	n := negotiate(t, url, "alice/reader/0")
+	c := dial(t, url, "?id="+n.ConnectionToken+"&access_token=alice/reader/0")
+	c.handshake()
+	c.send(`{"type":1,"invocationId":"1","target":"Hold","arguments":[]}`)
+	c.call("ping", "Nope", "[]", unknownMethod)
+	for range 50 {
+		if status, _, _ := refresh(t, "POST", url, n.ConnectionToken, "alice/writer/0"); status != 200 {
+			t.Fatalf("refresh: %d", status)
+		}
+	}
+	close(h.hold)
+	c.expect(`{"type":3,"invocationId":"1","result":"reader/writer"}`)
+	for range 16 {
+		c.expect(`{"type":1,"target":"Refreshed","arguments":["writer/writer"]}`)
+	}
+	c.call("2", "Who", "[]", `"result":"writer/writer"`)
+}
+
+type anyoneHub struct{}
+
+func (anyoneHub) OnConnected(call *server.Call) error {
+	call.OnAuthenticationRefresh(func(_ context.Context, r server.AuthenticationRefresh) (bool, error) {
+		if r.NewUser.ID == "mallory" {
+			panic("in the hub's own policy")
+		}
+		return r.User.ID != r.NewUser.ID, nil
+	})
+	return nil
+}
+
+func (anyoneHub) Who(call *server.Call) string { return call.UserID() + "/" + call.User().ID }
+
+func TestTheHubsOwnPolicyTakesThePlaceOfTheRule(t *testing.T) {
+	hub := newHub(anyoneHub{}, &server.Options{
+		Authenticate: tokenUser(time.Now()),
+		Endpoint:     server.EndpointOptions{EnableAuthenticationRefresh: true},
+	})
+	url := serve(t, hub)
+	n := negotiate(t, url, "alice/reader/0")
+	c := dial(t, url, "?id="+n.ConnectionToken+"&access_token=alice/reader/0")
+	c.handshake()
+	c.call("0", "Who", "[]", `"result":"alice/alice"`) // OnConnected has returned
+	for _, step := range []struct {
+		token string
+		want  int
+		who   string
+	}{{"mallory/x/0", 403, "alice/alice"}, {"alice/x/0", 403, "alice/alice"}, {"bob/x/0", 200, "alice/bob"}} {
+		if status, _, body := refresh(t, "POST", url, n.ConnectionToken, step.token); status != step.want {
+			t.Errorf("%s: %d %s, want %d", step.token, status, body, step.want)
+		}
+		c.call("1", "Who", "[]", `"result":"`+step.who+`"`)
+	}
+}
+
+// TestOneUserMakesAllRequestsOfAConnection, with and without refreshes.
+func TestOneUserMakesAllRequestsOfAConnection(t *testing.T) {
+	for _, enabled := range []bool{false, true} {
+		t.Run(strconv.FormatBool(enabled), func(t *testing.T) {
+			hub := newHub(roleHub{}, &server.Options{
+				Authenticate: tokenUser(time.Now()),
+				Endpoint:     server.EndpointOptions{EnableAuthenticationRefresh: enabled},
+			})
+			url := serve(t, hub)
+			at := url + "/hub?id=" + negotiate(t, url, "alice/reader/1800").ConnectionToken
+			const changed = "The user associated with this connection changed."
+			poll, pollBody := 403, changed
+			if enabled {
+				poll, pollBody = 409, `{"error":"authentication_refresh_required"}`
+			}
+			for _, step := range []struct {
+				method, token string
+				status        int
+				body          string
+			}{
+				{"GET", "bob/reader/1800", 403, changed}, // the first one
+				{"GET", "alice/reader/1800", 200, ""},
+				{"GET", "bob/reader/1800", poll, pollBody},
+				{"GET", "bob/reader/900", 403, changed}, // it ends earlier
+				{"POST", "bob/reader/1800", 403, changed},
+				{"DELETE", "bob/reader/1800", 403, changed},
+				{"DELETE", "alice/reader/1800", 202, ""},
+			} {
+				status, _, body := ask(t, step.method, at, step.token)
+				want := step.body
+				if step.token == "bob/reader/900" && !enabled {
+					want = changed
+				}
+				if status != step.status || body != want {
+					t.Errorf("%s as %s: %d %q, want %d %q", step.method, step.token, status, body, step.status, want)
+				}
+			}
+		})
+	}
+}
+
+func TestMaximumAuthenticationExpirationIsAnUpperLimit(t *testing.T) {
+	hub := newHub(roleHub{}, &server.Options{
+		Authenticate: tokenUser(time.Now()),
+		Endpoint: server.EndpointOptions{
+			EnableAuthenticationRefresh: true, MaximumAuthenticationExpiration: 100*time.Second + 500*time.Millisecond,
+		},
+	})
+	url := serve(t, hub)
+	for token, want := range map[string]int{"alice/reader/0": 100, "alice/reader/1800": 100, "alice/reader/50": 50} {
+		n := negotiate(t, url, token)
+		if got := n.TokenLifetimeSeconds; got == nil || *got > want || *got < want-1 {
+			t.Errorf("%s: tokenLifetimeSeconds %v, want %d", token, got, want)
+		}
+	}
 }
 
 func TestWithoutRefreshThereIsNoSuchRoute(t *testing.T) {
@@ -145,7 +356,7 @@ func TestWithoutRefreshThereIsNoSuchRoute(t *testing.T) {
 	if n := negotiate(t, url, "alice/reader/1800"); n.TokenLifetimeSeconds != nil {
 		t.Errorf("tokenLifetimeSeconds %d without a route to refresh", *n.TokenLifetimeSeconds)
 	}
-	if status, _, body := ask(t, "POST", url+"/hub/refresh?id=x", "alice/reader/1800"); status != 404 || body != "" {
+	if status, _, body := refresh(t, "POST", url, "x", "alice/reader/1800"); status != 404 || body != "" {
 		t.Errorf("%d %q, want an empty 404", status, body)
 	}
 }
@@ -153,10 +364,7 @@ func TestWithoutRefreshThereIsNoSuchRoute(t *testing.T) {
 func TestAPollBringsFreshCredentials(t *testing.T) {
 	hub := newHub(roleHub{}, &server.Options{
 		Authenticate: tokenUser(time.Now()),
-		Endpoint: server.EndpointOptions{
-			EnableAuthenticationRefresh: true,
-			AcceptRefresh:               func(_, fresh server.User) bool { return fresh.Claims["role"] != "admin" },
-		},
+		Endpoint:     server.EndpointOptions{EnableAuthenticationRefresh: true, OnAuthenticationRefresh: noAdmins},
 	})
 	url := serve(t, hub)
 	at := url + "/hub?id=" + negotiate(t, url, "alice/reader/1800").ConnectionToken

@@ -32,7 +32,7 @@ func (c *HubConnection) invokeStreaming(call *Call, inv *protocol.Invocation, re
 			call.endContext()
 		}
 	}
-	return c.handOver(rest, as, authorize, func(rest []byte) outcome {
+	return c.handOver(call, rest, as, authorize, func(rest []byte) outcome {
 		if !allowed {
 			c.fail(call.id, unauthorizedText(call.method))
 			return goOn
@@ -64,8 +64,8 @@ func (c *HubConnection) openStreams(call *Call, streamIDs []string) (refusal str
 		return fmt.Sprintf("The client attempted to invoke the streaming '%s' method with a non-streaming invocation.", m.name)
 	case !m.streamsResult() && call.streaming:
 		return nonStreamingText(m)
-	case !c.track(call) && call.streaming:
-		return fmt.Sprintf("Invocation ID '%s' is already in use.", call.id)
+	case !c.track(call):
+		return idInUseText(call.id)
 	}
 	if refusal = c.reserveStreams(call, len(streamIDs)); refusal == "" {
 		err := c.openUploads(call, streamIDs)
@@ -77,6 +77,10 @@ func (c *HubConnection) openStreams(call *Call, streamIDs []string) (refusal str
 	call.settle()
 	c.untrack(call)
 	return refusal
+}
+
+func idInUseText(id string) string {
+	return fmt.Sprintf("Invocation ID '%s' is already in use.", id)
 }
 
 func nonStreamingText(m *method) string {

@@ -123,6 +123,10 @@ func (c *HubConnection) openUploads(call *Call, ids []string) error {
 // closeUploads forgets the streams of a call whose method has returned; items
 // that still come are ignored.
 func (c *HubConnection) closeUploads(call *Call) {
+	if call.closed {
+		return
+	}
+	call.closed = true
 	for _, u := range call.uploads {
 		c.mu.Lock()
 		if c.uploads[u.id] == u {
@@ -163,7 +167,7 @@ func (c *HubConnection) uploadItem(m *protocol.StreamItem, rest []byte, as role)
 	if u.tryAdd(v.Elem()) {
 		return goOn
 	}
-	return c.handOver(rest, as, func() { u.add(c.whenOver(), v.Elem()) }, nil)
+	return c.handOver(nil, rest, as, func() { u.add(c.whenOver(), v.Elem()) }, nil)
 }
 
 // streamBindText is what a method is told of an item that does not fit.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"reflect"
@@ -28,6 +29,8 @@ type User struct {
 
 	// Expires is when the authentication ends. Zero means never.
 	Expires time.Time
+
+	capped bool // Expires is that of MaximumAuthenticationExpiration
 }
 
 // Anonymous reports whether nothing is known of the user.
@@ -99,12 +102,12 @@ func (e *InvalidTokenError) challenge() string {
 }
 
 // askWho asks authenticate who has sent r.
-func askWho(authenticate func(*http.Request) (User, error), r *http.Request, log *slog.Logger) (any, transport.Refusal) {
+func askWho(authenticate func(*http.Request) (User, error), r *http.Request, limit time.Duration, log *slog.Logger) (any, transport.Refusal) {
 	user, err := authenticate(r)
 	var invalid *InvalidTokenError
 	switch {
 	case err == nil:
-		return user, transport.Refusal{}
+		return capExpires(user, limit), transport.Refusal{}
 	case errors.As(err, &invalid):
 		return nil, transport.Refusal{Status: http.StatusUnauthorized, Challenge: invalid.challenge()}
 	case errors.Is(err, ErrUnauthorized):
@@ -116,43 +119,44 @@ func askWho(authenticate func(*http.Request) (User, error), r *http.Request, log
 	return nil, transport.Refusal{Status: http.StatusInternalServerError}
 }
 
-// sameUser reports whether new may use what old has opened. Users with an id
-// are known by it and nothing else. Without one, the claims that name a user
-// decide, and if there are none, all claims: two users of whom nothing is known
-// but that they have authenticated are not the same.
-// Source: captures of ASP.NET Core 11, "Who is the same user".
-func sameUser(old, new any) bool {
+// sameUser reports whether two requests are from one user: they have the first
+// of these that is not empty in common, the claim sub, the id, the claim upn. Of
+// users that have none both are nobody, or they have all claims in common.
+// Source: captures of ASP.NET Core 11.
+func sameUser(old, fresh any) bool {
 	a, _ := old.(User)
-	b, _ := new.(User)
-	switch {
-	case a.ID != "" || b.ID != "":
-		return a.ID == b.ID
-	case a.Anonymous() || b.Anonymous():
-		return a.Anonymous() && b.Anonymous()
+	b, _ := fresh.(User)
+	kind, id := a.identity()
+	otherKind, otherID := b.identity()
+	if kind != "" || otherKind != "" {
+		return kind == otherKind && id == otherID
 	}
-	for _, name := range []string{"sub", nameIdentifierClaim, upnClaim} {
-		x, known := a.Claims[name]
-		y, also := b.Claims[name]
-		if known || also {
-			return known && also && reflect.DeepEqual(x, y)
+	return a.Name == b.Name && len(a.Claims) == len(b.Claims) &&
+		(len(a.Claims) == 0 || reflect.DeepEqual(a.Claims, b.Claims))
+}
+
+func (u User) identity() (kind, value string) {
+	for _, one := range [...]struct{ kind, value string }{
+		{"sub", claimText(u.Claims["sub"])},
+		{"id", u.ID}, {"id", claimText(u.Claims[nameIdentifierClaim])},
+		{"upn", claimText(u.Claims["upn"])}, {"upn", claimText(u.Claims[upnClaim])},
+	} {
+		if one.value != "" {
+			return one.kind, one.value
 		}
 	}
-	return a.Name == b.Name && reflect.DeepEqual(a.Claims, b.Claims)
+	return "", ""
 }
 
-// acceptRefresh asks accept only about what has changed.
-func acceptRefresh(accept func(old, fresh User) bool) func(old, fresh any) bool {
-	if accept == nil {
-		return nil
+// claimText is a claim as text; numbers are written as in their token.
+func claimText(claim any) string {
+	if claim == nil {
+		return ""
 	}
-	return func(old, fresh any) bool {
-		a, _ := old.(User)
-		b, _ := fresh.(User)
-		return reflect.DeepEqual(a, b) || accept(a, b)
-	}
+	return fmt.Sprint(claim)
 }
 
-func lifetime(user any) (time.Duration, bool) {
+func expires(user any) time.Time {
 	u, _ := user.(User)
-	return time.Until(u.Expires), !u.Expires.IsZero()
+	return u.Expires
 }

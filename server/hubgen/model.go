@@ -120,6 +120,9 @@ func (m *model) hubFunction(read hubtype.Method) function {
 		names = names[1:]
 	}
 	for i, p := range read.Params {
+		if p.Context { // clients send nothing for it
+			continue
+		}
 		a := argument{name: "arg" + strconv.Itoa(i+1), t: p.Type}
 		if i < len(names) && names[i] != "" && names[i] != "_" {
 			a.name = names[i]

@@ -39,20 +39,22 @@ func methodNames(t reflect.Type) (names []string) {
 // to call, or that its every object has, by their lower-case name. In Go they
 // would be methods for clients.
 var notForClients = map[string]string{
-	"onconnectedasync":    "the hub's is OnConnected",
-	"ondisconnectedasync": "the hub's is OnDisconnected",
-	"onconnected":         "the hub's is OnConnected",
-	"ondisconnected":      "the hub's is OnDisconnected",
-	"onconnect":           "the hub's is OnConnected",
-	"ondisconnect":        "the hub's is OnDisconnected",
-	"onreconnected":       "no hub is told of reconnects",
-	"onreconnectedasync":  "no hub is told of reconnects",
-	"dispose":             "nobody disposes of a Go hub",
-	"disposeasync":        "nobody disposes of a Go hub",
-	"finalize":            "nobody finalizes a Go hub",
-	"gethashcode":         "no client needs it",
-	"gettype":             "no client needs it",
-	"tostring":            "no client needs it",
+	"onconnectedasync":               "the hub's is OnConnected",
+	"ondisconnectedasync":            "the hub's is OnDisconnected",
+	"onconnected":                    "the hub's is OnConnected",
+	"ondisconnected":                 "the hub's is OnDisconnected",
+	"onconnect":                      "the hub's is OnConnected",
+	"ondisconnect":                   "the hub's is OnDisconnected",
+	"onauthenticationrefreshedasync": "the hub's is OnAuthenticationRefreshed",
+	"onauthenticationrefreshed":      "the hub's is OnAuthenticationRefreshed",
+	"onreconnected":                  "no hub is told of reconnects",
+	"onreconnectedasync":             "no hub is told of reconnects",
+	"dispose":                        "nobody disposes of a Go hub",
+	"disposeasync":                   "nobody disposes of a Go hub",
+	"finalize":                       "nobody finalizes a Go hub",
+	"gethashcode":                    "no client needs it",
+	"gettype":                        "no client needs it",
+	"tostring":                       "no client needs it",
 }
 
 // checkName reports names that look like the server's, unless Options.Methods
@@ -66,7 +68,7 @@ func checkName(name string, listed bool) error {
 
 func checkSpecial(name string, special Special) error {
 	switch {
-	case name == "OnConnected" || name == "OnDisconnected":
+	case isHook(name):
 		return errors.New("has no MethodOptions: clients never call it")
 	case special.Hidden && (special.Name != "" || special.Authorize):
 		return errors.New("is Hidden: it needs neither Name nor Authorize")

@@ -1,6 +1,7 @@
 package hubtype
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,9 +21,11 @@ type Special struct {
 
 // A Hub is what clients can call, and what the server calls itself.
 type Hub struct {
-	Name                        string // of the Go type; empty if it has none
-	OnConnected, OnDisconnected bool   // it has the method
-	Methods                     []Method
+	Name    string // of the Go type; empty if it has none
+	Methods []Method
+
+	// It has the method.
+	OnConnected, OnDisconnected, OnAuthenticationRefreshed bool
 }
 
 // A Method is how one method is called.
@@ -36,10 +39,11 @@ type Method struct {
 	HasError  bool
 }
 
-// A Param is one parameter that clients fill.
+// A Param is one parameter, without *server.Call.
 type Param struct {
-	Type reflect.Type // what the method declares
-	Item reflect.Type // of a stream, else nil
+	Type    reflect.Type // what the method declares
+	Item    reflect.Type // of a stream, else nil
+	Context bool         // the call's context: clients send nothing for it
 }
 
 // Result is how a method answers.
@@ -53,7 +57,16 @@ const (
 	Seq2    // iter.Seq2[T, error]
 )
 
-var typeError = reflect.TypeFor[error]()
+var (
+	typeError   = reflect.TypeFor[error]()
+	typeContext = reflect.TypeFor[context.Context]()
+)
+
+// isHook reports whether name is that of a method which the server calls, and no
+// client.
+func isHook(name string) bool {
+	return name == "OnConnected" || name == "OnDisconnected" || name == "OnAuthenticationRefreshed"
+}
 
 // A reader knows the type *server.Call, whose package imports this one.
 type reader struct{ call reflect.Type }
@@ -82,6 +95,9 @@ func Read(hub reflect.Value, call reflect.Type, special map[string]Special) (Hub
 		case foreign[name] || says.Hidden:
 		case name == "OnConnected":
 			h.OnConnected = true
+			wrong(name, r.checkOnConnected(hub.Method(i).Type()))
+		case name == "OnAuthenticationRefreshed":
+			h.OnAuthenticationRefreshed = true
 			wrong(name, r.checkOnConnected(hub.Method(i).Type()))
 		case name == "OnDisconnected":
 			h.OnDisconnected = true
@@ -114,6 +130,7 @@ func name(t reflect.Type) string {
 	return t.Name()
 }
 
+// checkOnConnected checks OnAuthenticationRefreshed, too, which is of the same type.
 func (r reader) checkOnConnected(t reflect.Type) error {
 	if t.NumIn() == 1 && t.In(0) == r.call && !t.IsVariadic() && t.NumOut() == 1 && t.Out(0) == typeError {
 		return nil
@@ -162,6 +179,8 @@ func (r reader) param(t reflect.Type) (Param, error) {
 	switch {
 	case t == r.call.Elem():
 		return Param{}, errors.New("server.Call is used by pointer; take a *server.Call")
+	case t == typeContext:
+		return Param{Type: t, Context: true}, nil
 	case t.Kind() == reflect.Chan && t.ChanDir() == reflect.RecvDir:
 		return Param{Type: t, Item: t.Elem()}, nil
 	case IsSeq2(t):

@@ -14,8 +14,7 @@ import (
 type App interface {
 	// Start is called once, when the first transport serves the connection
 	// (for long polling: the first poll). Nothing is received before it
-	// returns, so it must not block. What was posted before, 64 KiB and a bit
-	// at most, is received right after it: that call must not wait either.
+	// returns, so it must not block.
 	Start()
 
 	// Receive takes p, bytes in order of arrival; message and frame borders
@@ -87,10 +86,8 @@ type Options struct {
 	DisconnectTimeout       time.Duration
 	MaximumPostSize         int64 // bytes of one POST body
 	AllowStatefulReconnects bool
-	AllowedOrigins          []string // nil: every origin may open a WebSocket, and no CORS headers are sent; "*" allows all with CORS
-	AllowedHeaders          []string // nil: echo what a preflight asks for
-	RequireSameUser         bool     // refuse a poll or reconnect of another user (403)
-	SameUser                func(old, new any) bool
+	AllowedOrigins          []string                      // nil: every origin may open a WebSocket, and no CORS headers are sent; "*" allows all with CORS
+	AllowedHeaders          []string                      // nil: echo what a preflight asks for
 	SubProtocol             func(offered []string) string // nil: none
 	Redirect                func(*http.Request) (url, accessToken string, ok bool)
 
@@ -105,12 +102,19 @@ type Options struct {
 	// AllowOrigin allows more origins than AllowedOrigins. Nil: no others.
 	AllowOrigin func(origin string, r *http.Request) bool
 
-	// EnableRefresh serves POST <route>/refresh. AcceptRefresh may refuse what
-	// came; nil accepts it. Lifetime says how long a user's credentials are
-	// still good for, and whether they end at all; nil: never.
-	EnableRefresh bool
-	AcceptRefresh func(old, new any) bool
-	Lifetime      func(user any) (d time.Duration, ends bool)
+	// SameUser reports whether two requests of one connection are from one user;
+	// if not, the later one is refused. Nil: nobody asks.
+	SameUser func(old, fresh any) bool
+
+	// EnableRefresh serves POST <route>/refresh. OnRefresh may refuse what came;
+	// nil accepts it. Unchanged reports that credentials of the same user say
+	// nothing new, so that a poll with them is no refresh. Expires says when a
+	// user's credentials end; the zero time, or nil: never. LegacyPollRefresh takes a poll of another user as a refresh.
+	EnableRefresh     bool
+	OnRefresh         func(r *http.Request, old, fresh any) (accept bool, err error)
+	Unchanged         func(old, fresh any) bool
+	Expires           func(user any) time.Time
+	LegacyPollRefresh bool
 
 	// Authenticate says who sent r, or why that is not served. r carries an
 	// access_token of the query as its Authorization header where that is

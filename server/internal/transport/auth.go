@@ -36,20 +36,17 @@ func (no Refusal) refuse(w http.ResponseWriter, r *http.Request) {
 	answer(w, r, no.Status, noType, "")
 }
 
-// sameUser reports whether user may use c.
+// sameUser reports whether user is the one whose c is: of the newest request
+// that was let through, which at first is the negotiate.
 func (e *Endpoint) sameUser(c *Conn, user any) bool {
-	if !e.opts.RequireSameUser || e.opts.SameUser == nil || e.opts.Authenticate == nil {
-		return true
-	}
-	first, known := c.firstUser()
-	if !known {
+	if e.opts.SameUser == nil || e.opts.Authenticate == nil {
 		return true
 	}
 	same := false
-	return e.guard("SameUser", func() { same = e.opts.SameUser(first, user) }) && same
+	return e.guard("SameUser", func() { same = e.opts.SameUser(c.Latest(), user) }) && same
 }
 
-const userChanged = "The user associated with this connection changed."
+const anotherUser = "The user associated with this connection changed."
 
 // guard calls a hook of the user and reports whether it returned. A panic is
 // logged.

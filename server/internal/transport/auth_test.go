@@ -97,7 +97,6 @@ func TestPanicsOfHooksAreAnswered500(t *testing.T) {
 // byHeader takes the user from a header of the tests.
 func byHeader(o *Options) {
 	o.Authenticate = func(r *http.Request) (any, Refusal) { return r.Header.Get("X-User"), Refusal{} }
-	o.RequireSameUser = true
 	o.SameUser = func(old, new any) bool {
 		if new == "panic" {
 			panic("hook")
@@ -110,9 +109,9 @@ func TestAnotherUserIsRefused(t *testing.T) {
 	opts := defaults()
 	byHeader(&opts)
 	n := serve(t, opts, nil)
-	url := n.negotiate()
-	if r := n.do("POST", url, "early", "X-User: whoever"); r.status != 200 {
-		t.Fatalf("POST before the connection has a user = %v", r)
+	url := n.negotiateAs("a")
+	if r := n.do("GET", url, "", "X-User: b"); r.status != 403 {
+		t.Fatalf("first poll of another user than negotiated = %v", r)
 	}
 	if r := n.do("GET", url, "", "X-User: a"); r.status != 200 {
 		t.Fatalf("first poll = %v", r)
@@ -125,23 +124,11 @@ func TestAnotherUserIsRefused(t *testing.T) {
 			}
 		}
 	}
-	if r := n.do("GET", url, "", "X-User: a"); r.status != 200 || !strings.Contains(r.body, "early") {
+	n.do("POST", url, "echo", "X-User: a")
+	if r := n.do("GET", url, "", "X-User: a"); r.status != 200 || !strings.Contains(r.body, "echo") {
 		t.Errorf("poll of the first user = %v, want what was posted", r)
 	}
 	if a := n.app(); a.conn.User() != "a" {
 		t.Errorf("User() = %v, want the one of the first poll", a.conn.User())
-	}
-}
-
-func TestAnotherUserIsTakenIfAllowed(t *testing.T) {
-	opts := defaults()
-	byHeader(&opts)
-	opts.RequireSameUser = false
-	n := serve(t, opts, nil)
-	url := n.negotiate()
-	n.do("GET", url, "", "X-User: a")
-	n.do("POST", url, "x", "X-User: b")
-	if r := n.do("GET", url, "", "X-User: b"); r.status != 200 || r.body != "x" {
-		t.Errorf("poll of another user = %v", r)
 	}
 }

@@ -50,7 +50,6 @@ type Conn struct {
 	losing    chan struct{} // closed when App.Lost has returned the last time
 	posting   chan struct{} // the POST that runs holds its one token
 	posts     int           // POSTs that run or wait
-	early     []byte        // posted before the App was started
 
 	seen       int64     // gone at the last tick
 	mark       int64     // gone when everything is written that was queued at markAt
@@ -61,8 +60,10 @@ type Conn struct {
 	dropAgain  int       // queued: less is not worth another look for what can be dropped
 	dropped    int       // frames since the last tick
 
-	request keptRequest // the first connect request
-	user    any
+	request   keptRequest // the first connect request
+	user      any         // as the App knows it
+	latest    any         // as the newest request that was let through says
+	refreshes uint32      // how often user was replaced
 
 	deaf atomic.Bool // nothing is to be given to the App any more
 
@@ -130,14 +131,17 @@ func (c *Conn) User() any {
 	return c.user
 }
 
-// Stateful reports whether stateful reconnect was negotiated.
-func (c *Conn) Stateful() bool { return c.stateful }
-
-func (c *Conn) firstUser() (user any, known bool) {
+// Latest returns who Options.Authenticate said had sent the newest request that
+// was let through. Without refreshes it is the same user with other claims, or
+// another end of its authentication.
+func (c *Conn) Latest() any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.user, c.request.ctx != nil
+	return c.latest
 }
+
+// Stateful reports whether stateful reconnect was negotiated.
+func (c *Conn) Stateful() bool { return c.stateful }
 
 // Done is closed when the input has ended, whoever ended it; Finish counts.
 func (c *Conn) Done() <-chan struct{} {
@@ -195,7 +199,7 @@ func (c *Conn) activateLocked(r *http.Request, user any) (first bool, status int
 	}
 	c.app = appStarting
 	c.request.keep(r)
-	c.user = user
+	c.user, c.latest = user, user
 	if c.transport != WebSockets {
 		c.wake = make(chan struct{}, 1)
 	}
@@ -208,13 +212,6 @@ func (c *Conn) start() {
 	handler := c.endpoint.newApp(c)
 	c.handler = handler
 	handler.Start()
-	c.mu.Lock()
-	early := c.early
-	c.early = nil
-	c.mu.Unlock()
-	if len(early) > 0 && !c.deaf.Load() {
-		handler.Receive(early, false)
-	}
 	c.mu.Lock()
 	if c.app == appStarting {
 		c.app = appRunning

@@ -31,7 +31,7 @@ func NewCORSPolicy(origins, headers []string, allow func(origin string, r *http.
 	}
 	if headers != nil {
 		// What SignalR's clients send by themselves is always allowed.
-		all := []string{"x-requested-with", "x-signalr-user-agent", "authorization", "content-type"}
+		all := []string{"x-requested-with", "x-signalr-user-agent", "x-signalr-connection-token", "authorization", "content-type"}
 		for _, h := range headers {
 			if h = strings.ToLower(h); !slices.Contains(all, h) {
 				all = append(all, h)

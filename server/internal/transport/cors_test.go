@@ -40,7 +40,7 @@ func TestCORS(t *testing.T) {
 		{"preflight that asks for no headers", one, nil, "OPTIONS", "/hub", "http://app.test", preflight[:1], 204,
 			"Origin=http://app.test Credentials=true Methods=POST"},
 		{"preflight with a list of headers", one, []string{"X-Mine", "Content-Type"}, "OPTIONS", "/hub", "http://app.test", preflight, 204,
-			"Origin=http://app.test Credentials=true Methods=POST Headers=x-requested-with,x-signalr-user-agent,authorization,content-type,x-mine"},
+			"Origin=http://app.test Credentials=true Methods=POST Headers=x-requested-with,x-signalr-user-agent,x-signalr-connection-token,authorization,content-type,x-mine"},
 		{"OPTIONS without a method is no preflight", one, nil, "OPTIONS", "/hub", "http://app.test", nil, 405, "Origin=http://app.test Credentials=true"},
 		{"OPTIONS without CORS", nil, nil, "OPTIONS", "/hub", "http://app.test", preflight, 405, ""},
 		{"preflight below the route", one, nil, "OPTIONS", "/hub/x", "http://app.test", preflight, 404, ""},

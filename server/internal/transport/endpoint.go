@@ -115,7 +115,7 @@ func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, means me
 		answer(w, r, http.StatusInternalServerError, noType, "")
 		return
 	}
-	c := e.connectionFor(w, r, means.transport)
+	c := e.connectionFor(w, r, means.transport, user)
 	if c == nil {
 		return
 	}
@@ -147,10 +147,10 @@ func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, means me
 
 // connectionFor finds the connection of a connect request, or answers itself
 // and returns nil. A WebSocket without id begins a new connection.
-func (e *Endpoint) connectionFor(w http.ResponseWriter, r *http.Request, t Transport) *Conn {
+func (e *Endpoint) connectionFor(w http.ResponseWriter, r *http.Request, t Transport, user any) *Conn {
 	token := queryValue(r.URL.RawQuery, "id")
 	if token == "" && t == WebSockets {
-		c, full := e.newServed()
+		c, full := e.newServed(user)
 		if full != nil {
 			answer(w, r, http.StatusServiceUnavailable, textPlain, full.Error())
 		}

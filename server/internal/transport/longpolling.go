@@ -26,7 +26,7 @@ type poll struct {
 func (e *Endpoint) servePoll(w http.ResponseWriter, r *http.Request, c *Conn, user any) {
 	rc := http.NewResponseController(w)
 	e.clearDeadlines(w, r, rc)
-	if !e.mayGoOn(w, r, c, user) {
+	if !e.mayServe(w, r, c, LongPolling, user) {
 		return
 	}
 	p := &poll{newer: make(chan struct{}), done: make(chan struct{})}
@@ -204,7 +204,7 @@ func (e *Endpoint) serveDelete(w http.ResponseWriter, r *http.Request, user any)
 	case c.Transport() != LongPolling:
 		answer(w, r, http.StatusBadRequest, textPlain, "Cannot terminate this connection using the DELETE endpoint.")
 	case !e.sameUser(c, user):
-		answer(w, r, http.StatusForbidden, textPlain, userChanged)
+		answer(w, r, http.StatusForbidden, textPlain, anotherUser)
 	default:
 		c.delete()
 		answer(w, r, http.StatusAccepted, textPlain, "")

@@ -34,7 +34,7 @@ func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request, user a
 	}
 	stateful := e.opts.AllowStatefulReconnects &&
 		strings.EqualFold(strings.TrimSpace(queryValue(r.URL.RawQuery, "useStatefulReconnect")), "true")
-	c, full := e.newNegotiated(version, stateful)
+	c, full := e.newNegotiated(version, stateful, user)
 	if full != nil {
 		answer(w, r, http.StatusServiceUnavailable, textPlain, full.Error())
 		return

@@ -82,7 +82,7 @@ func TestNegotiateV1TokenIsLookupKey(t *testing.T) {
 			t.Errorf("id %q, want 22 characters of base64url", id)
 		}
 	}
-	if c, _ := n.endpoint.newConn(0, false); c.ID() != c.Token() {
+	if c, _ := n.endpoint.newConn(0, false, nil); c.ID() != c.Token() {
 		t.Error("in version 0 the id is the token")
 	}
 }

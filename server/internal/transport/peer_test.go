@@ -107,7 +107,13 @@ type negotiated struct {
 // negotiate returns the URL of a new connection.
 func (n *node) negotiate(query ...string) string {
 	n.t.Helper()
-	r := n.do("POST", "/hub/negotiate?negotiateVersion=1"+strings.Join(query, ""), "")
+	return n.negotiateAs("", query...)
+}
+
+// negotiateAs is negotiate by a user, as byHeader knows one.
+func (n *node) negotiateAs(user string, query ...string) string {
+	n.t.Helper()
+	r := n.do("POST", "/hub/negotiate?negotiateVersion=1"+strings.Join(query, ""), "", "X-User: "+user)
 	var a negotiated
 	if err := json.Unmarshal([]byte(r.body), &a); err != nil || a.Token == "" {
 		n.t.Fatalf("negotiate: %v", r)

@@ -8,10 +8,6 @@ import (
 )
 
 const (
-	// earlyLimit bounds what is posted before the App is started; then POSTs
-	// wait for it. Source: ApplicationMaxBufferSize of ASP.NET Core.
-	earlyLimit = 64 << 10
-
 	// A body must arrive with that many bytes a second, after a grace time.
 	// Source: MinRequestBodyDataRate of Kestrel.
 	slowestBody = 240
@@ -29,12 +25,16 @@ func (e *Endpoint) servePost(w http.ResponseWriter, r *http.Request, user any) {
 		return
 	}
 	if !e.sameUser(c, user) {
-		answer(w, r, http.StatusForbidden, textPlain, userChanged)
+		answer(w, r, http.StatusForbidden, textPlain, anotherUser)
 		return
 	}
 	c.mu.Lock()
-	gone := c.goneLocked()
+	gone, early := c.goneLocked(), c.app == appNone
 	c.mu.Unlock()
+	if early && !gone { // the transport's first request must come before
+		answer(w, r, http.StatusBadRequest, noType, "")
+		return
+	}
 	rc := http.NewResponseController(w)
 	status := http.StatusNotFound
 	switch {
@@ -182,8 +182,8 @@ func (c *Conn) copyBody(body *postBody, buf []byte, n int, err error) int {
 	}
 }
 
-// give gives p to the App, or keeps it until there is one. It waits while
-// neither can take more, and reports false if the connection has ended.
+// give gives p to the App. It waits while that is being started or cannot take
+// more, and reports false if the connection has ended.
 func (c *Conn) give(p []byte) bool {
 	for {
 		c.mu.Lock()
@@ -199,14 +199,6 @@ func (c *Conn) give(p []byte) bool {
 			if len(p) > 0 {
 				c.tell(func() { c.handler.Receive(p, false) })
 			}
-			return true
-		}
-		if c.app == appNone && len(p) > 0 {
-			c.early = append(c.early, p...)
-			p = nil
-		}
-		if c.app == appNone && len(c.early) < earlyLimit {
-			c.mu.Unlock()
 			return true
 		}
 		started := c.startedLocked()

@@ -135,68 +135,51 @@ func TestPollDoesNotNeedTheTurnOfAPost(t *testing.T) {
 	}
 }
 
-func TestPostBeforeConnectIsKept(t *testing.T) {
+// TestAPostBeforeTheTransportIsRefused and keeps nothing: the transport may still
+// be opened, and the connection lives no longer for it.
+func TestAPostBeforeTheTransportIsRefused(t *testing.T) {
 	for _, connect := range []string{"poll", "SSE", "WebSocket"} {
 		t.Run(connect, func(t *testing.T) {
 			n := serve(t, defaults(), nil)
 			url := n.negotiate()
-			for _, part := range []string{"one ", "two "} {
-				if r := n.do("POST", url, part); r.status != 200 {
-					t.Fatalf("POST = %v", r)
+			for range 2 {
+				r := n.do("POST", url, "early")
+				if _, typed := r.header["Content-Type"]; r.status != 400 || r.body != "" || typed {
+					t.Fatalf("POST = %v, want an empty 400 without a type", r)
 				}
 			}
 			switch connect {
 			case "poll":
 				checkPoll(t, "first poll", n.do("GET", url, ""), 200, octetStream, "")
-				checkPoll(t, "second poll", n.do("GET", url, ""), 200, octetStream, "one two ")
+				n.do("POST", url, "late")
+				checkPoll(t, "second poll", n.do("GET", url, ""), 200, octetStream, "late")
 			case "SSE":
 				_, stream := n.openSSE(url)
-				if got := readN(t, stream, 18); got != "data: one two \r\n\r\n" {
+				n.do("POST", url, "late")
+				if got := readN(t, stream, 14); got != "data: late\r\n\r\n" {
 					t.Errorf("event = %q", got)
 				}
 			case "WebSocket":
 				p := n.upgrade(url)
-				p.send(opText, "three")
-				p.expect(opText, "one two ")
-				p.expect(opText, "three")
+				p.send(opText, "late")
+				p.expect(opText, "late")
 			}
 		})
 	}
 }
 
-func TestPostBeforeConnectIsBounded(t *testing.T) {
-	n := serve(t, defaults(), nil)
-	url := n.negotiate()
-	big := strings.Repeat("0123456789", 50_000)
-	p := n.dial()
-	go func() { p.request("POST", url, big) }()
-	c := n.endpoint.lookup(strings.TrimPrefix(url, "/hub?id="))
-	early := func() int {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return len(c.early)
-	}
-	eventually(t, "the bound is reached", func() bool { return early() >= earlyLimit })
-	<-time.After(20 * time.Millisecond)
-	if got := early(); got > earlyLimit+rawBuffer {
-		t.Errorf("%d bytes are kept before the App is there, want about %d", got, earlyLimit)
-	}
-	n.do("GET", url, "")
-	if r := p.response("POST"); r.status != 200 {
-		t.Errorf("POST = %v", r)
-	}
-	if got := n.app().got(); got != big {
-		t.Errorf("received %d bytes, want %d", len(got), len(big))
-	}
-}
-
-func TestPostThatWaitsForAClientThatNeverConnects(t *testing.T) {
+func TestPostsKeepNoConnectionThatWasOnlyNegotiated(t *testing.T) {
 	inBubble(t, defaults(), nil, func(t *testing.T, n *node) {
 		url := n.negotiate()
-		p := n.dial()
-		go p.request("POST", url, strings.Repeat("x", 70_000))
-		if r := p.response("POST"); r.status != 404 || r.body != "" {
-			t.Errorf("POST = %v, want an empty 404", r)
+		for range 17 {
+			if r := n.do("POST", url, "x"); r.status != 400 {
+				t.Fatalf("POST = %v, want 400", r)
+			}
+			time.Sleep(900 * time.Millisecond) // 15.3 s in all
+		}
+		time.Sleep(time.Second) // the table's next tick
+		if r := n.do("POST", url, "x"); r.status != 404 {
+			t.Errorf("POST after the disconnect timeout = %v, want 404", r)
 		}
 	})
 }

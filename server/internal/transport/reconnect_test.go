@@ -175,7 +175,7 @@ func TestReconnectWhileTheAppStarts(t *testing.T) {
 func TestFailedUpgradeLetsTheNextSocketGoOn(t *testing.T) {
 	inBubble(t, defaults(), nil, func(t *testing.T, n *node) {
 		stateful(n)
-		c, _ := n.endpoint.newConn(1, true)
+		c, _ := n.endpoint.newConn(1, true, nil)
 		r := httptest.NewRequest(http.MethodGet, "/hub", nil)
 		first, status := c.activateSocket(r, nil)
 		if !first || status != 0 {
@@ -365,11 +365,11 @@ func TestReconnectOfAnotherUserIs403KeepsConnection(t *testing.T) {
 	byHeader(&opts)
 	n := serve(t, opts, nil)
 	apps := stateful(n)
-	url := n.negotiate("&useStatefulReconnect=true")
+	url := n.negotiateAs("a", "&useStatefulReconnect=true")
 	p := n.upgrade(url, "X-User: a")
 	a := <-apps
 	r := n.do("GET", url, "", append(handshakeHeaders, "X-User: b")...)
-	if r.status != 403 || r.body != userChanged {
+	if r.status != 403 || r.body != anotherUser {
 		t.Errorf("reconnect of another user = %v", r)
 	}
 	_ = a.send("still here")

@@ -4,98 +4,160 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// Codes of refused refreshes.
-// Source: transports reference, section 17.
+// Codes of refused refreshes. Source: captures of ASP.NET Core 11.
 const (
 	missingToken       = "missing_connection_token"
 	connectionUnknown  = "connection_not_found"
 	unsupportedVersion = "unsupported_negotiate_version"
 	userIsAnother      = "user_changed"
 	permissionRejected = "permission_change_rejected"
+	refreshRequired    = "authentication_refresh_required"
 )
 
-// serveRefresh takes fresh credentials for a live connection. The secret token
-// says which one; before version 1 there was none.
+// tokenHeader is where POST <route>/refresh carries the connection token.
+const tokenHeader = "X-SignalR-Connection-Token"
+
+// A Refresher is an App that takes part in refreshes of the authentication.
+type Refresher interface {
+	App
+
+	// SameUser reports whether the fresh credentials that r brings are still
+	// those of the connection's user. decided is false where the App has no
+	// opinion: then Options.SameUser decides, as for every other request.
+	SameUser(r *http.Request, old, fresh any) (same, decided bool)
+
+	// Refreshed is called after the connection's user was replaced. It must not
+	// block.
+	Refreshed()
+}
+
+// serveRefresh takes fresh credentials for a live connection. The connection
+// token says which one; before negotiate version 1 there was none.
 func (e *Endpoint) serveRefresh(w http.ResponseWriter, r *http.Request, user any) {
 	if r.Method != http.MethodPost {
 		answer(w, r, http.StatusMethodNotAllowed, textPlain, "")
 		return
 	}
-	token := queryValue(r.URL.RawQuery, "id")
+	token := strings.Join(r.Header[http.CanonicalHeaderKey(tokenHeader)], ",")
 	if token == "" {
-		refused(w, r, http.StatusBadRequest, missingToken)
+		refused(w, http.StatusBadRequest, missingToken)
 		return
 	}
 	c := e.lookup(token)
 	if c == nil {
-		refused(w, r, http.StatusNotFound, connectionUnknown)
+		refused(w, http.StatusNotFound, connectionUnknown)
 		return
 	}
 	if c.token == c.id {
-		refused(w, r, http.StatusBadRequest, unsupportedVersion)
+		refused(w, http.StatusBadRequest, unsupportedVersion)
 		return
 	}
-	if status, code := e.refresh(c, user); code != "" {
-		refused(w, r, status, code)
-		return
+	switch e.refresh(r, c, user) {
+	case userReplaced, userKept:
+		answerJSON(w, r, append(e.appendLifetime([]byte{'{'}, user, ""), '}'))
+	case userChanged:
+		refused(w, http.StatusForbidden, userIsAnother)
+	case refreshRejected:
+		refused(w, http.StatusForbidden, permissionRejected)
+	case refreshFailed:
+		answer(w, r, http.StatusInternalServerError, noType, "")
 	}
-	b := append(e.appendLifetime([]byte{'{'}, c.User(), ""), '}')
-	answerJSON(w, r, b)
 }
+
+// What came of fresh credentials.
+type refreshOutcome uint8
+
+const (
+	userReplaced    refreshOutcome = iota
+	userKept                       // they are not newer, or too late
+	userChanged                    // they are another user's
+	refreshRejected                // Options.OnRefresh does not want them
+	refreshFailed                  // Options.OnRefresh has failed
+)
 
 // refresh makes user, who has authenticated just now, the user of c. One whose
 // credentials end earlier than those that c has changes nothing: requests
 // overtake each other.
-func (e *Endpoint) refresh(c *Conn, user any) (status int, code string) {
-	old, known := c.firstUser()
+func (e *Endpoint) refresh(r *http.Request, c *Conn, user any) refreshOutcome {
+	c.mu.Lock()
+	old, generation := c.latest, c.refreshes
+	var app Refresher
+	if c.app == appRunning {
+		app, _ = c.handler.(Refresher)
+	}
+	c.mu.Unlock()
+	same, decided := false, false
+	if app != nil && !e.guard("SameUser", func() { same, decided = app.SameUser(r, old, user) }) {
+		return userChanged
+	}
+	if !decided {
+		same = e.sameUser(c, user)
+	}
 	switch {
-	case !known:
-		return http.StatusNotFound, connectionUnknown
-	case !e.sameUser(c, user):
-		return http.StatusForbidden, userIsAnother
+	case !same:
+		return userChanged
+	case e.endsEarlier(user, old):
+		return userKept
 	}
-	if before, ok := e.lifetime(old); ok {
-		if now, ends := e.lifetime(user); ends && now < before {
-			return 0, ""
+	if e.opts.OnRefresh != nil {
+		accepted, err := false, error(nil)
+		if !e.guard("OnAuthenticationRefresh", func() { accepted, err = e.opts.OnRefresh(r, old, user) }) {
+			return refreshFailed
 		}
-	}
-	if e.opts.AcceptRefresh != nil {
-		accepted := false
-		if !e.guard("AcceptRefresh", func() { accepted = e.opts.AcceptRefresh(old, user) }) || !accepted {
-			return http.StatusForbidden, permissionRejected
+		if err != nil {
+			e.log.Error("user code failed", "connection", c.id, "in", "OnAuthenticationRefresh", "error", err)
+			return refreshFailed
+		}
+		if !accepted {
+			return refreshRejected
 		}
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.phase == disposed {
-		return http.StatusNotFound, connectionUnknown
+	if c.refreshes != generation || c.phase == disposed || c.app == appFinished {
+		c.mu.Unlock()
+		return userKept // another refresh was faster, or the connection has ended
 	}
-	c.user = user
-	return 0, ""
+	c.refreshes++
+	c.user, c.latest = user, user
+	c.mu.Unlock()
+	if app != nil {
+		app.Refreshed()
+	}
+	return userReplaced
 }
 
-func (e *Endpoint) lifetime(user any) (time.Duration, bool) {
-	if e.opts.Lifetime == nil {
-		return 0, false
+// endsEarlier reports whether the credentials of fresh end before those of old.
+// Credentials without an end are neither earlier nor later.
+func (e *Endpoint) endsEarlier(fresh, old any) bool {
+	before, now := e.expires(old), e.expires(fresh)
+	return !before.IsZero() && !now.IsZero() && now.Before(before)
+}
+
+// expires is when the credentials of user end; the zero time means never.
+func (e *Endpoint) expires(user any) time.Time {
+	if e.opts.Expires == nil {
+		return time.Time{}
 	}
-	return e.opts.Lifetime(user)
+	return e.opts.Expires(user)
 }
 
 // appendLifetime appends the member that says how long the credentials of user
-// are good for, if they end: whole seconds, at least one.
+// are good for, if they end: whole seconds, rounded down.
 func (e *Endpoint) appendLifetime(b []byte, user any, tail string) []byte {
-	d, ends := e.lifetime(user)
-	if seconds := int64(d / time.Second); ends && seconds > 0 {
-		b = append(b, `"tokenLifetimeSeconds":`...)
-		b = append(strconv.AppendInt(b, min(seconds, math.MaxInt32), 10), tail...)
+	end := e.expires(user)
+	if end.IsZero() {
+		return b
 	}
-	return b
+	seconds := max(int64(time.Until(end)/time.Second), 0)
+	b = append(b, `"tokenLifetimeSeconds":`...)
+	return append(strconv.AppendInt(b, min(seconds, math.MaxInt32), 10), tail...)
 }
 
-func refused(w http.ResponseWriter, r *http.Request, status int, code string) {
+func refused(w http.ResponseWriter, status int, code string) {
 	body := `{"error":"` + code + `"}`
 	w.Header()["Content-Type"] = []string{"application/json"}
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
@@ -103,20 +165,49 @@ func refused(w http.ResponseWriter, r *http.Request, status int, code string) {
 	_, _ = w.Write([]byte(body)) // a client that is gone needs no answer
 }
 
-// mayGoOn reports whether a poll or a WebSocket of user may serve c; else it has
-// answered. Fresh credentials that come with it count like a refresh.
-func (e *Endpoint) mayGoOn(w http.ResponseWriter, r *http.Request, c *Conn, user any) bool {
-	if !e.sameUser(c, user) {
-		answer(w, r, http.StatusForbidden, textPlain, userChanged)
-		return false
+// mayServe reports whether a request of user that begins or serves a transport may
+// go on; else it has answered. All requests of a connection are one user's, the
+// one's who negotiated. Where refreshes are enabled, other credentials of that
+// user are a refresh; elsewhere the hub keeps the user it has, and only the end
+// of the authentication moves. Source: captures of ASP.NET Core 11.
+func (e *Endpoint) mayServe(w http.ResponseWriter, r *http.Request, c *Conn, t Transport, user any) bool {
+	same := e.sameUser(c, user)
+	c.mu.Lock()
+	began, old := c.app != appNone, c.latest
+	if same && (!began || !e.opts.EnableRefresh) {
+		c.latest = user
 	}
-	if _, known := c.firstUser(); !known || !e.opts.EnableRefresh {
+	c.mu.Unlock()
+	switch {
+	case same && (!began || !e.opts.EnableRefresh):
 		return true
-	}
-	if status, code := e.refresh(c, user); code == permissionRejected {
-		refused(w, r, status, code)
-		c.Abort(ErrForbidden)
+	case began && e.opts.EnableRefresh && (same || t == LongPolling && e.opts.LegacyPollRefresh):
+		if e.opts.Unchanged != nil && e.opts.Unchanged(old, user) {
+			return true
+		}
+		return e.admitRefresh(w, r, c, user)
+	case began && e.opts.EnableRefresh && t == LongPolling && !e.endsEarlier(user, old):
+		refused(w, http.StatusConflict, refreshRequired)
 		return false
 	}
-	return true
+	answer(w, r, http.StatusForbidden, textPlain, anotherUser)
+	return false
+}
+
+// admitRefresh takes a poll or a stateful reconnect with other credentials as a
+// refresh.
+func (e *Endpoint) admitRefresh(w http.ResponseWriter, r *http.Request, c *Conn, user any) bool {
+	switch e.refresh(r, c, user) {
+	case userReplaced, userKept:
+		return true
+	case refreshRejected:
+		refused(w, http.StatusForbidden, permissionRejected)
+		c.Abort(ErrForbidden)
+	case refreshFailed:
+		clear(w.Header()) // the host's answer, not the transport's
+		answer(w, r, http.StatusInternalServerError, noType, "")
+	default:
+		answer(w, r, http.StatusForbidden, textPlain, anotherUser)
+	}
+	return false
 }

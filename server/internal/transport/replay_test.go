@@ -18,12 +18,11 @@ import (
 
 // differs names recorded scenarios that must differ here, with the reason.
 var differs = map[string]string{
-	"id missing or unknown/token of another hub":      "a token is good for its own endpoint only: transports reference, section 2.2",
 	"negotiate (POST)/unknown hub":                    "404 of the host, not ours",
 	"long polling/first poll while a first poll runs": "which of the three comes first is chance; see TestFirstPollsAtOnce",
 }
 
-// TestRecordedScenarios plays what a client said to an ASP.NET Core 10 node and
+// TestRecordedScenarios plays what a client said to an ASP.NET Core 11 node and
 // compares the answers. Source: testdata/http/transport.json.
 func TestRecordedScenarios(t *testing.T) {
 	data, err := os.ReadFile("../../../testdata/http/transport.json")

@@ -11,8 +11,7 @@ import (
 
 // serveSSE opens the stream; the goroutine of the request writes it.
 func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, user any) {
-	if !e.sameUser(c, user) {
-		answer(w, r, http.StatusForbidden, textPlain, userChanged)
+	if !e.mayServe(w, r, c, ServerSentEvents, user) {
 		return
 	}
 	if !canFlush(w) {

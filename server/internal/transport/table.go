@@ -25,14 +25,14 @@ var (
 )
 
 // newConn is newNegotiated for those who do not ask why.
-func (e *Endpoint) newConn(version int, stateful bool) (*Conn, bool) {
-	c, err := e.newNegotiated(version, stateful)
+func (e *Endpoint) newConn(version int, stateful bool, user any) (*Conn, bool) {
+	c, err := e.newNegotiated(version, stateful, user)
 	return c, err == nil
 }
 
 // newNegotiated puts a new connection into the table that waits to be connected.
-func (e *Endpoint) newNegotiated(version int, stateful bool) (*Conn, error) {
-	c := e.makeConn(version, stateful)
+func (e *Endpoint) newNegotiated(version int, stateful bool, user any) (*Conn, error) {
+	c := e.makeConn(version, stateful, user)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
@@ -45,8 +45,8 @@ func (e *Endpoint) newNegotiated(version int, stateful bool) (*Conn, error) {
 }
 
 // newServed puts a new connection into the table that is connected at once.
-func (e *Endpoint) newServed() (*Conn, error) {
-	c := e.makeConn(0, false)
+func (e *Endpoint) newServed(user any) (*Conn, error) {
+	c := e.makeConn(0, false, user)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.fullLocked() {
@@ -79,8 +79,8 @@ func (e *Endpoint) fullLocked() bool {
 	return e.opts.MaximumConnections > 0 && e.served >= e.opts.MaximumConnections
 }
 
-func (e *Endpoint) makeConn(version int, stateful bool) *Conn {
-	c := &Conn{endpoint: e, id: newID(), stateful: stateful, lastSeen: time.Now(), behindAt: FreeBytes}
+func (e *Endpoint) makeConn(version int, stateful bool, user any) *Conn {
+	c := &Conn{endpoint: e, id: newID(), stateful: stateful, latest: user, lastSeen: time.Now(), behindAt: FreeBytes}
 	c.token = c.id
 	if version > 0 {
 		c.token = newID()

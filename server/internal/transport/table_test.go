@@ -12,7 +12,7 @@ func TestNegotiatedButNeverConnectedIsForgotten(t *testing.T) {
 		url := n.negotiate()
 		for range 14 {
 			time.Sleep(time.Second)
-			if r := n.do("POST", url, "x"); r.status != 200 { // does not prolong it
+			if r := n.do("POST", url, "x"); r.status != 400 { // does not prolong it
 				t.Fatalf("POST = %v", r)
 			}
 		}
@@ -75,7 +75,7 @@ func TestFiveThousandConnectsInAMoment(t *testing.T) {
 func TestUnusedEndpointHasNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // fails if a goroutine is left
 		e := NewEndpoint(defaults(), nil)
-		c, _ := e.newConn(0, false)
+		c, _ := e.newConn(0, false, nil)
 		e.remove(c)
 		e.remove(c)
 		synctest.Wait()

@@ -45,7 +45,7 @@ type socket struct {
 
 // serveWebSocket upgrades r and leaves the connection to a goroutine of its own.
 func (e *Endpoint) serveWebSocket(w http.ResponseWriter, r *http.Request, c *Conn, user any) {
-	if !e.mayGoOn(w, r, c, user) {
+	if !e.mayServe(w, r, c, WebSockets, user) {
 		return
 	}
 	protocol, ok := e.subProtocol(r)

@@ -1,0 +1,131 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/hubwire/hubwire/protocol"
+)
+
+// While the loop of a connection waits, for a permit or for space in an upload
+// stream, nothing that came later is dispatched. What it waits for may be a call
+// that only a CancelInvocation ends; ASP.NET Core hangs then. So the messages that
+// wait are looked through for the cancellation of calls that run. They are
+// dispatched all the same when it is their turn; a cancellation that has had its
+// effect has none then.
+
+// A lookahead reads the messages that wait in an inbox, each once.
+type lookahead struct {
+	conn  *HubConnection
+	buf   []byte          // copied, and not yet decoded
+	seen  int             // bytes of buf in which no message ends
+	want  int             // as long as buf is shorter, no message ends in it
+	at    int             // how much of the inbox was copied
+	later map[string]bool // ids of calls that have not begun: a cancellation behind them is theirs
+}
+
+// lookAhead looks through what waits, and what comes meanwhile, until done is
+// closed. pending is what the loop has taken from the inbox and not yet
+// dispatched; call, if not nil, is what the loop waits with.
+func (c *HubConnection) lookAhead(pending []byte, call *Call, done <-chan struct{}) {
+	l := lookahead{conn: c, buf: bytes.Clone(pending), later: map[string]bool{}}
+	if call != nil {
+		l.later[call.id] = true
+	}
+	news := make(chan struct{}, 1)
+	in := &c.in
+	in.mu.Lock()
+	in.news = news
+	in.mu.Unlock()
+	defer func() {
+		in.mu.Lock()
+		in.news = nil
+		in.mu.Unlock()
+	}()
+	for l.more() {
+		select {
+		case <-news:
+		case <-done:
+			return
+		}
+	}
+	<-done
+}
+
+// more reads what has come. It reports false if nothing more can be read.
+func (l *lookahead) more() bool {
+	in := &l.conn.in
+	in.mu.Lock()
+	// What a lost socket has left incomplete is sent again: nothing can be read
+	// across such a cut before the loop has come to it.
+	end := len(in.buf)
+	cut := len(in.cuts) > 0
+	if cut {
+		end = in.cuts[0]
+	}
+	if end > l.at {
+		l.buf = append(l.buf, in.buf[l.at:end]...)
+		l.at = end
+	}
+	in.mu.Unlock()
+	for l.whole() {
+		m, rest, err := l.conn.codec.Next(l.buf)
+		if errors.Is(err, protocol.ErrIncomplete) {
+			l.want = len(l.buf) + 1
+			break
+		}
+		if err != nil {
+			return false // the loop will say so
+		}
+		l.buf, l.seen, l.want = rest, 0, 0
+		l.look(m)
+	}
+	return !cut
+}
+
+// whole reports whether buf begins with a whole message, or with something that
+// is none. It looks at each byte once, however small the pieces are.
+func (l *lookahead) whole() bool {
+	if len(l.buf) == 0 || len(l.buf) < l.want {
+		return false
+	}
+	missing := l.conn.codec.(protocol.Framer).Missing(l.buf, l.seen)
+	if missing <= 0 {
+		return true
+	}
+	l.seen, l.want = len(l.buf), len(l.buf)+missing
+	return false
+}
+
+func (l *lookahead) look(m protocol.Message) {
+	switch m := m.(type) {
+	case *protocol.Invocation:
+		l.later[m.InvocationID] = true
+	case *protocol.StreamInvocation:
+		l.later[m.InvocationID] = true
+	case *protocol.CancelInvocation:
+		if !l.later[m.InvocationID] {
+			l.conn.cancelCall(m.InvocationID)
+		}
+	}
+}
+
+// waitLooking calls wait, and meanwhile looks ahead if there are calls that a
+// client could cancel.
+func (c *HubConnection) waitLooking(pending []byte, call *Call, wait func()) {
+	c.mu.Lock()
+	running := len(c.running)
+	c.mu.Unlock()
+	if _, ok := c.codec.(protocol.Framer); running == 0 || !ok {
+		wait()
+		return
+	}
+	done, looked := make(chan struct{}), make(chan struct{})
+	c.hub.running.Go(func() {
+		defer close(looked)
+		c.lookAhead(pending, call, done)
+	})
+	wait()
+	close(done)
+	<-looked
+}

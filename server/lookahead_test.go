@@ -1,0 +1,134 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/hubwire/hubwire/server"
+)
+
+// cancelHub has methods that only a cancellation ends.
+type cancelHub struct{ begun chan string }
+
+func (h *cancelHub) UntilCancelled(name string, ctx context.Context) string {
+	h.begun <- name
+	<-ctx.Done()
+	return name + " was cancelled"
+}
+
+func (h *cancelHub) SumUntilCancelled(ctx context.Context, items <-chan int) int {
+	h.begun <- "sum"
+	<-ctx.Done()
+	sum := 0
+	for range 10 { // what has found space before
+		sum += <-items
+	}
+	return sum
+}
+
+func (*cancelHub) Echo(text string) string { return text }
+
+// serveCancel serves a cancelHub, and tells which calls have begun.
+func serveCancel(t *testing.T, parallel int) (url string, begun chan string) {
+	begun = make(chan string, 10)
+	return serve(t, newHub(&cancelHub{begun}, &server.Options{MaximumParallelInvocationsPerClient: parallel})), begun
+}
+
+func callUntil(id, name string) string {
+	return fmt.Sprintf(`{"type":1,"invocationId":"%s","target":"UntilCancelled","arguments":["%s"]}`, id, name)
+}
+
+func callEcho(id string) string {
+	return fmt.Sprintf(`{"type":1,"invocationId":"%s","target":"Echo","arguments":["%s"]}`, id, id)
+}
+
+func callCancel(id string) string { return fmt.Sprintf(`{"type":5,"invocationId":"%s"}`, id) }
+
+func answerOf(id, value string) string {
+	return fmt.Sprintf(`{"type":3,"invocationId":"%s","result":"%s"}`, id, value)
+}
+
+// TestACancellationIsReadWhileACallWaits: ASP.NET Core 11 reads nothing while a
+// call waits for a permit, so that it hangs here.
+func TestACancellationIsReadWhileACallWaits(t *testing.T) {
+	for _, pieces := range []string{"one frame", "many"} {
+		t.Run(pieces, func(t *testing.T) {
+			url, begun := serveCancel(t, 1)
+			c := connect(t, url)
+			records := []string{callUntil("1", "first"), callEcho("2"), callEcho("3"), callCancel("1"), callEcho("4")}
+			if pieces == "one frame" {
+				c.send(records...)
+			} else {
+				for _, r := range records {
+					c.send(r)
+				}
+			}
+			c.expect(answerOf("1", "first was cancelled"), answerOf("2", "2"), answerOf("3", "3"), answerOf("4", "4"))
+			<-begun
+		})
+	}
+}
+
+// TestACancellationIsForTheCallBeforeIt: one that stands behind a call with the
+// same id is for that one, and is not read ahead.
+func TestACancellationIsForTheCallBeforeIt(t *testing.T) {
+	url, begun := serveCancel(t, 2)
+	c := connect(t, url)
+	c.send(callUntil("1", "first"))
+	<-begun
+	c.send(callUntil("9", "ninth"))
+	<-begun
+	c.send(callUntil("1", "second"), callCancel("1"), callCancel("9")) // the second waits for a permit
+	c.expect(answerOf("9", "ninth was cancelled"),
+		`{"type":3,"invocationId":"1","error":"Invocation ID '1' is already in use."}`,
+		answerOf("1", "first was cancelled"))
+}
+
+// TestACancellationIsReadWhileAnUploadIsFull: the items that find no space keep
+// nobody from reading what ends the method.
+func TestACancellationIsReadWhileAnUploadIsFull(t *testing.T) {
+	url, begun := serveCancel(t, 1)
+	c := connect(t, url)
+	records := []string{`{"type":1,"invocationId":"1","target":"SumUntilCancelled","arguments":[],"streamIds":["s"]}`}
+	for range 20 {
+		records = append(records, `{"type":2,"invocationId":"s","item":1}`)
+	}
+	c.send(append(records, callCancel("1"), callEcho("2"))...)
+	<-begun
+	got := []string{c.receive(), c.receive()}
+	slices.Sort(got) // the call with the upload runs beside the other
+	if want := []string{`{"type":3,"invocationId":"1","result":10}`, answerOf("2", "2")}; !slices.Equal(got, want) {
+		t.Errorf("received %q, want %q", got, want)
+	}
+}
+
+// TestIdsOfCancellableCallsAreReserved, and no others are.
+func TestIdsOfCancellableCallsAreReserved(t *testing.T) {
+	url, begun := serveCancel(t, 4)
+	c := connect(t, url)
+	c.send(callUntil("1", "first"))
+	<-begun
+	c.send(callUntil("1", "second"))
+	c.expect(`{"type":3,"invocationId":"1","error":"Invocation ID '1' is already in use."}`)
+	c.send(callEcho("1")) // nobody looks: it takes no context
+	c.expect(answerOf("1", "1"))
+	c.send(callCancel("1"))
+	c.expect(answerOf("1", "first was cancelled"))
+	c.send(callUntil("1", "third"))
+	<-begun
+	c.send(callCancel("1"))
+	c.expect(answerOf("1", "third was cancelled"))
+}
+
+func TestAContextMayStandAnywhereAndIsNoArgument(t *testing.T) {
+	url, begun := serveCancel(t, 1)
+	c := connect(t, url)
+	c.send(`{"type":1,"invocationId":"1","target":"UntilCancelled","arguments":["a",null]}`)
+	c.expect(`{"type":3,"invocationId":"1","error":"Failed to invoke 'UntilCancelled' due to an error on the server."}`)
+	c.send(callUntil("2", "b"))
+	<-begun
+	c.send(callCancel("2"))
+	c.expect(answerOf("2", "b was cancelled"))
+}

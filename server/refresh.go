@@ -1,0 +1,143 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"time"
+)
+
+// An AuthenticationRefresh is what EndpointOptions.OnAuthenticationRefresh
+// decides about: a client's request with fresh credentials.
+type AuthenticationRefresh struct {
+	Request *http.Request // POST <route>/refresh, a poll, or a stateful reconnect
+	User    User          // who the connection's user is so far
+	NewUser User          // who the credentials of Request say it is
+}
+
+// A refreshPolicy is EndpointOptions.OnAuthenticationRefresh, or what
+// Call.OnAuthenticationRefresh was given.
+type refreshPolicy = func(context.Context, AuthenticationRefresh) (bool, error)
+
+// onRefresh is the endpoint's policy as the transports call it.
+func onRefresh(policy refreshPolicy) func(r *http.Request, old, fresh any) (bool, error) {
+	if policy == nil {
+		return nil
+	}
+	return func(r *http.Request, old, fresh any) (bool, error) {
+		a, _ := old.(User)
+		b, _ := fresh.(User)
+		return policy(r.Context(), AuthenticationRefresh{Request: r, User: a, NewUser: b})
+	}
+}
+
+// unchanged reports whether a poll or reconnect of the same user brings nothing
+// new. An end that EndpointOptions.MaximumAuthenticationExpiration has set counts
+// from each request and says nothing.
+func unchanged(old, fresh any) bool {
+	a, _ := old.(User)
+	b, _ := fresh.(User)
+	if a.capped && b.capped {
+		a.Expires = b.Expires
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// capExpires brings the end of a user's authentication to at most d from now.
+// Nobody has nothing that could end.
+func capExpires(u User, d time.Duration) User {
+	if d <= 0 || u.Anonymous() {
+		return u
+	}
+	if limit := time.Now().Add(d); u.Expires.IsZero() || u.Expires.After(limit) {
+		u.Expires, u.capped = limit, true
+	}
+	return u
+}
+
+// SameUser implements transport.Refresher. After the handshake it is the user's
+// id that counts, as the hub has computed it, and no claim; before, and where
+// there is none, it is the identity that all requests must have in common.
+// Source: captures of ASP.NET Core 11.
+func (c *HubConnection) SameUser(r *http.Request, old, fresh any) (same, decided bool) {
+	if c.state.Load() != open {
+		return false, false
+	}
+	b, _ := fresh.(User)
+	if policy := c.acceptRefresh.Load(); policy != nil {
+		a, _ := old.(User)
+		err := guard(func() (err error) {
+			same, err = (*policy)(r.Context(), AuthenticationRefresh{Request: r, User: a, NewUser: b})
+			return err
+		})
+		if err != nil {
+			c.logPanic("OnAuthenticationRefresh of a call", err)
+			return false, true
+		}
+		return same, true
+	}
+	if c.userID == "" {
+		return false, false
+	}
+	err := guard(func() error {
+		same = c.hub.opts.UserID(r, b) == c.userID
+		return nil
+	})
+	if err != nil {
+		c.logPanic("Options.UserID", err)
+		return false, true
+	}
+	return same, true
+}
+
+// maximumRefreshes bounds the calls of OnAuthenticationRefreshed that wait for
+// their turn. What comes then is taken over without one: those that wait see the
+// newest user anyway.
+const maximumRefreshes = 16
+
+// Refreshed implements transport.Refresher. OnAuthenticationRefreshed takes a
+// permit like a call: it waits for those that run, and those that come later wait
+// for it. The answer to the client does not.
+func (c *HubConnection) Refreshed() {
+	hook := c.hub.methods.onAuthenticationRefreshed
+	if hook == nil || c.state.Load() != open {
+		return
+	}
+	if c.refreshing.Add(1) > maximumRefreshes {
+		c.refreshing.Add(-1)
+		return
+	}
+	turn := c.permits.enqueue()
+	c.hub.running.Go(func() {
+		defer c.refreshing.Add(-1)
+		if !c.permits.await(turn, c.ctx.Done()) {
+			return
+		}
+		defer c.permits.release()
+		call := c.call(nil)
+		call.connecting.Store(true) // it may not wait for client results
+		defer call.endContext()
+		if err := guard(func() error { return hook(call) }); err != nil {
+			c.logPanic("OnAuthenticationRefreshed", err)
+		}
+		c.bytes.Uncork()
+	})
+}
+
+// OnAuthenticationRefresh puts accept in the place of the rule that a refresh
+// must be of the same user: from now on it alone decides who may take the
+// connection over. Call it in OnConnected. UserID, and with it whom
+// Clients().User reaches, stays that of the first user, and
+// EndpointOptions.OnAuthenticationRefresh is still asked. accept may be called
+// concurrently; an error or a panic refuses.
+func (c *Call) OnAuthenticationRefresh(accept func(context.Context, AuthenticationRefresh) (bool, error)) {
+	c.conn.acceptRefresh.Store(&accept)
+}
+
+// LatestUser is who the newest request of the connection says the client is. It
+// differs from User while a call runs that began before a refresh, and where
+// polls bring other claims without refreshes being enabled.
+func (c *Call) LatestUser() User {
+	user, _ := c.conn.bytes.Latest().(User)
+	return user
+}
