@@ -28,6 +28,7 @@ type config struct {
 	pollTimeout      time.Duration
 	disconnect       time.Duration
 	statefulBuffer   int
+	legacyPolling    bool
 }
 
 func parseConfig(args []string) (*config, error) {
@@ -38,6 +39,10 @@ func parseConfig(args []string) (*config, error) {
 	flags.StringVar(&c.prefix, "prefix", "", "what every Redis channel begins with")
 	flags.Func("detailed", "true: clients see the text of every error", func(s string) (err error) {
 		c.detailed, err = strconv.ParseBool(strings.ToLower(s))
+		return err
+	})
+	flags.Func("legacy-polling", "true: a poll of another user is a refresh", func(s string) (err error) {
+		c.legacyPolling, err = strconv.ParseBool(strings.ToLower(s))
 		return err
 	})
 	flags.Func("log", "log to standard error from this .NET LogLevel on", c.setLog)

@@ -47,6 +47,10 @@ func (h *TestHub) OnConnected(call *server.Call) error {
 	switch trouble {
 	case "throw":
 		return invalidOperation("thrown in OnConnectedAsync")
+	case "slow":
+		time.Sleep(500 * time.Millisecond)
+	case "anyone":
+		acceptAnyone(call)
 	case "abort":
 		call.Abort()
 	case "ask":

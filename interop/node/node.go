@@ -67,6 +67,7 @@ func newNode(c *config) (*node, error) {
 	cors := common
 	cors.AllowedOrigins = []string{"http://app.test"}
 	n.mount("/hub-cors", n.hub.Endpoint(cors))
+	n.mountRefresh(c, common)
 	n.mount("/echo", n.echo)
 	(&api{n.hub, ended}).register(n.routes)
 	return n, nil
@@ -94,6 +95,9 @@ func (n *node) shutdown(ctx context.Context) error {
 // authenticate believes whatever the query or a header says: a test server has
 // no secrets.
 func authenticate(r *http.Request) (server.User, error) {
+	if strings.HasPrefix(strings.ToLower(r.URL.Path), "/hub-refresh") {
+		return bearer(r)
+	}
 	if id, ok := query(r, "user"); ok {
 		return server.User{ID: id}, nil
 	}
