@@ -1,5 +1,5 @@
-// Compares two recordings of http.mjs, records.mjs or dialogues.mjs, scenario by scenario.
-//   node compare.mjs http|records|dialogues WANT.json GOT.json [--only WORD] [--list] [--json]
+// Compares two recordings of http.mjs, records.mjs, dialogues.mjs or refresh.mjs, scenario by scenario.
+//   node compare.mjs http|records|dialogues|refresh WANT.json GOT.json [--only WORD] [--list] [--json]
 // Exit status 1 if a scenario differs. --only takes scenarios whose name holds WORD, --list prints a line for each,
 // --json prints a list of {name, played, outcome: "same" | "differs" | "racy", differences: [{lane, want, got}]} and nothing
 // else; `played` is the name without the number that a name has when it occurs again, as the recorders know it.
@@ -32,6 +32,9 @@ const racy = {
         { scenario: /^long polling \/ (three polls at once|many polls in one instant|first poll while a first poll runs)$/, outcomes: /HTTP\/1.1 (204 No Content|409 Conflict) /g, reason: "an older poll gets 204, but 409 while a third one is taking its place" },
         { scenario: /^SIGTERM \/ long polling, poll pending$/, outcomes: /HTTP\/1.1 (200 OK [^\n]*\nbody \{"type":7,"allowReconnect":true\}|204 No Content [^\n]*\nbody )(?=\n|$)/, reason: "the pending poll gets the hub's Close or, if the connection is gone before that, 204" },
         { scenario: /^long polling \/ DELETE ends a pending poll$/, outcomes: /HTTP\/1.1 (200 OK [^\n]*\nbody \{"type":7,"allowReconnect":true\}|204 No Content [^\n]*\nbody )(?=\n|$)/, reason: "the same" },
+    ],
+    refresh: [
+        { scenario: /call without id$|connection ends|client goes away|after the end$/, outcomes: /(\n(text \{"type":7,"allowReconnect":true\}|binary \\x93\\x07\\xc0\\xc3))?\nclose 1000 ""\nFIN$/, reason: "after a close frame from the client the hub's Close may or may not come before the answer" },
     ],
     dialogues: [
         { scenario: /^server stops \/ \w+ LongPolling/, outcomes: /\n(body (\{"type":7,"allowReconnect":true\}|\\x93\\x07\\xc0\\xc3)|status 204 [^\n]*)$/, reason: "the same" },
@@ -297,6 +300,7 @@ function dialogue({ events, protocol }) {
 // --- comparison -----------------------------------------------------------------------------------------------------
 const kinds = {
     http: (file) => file.groups.flatMap((g) => g.scenarios.map((s) => [`${g.name} / ${s.name}`, () => httpScenario(s)])),
+    refresh: (file) => kinds.http({ groups: file.groups.map((g) => ({ ...g, scenarios: g.scenarios.map((s) => ({ ...s, events: s.events.map(([socket, direction, text, ...more]) => [socket, direction, text.replace(/until=\d+/g, "until=<time>"), ...more]) })) })) }),
     records: (file) => file.groups.flatMap((g) => g.cases.map((c) => [`${g.group} / ${c.name}`, () => recordsCase(c)])),
     dialogues: (file) => file.dialogues.map((d) => [`${d.scenario} / ${/^@/.test(d.client) ? "js" : "dotnet"} ${d.transport} ${d.protocol}`, () => dialogue(d)]),
 };
@@ -338,7 +342,7 @@ function excerpt(a, b) {
 }
 
 const [kind, wantFile, gotFile, ...options] = process.argv.slice(2);
-if (!kinds[kind] || !gotFile) { console.error("node compare.mjs http|records|dialogues WANT.json GOT.json [--only WORD] [--list] [--json]"); process.exit(2); }
+if (!kinds[kind] || !gotFile) { console.error("node compare.mjs http|records|dialogues|refresh WANT.json GOT.json [--only WORD] [--list] [--json]"); process.exit(2); }
 const only = options.includes("--only") ? options[options.indexOf("--only") + 1] : "", list = options.includes("--list"), json = options.includes("--json");
 const want = read(kind, wantFile, only), got = read(kind, gotFile, only), names = new Set([...want.keys(), ...got.keys()]);
 const results = [];

@@ -18,7 +18,35 @@ import (
 	"github.com/hubwire/hubwire/interop/harness"
 )
 
-var only = flag.String("only", "", "play only scenarios whose name holds this word")
+var (
+	only    = flag.String("only", "", "play only scenarios whose name holds this word")
+	against = flag.String("release", "", "compare with this release of ASP.NET Core only: 10 or 11")
+)
+
+// A release is an ASP.NET Core whose recordings a node is held against.
+type release struct {
+	name       string
+	recordings string // folder
+	list       string // where our node differs on purpose
+}
+
+var releases = []release{
+	{"11", "recordings/11", "expected11.json"},
+	{"10", "recordings", "expected.json"},
+}
+
+// chosenReleases are those that have a recording by the recorder. Another
+// server than ours is compared with one release: 11, or what -release says.
+func chosenReleases(recorder string) []release {
+	name := *against
+	if name == "" && !harness.OwnNode() {
+		name = "11"
+	}
+	return slices.DeleteFunc(slices.Clone(releases), func(r release) bool {
+		_, err := os.Stat(filepath.Join(r.recordings, recorder+".json"))
+		return err != nil || name != "" && name != r.name
+	})
+}
 
 const (
 	// recordLimit bounds one run of a recorder. The longest scenario watches a
@@ -39,6 +67,7 @@ var playing sync.RWMutex
 func TestHTTP(t *testing.T)      { conform(t, "http", 4) }
 func TestRecords(t *testing.T)   { conform(t, "records", 4) }
 func TestDialogues(t *testing.T) { conform(t, "dialogues", 4) }
+func TestRefresh(t *testing.T)   { conform(t, "refresh", 4) }
 
 // conform plays the scenarios of a recorder against the node under test,
 // several nodes at once, beside other tests.
@@ -50,63 +79,99 @@ func conform(t *testing.T, recorder string, jobs int) {
 	suite{recorder: recorder, without: []string{dotnetHalf}}.conform(t, jobs)
 }
 
-// conform plays the scenarios and compares. Where the node is another server,
-// named by HUBWIRE_NODE, everything is played and nothing may differ.
+// conform plays the scenarios and compares them with each release. Where the
+// node is another server, named by HUBWIRE_NODE, everything is played and
+// nothing may differ.
 func (s suite) conform(t *testing.T, jobs int) {
 	s.modules, s.command = harness.Modules(t, "."), harness.NodeCommand(t)
-	var expected, races map[string]string
-	if harness.OwnNode() {
-		list := loadExpectations(t)
-		expected, races = list.differing(s.recorder), list.racing(s.recorder)
-		// What another test plays is none of this one's business.
-		maps.DeleteFunc(expected, func(name, _ string) bool { return !s.chosen(name, nil) })
+	chosen := chosenReleases(s.recorder)
+	if len(chosen) == 0 {
+		t.Skipf("release %s has no recording of %s", *against, s.recorder)
 	}
-	var results []result
-	again := []string(nil) // nil: everything
+	reports := make([]*report, len(chosen))
+	for i, r := range chosen {
+		reports[i] = s.newReport(t, r)
+	}
+	var names []string // nil: everything
 	for attempt := range attempts {
-		part := s.play(t, again, jobs)
-		results = merge(results, part)
-		again = []string{}
-		for _, r := range results {
-			if _, listed := expected[r.Name]; r.differs() && !listed && races[r.Name] == "" && !slices.Contains(again, r.Played) {
-				again = append(again, r.Played)
-			}
+		recording := s.record(t, names, jobs)
+		again := []string{}
+		for _, r := range reports {
+			part := s.compare(t, recording, r.release, names)
+			r.results = merge(r.results, part)
+			unexpected := r.unexpected()
+			t.Logf("attempt %d: %d scenarios compared with %s, unexpected differences in %d: %q",
+				attempt+1, len(part), r.release.name, len(unexpected), unexpected)
+			again = append(again, unexpected...)
 		}
-		t.Logf("attempt %d: %d scenarios played, unexpected differences in %d: %q", attempt+1, len(part), len(again), again)
-		if len(again) == 0 || len(again) > mostAgain {
+		slices.Sort(again)
+		if names = slices.Compact(again); len(names) == 0 || len(names) > mostAgain {
 			break
 		}
 		jobs = 1
 	}
-	if len(results) == 0 {
-		t.Fatal("nothing was played")
+	for _, r := range reports {
+		t.Run(r.release.name, r.run)
 	}
-	report(t, results, expected, races)
 }
 
-// report makes a subtest of each scenario, and fails the listed ones that do
-// not differ or were not played.
-func report(t *testing.T, results []result, expected, races map[string]string) {
+// A report is what came of the comparison with one release.
+type report struct {
+	release  release
+	results  []result
+	expected map[string]string // reasons of scenarios that must differ
+	races    map[string]string // and of those that may
+}
+
+func (s suite) newReport(t *testing.T, r release) *report {
+	t.Helper()
+	rep := &report{release: r}
+	if harness.OwnNode() {
+		list := loadExpectations(t, r.list)
+		rep.expected, rep.races = list.differing(s.recorder), list.racing(s.recorder)
+		// What another test plays is none of this one's business.
+		maps.DeleteFunc(rep.expected, func(name, _ string) bool { return !s.chosen(name, nil) })
+	}
+	return rep
+}
+
+// unexpected are the scenarios that differ and are not listed, as the recorder
+// knows them.
+func (r *report) unexpected() (names []string) {
+	for _, one := range r.results {
+		if _, listed := r.expected[one.Name]; one.differs() && !listed && r.races[one.Name] == "" {
+			names = append(names, one.Played)
+		}
+	}
+	return names
+}
+
+// run makes a subtest of each scenario, and fails the listed ones that do not
+// differ or were not played.
+func (r *report) run(t *testing.T) {
+	if len(r.results) == 0 {
+		t.Fatal("nothing was played")
+	}
 	played := map[string]bool{}
-	for _, r := range results {
-		played[r.Name] = true
-		t.Run(r.Name, func(t *testing.T) {
-			reason, listed := expected[r.Name]
+	for _, one := range r.results {
+		played[one.Name] = true
+		t.Run(one.Name, func(t *testing.T) {
+			reason, listed := r.expected[one.Name]
 			switch {
-			case listed && !r.differs():
-				t.Errorf("does not differ any more; take it out of expected.json (%s)", reason)
-			case r.differs() && races[r.Name] != "":
-				t.Logf("may differ: %s", races[r.Name])
+			case listed && !one.differs():
+				t.Errorf("does not differ any more; take it out of %s (%s)", r.release.list, reason)
+			case one.differs() && r.races[one.Name] != "":
+				t.Logf("may differ: %s", r.races[one.Name])
 			case listed:
 				t.Logf("differs as expected: %s", reason)
-			case r.differs():
-				t.Error(r.text())
+			case one.differs():
+				t.Error(one.text())
 			}
 		})
 	}
-	for name := range expected {
+	for name := range r.expected {
 		if !played[name] && *only == "" {
-			t.Errorf("expected.json lists a scenario that is not played: %s", name)
+			t.Errorf("%s lists a scenario that is not played: %s", r.release.list, name)
 		}
 	}
 }
@@ -143,9 +208,9 @@ func (r result) text() string {
 	return b.String()
 }
 
-// play records the scenarios with these names, or all if names is nil, and
-// returns the comparison with ASP.NET Core's recording.
-func (s suite) play(t *testing.T, names []string, jobs int) []result {
+// record plays the scenarios with these names, or all if names is nil, and
+// returns the file with what was recorded.
+func (s suite) record(t *testing.T, names []string, jobs int) string {
 	t.Helper()
 	if names == nil {
 		playing.RLock()
@@ -182,8 +247,15 @@ func (s suite) play(t *testing.T, names []string, jobs int) []result {
 	if err := os.WriteFile(got, recording, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	return got
+}
+
+// compare holds a recording against that of a release.
+func (s suite) compare(t *testing.T, recording string, r release, names []string) []result {
+	t.Helper()
 	// The status says only whether something differs; what, stands in the output.
-	out, err := s.node(t, script(t, "compare.mjs"), s.recorder, script(t, "recordings/"+s.recorder+".json"), got, "--json")
+	want := script(t, filepath.Join(r.recordings, s.recorder+".json"))
+	out, err := s.node(t, script(t, "compare.mjs"), s.recorder, want, recording, "--json")
 	var results []result
 	if jsonErr := json.Unmarshal(out, &results); jsonErr != nil {
 		t.Fatalf("compare.mjs: %v; output: %v", err, jsonErr)

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the list of expected differences into ../README.md")
+var update = flag.Bool("update", false, "write the lists of expected differences into ../README.md")
 
-// expectations is expected.json: where our node is not like ASP.NET Core, on
-// purpose or for now.
+// expectations are a list such as expected.json: where our node is not like a
+// release of ASP.NET Core, on purpose.
 type expectations struct {
 	// Differs are scenarios that are played and must differ.
 	Differs []struct {
@@ -33,6 +33,7 @@ type byRecorder struct {
 	HTTP      []string `json:"http,omitempty"`
 	Records   []string `json:"records,omitempty"`
 	Dialogues []string `json:"dialogues,omitempty"`
+	Refresh   []string `json:"refresh,omitempty"`
 }
 
 func (b byRecorder) of(recorder string) []string {
@@ -43,13 +44,15 @@ func (b byRecorder) of(recorder string) []string {
 		return b.Records
 	case "dialogues":
 		return b.Dialogues
+	case "refresh":
+		return b.Refresh
 	}
 	panic("unknown recorder " + recorder)
 }
 
-func loadExpectations(t *testing.T) expectations {
+func loadExpectations(t *testing.T, name string) expectations {
 	t.Helper()
-	file, err := os.ReadFile("expected.json")
+	file, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +60,7 @@ func loadExpectations(t *testing.T) expectations {
 	dec := json.NewDecoder(bytes.NewReader(file))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&e); err != nil {
-		t.Fatalf("expected.json: %v", err)
+		t.Fatalf("%s: %v", name, err)
 	}
 	return e
 }
@@ -87,7 +90,7 @@ func (e expectations) racing(recorder string) map[string]string {
 // render writes the list as the Markdown that stands in interop/README.md.
 func (e expectations) render() string {
 	var b strings.Builder
-	recorders := []string{"http", "records", "dialogues"}
+	recorders := []string{"http", "records", "dialogues", "refresh"}
 	for _, d := range e.Differs {
 		fmt.Fprintf(&b, "%s\n\n", d.Reason)
 		for _, recorder := range recorders {
@@ -125,34 +128,43 @@ func quoted(name string) string {
 	return fence + name + fence
 }
 
-const (
-	readme    = "../README.md"
-	listBegin = "<!-- expected.json begins; written by: go test ./interop/conformance -run Readme -update -->\n"
-	listEnd   = "<!-- expected.json ends -->\n"
-)
+const readme = "../README.md"
+
+// A list of expected differences stands in the README between these lines.
+func listBegin(r release) string {
+	return "<!-- " + r.list + " begins; written by: go test ./interop/conformance -run Readme -update -->\n"
+}
+
+func listEnd(r release) string { return "<!-- " + r.list + " ends -->\n" }
 
 func TestReadmeShowsTheExpectedDifferences(t *testing.T) {
-	e := loadExpectations(t)
+	for _, r := range releases {
+		t.Run(r.name, func(t *testing.T) { readmeShows(t, r) })
+	}
+}
+
+func readmeShows(t *testing.T, r release) {
+	e := loadExpectations(t, r.list)
 	for i, d := range e.Differs {
-		if d.Reason == "" || len(d.HTTP)+len(d.Records)+len(d.Dialogues) == 0 {
-			t.Errorf("expected.json, differs[%d] has no reason or no scenario", i)
+		if d.Reason == "" || len(d.HTTP)+len(d.Records)+len(d.Dialogues)+len(d.Refresh) == 0 {
+			t.Errorf("%s, differs[%d] has no reason or no scenario", r.list, i)
 		}
 	}
 	file, err := os.ReadFile(readme)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, ok := strings.Cut(string(file), listBegin)
-	_, after, ok2 := strings.Cut(rest, listEnd)
+	before, rest, ok := strings.Cut(string(file), listBegin(r))
+	_, after, ok2 := strings.Cut(rest, listEnd(r))
 	if !ok || !ok2 {
-		t.Fatalf("%s has not the lines %q and %q", readme, listBegin, listEnd)
+		t.Fatalf("%s has not the lines %q and %q", readme, listBegin(r), listEnd(r))
 	}
-	want := before + listBegin + "\n" + e.render() + listEnd + after
+	want := before + listBegin(r) + "\n" + e.render() + listEnd(r) + after
 	if want == string(file) {
 		return
 	}
 	if !*update {
-		t.Fatalf("%s does not show expected.json; run go test ./interop/conformance -run Readme -update", readme)
+		t.Fatalf("%s does not show %s; run go test ./interop/conformance -run Readme -update", readme, r.list)
 	}
 	if err := os.WriteFile(readme, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
