@@ -1,0 +1,163 @@
+package dotnet
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire/interop/harness"
+)
+
+const (
+	// client11Limit bounds one run of client11: some 90 seconds a transport.
+	client11Limit = 6 * time.Minute
+	// client11Attempts is how often a scenario that differs is played: the
+	// program waits fixed times, and prints times to half a second.
+	client11Attempts = 3
+)
+
+// TestClient11OnOurNode plays what only the client 11 can. Each line that it
+// prints must be that of ASP.NET Core 11, in client11/expected.txt.
+func TestClient11OnOurNode(t *testing.T) {
+	client11(t, harness.NodeCommand, client11Differences(t))
+}
+
+// TestClient11OnTheReferenceNode shows that expected.txt is what ASP.NET Core
+// does.
+func TestClient11OnTheReferenceNode(t *testing.T) {
+	client11(t, func(t testing.TB) string { return harness.ReferenceNode(t, harness.Net11) }, nil)
+}
+
+// facts are the lines of the scenarios, by their names.
+type facts map[string][]string
+
+func client11(t *testing.T, command func(testing.TB) string, reasons map[string]string) {
+	if testing.Short() {
+		t.Skip("takes minutes; not with -short")
+	}
+	harness.Dotnet(t)
+	program := harness.DotnetProgram(t, "client11")
+	file, err := os.ReadFile("client11/expected.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := parseFacts(string(file))
+	url := harness.StartNode(t, command(t), "--detailed", "true").URL
+	got := playClient11(t, program, url, " / WebSockets ", " / ServerSentEvents ", " / LongPolling ")
+	for attempt := 1; attempt < client11Attempts; attempt++ {
+		var again []string
+		for name := range want {
+			if reasons[name] == "" && !slices.Equal(want[name], got[name]) {
+				again = append(again, name)
+			}
+		}
+		if len(again) == 0 || len(again) > mostAgain {
+			break
+		}
+		slices.Sort(again)
+		t.Logf("played again, because they differ: %q", again)
+		for _, name := range again { // one by one: the machine should be quiet
+			for name, lines := range playClient11(t, program, url, name) {
+				got[name] = lines
+			}
+		}
+	}
+	same := 0
+	for name, lines := range want {
+		t.Run(name, func(t *testing.T) {
+			reason, equal := reasons[name], slices.Equal(lines, got[name])
+			switch {
+			case equal && reason != "":
+				t.Errorf("does not differ any more; take it out of client11/differs.json (%s)", reason)
+			case equal:
+				same += len(lines)
+			case reason != "":
+				t.Logf("differs as expected: %s\n%s", reason, lineDiff(lines, got[name]))
+			default:
+				t.Error(lineDiff(lines, got[name]))
+			}
+		})
+	}
+	for name := range got {
+		if want[name] == nil {
+			t.Errorf("not in expected.txt: %s", name)
+		}
+	}
+	t.Logf("%d lines are equal", same)
+}
+
+// playClient11 plays the scenarios whose names hold one of the words, those of
+// different words at the same time.
+func playClient11(t *testing.T, program, url string, words ...string) facts {
+	t.Helper()
+	outputs, errs := make([]string, len(words)), make([]error, len(words))
+	var playing sync.WaitGroup
+	for i, word := range words {
+		playing.Go(func() {
+			out, err := harness.Run(t, exec.Command("dotnet", program, url, word), client11Limit)
+			outputs[i], errs[i] = string(out), err
+		})
+	}
+	playing.Wait()
+	for i, err := range errs {
+		if err != nil {
+			t.Fatalf("client11 %q: %v", words[i], err)
+		}
+	}
+	return parseFacts(strings.Join(outputs, ""))
+}
+
+func parseFacts(text string) facts {
+	all := facts{}
+	for line := range strings.Lines(text) {
+		name, fact, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " | ")
+		all[name] = append(all[name], fact)
+	}
+	return all
+}
+
+// client11Differences are the reasons of the scenarios in which our node is not
+// like ASP.NET Core 11 on purpose.
+func client11Differences(t *testing.T) map[string]string {
+	t.Helper()
+	if !harness.OwnNode() {
+		return nil
+	}
+	file, err := os.ReadFile("client11/differs.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reasons map[string]string
+	if err := json.Unmarshal(file, &reasons); err != nil {
+		t.Fatalf("client11/differs.json: %v", err)
+	}
+	for name, reason := range reasons {
+		if reason == "" {
+			t.Errorf("client11/differs.json gives no reason for %q", name)
+		}
+	}
+	return reasons
+}
+
+// lineDiff shows the first line that differs.
+func lineDiff(want, got []string) string {
+	for i := range max(len(want), len(got)) {
+		w, g := "nothing", "nothing"
+		if i < len(want) {
+			w = want[i]
+		}
+		if i < len(got) {
+			g = got[i]
+		}
+		if w != g {
+			return fmt.Sprintf("line %d of %d\nwant %s\ngot  %s", i+1, len(want), w, g)
+		}
+	}
+	return "no difference"
+}
