@@ -52,21 +52,24 @@ type (
 	MixedStreams  struct{}
 )
 
-func (Takes[T]) Take(T)                                {}
-func (Gives[T]) Give() (t T, err error)                { return }
-func (EmbedsCodec) Hello() string                      { return "" }
-func (*EmbedsMutex) Hello()                            {}
-func (Inner) Hello(name string)                        {}
-func (EmbedsTwice) Hello()                             {}
-func (EmbedsWriter) Hello()                            {}
-func (Overrides) Add(a, b int) int                     { return a + b }
-func (NotAStruct) Hello()                              {}
-func (Functions) Hello()                               {}
-func (*PointerOnly) Hello()                            {}
-func (*Mixed) Pointer()                                {}
-func (Mixed) Value()                                   {}
-func (TwoResults) Two() (int, string, error)           { return 0, "", nil }
-func (ErrorFirst) Two() (error, int)                   { return nil, 0 }
+func (Takes[T]) Take(T)                      {}
+func (Gives[T]) Give() (t T, err error)      { return }
+func (EmbedsCodec) Hello() string            { return "" }
+func (*EmbedsMutex) Hello()                  {}
+func (Inner) Hello(name string)              {}
+func (EmbedsTwice) Hello()                   {}
+func (EmbedsWriter) Hello()                  {}
+func (Overrides) Add(a, b int) int           { return a + b }
+func (NotAStruct) Hello()                    {}
+func (Functions) Hello()                     {}
+func (*PointerOnly) Hello()                  {}
+func (*Mixed) Pointer()                      {}
+func (Mixed) Value()                         {}
+func (TwoResults) Two() (int, string, error) { return 0, "", nil }
+
+//lint:ignore ST1008 that is what is odd about it
+func (ErrorFirst) Two() (error, int) { return nil, 0 }
+
 func (OnlyError) One(*server.Call) error               { return nil }
 func (CallSecond) Say(string, *server.Call)            {}
 func (Variadic) Say(...string)                         {}
