@@ -1,0 +1,132 @@
+package proxies
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/hubwire/hubwire/interop/harness"
+)
+
+const (
+	startTime = 20 * time.Second // for a proxy
+	callTime  = time.Minute      // for a client
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// nginx is a configuration; SETTINGS are those of the location.
+const nginx = `daemon off;
+master_process off;
+pid DIR/pid;
+error_log DIR/log;
+events {}
+http {
+  access_log off;
+  client_body_temp_path DIR/body;
+  proxy_temp_path DIR/proxy;
+  fastcgi_temp_path DIR/fastcgi;
+  uwsgi_temp_path DIR/uwsgi;
+  scgi_temp_path DIR/scgi;
+  map $http_upgrade $connection_upgrade { default upgrade; '' close; }
+  server {
+    listen ADDR;
+    location / {
+      proxy_pass http://NODE;SETTINGS
+    }
+  }
+}
+`
+
+const recommended = `
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;
+      proxy_set_header Host $host;
+      proxy_read_timeout 100s;
+      proxy_buffering off;`
+
+// haproxy is a configuration; SETTINGS are more defaults.
+const haproxy = `defaults
+  mode http
+  timeout connect 5s
+  timeout client 100s
+  timeout server 100sSETTINGS
+frontend hub
+  bind ADDR
+  default_backend nodes
+backend nodes
+  server node NODE
+`
+
+func TestClientsGetThroughProxies(t *testing.T) {
+	modules, node := harness.Modules(t, "."), harness.StartNode(t, harness.NodeCommand(t))
+	script, err := filepath.Abs("call.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, tool, config, settings string
+		sockets                      bool
+	}{
+		{"nginx with proxy_pass alone", "nginx", nginx, "", false},
+		{"nginx as recommended", "nginx", nginx, recommended, true},
+		{"haproxy with timeouts alone", "haproxy", haproxy, "", true},
+		{"haproxy as recommended", "haproxy", haproxy, "\n  timeout tunnel 1h", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			url := start(t, test.tool, strings.ReplaceAll(test.config, "SETTINGS", test.settings), node.URL)
+			wants := map[string]string{"": "WebSockets", "WebSockets": "WebSockets", "ServerSentEvents": "ServerSentEvents", "LongPolling": "LongPolling"}
+			if !test.sockets { // the client falls back
+				wants[""], wants["WebSockets"] = "ServerSentEvents", "failed"
+			}
+			for asked, want := range wants {
+				if want != "failed" {
+					want += " 3 0,1,2"
+				}
+				cmd := exec.Command("node", script, url, asked)
+				cmd.Dir = modules
+				out, err := harness.Run(t, cmd, callTime)
+				if got := strings.TrimSpace(string(out)); err != nil || got != want {
+					t.Errorf("asked for %q: %q, %v; want %q", asked, got, err, want)
+				}
+			}
+		})
+	}
+}
+
+// start starts a proxy in front of the node and returns its URL.
+func start(t *testing.T, tool, config, node string) string {
+	t.Helper()
+	program, dir := harness.Tool(t, tool), t.TempDir()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	file := filepath.Join(dir, "config")
+	text := strings.NewReplacer("DIR", dir, "ADDR", addr, "NODE", strings.TrimPrefix(node, "http://")).Replace(config)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	harness.Start(t, exec.Command(program, map[string]string{"nginx": "-c", "haproxy": "-f"}[tool], file))
+	retry := time.NewTicker(20 * time.Millisecond)
+	defer retry.Stop()
+	for end := time.Now().Add(startTime); ; <-retry.C {
+		conn, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			conn.Close()
+			return "http://" + addr
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s does not listen on %s: %v", tool, addr, err)
+		}
+	}
+}
