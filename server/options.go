@@ -242,7 +242,7 @@ type EndpointOptions struct {
 
 	// MaximumNegotiated bounds the connections of the endpoint that were
 	// negotiated and not yet connected; each lives for DisconnectTimeout and
-	// takes about 1 KiB. Further negotiates are answered 503. Zero means 20,000.
+	// takes about 600 bytes. Further negotiates are answered 503. Zero means 20,000.
 	// Negative means no bound.
 	MaximumNegotiated int
 

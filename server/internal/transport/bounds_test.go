@@ -152,7 +152,7 @@ func TestLongRequestLinesAndHeadersAreRefused(t *testing.T) {
 			p.request("GET", "/hub?id="+strings.Repeat("a", test.url), "", test.headers...)
 			r := p.response("GET")
 			if r.status != test.status {
-				t.Errorf("answer = %v, want %d", r, test.status)
+				t.Fatalf("answer = %v, want %d", r, test.status)
 			}
 			if test.status != 404 && (r.body != "" || r.header["Content-Type"] != nil || n.connections() != 0) {
 				t.Errorf("answer = %v and %d connections, want nothing else", r, n.connections())

@@ -100,7 +100,7 @@ func TestMaximumConnectionsCountsWhatIsConnected(t *testing.T) {
 	polled := n.negotiate()
 	n.do("GET", polled, "")
 	for range 2 { // a connection counts once
-		go n.do("POST", polled, "x")
+		n.do("POST", polled, "x")
 		n.do("GET", polled, "")
 	}
 	for what, r := range map[string]reply{
