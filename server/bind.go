@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/hubwire/hubwire/protocol"
 )
@@ -9,6 +10,18 @@ import (
 // Texts of arguments that do not fit.
 // Source: hub-protocol reference, sections 2.3 and 3.3.
 var errBinding = &protocol.Error{Type: "InvalidDataException", Text: "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked."}
+
+// An unfitError is an argument that cannot be decoded into its parameter. Clients
+// are told errBinding, the log which argument it was.
+type unfitError struct {
+	index int // of the parameter
+	t     reflect.Type
+	raw   protocol.Raw // valid until the message is no more
+	error
+}
+
+// Unwrap returns errBinding.
+func (e *unfitError) Unwrap() error { return e.error }
 
 func errArgumentCount(got, want int) error {
 	return &protocol.Error{Type: "InvalidDataException", Text: fmt.Sprintf("Invocation provides %d argument(s) but target expects %d.", got, want)}
@@ -43,7 +56,7 @@ func (m *method) bind(codec protocol.Codec, inv *protocol.Invocation, room *call
 		}
 		v := room.value(p.t, i)
 		if err := unmarshal(codec, raw[n], v); err != nil {
-			return nil, errBinding
+			return nil, &unfitError{i, p.t, raw[n], errBinding}
 		}
 		args[i] = v
 		n++

@@ -110,8 +110,9 @@ func (c *Call) Items() *sync.Map { return c.conn.Items() }
 // on, but what it sends to its caller is dropped.
 func (c *Call) Abort() { c.conn.Abort() }
 
-// Logger is the connection's logger.
-func (c *Call) Logger() *slog.Logger { return c.conn.log.With("connection", c.conn.ID()) }
+// Logger is Options.Logger with the hub's name and the connection's id. None of
+// its lines is left out.
+func (c *Call) Logger() *slog.Logger { return c.conn.hub.userLog.With("connection", c.conn.ID()) }
 
 // Clients addresses the caller and others. In OnDisconnected nothing reaches
 // the caller any more.

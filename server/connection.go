@@ -44,6 +44,7 @@ type HubConnection struct {
 	refreshing    atomic.Int32 // calls of OnAuthenticationRefreshed that wait or run
 	acceptRefresh atomic.Pointer[refreshPolicy]
 
+	opened         int64 // when the handshake was accepted, in Unix nanoseconds
 	handshakeTimer *time.Timer
 	waiting        atomic.Int32 // calls without a permit, see Options.MaximumWaitingCallsPerClient
 	pinged         atomic.Bool  // the client has pinged once: from now on it may time out
@@ -72,6 +73,7 @@ type ending struct {
 	allowReconnect bool   // the client may come back by itself
 	handshake      string // what the handshake is refused with; there is no Close then
 	connectFailed  bool   // OnConnected failed: OnDisconnected is not called
+	how            string // for the log; empty where cause says it
 }
 
 func newHubConnection(h *Hub, conn *transport.Conn, opts EndpointOptions) *HubConnection {
@@ -125,7 +127,7 @@ func (c *HubConnection) Abort() {
 	if c.state.Load() == open {
 		c.closed.Store(true) // what is sent from now on is dropped
 	}
-	c.end(ending{})
+	c.end(ending{how: endedByAbort})
 }
 
 // Start implements transport.App.
@@ -151,7 +153,7 @@ func (c *HubConnection) Ended(cause error) {
 	}
 	in := &c.in
 	in.mu.Lock()
-	in.ended = true
+	in.ended, in.cause = true, cause
 	if in.busy && cause == nil {
 		time.AfterFunc(lastCalls, c.giveUp)
 	}
@@ -173,7 +175,7 @@ func (c *HubConnection) Shutdown() {
 		c.refuse(handshakeCanceled)
 		return
 	}
-	c.end(ending{allowReconnect: true})
+	c.end(ending{allowReconnect: true, how: endedByShutdown})
 }
 
 // Tick implements transport.App: pings, and the time-out of silent clients.
@@ -192,8 +194,7 @@ func (c *HubConnection) Tick(now time.Time) {
 		}
 	}
 	if c.expires && c.expired(now) {
-		c.log.Info("connection closed: authentication has expired", "connection", c.ID())
-		c.end(ending{allowReconnect: true})
+		c.end(ending{allowReconnect: true, how: endedByExpiry})
 		return
 	}
 	if c.reliable != nil && c.reliable.tick(now, c.hub.opts.SlowClientTimeout) {
@@ -254,7 +255,10 @@ func (c *HubConnection) end(e ending) {
 // input ended inside a message.
 func (c *HubConnection) inputDone(partial bool) {
 	c.finishing.Do(func() {
-		e := &ending{allowReconnect: true}
+		c.in.mu.Lock() // a socket may be lost at this moment
+		cause := c.in.cause
+		c.in.mu.Unlock()
+		e := &ending{allowReconnect: true, how: howInputEnded(cause)}
 		if partial {
 			e.cause = errInputEndedInside
 		}
@@ -288,18 +292,15 @@ func (c *HubConnection) finish() {
 	if c.reliable != nil {
 		c.reliable.drop()
 	}
-	if errors.Is(e.cause, ErrTooSlow) {
-		c.log.Info("connection closed: client is too slow", "connection", c.ID(), "user", c.userID)
-	}
 	c.stop()
 	if c.connected && c.hub.chain.onDisconnected != nil {
 		c.callOnDisconnected(e.cause)
 	}
 	c.failUploads()
 	if err := c.hub.manager.disconnected(c); err != nil {
-		c.logPanic("LifetimeManager.Disconnected", err)
+		c.logFailure("LifetimeManager.Disconnected", err)
 	}
-	c.log.Debug("connection ended", "connection", c.ID(), "cause", e.cause)
+	c.logClosed(e)
 	c.bytes.Finish()
 }
 
@@ -324,7 +325,7 @@ func (c *HubConnection) callOnDisconnected(cause error) {
 		return nil
 	})
 	if err != nil {
-		c.logPanic("OnDisconnected", err)
+		c.logFailure("OnDisconnected", err)
 	}
 }
 

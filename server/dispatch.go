@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/hubwire/hubwire/protocol"
 )
@@ -37,7 +38,7 @@ func (c *HubConnection) dispatch(m protocol.Message, rest []byte, as role) outco
 
 func (c *HubConnection) clientClosed(m *protocol.Close) {
 	c.closed.Store(true) // what is sent from now on is dropped
-	e := ending{}
+	e := ending{how: endedByClient}
 	if m.HasError && m.Error != "" {
 		e.cause, e.silent = &HubError{Message: m.Error}, true
 	}
@@ -49,6 +50,9 @@ func (c *HubConnection) clientClosed(m *protocol.Close) {
 func (c *HubConnection) invoke(inv *protocol.Invocation, streaming bool, rest []byte, as role) outcome {
 	method := c.hub.methods.find(inv.Target)
 	if method == nil {
+		if c.log.Enabled(c.ctx, slog.LevelDebug) {
+			c.log.Debug("unknown method", "connection", c.ID(), "target", short(inv.Target))
+		}
 		c.fail(inv.InvocationID, fmt.Sprintf("Failed to invoke '%s' due to an error on the server. HubException: Method does not exist.", inv.Target))
 		return goOn
 	}
@@ -56,6 +60,7 @@ func (c *HubConnection) invoke(inv *protocol.Invocation, streaming bool, rest []
 	args, err := method.bind(c.codec, inv, call.room)
 	if err != nil {
 		call.recycle()
+		c.logUnfit(method, err)
 		name := method.name
 		if streaming && c.codec.Binary() {
 			name = inv.Target
@@ -179,7 +184,7 @@ func (c *HubConnection) runOrdinary(call *Call) {
 	result, err := c.callMethod(call)
 	answered = true
 	if err != nil {
-		c.logPanic(m.name, err)
+		c.logFailure(m.name, err)
 		call.fail(c.invokeText(m, err))
 		return
 	}
@@ -190,10 +195,15 @@ var errGoexit = errors.New("the method ended its goroutine")
 
 func (c *HubConnection) authorized(call *Call) bool {
 	err := guard(func() error { return call.method.authorize(call) })
-	if err != nil {
-		c.logPanic("authorization of "+call.method.name, err)
+	if err == nil {
+		return true
 	}
-	return err == nil
+	if _, panicked := asError[*panicError](err); panicked {
+		c.logFailure("authorization of "+call.method.name, err)
+	} else {
+		c.log.Info("call is not authorized", "method", call.method.name, "connection", c.ID(), "user", c.userID, "error", describe(err).text)
+	}
+	return false
 }
 
 // callMethod calls user code; a panic is an error.
@@ -203,14 +213,6 @@ func (c *HubConnection) callMethod(call *Call) (result any, err error) {
 		return err
 	})
 	return result, err
-}
-
-func (c *HubConnection) logPanic(what string, err error) {
-	if p, ok := asError[*panicError](err); ok {
-		c.log.Error("panic in user code", "connection", c.ID(), "in", what, "panic", p.value, "stack", string(p.stack))
-		return
-	}
-	c.log.Debug("user code failed", "connection", c.ID(), "in", what, "error", err)
 }
 
 func (c *HubConnection) invokeText(m *method, err error) string {
@@ -257,7 +259,7 @@ func (c *HubConnection) encode(m protocol.Message) (f form, ok bool) {
 	}
 	f = encode(c.codec, m)
 	if f.err != nil {
-		c.log.Error("result cannot be encoded", "connection", c.ID(), "error", f.err)
+		c.log.Error("result cannot be encoded", "type", fmt.Sprintf("%T", f.err), "connection", c.ID(), "error", describe(f.err).text)
 		c.closed.Store(true) // nothing behind it is sent, a Completion of its stream neither
 		c.end(ending{cause: f.err, allowReconnect: true})
 		return form{}, false

@@ -1,6 +1,12 @@
 package server
 
-import "time"
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/hubwire/hubwire/server/internal/transport"
+)
 
 // lastCalls is how long calls may still begin after their client has closed the
 // connection properly: clients send and stop right afterwards. Where a client
@@ -34,4 +40,58 @@ func (c *HubConnection) whenOver() <-chan struct{} {
 		}
 	}
 	return in.gone
+}
+
+// How a connection ended, for the log, where its cause does not say it.
+const (
+	endedByClient   = "closed by the client"
+	endedByAbort    = "aborted"
+	endedByExpiry   = "authentication has expired"
+	endedByShutdown = "hub is shut down"
+)
+
+// howInputEnded says how a connection ended whose transport gave cause.
+func howInputEnded(cause error) string {
+	switch {
+	case cause == nil:
+		return endedByClient
+	case errors.Is(cause, transport.ErrTimeout):
+		return "client did not come back"
+	case errors.Is(cause, transport.ErrLost):
+		return "client went away"
+	}
+	return ""
+}
+
+// words says how the connection ended.
+func (e ending) words() string {
+	switch {
+	case e.connectFailed:
+		return "refused by OnConnected"
+	case isError(e.cause, ErrTooSlow):
+		return "client is too slow"
+	case e.cause == errClientTimeout:
+		return "client is silent"
+	case e.how != "":
+		return e.how
+	}
+	return "failed"
+}
+
+func (c *HubConnection) logOpened() {
+	c.opened = time.Now().UnixNano()
+	if c.log.Enabled(c.ctx, slog.LevelInfo) {
+		c.log.Info(lineOpened, "connection", c.ID(), "transport", c.Transport().String(), "protocol", c.codec.Name(), "user", c.userID, "remote", c.Request().RemoteAddr)
+	}
+}
+
+func (c *HubConnection) logClosed(e ending) {
+	if !c.log.Enabled(c.ctx, slog.LevelInfo) {
+		return
+	}
+	args := []any{"connection", c.ID(), "user", c.userID, "how", e.words(), "after", time.Since(time.Unix(0, c.opened)).Round(time.Millisecond)}
+	if e.cause != nil {
+		args = append(args, "error", describe(e.cause).text)
+	}
+	c.log.Info(lineClosed, args...)
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/hubwire/hubwire/protocol"
@@ -72,8 +73,13 @@ func (c *HubConnection) handshake(data []byte, as role) (rest []byte, did outcom
 
 // register makes the connection known and calls OnConnected.
 func (c *HubConnection) register() {
+	c.logOpened()
 	if err := c.hub.manager.Connected(c.ctx, c); err != nil {
-		c.log.Error("connection cannot be registered", "connection", c.ID(), "error", err)
+		if _, panicked := asError[*panicError](err); panicked {
+			c.logFailure("LifetimeManager.Connected", err)
+		} else {
+			c.log.Error("connection cannot be registered", "type", fmt.Sprintf("%T", err), "connection", c.ID(), "error", describe(err).text)
+		}
 		c.end(ending{cause: err, allowReconnect: true, connectFailed: true})
 		return
 	}
@@ -82,7 +88,7 @@ func (c *HubConnection) register() {
 		defer call.endContext()
 		call.connecting.Store(true)
 		if err := guard(func() error { return hook(call) }); err != nil {
-			c.logPanic("OnConnected", err)
+			c.logFailure("OnConnected", err)
 			c.end(ending{cause: err, connectFailed: true})
 			return
 		}
@@ -112,7 +118,7 @@ func (c *HubConnection) identify() (refusal string) {
 		return nil
 	})
 	if err != nil {
-		c.logPanic("Options.UserID", err)
+		c.logFailure("Options.UserID", err)
 		return errorText(handshakeFailed, err, c.hub.opts.EnableDetailedErrors)
 	}
 	return ""
@@ -122,6 +128,9 @@ func (c *HubConnection) identify() (refusal string) {
 // heard of it, so there is no Close message and no OnDisconnected.
 func (c *HubConnection) refuse(text string) {
 	if c.state.CompareAndSwap(handshaking, refused) {
+		if c.log.Enabled(c.ctx, slog.LevelInfo) {
+			c.log.Info("handshake refused", "connection", c.ID(), "transport", c.Transport().String(), "error", short(text))
+		}
 		c.end(ending{handshake: text})
 	}
 }

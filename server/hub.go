@@ -26,8 +26,9 @@ type Hub struct {
 	chain   chain
 	codecs  map[string]protocol.Codec
 	manager *hubManager
-	local   bool // manager is the one of this package: it never waits
-	log     *slog.Logger
+	local   bool         // manager is the one of this package: it never waits
+	log     *slog.Logger // of the package
+	userLog *slog.Logger // of hub methods: no line is left out
 	watch   inlineWatch
 	ping    *Message
 	main    *transport.Endpoint
@@ -70,9 +71,10 @@ func NewHub(hub any, opts *Options) *Hub {
 		chain:   newChain(methods, o.Filters),
 		codecs:  make(map[string]protocol.Codec, len(o.Protocols)),
 		manager: &hubManager{own: o.LifetimeManager},
-		log:     guardedLogger(o.Logger).With("hub", methods.hubName),
+		userLog: guardedLogger(o.Logger).With("hub", methods.hubName),
 		ping:    NewMessage(&protocol.Ping{}),
 	}
+	h.log = limited(h.userLog)
 	_, h.local = o.LifetimeManager.(*localManager)
 	for _, codec := range o.Protocols {
 		codec, _ = guarded(codec)

@@ -19,6 +19,7 @@ type inbox struct {
 	want    int           // as long as buf is shorter, no message ends in it
 	cuts    []int         // where in buf a socket was lost; what was incomplete there stays so
 	ended   bool          // nothing more comes
+	cause   error         // what the transport said of its end
 	stopped bool          // the loop has ended for good; what comes is dropped
 	gone    chan struct{} // not nil: somebody waits; closed when the connection is over
 	news    chan struct{} // not nil: somebody looks ahead; told when more has come

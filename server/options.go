@@ -170,8 +170,22 @@ type Options struct {
 	// Hub.Endpoint.
 	Endpoint EndpointOptions
 
-	// Logger receives the hub's log. Nil means slog.Default(). Connections
-	// are logged at Info, messages at Debug.
+	// Logger receives the hub's log, with the hub's name in each line. Nil means
+	// slog.Default().
+	//
+	// Error: panics, and errors that methods, streams, OnConnected, Authenticate
+	// or the lifetime manager return, with their type; results that cannot be
+	// encoded. Info: each connection as it begins (its id, transport, protocol,
+	// user and remote address) and as it ends (how, and after how long); a
+	// *HubError that a method returns; calls that are not authorized; handshakes
+	// and credentials that are refused, and why. Debug: unknown methods;
+	// arguments and stream items that do not fit (which, their kind and the type
+	// wanted).
+	//
+	// Tokens, cookies, query strings and values of arguments are never logged,
+	// though what an application's own error says is. Of the same line five a
+	// second are written, and how many were left out; those of connections that
+	// begin and end are all there. A panic of the slog.Handler costs the line.
 	Logger *slog.Logger
 }
 

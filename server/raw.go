@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -140,17 +141,29 @@ type rawApp struct {
 func (a rawApp) Start() { a.handler.running.Go(a.serve) }
 
 func (a rawApp) serve() {
+	log, begin := a.handler.log, time.Now()
+	if log.Enabled(a.ctx, slog.LevelInfo) {
+		log.Info(lineOpened, "connection", a.ID(), "transport", a.Transport().String(), "user", a.User().ID, "remote", a.Request().RemoteAddr)
+	}
 	err := guard(func() error { return a.handler.serve(a.Connection) })
 	a.stop()
 	a.mu.Lock()
 	cause := a.cause
 	a.mu.Unlock()
-	switch {
+	closed := []any{"connection", a.ID(), "after", time.Since(begin).Round(time.Millisecond)}
+	if cause != nil {
+		closed = append(closed, "error", cause)
+	}
+	log.Info(lineClosed, closed...)
+	switch p, panicked := asError[*panicError](err); {
 	case err == nil, isError(err, ErrConnectionClosed), isError(err, io.EOF):
 	case cause != nil && isError(err, cause): // the handler hands back what Read has told it
-		a.handler.log.Debug("connection ended", "connection", a.ID(), "cause", cause)
+	case panicked:
+		log.Error("panic in user code", "in", "the connection handler", "connection", a.ID(), "panic", p.value, "stack", string(p.stack))
+		a.bytes.FinishError()
+		return
 	default:
-		a.handler.log.Error("connection handler failed", "connection", a.ID(), "error", err)
+		log.Error("connection handler failed", "type", fmt.Sprintf("%T", err), "connection", a.ID(), "error", describe(err).text)
 		a.bytes.FinishError()
 		return
 	}
@@ -202,7 +215,8 @@ type ConnectionOptions struct {
 	// Authenticate says who sent a request; see Options.Authenticate.
 	Authenticate func(r *http.Request) (User, error)
 
-	// Logger receives the endpoint's log. Nil means slog.Default().
+	// Logger receives the endpoint's log: connections and refused credentials
+	// at Info, failures of the handler at Error. See Options.Logger.
 	Logger *slog.Logger
 }
 
@@ -231,7 +245,7 @@ func NewConnectionHandler(serve func(*Connection) error, opts *ConnectionOptions
 	if err := newHubTypeError("ConnectionHandler", errs); err != nil {
 		panic(err)
 	}
-	h := &ConnectionHandler{serve: serve, log: guardedLogger(opts.Logger)}
+	h := &ConnectionHandler{serve: serve, log: limited(guardedLogger(opts.Logger))}
 	t := opts.Endpoint.transportOptions(opts.Authenticate, h.log)
 	h.endpoint = transport.NewEndpoint(t, func(bytes *transport.Conn) transport.App {
 		c := &Connection{bytes: bytes}

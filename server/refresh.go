@@ -71,7 +71,7 @@ func (c *HubConnection) SameUser(r *http.Request, old, fresh any) (same, decided
 			return err
 		})
 		if err != nil {
-			c.logPanic("OnAuthenticationRefresh of a call", err)
+			c.logFailure("OnAuthenticationRefresh of a call", err)
 			return false, true
 		}
 		return same, true
@@ -84,7 +84,7 @@ func (c *HubConnection) SameUser(r *http.Request, old, fresh any) (same, decided
 		return nil
 	})
 	if err != nil {
-		c.logPanic("Options.UserID", err)
+		c.logFailure("Options.UserID", err)
 		return false, true
 	}
 	return same, true
@@ -118,7 +118,7 @@ func (c *HubConnection) Refreshed() {
 		call.connecting.Store(true) // it may not wait for client results
 		defer call.endContext()
 		if err := guard(func() error { return hook(call) }); err != nil {
-			c.logPanic("OnAuthenticationRefreshed", err)
+			c.logFailure("OnAuthenticationRefreshed", err)
 		}
 		c.bytes.Uncork()
 	})

@@ -96,7 +96,7 @@ func (c *HubConnection) runStreaming(call *Call) {
 	result, err := c.callMethod(call)
 	switch {
 	case err != nil:
-		c.logPanic(call.method.name, err)
+		c.logFailure(call.method.name, err)
 		call.fail(c.invokeText(call.method, err))
 	case !call.method.streamsResult():
 		call.complete(protocol.ResultValue, result)
@@ -130,7 +130,7 @@ func (c *HubConnection) stream(call *Call, source reflect.Value) {
 		err = guard(func() error { return streamSeq(source, shape == seq2Result, send) })
 	}
 	if err != nil && !canceled(ctx, err) {
-		c.logPanic(call.method.name, err)
+		c.logFailure(call.method.name, err)
 		call.fail(errorText(streamFailed, err, c.hub.opts.EnableDetailedErrors))
 		return
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"sync"
@@ -161,6 +162,9 @@ func (c *HubConnection) uploadItem(m *protocol.StreamItem, rest []byte, as role)
 	v := reflect.New(u.item)
 	if err := unmarshal(c.codec, m.RawItem, v.Interface()); err != nil {
 		c.removeUpload(u)
+		if c.log.Enabled(c.ctx, slog.LevelDebug) {
+			c.log.Debug("stream item does not fit", "connection", c.ID(), "want", u.item.String(), "got", kindOf(c.codec, m.RawItem))
+		}
 		u.end(&HubError{Message: c.streamBindText(err)})
 		return goOn
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,20 +105,58 @@ func (e *InvalidTokenError) challenge() string {
 // askWho asks authenticate who has sent r.
 func askWho(authenticate func(*http.Request) (User, error), r *http.Request, limit time.Duration, log *slog.Logger) (any, transport.Refusal) {
 	user, err := authenticate(r)
+	if err == nil {
+		return capExpires(user, limit), transport.Refusal{}
+	}
+	no := transport.Refusal{Status: http.StatusInternalServerError}
 	var invalid *InvalidTokenError
 	switch {
-	case err == nil:
-		return capExpires(user, limit), transport.Refusal{}
 	case errors.As(err, &invalid):
-		return nil, transport.Refusal{Status: http.StatusUnauthorized, Challenge: invalid.challenge()}
+		no = transport.Refusal{Status: http.StatusUnauthorized, Challenge: invalid.challenge()}
 	case errors.Is(err, ErrUnauthorized):
-		return nil, transport.Refusal{Status: http.StatusUnauthorized}
+		no.Status = http.StatusUnauthorized
 	case errors.Is(err, ErrForbidden):
-		return nil, transport.Refusal{Status: http.StatusForbidden}
+		no.Status = http.StatusForbidden
 	}
-	log.Error("authentication is broken", "error", err)
-	return nil, transport.Refusal{Status: http.StatusInternalServerError}
+	level, message := slog.LevelInfo, "credentials refused"
+	if no.Status == http.StatusInternalServerError {
+		level, message = slog.LevelError, "authentication is broken"
+	}
+	if log.Enabled(r.Context(), level) {
+		log.Log(r.Context(), level, message, "type", fmt.Sprintf("%T", err), "status", no.Status, "remote", r.RemoteAddr,
+			"error", withoutSecrets(describe(err).text, r))
+	}
+	return nil, no
 }
+
+// withoutSecrets removes from text, which an error may quote them in, what r has
+// for credentials.
+func withoutSecrets(text string, r *http.Request) string {
+	for _, secret := range slices.Concat(r.Header["Authorization"], r.Header["Cookie"], []string{r.URL.RawQuery}) {
+		if secret == "" {
+			continue
+		}
+		text = strings.ReplaceAll(text, secret, "[secret]")
+		// The scheme of Authorization, and the names of cookies and parameters,
+		// are no secrets.
+		for _, part := range strings.FieldsFunc(secret, func(r rune) bool { return strings.ContainsRune(" ;,&", r) }) {
+			_, value, named := strings.Cut(part, "=")
+			if !named || value == "" || strings.Trim(value, "=") == "" {
+				value = part
+			}
+			for _, value := range []string{part, value} {
+				if len(value) >= leastSecret {
+					text = strings.ReplaceAll(text, value, "[secret]")
+				}
+			}
+		}
+	}
+	return text
+}
+
+// leastSecret is how long a word of credentials is at least for it to be
+// removed: shorter ones are words like Bearer.
+const leastSecret = 8
 
 // sameUser reports whether two requests are from one user: they have the first
 // of these that is not empty in common, the claim sub, the id, the claim upn. Of

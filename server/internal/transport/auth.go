@@ -43,7 +43,11 @@ func (e *Endpoint) sameUser(c *Conn, user any) bool {
 		return true
 	}
 	same := false
-	return e.guard("SameUser", func() { same = e.opts.SameUser(c.Latest(), user) }) && same
+	if e.guard("SameUser", func() { same = e.opts.SameUser(c.Latest(), user) }) && same {
+		return true
+	}
+	e.log.Info("credentials refused", "reason", "they are of another user than the one who connected", "connection", c.id)
+	return false
 }
 
 const anotherUser = "The user associated with this connection changed."

@@ -109,10 +109,11 @@ func (e *Endpoint) refresh(r *http.Request, c *Conn, user any) refreshOutcome {
 			return refreshFailed
 		}
 		if err != nil {
-			e.log.Error("user code failed", "connection", c.id, "in", "OnAuthenticationRefresh", "error", err)
+			e.log.Error("user code failed", "in", "OnAuthenticationRefresh", "connection", c.id, "error", err)
 			return refreshFailed
 		}
 		if !accepted {
+			e.log.Info("credentials refused", "reason", "OnAuthenticationRefresh does not accept them", "connection", c.id)
 			return refreshRejected
 		}
 	}
