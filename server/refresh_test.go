@@ -196,22 +196,29 @@ func (h refreshedHub) OnAuthenticationRefreshed(call *server.Call) error {
 	return call.Clients().Caller().Send(call.Context(), "Refreshed", h.describe(call))
 }
 
+// refreshable connects alice, a reader, to a hub whose authentication can be
+// refreshed.
+func refreshable(t *testing.T, h any) (url, connectionToken string, c *client) {
+	t.Helper()
+	url = serve(t, newHub(h, &server.Options{
+		Authenticate: tokenUser(time.Now()),
+		Endpoint:     server.EndpointOptions{EnableAuthenticationRefresh: true},
+	}))
+	n := negotiate(t, url, "alice/reader/0")
+	c = dial(t, url, "?id="+n.ConnectionToken+"&access_token=alice/reader/0")
+	c.handshake()
+	return url, n.ConnectionToken, c
+}
+
 // TestARefreshIsACallOfItsOwn: a call that runs keeps its user, the hub's hook
 // waits for it, and calls behind the hook wait for that.
 func TestARefreshIsACallOfItsOwn(t *testing.T) {
 	h := refreshedHub{hold: make(chan struct{})}
-	hub := newHub(h, &server.Options{
-		Authenticate: tokenUser(time.Now()),
-		Endpoint:     server.EndpointOptions{EnableAuthenticationRefresh: true},
-	})
-	url := serve(t, hub)
-	n := negotiate(t, url, "alice/reader/0")
-	c := dial(t, url, "?id="+n.ConnectionToken+"&access_token=alice/reader/0")
-	c.handshake()
+	url, token, c := refreshable(t, h)
 	c.send(`{"type":1,"invocationId":"1","target":"Hold","arguments":[]}`)
 	to := func(role string) {
 		t.Helper()
-		if status, _, body := refresh(t, "POST", url, n.ConnectionToken, "alice/"+role+"/0"); status != 200 {
+		if status, _, body := refresh(t, "POST", url, token, "alice/"+role+"/0"); status != 200 {
 			t.Fatalf("refresh: %d %s", status, body)
 		}
 	}
@@ -234,18 +241,11 @@ func TestARefreshIsACallOfItsOwn(t *testing.T) {
 // runs, only so many calls of the hub's hook wait.
 func TestRefreshesThatWaitAreBounded(t *testing.T) {
 	h := refreshedHub{hold: make(chan struct{})}
-	hub := newHub(h, &server.Options{
-		Authenticate: tokenUser(time.Now()),
-		Endpoint:     server.EndpointOptions{EnableAuthenticationRefresh: true},
-	})
-	url := serve(t, hub)
-	n := negotiate(t, url, "alice/reader/0")
-	c := dial(t, url, "?id="+n.ConnectionToken+"&access_token=alice/reader/0")
-	c.handshake()
+	url, token, c := refreshable(t, h)
 	c.send(`{"type":1,"invocationId":"1","target":"Hold","arguments":[]}`)
 	c.call("ping", "Nope", "[]", unknownMethod)
 	for range 50 {
-		if status, _, _ := refresh(t, "POST", url, n.ConnectionToken, "alice/writer/0"); status != 200 {
+		if status, _, _ := refresh(t, "POST", url, token, "alice/writer/0"); status != 200 {
 			t.Fatalf("refresh: %d", status)
 		}
 	}
@@ -272,21 +272,14 @@ func (anyoneHub) OnConnected(call *server.Call) error {
 func (anyoneHub) Who(call *server.Call) string { return call.UserID() + "/" + call.User().ID }
 
 func TestTheHubsOwnPolicyTakesThePlaceOfTheRule(t *testing.T) {
-	hub := newHub(anyoneHub{}, &server.Options{
-		Authenticate: tokenUser(time.Now()),
-		Endpoint:     server.EndpointOptions{EnableAuthenticationRefresh: true},
-	})
-	url := serve(t, hub)
-	n := negotiate(t, url, "alice/reader/0")
-	c := dial(t, url, "?id="+n.ConnectionToken+"&access_token=alice/reader/0")
-	c.handshake()
+	url, token, c := refreshable(t, anyoneHub{})
 	c.call("0", "Who", "[]", `"result":"alice/alice"`) // OnConnected has returned
 	for _, step := range []struct {
 		token string
 		want  int
 		who   string
 	}{{"mallory/x/0", 403, "alice/alice"}, {"alice/x/0", 403, "alice/alice"}, {"bob/x/0", 200, "alice/bob"}} {
-		if status, _, body := refresh(t, "POST", url, n.ConnectionToken, step.token); status != step.want {
+		if status, _, body := refresh(t, "POST", url, token, step.token); status != step.want {
 			t.Errorf("%s: %d %s, want %d", step.token, status, body, step.want)
 		}
 		c.call("1", "Who", "[]", `"result":"`+step.who+`"`)
