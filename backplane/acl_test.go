@@ -101,7 +101,7 @@ func TestAFullMemoryAndAReplicaTakeMessages(t *testing.T) {
 	if err := c.Set(t.Context(), "key", "value", 0).Err(); !says(err, "OOM") {
 		t.Fatalf("SET = %v: the test proves nothing", err)
 	}
-	if err := rc.SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
+	if err := rc.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
 	if err := rc.Set(t.Context(), "key", "value", 0).Err(); !says(err, "READONLY") {

@@ -104,18 +104,12 @@ func (m *memoryRedis) cut() {
 	}
 }
 
-// stop ends every connection and refuses new ones until start.
+// stop ends every connection and refuses new ones.
 func (m *memoryRedis) stop() {
 	m.mu.Lock()
 	m.away = true
 	m.mu.Unlock()
 	m.cut()
-}
-
-func (m *memoryRedis) start() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.away = false
 }
 
 // refusing has commands that start with prefix answered with an error.

@@ -18,6 +18,8 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
+//lint:file-ignore SA5008 wrong and odd tags are what encoding/json has rules for
+
 // Types with everything that encoding/json has rules for.
 type (
 	Level1 struct {
@@ -40,7 +42,8 @@ type (
 		Loop *Level1 `json:"loop,omitempty"`
 	}
 	hiddenLevel struct {
-		Shown  int
+		Shown int
+		//lint:ignore U1000 that it is not sent is what is tested
 		hidden int
 	}
 	Text    string

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -119,15 +120,11 @@ func (c *client) receive() string {
 	c.t.Helper()
 	for len(c.records) == 0 {
 		_ = c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-		h, err := ws.ReadHeader(c.in)
+		op, p, err := readFrame(c.in)
 		if err != nil {
 			return "broken: " + err.Error()
 		}
-		p := make([]byte, h.Length)
-		if _, err := io.ReadFull(c.in, p); err != nil {
-			return "broken: " + err.Error()
-		}
-		switch h.OpCode {
+		switch op {
 		case ws.OpClose:
 			c.closed, _ = ws.ParseCloseFrameData(p)
 			return "close " + itoa(int(c.closed))
@@ -148,11 +145,25 @@ func (c *client) receive() string {
 func (c *client) frame() string {
 	c.t.Helper()
 	_ = c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	f, err := ws.ReadFrame(c.in)
+	_, p, err := readFrame(c.in)
 	if err != nil {
 		c.t.Fatalf("reading a frame: %v", err)
 	}
-	return string(f.Payload)
+	return string(p)
+}
+
+// readFrame reads one frame of a server, of at most 64 MiB.
+func readFrame(in io.Reader) (op ws.OpCode, payload []byte, err error) {
+	h, err := ws.ReadHeader(in)
+	if err != nil {
+		return 0, nil, err
+	}
+	if h.Length > 64<<20 {
+		return 0, nil, fmt.Errorf("a frame of %d bytes", h.Length)
+	}
+	payload = make([]byte, h.Length)
+	_, err = io.ReadFull(in, payload)
+	return h.OpCode, payload, err
 }
 
 func itoa(n int) string { b, _ := json.Marshal(n); return string(b) }

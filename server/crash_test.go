@@ -11,11 +11,8 @@ import (
 )
 
 // A crashCodec panics when it decodes a message that says so, or sees the
-// beginning of one, or encodes a Close.
-type crashCodec struct {
-	protocol.JSON
-	atClose bool
-}
+// beginning of one.
+type crashCodec struct{ protocol.JSON }
 
 func (crashCodec) check(buf []byte) {
 	if i := bytes.IndexByte(buf, 0x1e); i >= 0 {

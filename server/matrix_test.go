@@ -198,11 +198,11 @@ func newMatrixClient(t *testing.T, node, transport string, codec protocol.Codec)
 			}
 		}
 		c.read = func() []byte {
-			f, err := ws.ReadFrame(socket.in)
-			if err != nil || f.Header.OpCode == ws.OpClose {
-				t.Fatalf("read %q, %v", f.Payload, err)
+			op, p, err := readFrame(socket.in)
+			if err != nil || op == ws.OpClose {
+				t.Fatalf("read %q, %v", p, err)
 			}
-			return f.Payload
+			return p
 		}
 	} else {
 		url := node + "/hub?id=" + negotiate(t, node, "").ConnectionToken

@@ -137,11 +137,11 @@ func (w way) open(t *testing.T, hub *server.Hub, s *httptest.Server) *matrixClie
 			}
 		}
 		c.read = func() []byte {
-			f, err := ws.ReadFrame(in)
-			if err != nil || f.Header.OpCode == ws.OpClose {
-				t.Fatalf("read %q, %v", f.Payload, err)
+			op, p, err := readFrame(in)
+			if err != nil || op == ws.OpClose {
+				t.Fatalf("read %q, %v", p, err)
 			}
-			return f.Payload
+			return p
 		}
 	}
 	c.write(fmt.Appendf(nil, "{\"protocol\":%q,\"version\":%d}\x1e", w.codec.Name(), version))

@@ -12,8 +12,10 @@ import (
 // its chain names.
 type ownContext struct{ context.Context }
 
+type ownKey struct{}
+
 func (c ownContext) Value(k any) any {
-	if k == "own" {
+	if k == (ownKey{}) {
 		return "value"
 	}
 	return c.Context.Value(k)
@@ -29,7 +31,7 @@ func TestValuesOfAUsersOwnContextsSurvive(t *testing.T) {
 		},
 		"ConnContext with WithValue": func(s *http.Server) {
 			s.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
-				return context.WithValue(ctx, any("own"), "value")
+				return context.WithValue(ctx, ownKey{}, "value")
 			}
 		},
 		"middleware": func(s *http.Server) {
@@ -47,7 +49,7 @@ func TestValuesOfAUsersOwnContextsSurvive(t *testing.T) {
 			t.Cleanup(func() { stop(n.endpoint); server.Close() })
 			n.connect = func() (net.Conn, error) { return net.Dial("tcp", server.Listener.Addr().String()) }
 			n.upgrade("/hub")
-			if got := n.app().conn.Request().Context().Value("own"); got != "value" {
+			if got := n.app().conn.Request().Context().Value(ownKey{}); got != "value" {
 				t.Errorf("value = %v", got)
 			}
 		})
