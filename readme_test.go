@@ -50,7 +50,7 @@ func TestReadmeShowsTheExample(t *testing.T) {
 	}
 }
 
-// What the README calls a proof exists.
+// What the README and the documents call a proof exists.
 func TestReadmeNamesTestsThatExist(t *testing.T) {
 	var code strings.Builder
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
@@ -64,18 +64,27 @@ func TestReadmeNamesTestsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(readme(t), -1)
-	if len(names) == 0 {
+	documents, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, document := range append(documents, "README.md", "SECURITY.md") {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z]\w+`).FindAllString(string(text), -1) {
+			if !strings.Contains(code.String(), "\nfunc "+name+"(") {
+				t.Errorf("%s names %s, which is no test", document, name)
+			}
+		}
+		for _, path := range regexp.MustCompile("`((?:cmd|docs|interop|server|\\.ci)/[\\w./]+)`").FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(path[1]); err != nil {
+				t.Errorf("%s names %s: %v", document, path[1], err)
+			}
+		}
+	}
+	if !regexp.MustCompile(`\bTest[A-Z]`).MatchString(readme(t)) {
 		t.Error("README.md names no test")
-	}
-	for _, name := range names {
-		if !strings.Contains(code.String(), "\nfunc "+name+"(") {
-			t.Errorf("README.md names %s, which is no test", name)
-		}
-	}
-	for _, path := range regexp.MustCompile("`((?:cmd|docs|interop|server|\\.ci)/[\\w./]+)`").FindAllStringSubmatch(readme(t), -1) {
-		if _, err := os.Stat(path[1]); err != nil {
-			t.Errorf("README.md names %s: %v", path[1], err)
-		}
 	}
 }
