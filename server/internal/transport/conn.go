@@ -27,7 +27,6 @@ type Conn struct {
 	paused    bool          // between the loss of a socket and Resume: frames are dropped
 	slow      bool          // found too slow: only the farewell is sent
 	stalled   bool          // nothing was written for a whole tick, though something is queued
-	quiet     bool          // nothing was sent since the last tick
 	pongs     uint8         // in the queue
 	phase     phase         // of the transport
 	app       appState      // of the App
@@ -52,6 +51,7 @@ type Conn struct {
 	posts     int           // POSTs that run or wait
 
 	seen       int64     // gone at the last tick
+	sent       int64     // gone and queued at the last tick
 	mark       int64     // gone when everything is written that was queued at markAt
 	markAt     time.Time // zero: nothing was queued at the last tick; of a slow one, when it was found
 	appBehind  time.Time // see Behind

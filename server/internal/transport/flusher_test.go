@@ -26,7 +26,7 @@ func sinks(n int) ([]*Conn, *sink) {
 	k := &sink{}
 	conns := make([]*Conn, n)
 	for i := range conns {
-		c := &Conn{endpoint: e, shard: &e.shards[i%len(e.shards)], transport: WebSockets, phase: active, app: appRunning}
+		c := &Conn{endpoint: e, shard: &e.shards[i%len(e.shards)], transport: WebSockets, phase: active, app: appRunning, behindAt: FreeBytes}
 		s := &socket{conn: c, raw: k}
 		s.tryW = func(uintptr) bool {
 			s.wrote, s.wErr = len(s.out), nil

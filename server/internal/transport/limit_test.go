@@ -13,7 +13,6 @@ func stuck(n int, most int64) ([]*Conn, *Limit) {
 	l := NewLimit(most)
 	for _, c := range conns {
 		c.endpoint.opts.Limit = l
-		c.behindAt = FreeBytes
 		c.socket.writing = true
 		c.handler = &echoApp{conn: c, over: make(chan struct{}), linger: true}
 		c.socket.net = closedConn{}

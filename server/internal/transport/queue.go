@@ -55,16 +55,11 @@ func (c *Conn) send(f Frame) {
 }
 
 func (c *Conn) appendLocked(f Frame) {
-	if len(c.queue) == cap(c.queue) && c.head > len(c.queue)/2 { // make use of what was taken
-		n := copy(c.queue, c.queue[c.head:])
-		clear(c.queue[n:])
-		c.queue, c.head = c.queue[:n], 0
-	}
 	if c.queued += len(f.buf); c.queued > c.behindAt {
-		c.appendBehindLocked(&f)
+		c.appendBehindLocked(f)
+	} else {
+		c.queue = append(c.queue, f)
 	}
-	c.queue = append(c.queue, f)
-	c.quiet = false
 }
 
 // markDirtyLocked reports whether the caller must put c on the shard's list. It
@@ -203,26 +198,30 @@ func (c *Conn) takeSomeLocked(dst []Frame, most int) []Frame {
 }
 
 func (c *Conn) popLocked(n int) {
-	gone := c.queue[c.head : c.head+n]
 	if c.held > 0 {
-		c.releaseFramesLocked(gone)
+		c.releaseFramesLocked(c.queue[c.head : c.head+n])
 	}
-	clear(gone)
-	c.head += n
-	if c.head == len(c.queue) {
+	if n == 1 {
+		c.queue[c.head] = Frame{} // half of the time of clear
+	} else {
+		clear(c.queue[c.head : c.head+n])
+	}
+	switch c.head += n; {
+	case c.head == len(c.queue):
 		c.queue, c.head, c.pongs, c.dropAgain = c.queue[:0], 0, 0, 0
+	case c.head > len(c.queue)/2: // make use of the room
+		n := copy(c.queue, c.queue[c.head:])
+		clear(c.queue[n:])
+		c.queue, c.head = c.queue[:n], 0
 	}
 }
 
 // writtenLocked accounts for n bytes of what was taken.
 func (c *Conn) writtenLocked(n int) {
-	if c.taken == 0 { // dropped meanwhile, or never in the queue
-		return
-	}
-	n = min(n, c.inFlight)
+	n = min(n, c.inFlight) // less where it was dropped meanwhile, or never in the queue
 	c.inFlight -= n
 	c.leftLocked(n)
-	if c.inFlight == 0 {
+	if c.inFlight == 0 && c.taken > 0 {
 		taken := c.taken
 		c.taken = 0
 		c.popLocked(taken)
@@ -263,8 +262,9 @@ func (c *Conn) dropQueueLocked() {
 
 // shrinkLocked gives back a long queue that was not used for a tick.
 func (c *Conn) shrinkLocked() {
-	if c.quiet && len(c.queue) == 0 && cap(c.queue) > keepQueue {
+	sent := c.gone + int64(c.queued)
+	if sent == c.sent && len(c.queue) == 0 && cap(c.queue) > keepQueue {
 		c.queue = nil
 	}
-	c.quiet = true
+	c.sent = sent
 }

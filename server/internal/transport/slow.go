@@ -47,19 +47,20 @@ func (c *Conn) Behind(since time.Time) {
 	c.mu.Unlock()
 }
 
-// appendBehindLocked is what appendLocked has to do for a connection that is
-// behind. f is already part of c.queued, but not yet of the queue.
-func (c *Conn) appendBehindLocked(f *Frame) {
+// appendBehindLocked is appendLocked for a connection that is behind. f is
+// already part of c.queued.
+func (c *Conn) appendBehindLocked(f Frame) {
 	if c.dropBeyond > 0 && c.queued > max(c.dropBeyond, c.dropAgain) {
 		// Half of it, so that the work is not done again for each frame.
 		c.dropOldestLocked(c.dropBeyond / 2)
 		c.dropAgain = c.queued + c.dropBeyond/2
 	}
 	if l := c.endpoint.opts.Limit; l != nil {
-		l.hold(c, *f)
+		l.hold(c, f)
 		f.counted = true
 		c.held++
 	}
+	c.queue = append(c.queue, f)
 }
 
 func (c *Conn) releaseFramesLocked(frames []Frame) {

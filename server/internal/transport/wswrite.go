@@ -36,7 +36,7 @@ func controlFrame(first byte, payload []byte) Frame {
 	return Frame{buf: append(b, payload...), head: 2}
 }
 
-// nextLocked takes what to write next: several short frames joined, or a single
+// nextLocked takes (see takeLocked) what to write next: several short frames joined, or a single
 // one where it is, or at the end the close frame. Without joined it takes one
 // frame at a time.
 func (c *Conn) nextLocked(s *socket, joined *[]byte) []byte {
@@ -49,7 +49,7 @@ func (c *Conn) nextLocked(s *socket, joined *[]byte) []byte {
 		return []byte{0x88, 2, byte(s.closeCode >> 8), byte(s.closeCode)}
 	}
 	if first := waiting[0].buf; len(waiting) == 1 || len(first) >= joinLimit || joined == nil {
-		c.takeLocked(1)
+		c.taken, c.inFlight = 1, len(first)
 		return first
 	}
 	b, n := (*joined)[:0], 0
@@ -61,7 +61,7 @@ func (c *Conn) nextLocked(s *socket, joined *[]byte) []byte {
 		n++
 	}
 	*joined = b
-	c.takeLocked(n)
+	c.taken, c.inFlight = n, len(b)
 	return b
 }
 
@@ -130,6 +130,11 @@ func (c *Conn) writeAll(s *socket, joined *[]byte) {
 		if !c.wrote(s, n) {
 			return
 		}
+		if c.head == len(c.queue) && s.closeCode == 0 && !s.hangUp { // as a rule; else see nextLocked and wroteAll
+			s.writing = false
+			c.mu.Unlock()
+			return
+		}
 	}
 }
 
@@ -152,19 +157,12 @@ func (c *Conn) wroteAll(s *socket) {
 	}
 }
 
-// lockFor locks c.mu, unless another socket has taken the place of s.
-func (c *Conn) lockFor(s *socket) bool {
+// wrote locks c.mu and accounts for n bytes that s has taken, unless another
+// socket has taken the place of s.
+func (c *Conn) wrote(s *socket, n int) bool {
 	c.mu.Lock()
 	if c.socket != s {
 		c.mu.Unlock()
-		return false
-	}
-	return true
-}
-
-// wrote is lockFor that accounts for n bytes that s has taken.
-func (c *Conn) wrote(s *socket, n int) bool {
-	if !c.lockFor(s) {
 		return false
 	}
 	c.writtenLocked(n)
@@ -176,36 +174,33 @@ func (c *Conn) wrote(s *socket, n int) bool {
 // s.writing.
 func (c *Conn) writeWaiting(s *socket, out []byte) {
 	defer c.survive()
-	joined := new([]byte)
-	for c.lockFor(s) {
+	joined := joinPool.Get().(*[]byte)
+	defer joinPool.Put(joined)
+	n := 0
+	for c.wrote(s, n) {
 		if len(out) == 0 {
-			if out = c.nextLocked(s, joined); out == nil {
-				c.wroteAll(s)
-				return
-			}
+			out = c.nextLocked(s, joined)
 		}
 		bounded := s.hangUp // it has set the deadline
+		if out == nil {
+			if !bounded {
+				_ = s.net.SetWriteDeadline(time.Time{}) // fails only if it is closed already
+			}
+			c.wroteAll(s)
+			return
+		}
 		c.mu.Unlock()
-		for len(out) > 0 {
-			n, err := s.writePiece(out, bounded)
-			switch {
-			case n == 0 && errors.Is(err, os.ErrDeadlineExceeded):
-				c.sendTimedOut(s)
-				return
-			case n == 0 && err != nil:
-				c.lost(s, err)
-				return
-			}
-			if !c.wrote(s, n) {
-				return
-			}
-			bounded = s.hangUp
-			c.mu.Unlock()
-			out = out[n:]
+		var err error
+		n, err = s.writePiece(out, bounded)
+		switch {
+		case n == 0 && errors.Is(err, os.ErrDeadlineExceeded):
+			c.sendTimedOut(s)
+			return
+		case n == 0 && err != nil:
+			c.lost(s, err)
+			return
 		}
-		if !bounded {
-			_ = s.net.SetWriteDeadline(time.Time{}) // fails only if it is closed already
-		}
+		out = out[n:]
 	}
 }
 
