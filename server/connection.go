@@ -359,6 +359,9 @@ func (c *HubConnection) write(f transport.Frame) error {
 		err = c.bytes.Send(f)
 	}
 	c.hub.opts.QueueLimit.limit.Relieve()
+	if err == nil { // by far the most
+		return nil
+	}
 	return sendError(err)
 }
 

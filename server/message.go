@@ -15,11 +15,11 @@ type Message struct {
 	source  protocol.Message // nil: only what is in forms
 	mu      sync.Mutex
 	forms   [2]form // the first two protocols, without a map
-	further []form
+	further map[string]*form
 
 	// Set before anybody else knows the message.
-	behind     *behind // not nil: the sender waits for receivers that are behind
-	mustArrive bool    // see MustArrive
+	behind *behind // not nil: the sender waits for receivers that are behind
+	latest bool    // it is a send: a client that wants the latest only can do without it
 }
 
 // form is a message in one protocol.
@@ -30,7 +30,10 @@ type form struct {
 }
 
 // NewMessage returns a message that is encoded when it is needed.
-func NewMessage(m protocol.Message) *Message { return &Message{source: m} }
+func NewMessage(m protocol.Message) *Message {
+	inv, ok := m.(*protocol.Invocation)
+	return &Message{source: m, latest: ok && inv.InvocationID == ""}
+}
 
 // An Encoded is one hub message in one protocol, framing included.
 type Encoded struct {
@@ -42,7 +45,7 @@ type Encoded struct {
 // by another node. A connection whose protocol is missing cannot be sent it.
 // Where a protocol occurs twice the first one counts.
 func NewEncodedMessage(encoded ...Encoded) *Message {
-	m := &Message{}
+	m := &Message{latest: true}
 	for _, e := range encoded {
 		if m.find(e.Protocol) != nil {
 			continue
@@ -83,20 +86,10 @@ func (m *Message) frame(codec protocol.Codec) (transport.Frame, error) {
 		}
 		f = m.add(encode(codec, m.source))
 	}
-	if m.isSend() {
+	if m.latest {
 		return f.frame.Latest(), f.err
 	}
 	return f.frame, f.err
-}
-
-// isSend reports whether m calls a method of clients without asking for an
-// answer: a client that wants the latest only can do without it.
-func (m *Message) isSend() bool {
-	if m.source == nil {
-		return !m.mustArrive
-	}
-	inv, ok := m.source.(*protocol.Invocation)
-	return ok && inv.InvocationID == "" && !m.mustArrive
 }
 
 // encode encodes m, by methods of the values in it where they have some. A
@@ -119,12 +112,7 @@ func (m *Message) find(name string) *form {
 			return &m.forms[i]
 		}
 	}
-	for i := range m.further {
-		if m.further[i].name == name {
-			return &m.further[i]
-		}
-	}
-	return nil
+	return m.further[name]
 }
 
 func (m *Message) add(f form) *form {
@@ -134,6 +122,10 @@ func (m *Message) add(f form) *form {
 			return &m.forms[i]
 		}
 	}
-	m.further = append(m.further, f)
-	return &m.further[len(m.further)-1]
+	if m.further == nil {
+		m.further = map[string]*form{}
+	}
+	further := f // f itself stays on the stack
+	m.further[f.name] = &further
+	return &further
 }

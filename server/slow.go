@@ -161,4 +161,4 @@ func (m *Message) WaitFor(original *Message) { m.behind = original.behind }
 // the latest only (see DropOldest), though it was encoded elsewhere: a question
 // to the client. It must be called before m is given to a Receiver. Messages of
 // NewMessage need no mark.
-func (m *Message) MustArrive() { m.mustArrive = true }
+func (m *Message) MustArrive() { m.latest = false }
