@@ -35,6 +35,7 @@ type HubConnection struct {
 	permits permits // of ordinary calls
 
 	state     atomic.Int32 // handshaking, opening, open, refused
+	handedOn  atomic.Int32 // goroutines that runtime.Goexit ends, and whose loop others have
 	closed    atomic.Bool  // the Close message is out: later sends are dropped
 	over      atomic.Bool  // the client is gone, or about to be: nothing that waits begins any more
 	endedBy   atomic.Pointer[ending]
@@ -287,7 +288,16 @@ func (c *HubConnection) finish() {
 		c.bytes.Finish()
 		return
 	}
+	// Deferred, so that each happens though runtime.Goexit ends the one before.
+	defer c.bytes.Finish()
+	defer c.logClosed(e)
+	defer c.forget()
+	defer c.leave(e)
 	c.sendClose(e)
+}
+
+// leave ends what the connection does for others and calls OnDisconnected.
+func (c *HubConnection) leave(e ending) {
 	c.closed.Store(true)
 	if c.reliable != nil {
 		c.reliable.drop()
@@ -296,12 +306,14 @@ func (c *HubConnection) finish() {
 	if c.connected && c.hub.chain.onDisconnected != nil {
 		c.callOnDisconnected(e.cause)
 	}
+}
+
+// forget makes the connection unknown to all.
+func (c *HubConnection) forget() {
 	c.failUploads()
 	if err := c.hub.manager.disconnected(c); err != nil {
 		c.logFailure("LifetimeManager.Disconnected", err)
 	}
-	c.logClosed(e)
-	c.bytes.Finish()
 }
 
 const closedWithError = "Connection closed with an error."

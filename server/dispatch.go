@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -113,6 +112,7 @@ func (c *HubConnection) runInline(call *Call, rest []byte, as role) outcome {
 	exited := true // by runtime.Goexit, in user code
 	defer func() {
 		if exited { // the loop needs another goroutine
+			c.handedOn.Add(1)
 			c.hub.watch.keep(call)
 			c.runEnded(call)
 		}
@@ -151,13 +151,25 @@ func (c *HubConnection) runEnded(call *Call) {
 	call.releasePermit()
 }
 
-// run calls the method and answers the call.
+// run calls the method and answers the call, also if user code ends the
+// goroutine.
 func (c *HubConnection) run(call *Call) {
+	returned := false
+	defer func() {
+		if v := recover(); v != nil {
+			panic(v) // a mistake of ours: see survive
+		}
+		if !returned {
+			c.logFailure(call.method.name, errGoexit)
+			call.fail(c.invokeText(call.method, errGoexit))
+		}
+	}()
 	if call.method.plain() {
 		c.runOrdinary(call)
 	} else {
 		c.runStreaming(call)
 	}
+	returned = true
 }
 
 func (c *HubConnection) runOrdinary(call *Call) {
@@ -175,14 +187,7 @@ func (c *HubConnection) runOrdinary(call *Call) {
 		call.fail(nonStreamingText(m))
 		return
 	}
-	answered := false
-	defer func() {
-		if !answered { // the method has called runtime.Goexit
-			call.fail(c.invokeText(m, errGoexit))
-		}
-	}()
 	result, err := c.callMethod(call)
-	answered = true
 	if err != nil {
 		c.logFailure(m.name, err)
 		call.fail(c.invokeText(m, err))
@@ -190,8 +195,6 @@ func (c *HubConnection) runOrdinary(call *Call) {
 	}
 	call.complete(protocol.ResultValue, result)
 }
-
-var errGoexit = errors.New("the method ended its goroutine")
 
 func (c *HubConnection) authorized(call *Call) bool {
 	err := guard(func() error { return call.method.authorize(call) })
@@ -257,12 +260,14 @@ func (c *HubConnection) encode(m protocol.Message) (f form, ok bool) {
 	if c.closed.Load() {
 		return form{}, false
 	}
+	f.err = errGoexit // unless encode returns
+	defer func() {
+		if f.err != nil {
+			c.closed.Store(true) // nothing behind it is sent, a Completion of its stream neither
+			c.end(ending{cause: f.err, allowReconnect: true})
+			c.log.Error("result cannot be encoded", "type", fmt.Sprintf("%T", f.err), "connection", c.ID(), "error", describe(f.err).text)
+		}
+	}()
 	f = encode(c.codec, m)
-	if f.err != nil {
-		c.log.Error("result cannot be encoded", "type", fmt.Sprintf("%T", f.err), "connection", c.ID(), "error", describe(f.err).text)
-		c.closed.Store(true) // nothing behind it is sent, a Completion of its stream neither
-		c.end(ending{cause: f.err, allowReconnect: true})
-		return form{}, false
-	}
-	return f, true
+	return f, f.err == nil
 }

@@ -73,6 +73,12 @@ func (c *HubConnection) handshake(data []byte, as role) (rest []byte, did outcom
 
 // register makes the connection known and calls OnConnected.
 func (c *HubConnection) register() {
+	failed := ending{cause: errGoexit, allowReconnect: true, connectFailed: true}
+	defer func() {
+		if !c.connected {
+			c.end(failed)
+		}
+	}()
 	c.logOpened()
 	if err := c.hub.manager.Connected(c.ctx, c); err != nil {
 		if _, panicked := asError[*panicError](err); panicked {
@@ -80,16 +86,17 @@ func (c *HubConnection) register() {
 		} else {
 			c.log.Error("connection cannot be registered", "type", fmt.Sprintf("%T", err), "connection", c.ID(), "error", describe(err).text)
 		}
-		c.end(ending{cause: err, allowReconnect: true, connectFailed: true})
+		failed.cause = err
 		return
 	}
 	if hook := c.hub.chain.onConnected; hook != nil {
+		failed.allowReconnect = false
 		call := c.call(nil)
 		defer call.endContext()
 		call.connecting.Store(true)
 		if err := guard(func() error { return hook(call) }); err != nil {
 			c.logFailure("OnConnected", err)
-			c.end(ending{cause: err, connectFailed: true})
+			failed.cause = err
 			return
 		}
 		call.connecting.Store(false)

@@ -2,10 +2,10 @@ package server_test
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -57,16 +57,19 @@ func hookNames() (names []string) {
 	return names
 }
 
-// A hookTest says what becomes of a client while a hook panics.
+// A hookTest says what becomes of a client while a hook panics, or ends its
+// goroutine.
 type hookTest struct {
 	set   func(o *server.Options, boom func()) // puts the hook into o
 	raw   bool                                 // it is served by a ConnectionHandler
 	drive func(t *testing.T, url string)       // meets the hook
+	exit  func(t *testing.T, url string)       // meets it when it calls runtime.Goexit; nil: as drive
 }
 
 const (
 	hookCall   = `{"type":1,"invocationId":"1","target":"Use","arguments":[""]}`
 	hookFailed = `{"type":3,"invocationId":"1","error":"An unexpected error occurred invoking 'Use' on the server."}`
+	hookUnfit  = `{"type":3,"invocationId":"1","error":"Failed to invoke 'Use' due to an error on the server."}`
 	hookClosed = `{"type":7,"error":"Connection closed with an error.","allowReconnect":true}`
 )
 
@@ -80,6 +83,38 @@ func records(say string, want ...string) func(*testing.T, string) {
 			c.send(say)
 		}
 		c.expect(want...)
+	}
+}
+
+// noAnswer is a drive: net/http ends the connection of a request whose goroutine
+// ends.
+func noAnswer(method, path string, header ...string) func(*testing.T, string) {
+	return func(t *testing.T, url string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		if answer, err := http.DefaultClient.Do(r); err == nil {
+			answer.Body.Close()
+			t.Errorf("%s %s is answered %d", method, path, answer.StatusCode)
+		}
+	}
+}
+
+// negotiateUnanswered is a drive for hooks of every negotiate.
+var negotiateUnanswered = noAnswer("POST", "/hub/negotiate?negotiateVersion=1")
+
+// ends is a drive: the connection ends, whatever the client hears of it.
+func ends(t *testing.T, url string) {
+	t.Helper()
+	c := dial(t, url, "")
+	c.send(`{"protocol":"json","version":1}`, strings.Replace(hookCall, `""`, `"log"`, 1), `{"type":7}`)
+	for got := ""; !strings.HasPrefix(got, "close ") && !strings.HasPrefix(got, "broken: "); {
+		got = c.receive()
 	}
 }
 
@@ -132,6 +167,19 @@ func valued(name string, want ...string) hookTest {
 	}
 }
 
+// exitEnds is a row for code on the loop of its connection, which ends with its
+// goroutine.
+func exitEnds(test hookTest) hookTest {
+	test.exit = records(hookCall, `{}`, hookClosed, "close 1000")
+	return test
+}
+
+// metAtTimes is a row for code that is called when a message comes in pieces.
+func metAtTimes(test hookTest) hookTest {
+	test.exit = ends
+	return test
+}
+
 // logged is a row for a method of a slog.Handler: nobody but the log notices.
 func logged(name string) hookTest {
 	return hookTest{
@@ -143,6 +191,7 @@ func logged(name string) hookTest {
 			c.call("1", "Use", `["log"]`, `"result":"fine"`)
 			c.call("2", "Use", `["fail"]`, `"error":"An unexpected error occurred invoking 'Use' on the server."`)
 		},
+		exit: ends,
 	}
 }
 
@@ -152,6 +201,7 @@ var hookTests = map[string]hookTest{
 			o.Authenticate = func(*http.Request) (server.User, error) { boom(); return server.User{}, nil }
 		},
 		drive: negotiateStatus(500),
+		exit:  negotiateUnanswered,
 	},
 	"Options.UserID": {
 		set: func(o *server.Options, boom func()) {
@@ -174,6 +224,13 @@ var hookTests = map[string]hookTest{
 			if status, _, body := refresh(t, "POST", url, n.ConnectionToken, "fresh"); status != 500 {
 				t.Errorf("refresh is answered %d %s, want 500", status, body)
 			}
+			c.call("1", "Use", `[""]`, `"result":"fine"`)
+		},
+		exit: func(t *testing.T, url string) {
+			n := negotiate(t, url, "old")
+			c := dial(t, url, "?id="+n.ConnectionToken+"&access_token=old")
+			c.handshake()
+			noAnswer("POST", "/hub/refresh", "X-SignalR-Connection-Token", n.ConnectionToken, "Authorization", "Bearer fresh")(t, url)
 			c.call("1", "Use", `[""]`, `"result":"fine"`)
 		},
 	},
@@ -201,6 +258,8 @@ var hookTests = map[string]hookTest{
 				t.Errorf("the upgrade is answered %d, want 500", answer.StatusCode)
 			}
 		},
+		exit: noAnswer("GET", "/hub", "Upgrade", "websocket", "Connection", "Upgrade", "Sec-WebSocket-Version", "13",
+			"Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Protocol", "a"),
 	},
 	"EndpointOptions.AllowOrigin": { // refused: an answer without CORS headers
 		set: func(o *server.Options, boom func()) {
@@ -221,18 +280,21 @@ var hookTests = map[string]hookTest{
 				t.Errorf("the negotiate is answered %d and allows %q, want 200 and nothing", answer.StatusCode, allowed)
 			}
 		},
+		exit: noAnswer("POST", "/hub/negotiate", "Origin", "https://app.test"),
 	},
 	"EndpointOptions.Redirect": {
 		set: func(o *server.Options, boom func()) {
 			o.Endpoint.Redirect = func(*http.Request) (string, string, bool) { boom(); return "", "", false }
 		},
 		drive: negotiateStatus(500),
+		exit:  negotiateUnanswered,
 	},
 	"MethodOptions.Authorize": {
 		set: func(o *server.Options, boom func()) {
 			o.Methods = map[string]server.MethodOptions{"Use": {Authorize: func(*server.Call) error { boom(); return nil }}}
 		},
 		drive: records(hookCall, `{}`, `{"type":3,"invocationId":"1","error":"Failed to invoke 'Use' because user is unauthorized"}`),
+		exit:  records(hookCall, `{}`, hookFailed),
 	},
 	"Filter.Invoke": {
 		set: func(o *server.Options, boom func()) {
@@ -277,6 +339,7 @@ var hookTests = map[string]hookTest{
 			}
 		},
 		drive: negotiateStatus(500),
+		exit:  negotiateUnanswered,
 	},
 	"ConnectionOptions.Authenticate": {
 		raw: true,
@@ -284,6 +347,7 @@ var hookTests = map[string]hookTest{
 			o.Authenticate = func(*http.Request) (server.User, error) { boom(); return server.User{}, nil }
 		},
 		drive: negotiateStatus(500),
+		exit:  negotiateUnanswered,
 	},
 
 	"LifetimeManager.Connected":        managed("Connected", "", `{}`, hookClosed, "close 1000"),
@@ -304,14 +368,14 @@ var hookTests = map[string]hookTest{
 	"Codec.Binary":      coded("Binary", hookCall, `{}`, `{"type":3,"invocationId":"1","result":"fine"}`),
 	"Codec.Append":      coded("Append", hookCall, `{}`, "close 1000"), // not even the Close can be encoded
 	"Codec.Next":        coded("Next", hookCall, `{}`, hookClosed, "close 1000"),
-	"Codec.Unmarshal":   coded("Unmarshal", hookCall, `{}`, `{"type":3,"invocationId":"1","error":"Failed to invoke 'Use' due to an error on the server."}`),
+	"Codec.Unmarshal":   exitEnds(coded("Unmarshal", hookCall, `{}`, hookUnfit)),
 	"Codec.AppendValue": coded("AppendValue", hookCall, `{}`, `{"type":3,"invocationId":"1","result":"fine"}`), // for managers
 
-	"Codec.Missing": coded("Missing", hookCall, `{}`, `{"type":3,"invocationId":"1","result":"fine"}`), // for speed only
+	"Codec.Missing": metAtTimes(coded("Missing", hookCall, `{}`, `{"type":3,"invocationId":"1","result":"fine"}`)), // for speed only
 	"Codec.NextIn":  coded("NextIn", hookCall, `{}`, hookClosed, "close 1000"),
 
 	"JSONValues.Marshal":   valued("Marshal", hookClosed, "close 1000"),
-	"JSONValues.Unmarshal": valued("Unmarshal", `{"type":3,"invocationId":"1","error":"Failed to invoke 'Use' due to an error on the server."}`),
+	"JSONValues.Unmarshal": exitEnds(valued("Unmarshal", hookUnfit)),
 
 	"Handler.Enabled":   logged("Enabled"),
 	"Handler.Handle":    logged("Handle"),
@@ -319,255 +383,54 @@ var hookTests = map[string]hookTest{
 	"Handler.WithGroup": logged("WithGroup"),
 }
 
-func TestAPanicInAnyHookEndsOneConnectionAtMost(t *testing.T) {
+func TestAPanicOrGoexitInAnyHookEndsOneConnectionAtMost(t *testing.T) {
 	for _, name := range hookNames() {
 		test, ok := hookTests[name]
 		if !ok {
 			t.Errorf("%s is code of the user's: add what happens when it panics to hookTests", name)
 			continue
 		}
-		t.Run(name, func(t *testing.T) {
-			var armed, met atomic.Bool
-			o := &server.Options{}
-			test.set(o, func() {
-				if armed.Load() {
-					met.Store(true)
-					panic("in " + name)
-				}
-			})
-			if test.raw {
-				h := server.NewConnectionHandler(func(*server.Connection) error { return nil },
-					&server.ConnectionOptions{Endpoint: o.Endpoint, Authenticate: o.Authenticate, Logger: slog.New(slog.DiscardHandler)})
-				url := serve(t, h)
-				armed.Store(true)
-				test.drive(t, url)
-				armed.Store(false)
-				negotiateStatus(200)(t, url)
-				return
-			}
-			url := serve(t, newHub(hookHub{}, o))
-			armed.Store(true)
-			test.drive(t, url)
-			armed.Store(false)
-			if asked := name == "Codec.Name" || name == "Codec.Binary" || name == "Codec.AppendValue" || name == "Codec.Missing"; !asked && !met.Load() {
-				t.Error("the hook was not called")
-			}
-			dialAndCall(t, url)
-		})
+		t.Run(name, func(t *testing.T) { playHook(t, name, test, test.drive, func() { panic("in " + name) }) })
+		exit := test.exit
+		if exit == nil {
+			exit = test.drive
+		}
+		t.Run(name+" by Goexit", func(t *testing.T) { playHook(t, name, test, exit, runtime.Goexit) })
 	}
 	if extra := len(hookTests) - len(hookNames()); extra > 0 {
 		t.Errorf("%d rows are for hooks that are no more", extra)
 	}
 }
 
-// dialAndCall shows that others are served.
-func dialAndCall(t *testing.T, url string) {
-	t.Helper()
-	query := ""
-	if status, _, _ := ask(t, "POST", url+"/hub/negotiate?negotiateVersion=1", "t"); status == 401 {
-		query = "?access_token=t"
+// playHook meets a hook that ends with end, and shows that others are served.
+func playHook(t *testing.T, name string, test hookTest, drive func(*testing.T, string), end func()) {
+	var armed, met atomic.Bool
+	o := &server.Options{}
+	test.set(o, func() {
+		if armed.Load() {
+			met.Store(true)
+			end()
+		}
+	})
+	if test.raw {
+		h := server.NewConnectionHandler(func(*server.Connection) error { return nil },
+			&server.ConnectionOptions{Endpoint: o.Endpoint, Authenticate: o.Authenticate, Logger: slog.New(slog.DiscardHandler)})
+		url := serve(t, h)
+		armed.Store(true)
+		drive(t, url)
+		armed.Store(false)
+		negotiateStatus(200)(t, url)
+		return
 	}
-	c := dial(t, url, query)
-	c.handshake()
-	c.call("1", "Use", `[""]`, `"result":"fine"`)
-}
-
-// hookHub calls what its client names.
-type hookHub struct{}
-
-func (hookHub) OnConnected(call *server.Call) error { return nil }
-
-func (hookHub) Use(call *server.Call, name string) (string, error) {
-	ctx, id, to, groups := call.Context(), call.ConnectionID(), call.Clients(), call.Groups()
-	switch name {
-	case "SendAll":
-		return "", to.All().Send(ctx, "M")
-	case "SendConnection":
-		return "", to.Client(id).Send(ctx, "M")
-	case "SendConnections":
-		return "", to.Clients.Clients(id).Send(ctx, "M")
-	case "SendGroup":
-		return "", to.Group("g").Send(ctx, "M")
-	case "SendGroups":
-		return "", to.Groups("g").Send(ctx, "M")
-	case "SendUsers":
-		return "", to.User("u").Send(ctx, "M")
-	case "AddToGroup":
-		return "", groups.Add(ctx, id, "g")
-	case "RemoveFromGroup":
-		return "", groups.Remove(ctx, id, "g")
-	case "InvokeConnection":
-		_, err := server.Invoke[int](ctx, to.Caller(), "M")
-		return "", err
-	case "log":
-		call.Logger().WithGroup("g").Error("a line")
-	case "fail":
-		panic("as told")
+	url := serve(t, newHub(hookHub{}, o))
+	armed.Store(true)
+	drive(t, url)
+	armed.Store(false)
+	if asked := name == "Codec.Name" || name == "Codec.Binary" || name == "Codec.AppendValue" || name == "Codec.Missing"; !asked && !met.Load() {
+		t.Error("the hook was not called")
 	}
-	return "fine", nil
+	dialAndCall(t, url)
 }
-
-// panicManager panics in one of its methods.
-type panicManager struct {
-	server.LifetimeManager
-	name string
-	boom func()
-}
-
-func (m *panicManager) at(name string) {
-	if m.name == name {
-		m.boom()
-	}
-}
-
-func (m *panicManager) Connected(ctx context.Context, c server.Receiver) error {
-	m.at("Connected")
-	return m.LifetimeManager.Connected(ctx, c)
-}
-
-func (m *panicManager) Disconnected(c server.Receiver) {
-	defer m.LifetimeManager.Disconnected(c)
-	m.at("Disconnected")
-}
-
-func (m *panicManager) SendAll(ctx context.Context, msg *server.Message, except []string) error {
-	m.at("SendAll")
-	return m.LifetimeManager.SendAll(ctx, msg, except)
-}
-
-func (m *panicManager) SendConnection(ctx context.Context, id string, msg *server.Message) error {
-	m.at("SendConnection")
-	return m.LifetimeManager.SendConnection(ctx, id, msg)
-}
-
-func (m *panicManager) SendConnections(ctx context.Context, ids []string, msg *server.Message) error {
-	m.at("SendConnections")
-	return m.LifetimeManager.SendConnections(ctx, ids, msg)
-}
-
-func (m *panicManager) SendGroup(ctx context.Context, group string, msg *server.Message, except []string) error {
-	m.at("SendGroup")
-	return m.LifetimeManager.SendGroup(ctx, group, msg, except)
-}
-
-func (m *panicManager) SendGroups(ctx context.Context, groups []string, msg *server.Message) error {
-	m.at("SendGroups")
-	return m.LifetimeManager.SendGroups(ctx, groups, msg)
-}
-
-func (m *panicManager) SendUsers(ctx context.Context, ids []string, msg *server.Message) error {
-	m.at("SendUsers")
-	return m.LifetimeManager.SendUsers(ctx, ids, msg)
-}
-
-func (m *panicManager) AddToGroup(ctx context.Context, id, group string) error {
-	m.at("AddToGroup")
-	return m.LifetimeManager.AddToGroup(ctx, id, group)
-}
-
-func (m *panicManager) RemoveFromGroup(ctx context.Context, id, group string) error {
-	m.at("RemoveFromGroup")
-	return m.LifetimeManager.RemoveFromGroup(ctx, id, group)
-}
-
-func (m *panicManager) InvokeConnection(ctx context.Context, id string, inv *protocol.Invocation) (server.ClientResult, error) {
-	m.at("InvokeConnection")
-	return m.LifetimeManager.InvokeConnection(ctx, id, inv)
-}
-
-func (m *panicManager) SetResult(c server.Receiver, completion *protocol.Completion) (bool, error) {
-	m.at("SetResult")
-	return m.LifetimeManager.SetResult(c, completion)
-}
-
-// panicCodec panics in one of its methods.
-type panicCodec struct {
-	protocol.Codec
-	name string
-	boom func()
-}
-
-func (c panicCodec) at(name string) {
-	if c.name == name {
-		c.boom()
-	}
-}
-
-func (c panicCodec) Name() string { c.at("Name"); return c.Codec.Name() }
-func (c panicCodec) Binary() bool { c.at("Binary"); return c.Codec.Binary() }
-func (c panicCodec) Append(dst []byte, m protocol.Message) ([]byte, error) {
-	c.at("Append")
-	return c.Codec.Append(dst, m)
-}
-
-func (c panicCodec) Next(buf []byte) (protocol.Message, []byte, error) {
-	c.at("Next")
-	return c.Codec.Next(buf)
-}
-
-func (c panicCodec) Unmarshal(raw protocol.Raw, v any) error {
-	c.at("Unmarshal")
-	return c.Codec.Unmarshal(raw, v)
-}
-
-func (c panicCodec) AppendValue(dst []byte, v any) ([]byte, error) {
-	c.at("AppendValue")
-	return c.Codec.AppendValue(dst, v)
-}
-
-// panicFramer is a panicCodec with the optional methods of codecs.
-type panicFramer struct{ panicCodec }
-
-func (c panicFramer) NextIn(room *protocol.Room, buf []byte) (protocol.Message, []byte, error) {
-	c.at("NextIn")
-	return protocol.JSON{}.NextIn(room, buf)
-}
-
-func (c panicFramer) Missing(buf []byte, seen int) int {
-	c.at("Missing")
-	return protocol.JSON{}.Missing(buf, seen)
-}
-
-// panicValues panics in one of its methods.
-type panicValues struct {
-	name string
-	boom func()
-}
-
-func (v panicValues) Marshal(value any) ([]byte, error) {
-	if v.name == "Marshal" {
-		v.boom()
-	}
-	return json.Marshal(value)
-}
-
-func (v panicValues) Unmarshal(data []byte, value any) error {
-	if v.name == "Unmarshal" {
-		v.boom()
-	}
-	return json.Unmarshal(data, value)
-}
-
-// panicHandler panics in one of its methods.
-type panicHandler struct {
-	slog.Handler
-	name string
-	boom func()
-}
-
-func (h panicHandler) at(name string) {
-	if h.name == name {
-		h.boom()
-	}
-}
-
-func (h panicHandler) Enabled(context.Context, slog.Level) bool { h.at("Enabled"); return true }
-func (h panicHandler) Handle(ctx context.Context, r slog.Record) error {
-	h.at("Handle")
-	return nil
-}
-func (h panicHandler) WithAttrs([]slog.Attr) slog.Handler { h.at("WithAttrs"); return h }
-func (h panicHandler) WithGroup(string) slog.Handler      { h.at("WithGroup"); return h }
 
 // A hook may also be met before anything of the hub runs.
 func TestACodecThatPanicsWhileAHubIsMadeIsAnErrorOfTheHub(t *testing.T) {
@@ -580,37 +443,3 @@ func TestACodecThatPanicsWhileAHubIsMadeIsAnErrorOfTheHub(t *testing.T) {
 		}
 	}
 }
-
-func TestAPanicOfARawHandlerOrOfItsErrorEndsItsConnection(t *testing.T) {
-	for name, serveOne := range map[string]func() error{
-		"serve": func() error { panic("in serve") },
-		"Is":    func() error { return evilError{} },
-	} {
-		t.Run(name, func(t *testing.T) {
-			var calm atomic.Bool
-			h := server.NewConnectionHandler(func(c *server.Connection) error {
-				if calm.Load() {
-					return nil
-				}
-				return serveOne()
-			}, &server.ConnectionOptions{Logger: slog.New(slog.NewTextHandler(discard{}, nil))})
-			url := serve(t, h)
-			dial(t, url, "").expect("close 1011")
-			calm.Store(true)
-			dial(t, url, "").expect("close 1000")
-		})
-	}
-}
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-
-// evilError panics in each of its methods.
-type evilError struct{}
-
-func (evilError) Error() string     { panic("in Error") }
-func (evilError) ErrorType() string { panic("in ErrorType") }
-func (evilError) Is(error) bool     { panic("in Is") }
-func (evilError) As(any) bool       { panic("in As") }
-func (evilError) Unwrap() error     { panic("in Unwrap") }

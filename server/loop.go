@@ -34,21 +34,22 @@ const (
 
 // Receive implements transport.App.
 func (c *HubConnection) Receive(p []byte, lend bool) (readOn bool) {
-	defer func() {
-		if v := recover(); v != nil {
-			c.crash(v)
-			readOn = !lend
-		}
-	}()
-	switch data, did := c.accept(p, lend); {
-	case did == handed: // there is nothing to do now, or somebody else does it
-		return true
-	case !lend:
-		c.startPump()
-		return true
-	default:
-		return c.loop(data, reader) != dropped
+	as := pump
+	if lend {
+		as = reader
 	}
+	readOn = !lend // also after a panic
+	c.onLoop(as, func() {
+		switch data, did := c.accept(p, lend); {
+		case did == handed: // there is nothing to do now, or somebody else does it
+			readOn = true
+		case lend:
+			readOn = c.loop(data, reader) != dropped
+		default:
+			c.startPump()
+		}
+	})
+	return readOn
 }
 
 // accept takes p into the inbox, once there is room. With goOn the caller has the
@@ -103,13 +104,17 @@ func (c *HubConnection) awaitSpace(space <-chan struct{}) bool {
 // startPump lets a goroutine of its own go on with the inbox, whose loop the
 // caller has.
 func (c *HubConnection) startPump() {
-	c.hub.running.Go(func() {
-		defer c.survive()
+	c.goOnLoop(func() {
 		c.bytes.Cork()
 		if c.loop(nil, pump) != dropped {
 			c.bytes.Uncork()
 		}
 	})
+}
+
+// goOnLoop runs f on a goroutine of its own, which has the loop.
+func (c *HubConnection) goOnLoop(f func()) {
+	c.hub.running.Go(func() { c.onLoop(pump, f) })
 }
 
 // loop dispatches data and whatever has come since, until there is no whole
@@ -254,8 +259,7 @@ func (c *HubConnection) handOver(call *Call, rest []byte, as role, wait func(), 
 	}
 	c.in.putBack(rest)
 	c.in.mu.Unlock()
-	c.hub.running.Go(func() {
-		defer c.survive()
+	c.goOnLoop(func() {
 		c.waitLooking(nil, call, wait)
 		c.bytes.Cork()
 		if (c.over.Load() || then(nil) != dropped) && c.loop(nil, pump) != dropped {
@@ -267,23 +271,27 @@ func (c *HubConnection) handOver(call *Call, rest []byte, as role, wait func(), 
 
 // takenOver goes on with the loop of a call that has kept its goroutine.
 func (call *Call) takenOver() {
-	c := call.conn
-	defer c.survive()
-	rest, as := call.rest, call.role
-	call.rest = nil
-	c.track(call)    // from now on a CancelInvocation can be read while it runs
-	c.bytes.Uncork() // the answers before the slow call
-	if as == pump {
-		c.bytes.Cork()
+	c, as, readOn := call.conn, call.role, false
+	c.onLoop(as, func() {
+		rest := call.rest
+		call.rest = nil
+		c.track(call)    // from now on a CancelInvocation can be read while it runs
+		c.bytes.Uncork() // the answers before the slow call
+		if as == pump {
+			c.bytes.Cork()
+		}
+		if c.loop(rest, as) == dropped {
+			return
+		}
+		if as == pump {
+			c.bytes.Uncork()
+			return
+		}
+		readOn = true
+	})
+	if readOn {
+		c.bytes.ReadOn()
 	}
-	if c.loop(rest, as) == dropped {
-		return
-	}
-	if as == pump {
-		c.bytes.Uncork()
-		return
-	}
-	c.bytes.ReadOn()
 }
 
 func (c *HubConnection) decode(room *protocol.Room, data []byte) (protocol.Message, []byte, error) {

@@ -145,7 +145,14 @@ func (a rawApp) serve() {
 	if log.Enabled(a.ctx, slog.LevelInfo) {
 		log.Info(lineOpened, "connection", a.ID(), "transport", a.Transport().String(), "user", a.User().ID, "remote", a.Request().RemoteAddr)
 	}
-	err := guard(func() error { return a.handler.serve(a.Connection) })
+	err := error(errGoexit) // unless the handler returns
+	defer func() { a.served(begin, err) }()
+	err = guard(func() error { return a.handler.serve(a.Connection) })
+}
+
+// served ends the connection, whose handler began at begin and has ended with err.
+func (a rawApp) served(begin time.Time, err error) {
+	log := a.handler.log
 	a.stop()
 	a.mu.Lock()
 	cause := a.cause

@@ -114,13 +114,13 @@ func (c *HubConnection) Refreshed() {
 			return
 		}
 		defer c.permits.release()
+		defer c.bytes.Uncork()
 		call := c.call(nil)
 		call.connecting.Store(true) // it may not wait for client results
 		defer call.endContext()
 		if err := guard(func() error { return hook(call) }); err != nil {
 			c.logFailure("OnAuthenticationRefreshed", err)
 		}
-		c.bytes.Uncork()
 	})
 }
 

@@ -141,12 +141,19 @@ func (e *Endpoint) connections(dst []*Conn) []*Conn {
 
 // sweep looks at every connection once a second, until the table is empty.
 func (e *Endpoint) sweep(quit <-chan struct{}) {
+	over := false
+	defer func() {
+		if !over { // a codec or a log of the user's has called runtime.Goexit
+			go e.sweep(quit)
+		}
+	}()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	var all []*Conn
 	for {
 		select {
 		case <-quit:
+			over = true
 			return
 		case now := <-ticker.C:
 			all = e.connections(all[:0])
