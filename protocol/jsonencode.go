@@ -150,30 +150,42 @@ func (e *jsonEncoder) value(dst []byte, v reflect.Value) ([]byte, error) {
 	}
 	j := jsonTypeOf(v.Type())
 	way := j.way
-	if way != j.addressed && v.CanAddr() {
-		way, v = j.addressed, v.Addr()
+	if v.CanAddr() {
+		way = j.addressed
 	}
 	switch way {
 	case jsonByTime:
+		if v.CanAddr() {
+			return appendJSONTime(dst, *v.Addr().Interface().(*time.Time))
+		}
 		return appendJSONTime(dst, v.Interface().(time.Time))
 	case jsonByRaw:
 		return e.raw(dst, v.Bytes())
 	case jsonByNumber:
 		return appendJSONNumber(dst, v.String())
 	case jsonByMarshaler:
-		text, err := v.Interface().(json.Marshaler).MarshalJSON()
+		text, err := withMethods(v).(json.Marshaler).MarshalJSON()
 		if err != nil {
 			return nil, err
 		}
 		return finishJSON(dst, text, e.left)
 	case jsonByText:
-		text, err := v.Interface().(encoding.TextMarshaler).MarshalText()
+		text, err := withMethods(v).(encoding.TextMarshaler).MarshalText()
 		if err != nil {
 			return nil, err
 		}
 		return appendJSONString(dst, text), nil
 	}
 	return e.kind(dst, v, j)
+}
+
+// withMethods returns v, or a pointer to it where there can be one: it has the
+// methods of v, too, and v is not copied to the heap.
+func withMethods(v reflect.Value) any {
+	if v.CanAddr() {
+		v = v.Addr()
+	}
+	return v.Interface()
 }
 
 // kind appends a v that has no encoding of its own.
@@ -249,16 +261,16 @@ func (e *jsonEncoder) entries(dst []byte, v reflect.Value) (_ []byte, err error)
 		return nil, err
 	}
 	type entry struct {
-		name string
-		key  reflect.Value
+		name  string
+		value reflect.Value
 	}
 	list := make([]entry, 0, v.Len())
-	for _, key := range v.MapKeys() {
-		name, err := jsonKey(key)
+	for each := v.MapRange(); each.Next(); {
+		name, err := jsonKey(each.Key())
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, entry{name, key})
+		list = append(list, entry{name, each.Value()})
 	}
 	slices.SortFunc(list, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
 	dst = append(dst, '{')
@@ -267,7 +279,7 @@ func (e *jsonEncoder) entries(dst []byte, v reflect.Value) (_ []byte, err error)
 			dst = append(dst, ',')
 		}
 		dst = append(appendJSONString(dst, x.name), ':')
-		if dst, err = e.value(dst, v.MapIndex(x.key)); err != nil {
+		if dst, err = e.value(dst, x.value); err != nil {
 			return nil, err
 		}
 	}
