@@ -123,6 +123,7 @@ func (c *HubConnection) waitLooking(pending []byte, call *Call, wait func()) {
 	done, looked := make(chan struct{}), make(chan struct{})
 	c.hub.running.Go(func() {
 		defer close(looked)
+		defer c.survive()
 		c.lookAhead(pending, call, done)
 	})
 	wait()

@@ -109,6 +109,7 @@ func (c *HubConnection) Refreshed() {
 	}
 	turn := c.permits.enqueue()
 	c.hub.running.Go(func() {
+		defer c.survive()
 		defer c.refreshing.Add(-1)
 		if !c.permits.await(turn, c.ctx.Done()) {
 			return
