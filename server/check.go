@@ -55,6 +55,12 @@ func (o *Options) check() (errs []error) {
 	if alive, silent := o.KeepAliveInterval, duration(o.ClientTimeoutInterval, 30*time.Second); alive > 0 && alive >= silent {
 		wrong("KeepAliveInterval is %v, but ClientTimeoutInterval only %v: the first must be the shorter one", alive, silent)
 	}
+	if p := o.SlowClients; p != CloseSlow && p != DropOldest {
+		wrong("SlowClients is %d, must be CloseSlow or DropOldest", p)
+	}
+	if q := o.QueueLimit; q != nil && q.limit == nil {
+		wrong("QueueLimit has no limit; make it with NewQueueLimit")
+	}
 	errs = append(errs, o.checkProtocols()...)
 	if m := o.LifetimeManager; m != nil {
 		if v := reflect.ValueOf(m); v.Kind() == reflect.Pointer && v.IsNil() {

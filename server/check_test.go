@@ -41,6 +41,17 @@ type signatureHub struct{}
 func (signatureHub) OnConnected() error                       { return nil }
 func (signatureHub) OnDisconnected(*server.Call, error) error { return nil }
 
+// Pointers that never come to a value, and types that only contain themselves.
+type (
+	endless  *endless
+	endlessA *endlessB
+	endlessB *endlessA
+	list     struct {
+		Next *list
+		More []list
+	}
+)
+
 type fineHub struct{ sync.Mutex }
 
 func (*fineHub) Hi()       {}
@@ -59,6 +70,10 @@ func TestCheckHubNamesWhatIsWrongWithAHub(t *testing.T) {
 		{pointerHub{}, nil, []string{"server: server_test.pointerHub: methods with a pointer receiver (OnConnected, Say) are none of a value; the hub is a *server_test.pointerHub"}},
 		{&pointerHub{}, nil, nil},
 		{takes[server.Call]{}, nil, []string{"server_test.takes[github.com/hubwire/hubwire/server.Call]: method Who: parameter 1: server.Call is used by pointer; take a *server.Call"}},
+		{takes[endless]{}, nil, []string{"method Who: parameter 1: a server_test.endless is, or has, a pointer to its own type and to nothing else"}},
+		{takes[map[string][]struct{ E endlessA }]{}, nil, []string{"method Who: parameter 1: a map"}},
+		{takes[<-chan endless]{}, nil, []string{"method Who: parameter 1: a <-chan"}},
+		{takes[*list]{}, nil, nil},
 		{dotnetHub{}, nil, []string{"server_test.dotnetHub: ", "method OnConnectedAsync: clients could call it; the hub's is OnConnected.", "method OnDisconnectedAsync: ", "method Dispose: ", "method DisposeAsync: ", "method ToString: ", "method Onconnected: "}},
 		{dotnetHub{}, &server.Options{Methods: map[string]server.MethodOptions{
 			"OnConnectedAsync": {Hidden: true}, "OnDisconnectedAsync": {Hidden: true}, "Dispose": {Name: "dispose"}, "DisposeAsync": {}, "ToString": {Hidden: true}, "Onconnected": {Hidden: true},
@@ -95,6 +110,10 @@ func TestCheckHubNamesOptionsThatAreOutOfRangeOrAgainstEachOther(t *testing.T) {
 		"MaximumParallelInvocationsPerClient is -1":                          {MaximumParallelInvocationsPerClient: -1},
 		"StreamBufferCapacity is -1":                                         {StreamBufferCapacity: -1},
 		"StreamBufferCapacity is 1073741824, the most is 1048576":            {StreamBufferCapacity: 1 << 30},
+		"SlowClients is 2, must be CloseSlow or DropOldest":                  {SlowClients: 2},
+		"SlowClients is -1":                                                  {SlowClients: -1},
+		"SlowClientTimeout is 30ns":                                          {SlowClientTimeout: 30},
+		"QueueLimit has no limit; make it with NewQueueLimit":                {QueueLimit: &server.QueueLimit{}},
 		"LifetimeManager is a nil *server_test.panicManager":                 {LifetimeManager: nilManager},
 		"Endpoint.MinimumProtocolVersion is 2, must be 0 or 1":               {Endpoint: server.EndpointOptions{MinimumProtocolVersion: 2, TransportSendTimeout: time.Second}},
 		"Endpoint.MinimumProtocolVersion is -1":                              {Endpoint: server.EndpointOptions{MinimumProtocolVersion: -1}},
@@ -128,6 +147,7 @@ func TestCheckHubNamesOptionsThatAreOutOfRangeOrAgainstEachOther(t *testing.T) {
 	for _, opts := range []*server.Options{
 		nil, {KeepAliveInterval: -1, ClientTimeoutInterval: time.Second}, {KeepAliveInterval: time.Hour, ClientTimeoutInterval: -1},
 		{ClientTimeoutInterval: 5 * time.Second}, {MaximumReceiveMessageSize: -1, MaximumQueuedBytes: -1, StatefulReconnectBufferSize: -1},
+		{SlowClients: server.DropOldest, SlowClientTimeout: -1, QueueLimit: server.NewQueueLimit(-1)},
 		{Protocols: []protocol.Codec{protocol.MessagePack{}}, Filters: []server.Filter{{}}},
 	} {
 		if err := server.CheckHub(&fineHub{}, opts); err != nil {

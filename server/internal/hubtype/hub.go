@@ -181,6 +181,8 @@ func (r reader) param(t reflect.Type) (Param, error) {
 		return Param{}, errors.New("server.Call is used by pointer; take a *server.Call")
 	case t == typeContext:
 		return Param{Type: t, Context: true}, nil
+	case endless(t, map[reflect.Type]bool{}):
+		return Param{}, fmt.Errorf("a %s is, or has, a pointer to its own type and to nothing else", t)
 	case t.Kind() == reflect.Chan && t.ChanDir() == reflect.RecvDir:
 		return Param{Type: t, Item: t.Elem()}, nil
 	case IsSeq2(t):
@@ -193,6 +195,41 @@ func (r reader) param(t reflect.Type) (Param, error) {
 		return Param{}, fmt.Errorf("an interface with methods (%s) cannot come from a client", t)
 	}
 	return Param{Type: t}, nil
+}
+
+// endless reports whether t has a pointer that never comes to a value, as a
+// type P *P is: decoders look for that value for ever. seen are types that were
+// looked at.
+func endless(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Pointer:
+		passed := map[reflect.Type]bool{}
+		for t.Kind() == reflect.Pointer {
+			if passed[t] {
+				return true
+			}
+			passed[t] = true
+			t = t.Elem()
+		}
+		return endless(t, seen)
+	case reflect.Slice, reflect.Array, reflect.Chan:
+		return endless(t.Elem(), seen)
+	case reflect.Map:
+		return endless(t.Key(), seen) || endless(t.Elem(), seen)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if endless(t.Field(i).Type, seen) {
+				return true
+			}
+		}
+	case reflect.Func: // iter.Seq2[T, error]
+		return IsSeq2(t) && endless(t.In(0).In(0), seen)
+	}
+	return false
 }
 
 func (m *Method) setResult(t reflect.Type) error {
