@@ -120,6 +120,9 @@ func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, means me
 		return
 	}
 	if means.transport == WebSockets {
+		if queryValue(r.URL.RawQuery, "id") == "" {
+			defer c.forgetRefused()
+		}
 		c.awaitStart(r)
 	}
 	if !skipBody(r) {
@@ -127,7 +130,7 @@ func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, means me
 		answer(w, r, http.StatusBadRequest, textPlain, "")
 		return
 	}
-	if full := e.admit(c); full != nil {
+	if full := e.mayAdmit(c); full != nil {
 		answer(w, r, http.StatusServiceUnavailable, textPlain, full.Error())
 		return
 	}

@@ -122,6 +122,33 @@ func TestMaximumConnectionsCountsWhatIsConnected(t *testing.T) {
 	eventually(t, "a place is free again", func() bool { return n.do("POST", "/hub/negotiate", "").status == 200 })
 }
 
+func TestWhoIsRefusedTakesNoPlaceOfMaximumConnections(t *testing.T) {
+	opts := defaults()
+	opts.MaximumConnections = 1
+	opts.SubProtocol = func([]string) string { panic("hook") }
+	byHeader(&opts)
+	n := serve(t, opts, nil)
+	for what, headers := range map[string][]string{
+		"poll": nil, "SSE": {"Accept: text/event-stream"}, "WebSocket": handshakeHeaders,
+	} {
+		url := n.negotiateAs("a")
+		if r := n.do("GET", url, "", append([]string{"X-User: b"}, headers...)...); r.status != 403 {
+			t.Errorf("%s of another user = %v, want 403", what, r)
+		}
+	}
+	before := n.connections()
+	if r := n.do("GET", "/hub", "", append([]string{"Sec-WebSocket-Protocol: a"}, handshakeHeaders...)...); r.status != 500 {
+		t.Errorf("WebSocket that a hook refuses = %v, want 500", r)
+	}
+	if got := n.connections(); got != before {
+		t.Errorf("%d connections after a refused WebSocket, want %d", got, before)
+	}
+	url := n.negotiateAs("a")
+	if r := n.do("GET", url, "", "X-User: a"); r.status != 200 {
+		t.Errorf("poll = %v, want 200", r)
+	}
+}
+
 func TestMaximumNegotiatedCountsWhatIsNotConnected(t *testing.T) {
 	opts := defaults()
 	opts.MaximumNegotiated = 2

@@ -167,11 +167,23 @@ func refused(w http.ResponseWriter, status int, code string) {
 }
 
 // mayServe reports whether a request of user that begins or serves a transport may
-// go on; else it has answered. All requests of a connection are one user's, the
+// go on, and counts its connection then; else it has answered.
+func (e *Endpoint) mayServe(w http.ResponseWriter, r *http.Request, c *Conn, t Transport, user any) bool {
+	if !e.isOfItsUser(w, r, c, t, user) {
+		return false
+	}
+	if full := e.admit(c); full != nil {
+		answer(w, r, http.StatusServiceUnavailable, textPlain, full.Error())
+		return false
+	}
+	return true
+}
+
+// isOfItsUser reports whether a request of user may serve c; else it has answered. All requests of a connection are one user's, the
 // one's who negotiated. Where refreshes are enabled, other credentials of that
 // user are a refresh; elsewhere the hub keeps the user it has, and only the end
 // of the authentication moves. Source: captures of ASP.NET Core 11.
-func (e *Endpoint) mayServe(w http.ResponseWriter, r *http.Request, c *Conn, t Transport, user any) bool {
+func (e *Endpoint) isOfItsUser(w http.ResponseWriter, r *http.Request, c *Conn, t Transport, user any) bool {
 	same := e.sameUser(c, user)
 	c.mu.Lock()
 	began, old := c.app != appNone, c.latest

@@ -60,19 +60,42 @@ func (e *Endpoint) newServed(user any) (*Conn, error) {
 	return c, nil
 }
 
-// admit counts c among those that have been connected, once.
+// mayAdmit reports whether admit would count c, or has done so.
+func (e *Endpoint) mayAdmit(c *Conn) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.mayAdmitLocked(c)
+}
+
+func (e *Endpoint) mayAdmitLocked(c *Conn) error {
+	if !c.served && e.table[c.token] == c && e.fullLocked() { // who is gone already is told so by others
+		return errFull
+	}
+	return nil
+}
+
+// admit counts c among those that have been connected, once. The request that
+// connects it must have been let through: who is refused takes no place.
 func (e *Endpoint) admit(c *Conn) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch {
-	case c.served || e.table[c.token] != c: // who is gone already is told so by others
-		return nil
-	case e.fullLocked():
-		return errFull
+	if err := e.mayAdmitLocked(c); err != nil || c.served || e.table[c.token] != c {
+		return err
 	}
 	c.served = true
 	e.served++
 	return nil
+}
+
+// forgetRefused forgets a connection that was made for a request that was refused
+// then: nobody else knows it.
+func (c *Conn) forgetRefused() {
+	c.mu.Lock()
+	refused := c.app == appNone
+	c.mu.Unlock()
+	if refused {
+		c.Abort(ErrLost)
+	}
 }
 
 func (e *Endpoint) fullLocked() bool {
