@@ -93,10 +93,14 @@ type ownCodec struct {
 
 // guarded returns codec, behind an ownCodec where it is the user's.
 func guarded(codec protocol.Codec) (protocol.Codec, error) {
-	switch codec.(type) {
+	switch codec := codec.(type) {
 	case nil:
 		return nil, errors.New("is nil")
-	case protocol.JSON, protocol.MessagePack:
+	case protocol.JSON:
+		if codec.Values == nil {
+			return codec, nil
+		}
+	case protocol.MessagePack:
 		return codec, nil
 	}
 	own := ownCodec{Codec: codec}
