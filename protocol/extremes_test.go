@@ -163,6 +163,9 @@ func checkValue(t *testing.T, codec protocol.Codec, raw protocol.Raw, target any
 		return
 	}
 	value := reflect.ValueOf(target).Elem().Interface()
+	if f := reflect.ValueOf(value); !codec.Binary() && f.IsValid() && f.CanFloat() && math.IsInf(f.Float(), 0) {
+		return // what is too large is read as infinite and cannot be written, as in .NET
+	}
 	wire, err := codec.AppendValue(nil, value)
 	if err != nil {
 		t.Errorf("%.60q is %v, a %T, which cannot be encoded: %v", raw, value, value, err)

@@ -155,10 +155,8 @@ func unmarshalFloat[T float32 | float64](token []byte, first byte, bits int, p *
 	if !isNumber(first) {
 		return wrongKind(first)
 	}
-	f, err := strconv.ParseFloat(string(token), bits)
-	if err != nil {
-		return errRange
-	}
+	// What is too large is infinite, as for .NET: the token is a number already.
+	f, _ := strconv.ParseFloat(string(token), bits)
 	*p = T(f)
 	return nil
 }

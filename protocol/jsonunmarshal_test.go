@@ -2,6 +2,7 @@ package protocol_test
 
 import (
 	"encoding/json"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -44,7 +45,7 @@ func TestJSONScalarsAreRead(t *testing.T) {
 		{`7`, new(int), 7}, {`-0`, new(int), 0}, {`1.0`, new(int), nil}, {`1e0`, new(int), nil}, {`null`, new(int), nil}, {`"1"`, new(int), nil}, {`true`, new(int), nil},
 		{`255`, new(byte), byte(255)}, {`256`, new(byte), nil}, {`-1`, new(byte), nil}, {`-0`, new(byte), nil}, {`65535`, new(uint16), uint16(65535)}, {`65536`, new(uint16), nil},
 		{`4294967295`, new(uint32), uint32(4294967295)}, {`4294967296`, new(uint32), nil}, {`18446744073709551615`, new(uint64), uint64(18446744073709551615)}, {`18446744073709551616`, new(uint64), nil}, {`99999999999999999999999`, new(uint64), nil}, {`8`, new(uint), uint(8)},
-		{`1.5`, new(float64), 1.5}, {`1`, new(float64), 1.0}, {`1e400`, new(float64), nil}, {`null`, new(float64), nil}, {`"1"`, new(float64), nil}, {`1.5`, new(float32), float32(1.5)}, {`1e39`, new(float32), nil},
+		{`1.5`, new(float64), 1.5}, {`1`, new(float64), 1.0}, {`1e400`, new(float64), math.Inf(1)}, {`-1e400`, new(float64), math.Inf(-1)}, {`null`, new(float64), nil}, {`"1"`, new(float64), nil}, {`1.5`, new(float32), float32(1.5)}, {`1e39`, new(float32), float32(math.Inf(1))},
 		{`"AQID"`, new([]byte), []byte{1, 2, 3}}, {`null`, new([]byte), []byte(nil)}, {`""`, new([]byte), []byte{}}, {`[1,2]`, new([]byte), nil}, {`"AQ"`, new([]byte), nil}, {`"-_-_"`, new([]byte), nil}, {`1`, new([]byte), nil},
 		{` [1, 2] `, new(protocol.Raw), protocol.Raw("[1, 2]")}, {`null`, new(protocol.Raw), protocol.Raw("null")}, {` {} `, new(json.RawMessage), json.RawMessage("{}")},
 		{`[1,"a",null,{"b":2.5}]`, new(any), []any{1.0, "a", nil, map[string]any{"b": 2.5}}},
