@@ -8,11 +8,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -64,8 +66,9 @@ func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.conn, bufio.NewReadWriter(bufio.NewReader(bytes.NewReader(nil)), bufio.NewWriter(io.Discard)), nil
 }
 
-// openMemory opens n connections and waits for their handshakes.
-func openMemory(b *testing.B, hub *server.Hub, n int, records *atomic.Int64, reached chan struct{}) []*memoryConn {
+// openMemory opens n connections that speak protocol and waits for their
+// handshakes.
+func openMemory(b *testing.B, hub *server.Hub, protocol string, n int, records *atomic.Int64, reached chan struct{}) []*memoryConn {
 	b.Helper()
 	conns := make([]*memoryConn, n)
 	for i := range conns {
@@ -76,7 +79,7 @@ func openMemory(b *testing.B, hub *server.Hub, n int, records *atomic.Int64, rea
 			r.Header.Set(name, value)
 		}
 		hub.ServeHTTP(hijacked{httptest.NewRecorder(), c}, r)
-		c.in <- clientFrame(`{"protocol":"json","version":1}`)
+		c.in <- clientFrame(`{"protocol":"` + protocol + `","version":1}`)
 	}
 	<-reached
 	b.Cleanup(func() {
@@ -101,28 +104,33 @@ type benchHub struct{}
 func (benchHub) Echo(text string) string { return text }
 
 func BenchmarkEcho(b *testing.B) {
-	for _, inFlight := range []int{1, 16} {
-		b.Run(fmt.Sprintf("inFlight=%d", inFlight), func(b *testing.B) {
-			var records atomic.Int64
-			reached := make(chan struct{}, 1)
-			c := openMemory(b, newHub(benchHub{}, nil), 1, &records, reached)[0]
-			c.wanted = int64(inFlight)
-			one := clientFrame(`{"target":"Echo","arguments":["` + string(bytes.Repeat([]byte("x"), 60)) + `"],"invocationId":"17","type":1}`)
-			var template []byte
-			for range inFlight {
-				template = append(template, one...)
-			}
-			batch := make([]byte, len(template))
-			b.ReportAllocs()
-			for b.Loop() {
-				records.Store(0)
-				copy(batch, template) // the last one was unmasked where it is
-				c.in <- batch
-				<-reached
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*inFlight), "ns/call")
-		})
+	for _, codec := range []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}} {
+		for _, inFlight := range []int{1, 16} {
+			b.Run(fmt.Sprintf("%s/inFlight=%d", codec.Name(), inFlight), func(b *testing.B) { benchmarkEcho(b, codec, inFlight) })
+		}
 	}
+}
+
+func benchmarkEcho(b *testing.B, codec protocol.Codec, inFlight int) {
+	var records atomic.Int64
+	reached := make(chan struct{}, 1)
+	c := openMemory(b, newHub(benchHub{}, nil), codec.Name(), 1, &records, reached)[0]
+	c.wanted, c.end = int64(inFlight), '!' // once in each answer
+	call, err := codec.Append(nil, &protocol.Invocation{InvocationID: "17", Target: "Echo", Arguments: []any{strings.Repeat("x", 60) + "!"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	one := ws.MustCompileFrame(ws.MaskFrame(ws.NewFrame(map[bool]ws.OpCode{false: ws.OpText, true: ws.OpBinary}[codec.Binary()], true, call)))
+	template := bytes.Repeat(one, inFlight)
+	batch := make([]byte, len(template))
+	b.ReportAllocs()
+	for b.Loop() {
+		records.Store(0)
+		copy(batch, template) // the last one was unmasked where it is
+		c.in <- batch
+		<-reached
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*inFlight), "ns/call")
 }
 
 func BenchmarkBroadcast(b *testing.B) {
@@ -131,7 +139,7 @@ func BenchmarkBroadcast(b *testing.B) {
 			var records atomic.Int64
 			reached := make(chan struct{}, 1)
 			hub := newHub(benchHub{}, nil)
-			openMemory(b, hub, n, &records, reached)
+			openMemory(b, hub, "json", n, &records, reached)
 			all := hub.Clients().All()
 			b.ReportAllocs()
 			for b.Loop() {

@@ -26,7 +26,7 @@ func newAudience(b *testing.B, slow bool, policy server.SlowClientPolicy) *audie
 		SlowClients: policy, MaximumQueuedBytes: 1 << 20,
 	})
 	a := &audience{all: hub.Clients().All(), records: &atomic.Int64{}, reached: make(chan struct{}, 1)}
-	openMemory(b, hub, 99, a.records, a.reached)
+	openMemory(b, hub, "json", 99, a.records, a.reached)
 	if slow {
 		stuck := &pacedConn{fakeClient: newFake(), closed: make(chan struct{})}
 		stuck.say(`{"protocol":"json","version":1}`)

@@ -174,11 +174,13 @@ func (c *Conn) wrote(s *socket, n int) bool {
 // s.writing.
 func (c *Conn) writeWaiting(s *socket, out []byte) {
 	defer c.survive()
-	joined := joinPool.Get().(*[]byte)
-	defer joinPool.Put(joined)
+	var joined *[]byte // borrowed once there are several frames
 	n := 0
 	for c.wrote(s, n) {
 		if len(out) == 0 {
+			if joined == nil && len(c.queue)-c.head > 1 {
+				joined = joinPool.Get().(*[]byte)
+			}
 			out = c.nextLocked(s, joined)
 		}
 		bounded := s.hangUp // it has set the deadline
@@ -187,6 +189,9 @@ func (c *Conn) writeWaiting(s *socket, out []byte) {
 				_ = s.net.SetWriteDeadline(time.Time{}) // fails only if it is closed already
 			}
 			c.wroteAll(s)
+			if joined != nil {
+				joinPool.Put(joined)
+			}
 			return
 		}
 		c.mu.Unlock()
