@@ -27,6 +27,7 @@ func TestTwoNodesAreOnRedisWhatTwoOfASPNETCoreAre(t *testing.T) {
 // B, so both orders are needed.
 
 func TestOurNodeAndAnASPNETCoreNodeAreOneCluster(t *testing.T) {
+	t.Parallel()
 	for _, release := range harness.Releases {
 		t.Run(string(release), func(t *testing.T) {
 			cluster(t, func(t *testing.T) (a, b string) { return harness.NodeCommand(t), harness.ReferenceNode(t, release) })
@@ -35,6 +36,7 @@ func TestOurNodeAndAnASPNETCoreNodeAreOneCluster(t *testing.T) {
 }
 
 func TestAnASPNETCoreNodeAndOurNodeAreOneCluster(t *testing.T) {
+	t.Parallel()
 	for _, release := range harness.Releases {
 		t.Run(string(release), func(t *testing.T) {
 			cluster(t, func(t *testing.T) (a, b string) { return harness.ReferenceNode(t, release), harness.NodeCommand(t) })
