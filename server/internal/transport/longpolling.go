@@ -46,8 +46,9 @@ func (e *Endpoint) servePoll(w http.ResponseWriter, r *http.Request, c *Conn, us
 	}()
 	if first {
 		c.start()
+		// Not flushed: it carries nothing that the next poll could overtake, and
+		// middleware that compresses would begin a body.
 		answer(w, r, http.StatusOK, octetStream, "")
-		_ = rc.Flush() // the next poll may go on when the answer is out
 		c.endPoll(p)
 		return
 	}

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -351,5 +352,15 @@ func TestTheRequestOfTheFirstPollStays(t *testing.T) {
 	}
 	if _, err := r.Body.Read(make([]byte, 1)); err == nil {
 		t.Error("the body can be read")
+	}
+}
+
+// Middleware that compresses takes a flush for the beginning of a body.
+func TestTheEmptyAnswerToTheFirstPollIsNotFlushed(t *testing.T) {
+	n := serve(t, defaults(), nil)
+	w := httptest.NewRecorder()
+	n.endpoint.ServeHTTP(w, httptest.NewRequest("GET", n.negotiate(), nil))
+	if w.Code != 200 || w.Body.Len() > 0 || w.Flushed {
+		t.Errorf("first poll: %d, %q, flushed %v; want an empty 200 that is not flushed", w.Code, w.Body, w.Flushed)
 	}
 }
