@@ -68,6 +68,9 @@ func TestSingleNodesShareARedisAndSayWhetherTheyAreReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := c.call(ctx, "JoinGroup", "readers"); err != nil { // its answer shows that the node knows the client
+		t.Fatal(err)
+	}
 	if err := nodes[0].publish(ctx, "", 42, screen); err != nil {
 		t.Fatal(err)
 	}
