@@ -37,6 +37,9 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 		})
 	}
 	ownGroup(cmd)
+	// A program that ends without those that it has started leaves them with its
+	// output: they must not keep Wait from returning, which ends them.
+	cmd.WaitDelay = 20 * time.Second
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", cmd.Path, err)
 	}

@@ -31,6 +31,9 @@ type config struct {
 	legacyPolling    bool
 }
 
+// clientTimeout is how long clients may be silent where no flag says so.
+const clientTimeout = 30 * time.Second
+
 func parseConfig(args []string) (*config, error) {
 	c := &config{logger: slog.New(slog.DiscardHandler)}
 	flags := flag.NewFlagSet("node", flag.ContinueOnError)
@@ -67,6 +70,9 @@ func parseConfig(args []string) (*config, error) {
 	}
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if c.keepAlive >= clientTimeout && c.clientTimeout == 0 {
+		c.clientTimeout = 2 * c.keepAlive // a hub refuses to ping less often than its clients time out
 	}
 	if c.addresses == nil {
 		c.addresses = []string{"127.0.0.1:5000"} // as ASP.NET Core
