@@ -228,18 +228,23 @@ func (h *TestHub) AskUntilCancel(call *server.Call, ctx context.Context) (string
 	return server.Invoke[string](ctx, call.Clients().Caller(), "Ask", "question")
 }
 
-// SumUntilCancel adds what comes until it is cancelled.
-func (h *TestHub) SumUntilCancel(items <-chan int32, ctx context.Context) string {
+// SumUntilCancel adds what comes until it is cancelled. A stream that fails is
+// its own failure.
+func (h *TestHub) SumUntilCancel(call *server.Call, items <-chan int32, ctx context.Context) (string, error) {
 	var sum int32
 	for {
 		select {
 		case item, ok := <-items:
 			if !ok {
-				<-ctx.Done()
+				if err := call.UploadError(); err != nil {
+					return "", err
+				}
+				items = nil // nothing more comes
+				continue
 			}
 			sum += item
 		case <-ctx.Done():
-			return fmt.Sprintf("%d when cancelled", sum)
+			return fmt.Sprintf("%d when cancelled", sum), nil
 		}
 	}
 }

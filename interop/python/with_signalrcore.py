@@ -9,7 +9,7 @@ from signalrcore.hub_connection_builder import HubConnectionBuilder
 from signalrcore.subject import Subject
 from signalrcore.types import HttpTransportType, HubProtocolEncoding
 
-MODES = ["WebSockets json", "WebSockets messagepack", "WebSockets json without negotiation", "ServerSentEvents json", "LongPolling json"]
+MODES = ["WebSockets json", "WebSockets messagepack", "WebSockets json without negotiation", "ServerSentEvents json"]
 
 
 class Client:
