@@ -32,7 +32,7 @@ func TestTheBoundsOfAConnectionHoldForWhatOtherNodesAsk(t *testing.T) {
 	r, other := m.node(t, Options{}), m.node(t, Options{AckTimeout: 100 * time.Millisecond})
 	ready(t, r, other)
 	h := &boundHub{make(chan string, 1)}
-	hub := server.NewHub(h, &server.Options{
+	hub := server.MustHub(h, &server.Options{
 		LifetimeManager: r, Logger: slog.New(slog.DiscardHandler),
 		MaximumGroupsPerClient: 1, MaximumGroupNameLength: 5, MaximumClientResultsPerClient: 1,
 	})

@@ -6,7 +6,7 @@
 //		HubName:       "BlogApp.Hubs.PostHub",
 //		ChannelPrefix: "BlogApp:SignalR:",
 //	})
-//	hub := server.NewHub(PostHub{}, &server.Options{LifetimeManager: bp})
+//	hub := server.MustHub(PostHub{}, &server.Options{LifetimeManager: bp})
 package backplane
 
 import (

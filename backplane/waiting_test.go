@@ -33,7 +33,7 @@ func TestSendsThatWaitKnowTheReceiversOfTheirOwnNode(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	clients := server.NewHub(struct{}{}, &server.Options{LifetimeManager: near}).Clients()
+	clients := server.MustHub(struct{}{}, &server.Options{LifetimeManager: near}).Clients()
 	for name, to := range map[string]server.ClientProxy{
 		"all": clients.All(), "group": clients.Group("group"), "user": clients.User("alice"),
 	} {

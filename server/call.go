@@ -17,7 +17,7 @@ import (
 // are given one, too. It may be kept after the method has returned; its methods
 // are safe for concurrent use.
 type Call struct {
-	conn   *HubConnection
+	conn   *connection
 	method *method // nil in OnConnected and OnDisconnected
 	user   User    // where refreshes are enabled: who it was when the call began
 

@@ -4,7 +4,7 @@ package server
 // reports false if the id is in use, by a call that has reserved it as this one
 // wants to; this one then must not begin. Calls that are over, or have no id, are
 // not tracked, and of two calls that reserve nothing only the first is.
-func (c *HubConnection) track(call *Call) bool {
+func (c *connection) track(call *Call) bool {
 	if call.id == "" {
 		return true
 	}
@@ -29,13 +29,13 @@ func (c *HubConnection) track(call *Call) bool {
 func (c *Call) reservesID() bool { return c.streaming || c.method.cancellable }
 
 // untrack ends the call's context and forgets it.
-func (c *HubConnection) untrack(call *Call) {
+func (c *connection) untrack(call *Call) {
 	c.freeID(call)
 	call.endContext()
 }
 
 // freeID lets another call have the invocation id.
-func (c *HubConnection) freeID(call *Call) {
+func (c *connection) freeID(call *Call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	call.untracked = true
@@ -47,7 +47,7 @@ func (c *HubConnection) freeID(call *Call) {
 // cancelCall obeys a CancelInvocation: the call's context ends, and an answer
 // still follows. Unknown ids are ignored. Plain calls can be cancelled since
 // .NET 11. Source: hub-protocol reference, sections 4.5 and 4.8.
-func (c *HubConnection) cancelCall(id string) {
+func (c *connection) cancelCall(id string) {
 	c.mu.Lock()
 	call := c.running[id]
 	c.mu.Unlock()

@@ -184,19 +184,19 @@ func TestAManagerServesOneHubUntilItIsShutDown(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		first := server.NewHub(&fineHub{}, opts())
+		first := server.MustHub(&fineHub{}, opts())
 		const want = "LifetimeManager serves the hub *server_test.fineHub already; each hub needs its own"
 		err := server.CheckHub(goodHub{newTestHub()}, opts())
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("CheckHub = %v, want %s", err, want)
 		}
-		if err := panicOf(func() { server.NewHub(&fineHub{}, opts()) }); err == nil || !strings.Contains(err.Error(), want) {
+		if err := panicOf(func() { server.MustHub(&fineHub{}, opts()) }); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("NewHub panics with %v, want %s", err, want)
 		}
 		if err := first.Shutdown(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		if err := panicOf(func() { server.NewHub(&fineHub{}, opts()) }); err != nil {
+		if err := panicOf(func() { server.MustHub(&fineHub{}, opts()) }); err != nil {
 			t.Errorf("after Shutdown of the first hub: %v", err)
 		}
 	}
@@ -214,7 +214,7 @@ func TestOfTwoHubsThatTakeAManagerAtOnceOneGetsIt(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range got {
 		wg.Go(func() {
-			got[i] = panicOf(func() { server.NewHub(&fineHub{}, &server.Options{LifetimeManager: m}) })
+			got[i] = panicOf(func() { server.MustHub(&fineHub{}, &server.Options{LifetimeManager: m}) })
 		})
 	}
 	wg.Wait()

@@ -63,7 +63,7 @@ func newHub(hub any, opts *server.Options) *server.Hub {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return server.NewHub(hub, opts)
+	return server.MustHub(hub, opts)
 }
 
 // A client is a WebSocket that speaks JSON records, without negotiation.

@@ -14,9 +14,9 @@ import (
 	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
-// A HubConnection is one client of one hub. Its exported methods are safe for
+// A connection is one client of one hub. Its exported methods are safe for
 // concurrent use.
-type HubConnection struct {
+type connection struct {
 	// Set before Start, then read only.
 	hub       *Hub
 	bytes     *transport.Conn
@@ -77,8 +77,8 @@ type ending struct {
 	how            string // for the log; empty where cause says it
 }
 
-func newHubConnection(h *Hub, conn *transport.Conn, opts EndpointOptions) *HubConnection {
-	c := &HubConnection{
+func newConnection(h *Hub, conn *transport.Conn, opts EndpointOptions) *connection {
+	c := &connection{
 		hub:     h,
 		bytes:   conn,
 		log:     h.log,
@@ -90,31 +90,31 @@ func newHubConnection(h *Hub, conn *transport.Conn, opts EndpointOptions) *HubCo
 }
 
 // ID is the public connection id.
-func (c *HubConnection) ID() string { return c.bytes.ID() }
+func (c *connection) ID() string { return c.bytes.ID() }
 
 // UserID names the user of the connection; see Options.UserID.
-func (c *HubConnection) UserID() string { return c.userID }
+func (c *connection) UserID() string { return c.userID }
 
 // User is who Options.Authenticate said the client is.
-func (c *HubConnection) User() User {
+func (c *connection) User() User {
 	user, _ := c.bytes.User().(User)
 	return user
 }
 
 // Codec is the hub protocol that the client chose.
-func (c *HubConnection) Codec() protocol.Codec { return c.codec }
+func (c *connection) Codec() protocol.Codec { return c.codec }
 
 // Context is done when the connection ends.
-func (c *HubConnection) Context() context.Context { return c.ctx }
+func (c *connection) Context() context.Context { return c.ctx }
 
 // Request is the HTTP request that opened the connection; see Call.Request.
-func (c *HubConnection) Request() *http.Request { return c.bytes.Request() }
+func (c *connection) Request() *http.Request { return c.bytes.Request() }
 
 // Transport is the transport of the connection.
-func (c *HubConnection) Transport() Transport { return Transport(c.bytes.Transport()) }
+func (c *connection) Transport() Transport { return Transport(c.bytes.Transport()) }
 
 // Items holds whatever the hub wants to remember for the connection.
-func (c *HubConnection) Items() *sync.Map {
+func (c *connection) Items() *sync.Map {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.items == nil {
@@ -124,7 +124,7 @@ func (c *HubConnection) Items() *sync.Map {
 }
 
 // Abort closes the connection; the client does not reconnect.
-func (c *HubConnection) Abort() {
+func (c *connection) Abort() {
 	if c.state.Load() == open {
 		c.closed.Store(true) // what is sent from now on is dropped
 	}
@@ -132,7 +132,7 @@ func (c *HubConnection) Abort() {
 }
 
 // Start implements transport.App.
-func (c *HubConnection) Start() {
+func (c *connection) Start() {
 	c.lastPing = time.Now()
 	if d := c.hub.opts.HandshakeTimeout; d != math.MaxInt64 {
 		c.handshakeTimer = time.AfterFunc(d, func() { c.refuse(handshakeCanceled) })
@@ -140,7 +140,7 @@ func (c *HubConnection) Start() {
 }
 
 // Ended implements transport.App.
-func (c *HubConnection) Ended(cause error) {
+func (c *connection) Ended(cause error) {
 	c.stop()
 	if c.reliable != nil {
 		c.reliable.drop()
@@ -171,7 +171,7 @@ func (c *HubConnection) Ended(cause error) {
 }
 
 // Shutdown implements transport.App.
-func (c *HubConnection) Shutdown() {
+func (c *connection) Shutdown() {
 	if c.state.Load() == handshaking {
 		c.refuse(handshakeCanceled)
 		return
@@ -180,7 +180,7 @@ func (c *HubConnection) Shutdown() {
 }
 
 // Tick implements transport.App: pings, and the time-out of silent clients.
-func (c *HubConnection) Tick(now time.Time) {
+func (c *connection) Tick(now time.Time) {
 	switch {
 	case c.state.Load() == handshaking && c.expires && c.expired(now):
 		c.refuse(handshakeCanceled)
@@ -219,7 +219,7 @@ func (c *HubConnection) Tick(now time.Time) {
 
 // expired reports whether the authentication of the user has ended. A refresh
 // may have replaced it.
-func (c *HubConnection) expired(now time.Time) bool {
+func (c *connection) expired(now time.Time) bool {
 	user, _ := c.bytes.Latest().(User)
 	expires := user.Expires
 	return !expires.IsZero() && now.After(expires)
@@ -228,11 +228,11 @@ func (c *HubConnection) expired(now time.Time) bool {
 var errClientTimeout = WithErrorType("OperationCanceledException",
 	errors.New("Client hasn't sent a message/ping within the configured ClientTimeoutInterval."))
 
-func (c *HubConnection) heard() { c.lastHeard.Store(time.Now().UnixNano()) }
+func (c *connection) heard() { c.lastHeard.Store(time.Now().UnixNano()) }
 
 // end brings the connection to its end: at once if nothing is being
 // dispatched, else when the loop comes back. Only the first call counts.
-func (c *HubConnection) end(e ending) {
+func (c *connection) end(e ending) {
 	if !c.endedBy.CompareAndSwap(nil, &e) {
 		return
 	}
@@ -254,7 +254,7 @@ func (c *HubConnection) end(e ending) {
 
 // inputDone is called once the loop has ended for good. partial says that the
 // input ended inside a message.
-func (c *HubConnection) inputDone(partial bool) {
+func (c *connection) inputDone(partial bool) {
 	c.finishing.Do(func() {
 		c.in.mu.Lock() // a socket may be lost at this moment
 		cause := c.in.cause
@@ -272,7 +272,7 @@ var errInputEndedInside = &protocol.Error{Type: "InvalidDataException", Text: "C
 
 // finish says farewell and clears up, in ASP.NET Core's order.
 // Source: hub-protocol reference, section 0.1.
-func (c *HubConnection) finish() {
+func (c *connection) finish() {
 	defer c.surviveFinish()
 	e := *c.endedBy.Load()
 	c.giveUp() // what waits outside the loop, for its authorization
@@ -297,7 +297,7 @@ func (c *HubConnection) finish() {
 }
 
 // leave ends what the connection does for others and calls OnDisconnected.
-func (c *HubConnection) leave(e ending) {
+func (c *connection) leave(e ending) {
 	c.closed.Store(true)
 	if c.reliable != nil {
 		c.reliable.drop()
@@ -309,7 +309,7 @@ func (c *HubConnection) leave(e ending) {
 }
 
 // forget makes the connection unknown to all.
-func (c *HubConnection) forget() {
+func (c *connection) forget() {
 	c.failUploads()
 	if err := c.hub.manager.disconnected(c); err != nil {
 		c.logFailure("LifetimeManager.Disconnected", err)
@@ -318,7 +318,7 @@ func (c *HubConnection) forget() {
 
 const closedWithError = "Connection closed with an error."
 
-func (c *HubConnection) sendClose(e ending) {
+func (c *connection) sendClose(e ending) {
 	m := &protocol.Close{AllowReconnect: e.allowReconnect}
 	if e.cause != nil && !e.silent {
 		m.HasError = true
@@ -329,7 +329,7 @@ func (c *HubConnection) sendClose(e ending) {
 	}
 }
 
-func (c *HubConnection) callOnDisconnected(cause error) {
+func (c *connection) callOnDisconnected(cause error) {
 	call := c.call(nil)
 	defer call.endContext()
 	err := guard(func() error {
@@ -342,7 +342,7 @@ func (c *HubConnection) callOnDisconnected(cause error) {
 }
 
 // Send implements Receiver.
-func (c *HubConnection) Send(m *Message) error {
+func (c *connection) Send(m *Message) error {
 	if c.closed.Load() {
 		return ErrConnectionClosed
 	}
@@ -363,7 +363,7 @@ func (c *HubConnection) Send(m *Message) error {
 
 // write queues f. Where that makes too much for the node, those that are
 // furthest behind give way before it returns.
-func (c *HubConnection) write(f transport.Frame) error {
+func (c *connection) write(f transport.Frame) error {
 	var err error
 	if c.reliable != nil {
 		err = c.reliable.send(f)
@@ -391,7 +391,7 @@ func sendError(err error) error {
 }
 
 // sendWait is Send that waits while too much is on its way to the client.
-func (c *HubConnection) sendWait(ctx context.Context, m *Message) error {
+func (c *connection) sendWait(ctx context.Context, m *Message) error {
 	if c.closed.Load() {
 		return ErrConnectionClosed
 	}
@@ -402,7 +402,7 @@ func (c *HubConnection) sendWait(ctx context.Context, m *Message) error {
 	return c.writeWait(ctx, frame)
 }
 
-func (c *HubConnection) writeWait(ctx context.Context, f transport.Frame) error {
+func (c *connection) writeWait(ctx context.Context, f transport.Frame) error {
 	if c.reliable != nil {
 		if err := c.reliable.waitForRoom(ctx); err != nil {
 			if errors.Is(err, errNoAck) {
@@ -418,6 +418,6 @@ func (c *HubConnection) writeWait(ctx context.Context, f transport.Frame) error 
 }
 
 // wouldWait reports whether writeWait would have to wait now.
-func (c *HubConnection) wouldWait() bool {
+func (c *connection) wouldWait() bool {
 	return c.bytes.WouldWait() || c.reliable != nil && c.reliable.full()
 }

@@ -13,7 +13,7 @@ var errPanic = WithErrorType("InvalidOperationException", errors.New("internal e
 // survive, when deferred, ends the connection of a goroutine that panics. User
 // code and values have guards of their own, see guard.go; this is the last line,
 // for mistakes of ours: they cost one connection and not the process.
-func (c *HubConnection) survive() {
+func (c *connection) survive() {
 	if v := recover(); v != nil {
 		c.crash(v)
 	}
@@ -21,7 +21,7 @@ func (c *HubConnection) survive() {
 
 // crash ends the connection without a farewell. The goroutine may have had the
 // loop: nobody else gets it, and what was received and not dispatched is dropped.
-func (c *HubConnection) crash(v any) {
+func (c *connection) crash(v any) {
 	c.logCrash(v)
 	c.endedBy.CompareAndSwap(nil, &ending{cause: errPanic, allowReconnect: true})
 	c.giveUp()
@@ -31,7 +31,7 @@ func (c *HubConnection) crash(v any) {
 }
 
 // dropInput ends the loop for good, whoever had it.
-func (c *HubConnection) dropInput() {
+func (c *connection) dropInput() {
 	in := &c.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -46,7 +46,7 @@ var errGoexit = errors.New("the code has called runtime.Goexit")
 // onLoop runs f on a goroutine that has the loop in the role as. User code may
 // panic there in spite of its guards, or end the goroutine by runtime.Goexit,
 // which no guard can stop: nobody has the loop then, and the connection ends.
-func (c *HubConnection) onLoop(as role, f func()) {
+func (c *connection) onLoop(as role, f func()) {
 	finished := false
 	defer func() {
 		switch v := recover(); {
@@ -62,7 +62,7 @@ func (c *HubConnection) onLoop(as role, f func()) {
 
 // exited ends the connection, with a farewell, after the goroutine that had its
 // loop in the role as. One that runInline has given another goroutine goes on.
-func (c *HubConnection) exited(as role) {
+func (c *connection) exited(as role) {
 	if c.handedOn.Add(-1) >= 0 {
 		return
 	}
@@ -83,7 +83,7 @@ func (c *HubConnection) exited(as role) {
 }
 
 // surviveFinish is survive for the goroutine that clears up after a connection.
-func (c *HubConnection) surviveFinish() {
+func (c *connection) surviveFinish() {
 	if v := recover(); v != nil {
 		c.logCrash(v)
 		c.closed.Store(true)
@@ -92,6 +92,6 @@ func (c *HubConnection) surviveFinish() {
 	}
 }
 
-func (c *HubConnection) logCrash(v any) {
+func (c *connection) logCrash(v any) {
 	c.log.Error("panic; the connection is ended", "connection", c.ID(), "panic", v, "stack", string(debug.Stack()))
 }

@@ -9,7 +9,7 @@ import (
 
 // dispatch handles one message. rest is what follows it, which belongs to
 // whoever has the loop next.
-func (c *HubConnection) dispatch(m protocol.Message, rest []byte, as role) outcome {
+func (c *connection) dispatch(m protocol.Message, rest []byte, as role) outcome {
 	switch m := m.(type) {
 	case *protocol.Invocation:
 		return c.invoke(m, false, rest, as)
@@ -35,7 +35,7 @@ func (c *HubConnection) dispatch(m protocol.Message, rest []byte, as role) outco
 	return goOn
 }
 
-func (c *HubConnection) clientClosed(m *protocol.Close) {
+func (c *connection) clientClosed(m *protocol.Close) {
 	c.closed.Store(true) // what is sent from now on is dropped
 	e := ending{how: endedByClient}
 	if m.HasError && m.Error != "" {
@@ -46,7 +46,7 @@ func (c *HubConnection) clientClosed(m *protocol.Close) {
 
 // invoke starts a call. Its order of checks is ASP.NET Core's.
 // Source: hub-protocol reference, sections 4.1 to 4.3.
-func (c *HubConnection) invoke(inv *protocol.Invocation, streaming bool, rest []byte, as role) outcome {
+func (c *connection) invoke(inv *protocol.Invocation, streaming bool, rest []byte, as role) outcome {
 	method := c.hub.methods.find(inv.Target)
 	if method == nil {
 		if c.log.Enabled(c.ctx, slog.LevelDebug) {
@@ -86,7 +86,7 @@ func (c *HubConnection) invoke(inv *protocol.Invocation, streaming bool, rest []
 }
 
 // runPlain runs a call that has its permit.
-func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as role) outcome {
+func (c *connection) runPlain(call *Call, streamIDs []string, rest []byte, as role) outcome {
 	call.permit.Store(permitHeld)
 	if len(streamIDs) > 0 {
 		call.releasePermit()
@@ -104,7 +104,7 @@ func (c *HubConnection) runPlain(call *Call, streamIDs []string, rest []byte, as
 // runInline runs a call on this goroutine, see inline.go, unless several calls
 // of one client may run at the same time. What the call sends at once thus
 // stands before the answers to what is behind it, as in ASP.NET Core.
-func (c *HubConnection) runInline(call *Call, rest []byte, as role) outcome {
+func (c *connection) runInline(call *Call, rest []byte, as role) outcome {
 	if c.hub.opts.MaximumParallelInvocationsPerClient > 1 || !c.hub.watch.enter(call, rest, as) {
 		c.hub.running.Go(func() { c.runToEnd(call) })
 		return goOn
@@ -135,7 +135,7 @@ func (c *HubConnection) runInline(call *Call, rest []byte, as role) outcome {
 }
 
 // runToEnd runs a call on a goroutine of its own.
-func (c *HubConnection) runToEnd(call *Call) {
+func (c *connection) runToEnd(call *Call) {
 	defer c.survive()
 	c.track(call)
 	defer c.runEnded(call)
@@ -144,7 +144,7 @@ func (c *HubConnection) runToEnd(call *Call) {
 
 // runEnded follows a call that did not run on the loop's goroutine: what it
 // sent goes out now, and the next call may start.
-func (c *HubConnection) runEnded(call *Call) {
+func (c *connection) runEnded(call *Call) {
 	call.settle()
 	c.untrack(call)
 	c.bytes.Uncork()
@@ -153,7 +153,7 @@ func (c *HubConnection) runEnded(call *Call) {
 
 // run calls the method and answers the call, also if user code ends the
 // goroutine.
-func (c *HubConnection) run(call *Call) {
+func (c *connection) run(call *Call) {
 	returned := false
 	defer func() {
 		if v := recover(); v != nil {
@@ -172,7 +172,7 @@ func (c *HubConnection) run(call *Call) {
 	returned = true
 }
 
-func (c *HubConnection) runOrdinary(call *Call) {
+func (c *connection) runOrdinary(call *Call) {
 	m := call.method
 	if m.authorize != nil {
 		if !c.authorized(call) {
@@ -196,7 +196,7 @@ func (c *HubConnection) runOrdinary(call *Call) {
 	call.complete(protocol.ResultValue, result)
 }
 
-func (c *HubConnection) authorized(call *Call) bool {
+func (c *connection) authorized(call *Call) bool {
 	err := guard(func() error { return call.method.authorize(call) })
 	if err == nil {
 		return true
@@ -210,7 +210,7 @@ func (c *HubConnection) authorized(call *Call) bool {
 }
 
 // callMethod calls user code; a panic is an error.
-func (c *HubConnection) callMethod(call *Call) (result any, err error) {
+func (c *connection) callMethod(call *Call) (result any, err error) {
 	err = guard(func() (err error) {
 		result, err = c.hub.chain.invoke(call)
 		return err
@@ -218,30 +218,30 @@ func (c *HubConnection) callMethod(call *Call) (result any, err error) {
 	return result, err
 }
 
-func (c *HubConnection) invokeText(m *method, err error) string {
+func (c *connection) invokeText(m *method, err error) string {
 	return errorText(fmt.Sprintf("An unexpected error occurred invoking '%s' on the server.", m.name), err, c.hub.opts.EnableDetailedErrors)
 }
 
-func (c *HubConnection) streamCountText(m *method, got int) string {
+func (c *connection) streamCountText(m *method, got int) string {
 	return c.invokeText(m, NewHubError("Client sent %d stream(s), Hub method expects %d.", got, m.streams))
 }
 
 // fail answers a call, if it wants an answer, from the loop: it never waits.
-func (c *HubConnection) fail(id, text string) {
+func (c *connection) fail(id, text string) {
 	if id == "" {
 		return
 	}
 	c.answer(&protocol.Completion{InvocationID: id, Kind: protocol.ResultError, Error: text})
 }
 
-func (c *HubConnection) answer(m *protocol.Completion) {
+func (c *connection) answer(m *protocol.Completion) {
 	if f, ok := c.encode(m); ok {
 		_ = c.write(f.frame) // who is gone needs no answer
 	}
 }
 
 // reply answers a call of user code, which waits while the client does not read.
-func (c *HubConnection) reply(call *Call, m protocol.Message) {
+func (c *connection) reply(call *Call, m protocol.Message) {
 	f, ok := c.encode(m)
 	if !ok {
 		return
@@ -256,7 +256,7 @@ func (c *HubConnection) reply(call *Call, m protocol.Message) {
 
 // encode encodes an answer. One that cannot be encoded ends the connection, as
 // in ASP.NET Core: the client could never know what became of its call.
-func (c *HubConnection) encode(m protocol.Message) (f form, ok bool) {
+func (c *connection) encode(m protocol.Message) (f form, ok bool) {
 	if c.closed.Load() {
 		return form{}, false
 	}

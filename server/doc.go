@@ -2,7 +2,7 @@
 // called by unchanged @microsoft/signalr and .NET HubConnection clients over
 // WebSockets, Server-Sent Events and long polling, in JSON and MessagePack.
 //
-//	hub := server.NewHub(Chat{}, nil)
+//	hub := server.MustHub(Chat{}, nil)
 //	server.Mount(mux, "/chat", hub)
 //
 // # What is guaranteed

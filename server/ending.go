@@ -15,7 +15,7 @@ const lastCalls = 5 * time.Second
 
 // giveUp ends what the connection's loop waits for: nothing that has not begun
 // does so any more.
-func (c *HubConnection) giveUp() {
+func (c *connection) giveUp() {
 	in := &c.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -29,7 +29,7 @@ func (c *HubConnection) giveUp() {
 
 // whenOver returns a channel that is closed by giveUp. It is made when somebody
 // waits: most connections never do.
-func (c *HubConnection) whenOver() <-chan struct{} {
+func (c *connection) whenOver() <-chan struct{} {
 	in := &c.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -78,14 +78,14 @@ func (e ending) words() string {
 	return "failed"
 }
 
-func (c *HubConnection) logOpened() {
+func (c *connection) logOpened() {
 	c.opened = time.Now().UnixNano()
 	if c.log.Enabled(c.ctx, slog.LevelInfo) {
 		c.log.Info(lineOpened, "connection", c.ID(), "transport", c.Transport().String(), "protocol", c.codec.Name(), "user", c.userID, "remote", c.Request().RemoteAddr)
 	}
 }
 
-func (c *HubConnection) logClosed(e ending) {
+func (c *connection) logClosed(e ending) {
 	if !c.log.Enabled(c.ctx, slog.LevelInfo) {
 		return
 	}

@@ -32,14 +32,14 @@ func (Chat) Countdown(from int) iter.Seq[int] { // streams to its caller
 }
 
 func Example() {
-	hub := server.NewHub(Chat{}, nil)
+	hub := server.MustHub(Chat{}, nil)
 	server.Mount(http.DefaultServeMux, "/chat", hub)
 	log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
 }
 
 // A hub can send from outside any call, for instance when a post is published.
 func ExampleHub_Clients() {
-	hub := server.NewHub(Chat{}, nil)
+	hub := server.MustHub(Chat{}, nil)
 	http.HandleFunc("POST /api/posts/{id}/publish", func(w http.ResponseWriter, r *http.Request) {
 		if err := hub.Clients().All().Send(r.Context(), "PostPublished", r.PathValue("id")); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -53,7 +53,7 @@ const Score = server.ClientFunction1[string, int]("Score")
 // Clients can be asked for a result. They may never answer, so the question has
 // a deadline.
 func ExampleInvoke() {
-	hub := server.NewHub(Chat{}, nil)
+	hub := server.MustHub(Chat{}, nil)
 	ask := func(connectionID string) (int, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -83,7 +83,7 @@ func (wrongHub) Many(texts ...string) {}
 // more.
 func ExampleOptions_authenticate() {
 	sessions := map[string]string{"token of alice": "alice"}
-	server.NewHub(Chat{}, &server.Options{
+	server.MustHub(Chat{}, &server.Options{
 		Authenticate: func(r *http.Request) (server.User, error) {
 			token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 			if token == "" {

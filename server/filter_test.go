@@ -22,13 +22,13 @@ func ExampleFilter_logging() {
 			return result, err
 		},
 	}
-	server.NewHub(Chat{}, &server.Options{Filters: []server.Filter{logging}})
+	server.MustHub(Chat{}, &server.Options{Filters: []server.Filter{logging}})
 }
 
 // Each connection may make ten calls a second. What belongs to a connection is
 // kept in its items.
 func ExampleFilter_rateLimit() {
-	server.NewHub(Chat{}, &server.Options{Filters: []server.Filter{rateLimit(10)}})
+	server.MustHub(Chat{}, &server.Options{Filters: []server.Filter{rateLimit(10)}})
 }
 
 func rateLimit(most int) server.Filter {
@@ -63,7 +63,7 @@ func rateLimit(most int) server.Filter {
 // Who may call a method at all is said by MethodOptions.Authorize. A filter can
 // decide by what the method is given, too: arguments are pointers.
 func ExampleFilter_authorization() {
-	server.NewHub(Chat{}, &server.Options{
+	server.MustHub(Chat{}, &server.Options{
 		Filters: []server.Filter{moderation},
 		Methods: map[string]server.MethodOptions{"Say": {Authorize: server.RequireUser}},
 	})

@@ -20,7 +20,7 @@ const (
 // handshake reads the handshake request from data and answers it. It returns
 // what follows the request, the connection's first hub messages. c.codec stays
 // nil while the request is incomplete, or if it is refused.
-func (c *HubConnection) handshake(data []byte, as role) (rest []byte, did outcome) {
+func (c *connection) handshake(data []byte, as role) (rest []byte, did outcome) {
 	limit := c.hub.opts.MaximumReceiveMessageSize
 	window := data[:min(len(data), limit)]
 	req, after, err := protocol.ParseHandshakeRequest(window)
@@ -72,7 +72,7 @@ func (c *HubConnection) handshake(data []byte, as role) (rest []byte, did outcom
 }
 
 // register makes the connection known and calls OnConnected.
-func (c *HubConnection) register() {
+func (c *connection) register() {
 	failed := ending{cause: errGoexit, allowReconnect: true, connectFailed: true}
 	defer func() {
 		if !c.connected {
@@ -105,7 +105,7 @@ func (c *HubConnection) register() {
 }
 
 // choose finds the codec that the client asks for, or says why not.
-func (c *HubConnection) choose(req protocol.HandshakeRequest) (codec protocol.Codec, refusal string) {
+func (c *connection) choose(req protocol.HandshakeRequest) (codec protocol.Codec, refusal string) {
 	codec, ok := c.hub.codecs[strings.ToLower(req.Protocol)]
 	switch {
 	case !ok:
@@ -119,7 +119,7 @@ func (c *HubConnection) choose(req protocol.HandshakeRequest) (codec protocol.Co
 }
 
 // identify asks for the user's id.
-func (c *HubConnection) identify() (refusal string) {
+func (c *connection) identify() (refusal string) {
 	err := guard(func() error {
 		c.userID = c.hub.opts.UserID(c.Request(), c.User())
 		return nil
@@ -133,7 +133,7 @@ func (c *HubConnection) identify() (refusal string) {
 
 // refuse ends a connection whose handshake cannot be accepted. Nobody else has
 // heard of it, so there is no Close message and no OnDisconnected.
-func (c *HubConnection) refuse(text string) {
+func (c *connection) refuse(text string) {
 	if c.state.CompareAndSwap(handshaking, refused) {
 		if c.log.Enabled(c.ctx, slog.LevelInfo) {
 			c.log.Info("handshake refused", "connection", c.ID(), "transport", c.Transport().String(), "error", short(text))
@@ -142,7 +142,7 @@ func (c *HubConnection) refuse(text string) {
 	}
 }
 
-func (c *HubConnection) sendHandshake(errText string, binary bool) {
+func (c *connection) sendHandshake(errText string, binary bool) {
 	buf := protocol.AppendHandshakeResponse(transport.NewFrameBuffer(64), errText)
 	_ = c.bytes.Send(transport.BuildFrame(buf, binary)) // best effort: the client may be gone
 }

@@ -53,15 +53,30 @@ type Hub struct {
 // a type of the standard library or of this package. MethodOptions.Hidden keeps
 // an exported method from clients.
 //
-// NewHub panics, with an error that names every method that cannot be served
-// and why, if the type is not fit to be a hub; see CheckHub.
-func NewHub(hub any, opts *Options) *Hub {
+// NewHub returns a *HubTypeError that names every method that cannot be served,
+// and why, and every option that is wrong. NewHub keeps a copy of opts.
+func NewHub[H any](hub H, opts *Options) (*Hub, error) {
 	if err := CheckHub(hub, opts); err != nil {
-		panic(err)
+		return nil, err
 	}
 	if opts != nil && opts.LifetimeManager != nil && !managers.bind(opts.LifetimeManager, fmt.Sprintf("%T", hub)) {
-		panic(CheckHub(hub, opts)) // another has taken it meanwhile
+		return nil, CheckHub(hub, opts) // another has taken it meanwhile
 	}
+	return newHub(hub, opts), nil
+}
+
+// MustHub is NewHub for hubs and options that are written in the program: it
+// panics where NewHub returns an error.
+func MustHub[H any](hub H, opts *Options) *Hub {
+	h, err := NewHub(hub, opts)
+	if err != nil {
+		panic(err)
+	}
+	return h
+}
+
+// newHub makes a hub of what CheckHub has seen.
+func newHub(hub any, opts *Options) *Hub {
 	o := opts.withDefaults()
 	methods, _ := newMethodTable(hub, o.Methods)
 	h := &Hub{
@@ -108,7 +123,7 @@ func (h *Hub) Endpoint(opts EndpointOptions) http.Handler {
 func (h *Hub) newEndpoint(opts EndpointOptions) *transport.Endpoint {
 	t := opts.transportOptions(h.opts.Authenticate, h.log)
 	t.SlowClientTimeout, t.Limit = h.opts.SlowClientTimeout, h.opts.QueueLimit.limit
-	e := transport.NewEndpoint(t, func(c *transport.Conn) transport.App { return newHubConnection(h, c, opts) })
+	e := transport.NewEndpoint(t, func(c *transport.Conn) transport.App { return newConnection(h, c, opts) })
 	h.mu.Lock()
 	down := h.down
 	if !down {

@@ -409,7 +409,7 @@ func TestBadHubsAreRefusedWithReasons(t *testing.T) {
 			t.Error("NewHub did not panic with a *HubTypeError")
 		}
 	}()
-	server.NewHub(newTestHub(), nil)
+	server.MustHub(newTestHub(), nil)
 }
 
 func TestShutdownSaysFarewell(t *testing.T) {

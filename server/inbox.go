@@ -30,7 +30,7 @@ type inbox struct {
 // has not seen, so a long message costs the same in one piece as in many. Bytes
 // that are too many for a message are not incomplete: they are an error.
 // c.in.mu is held.
-func (c *HubConnection) incomplete(data []byte) bool {
+func (c *connection) incomplete(data []byte) bool {
 	in := &c.in
 	if len(data) > c.hub.opts.MaximumReceiveMessageSize {
 		in.seen, in.want = 0, 0
@@ -54,7 +54,7 @@ func (c *HubConnection) incomplete(data []byte) bool {
 }
 
 // takeWhole is take, but what holds no whole message stays in still.
-func (c *HubConnection) takeWhole(rest []byte) (data, still []byte) {
+func (c *connection) takeWhole(rest []byte) (data, still []byte) {
 	for {
 		if data, still = c.in.take(rest); data == nil || !c.incomplete(data) {
 			return data, still

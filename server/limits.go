@@ -22,7 +22,7 @@ var (
 // ErrTooManyGroups if c, which is in joined groups, may not join another one.
 // Connections that are not those of a hub of this process have no bound.
 func CheckJoin(c Receiver, group string, joined int) error {
-	own, ok := c.(*HubConnection)
+	own, ok := c.(*connection)
 	switch {
 	case ok && len(group) > own.hub.opts.MaximumGroupNameLength:
 		return ErrGroupNameTooLong
@@ -36,7 +36,7 @@ func CheckJoin(c Receiver, group string, joined int) error {
 // if c, which has pending calls to answer, may not be asked for another result.
 // Connections that are not those of a hub of this process have no bound.
 func CheckClientResult(c Receiver, pending int) error {
-	if c, ok := c.(*HubConnection); ok && pending >= c.hub.opts.MaximumClientResultsPerClient {
+	if c, ok := c.(*connection); ok && pending >= c.hub.opts.MaximumClientResultsPerClient {
 		return ErrTooManyClientResults
 	}
 	return nil
@@ -69,7 +69,7 @@ func (c *Call) settle() {
 
 // reserveStreams counts the streams that call is about to open, until it is
 // over, or says why it may not.
-func (c *HubConnection) reserveStreams(call *Call, uploads int) (refusal string) {
+func (c *connection) reserveStreams(call *Call, uploads int) (refusal string) {
 	n := uploads
 	if call.streaming {
 		n++

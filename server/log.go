@@ -28,7 +28,7 @@ func limited(log *slog.Logger) *slog.Logger {
 
 // logFailure logs that user code, named by in, has failed: as an Error, but for
 // a *HubError, which is an answer, and for the end of the call's own context.
-func (c *HubConnection) logFailure(in string, err error) {
+func (c *connection) logFailure(in string, err error) {
 	if p, ok := asError[*panicError](err); ok {
 		c.log.Error("panic in user code", "in", in, "connection", c.ID(), "panic", p.value, "stack", string(p.stack))
 		return
@@ -48,7 +48,7 @@ func (c *HubConnection) logFailure(in string, err error) {
 // logUnfit logs an argument, or a result of a stream, that does not fit. Its
 // value is nobody's business, so errors of the codec, which may quote it, are
 // not logged.
-func (c *HubConnection) logUnfit(m *method, err error) {
+func (c *connection) logUnfit(m *method, err error) {
 	ctx := context.Background()
 	if !c.log.Enabled(ctx, slog.LevelDebug) {
 		return

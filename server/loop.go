@@ -33,7 +33,7 @@ const (
 )
 
 // Receive implements transport.App.
-func (c *HubConnection) Receive(p []byte, lend bool) (readOn bool) {
+func (c *connection) Receive(p []byte, lend bool) (readOn bool) {
 	as := pump
 	if lend {
 		as = reader
@@ -54,7 +54,7 @@ func (c *HubConnection) Receive(p []byte, lend bool) (readOn bool) {
 
 // accept takes p into the inbox, once there is room. With goOn the caller has the
 // loop, and begins with data.
-func (c *HubConnection) accept(p []byte, lend bool) (data []byte, did outcome) {
+func (c *connection) accept(p []byte, lend bool) (data []byte, did outcome) {
 	in := &c.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -89,7 +89,7 @@ func (c *HubConnection) accept(p []byte, lend bool) (data []byte, did outcome) {
 
 // awaitSpace waits, without the lock of the inbox, until space is closed. It
 // reports false if the input ended first.
-func (c *HubConnection) awaitSpace(space <-chan struct{}) bool {
+func (c *connection) awaitSpace(space <-chan struct{}) bool {
 	c.in.mu.Unlock()
 	defer c.in.mu.Lock()
 	c.bytes.Uncork() // what others sent meanwhile must not wait with us
@@ -103,7 +103,7 @@ func (c *HubConnection) awaitSpace(space <-chan struct{}) bool {
 
 // startPump lets a goroutine of its own go on with the inbox, whose loop the
 // caller has.
-func (c *HubConnection) startPump() {
+func (c *connection) startPump() {
 	c.goOnLoop(func() {
 		c.bytes.Cork()
 		if c.loop(nil, pump) != dropped {
@@ -113,13 +113,13 @@ func (c *HubConnection) startPump() {
 }
 
 // goOnLoop runs f on a goroutine of its own, which has the loop.
-func (c *HubConnection) goOnLoop(f func()) {
+func (c *connection) goOnLoop(f func()) {
 	c.hub.running.Go(func() { c.onLoop(pump, f) })
 }
 
 // loop dispatches data and whatever has come since, until there is no whole
 // message left or the goroutine loses the loop.
-func (c *HubConnection) loop(data []byte, as role) outcome {
+func (c *connection) loop(data []byte, as role) outcome {
 	first := true
 	for {
 		rest, did := c.dispatchAll(data, as)
@@ -142,7 +142,7 @@ func (c *HubConnection) loop(data []byte, as role) outcome {
 
 // more returns what the loop goes on with. With none the loop ends, for good if
 // stopped is set; rest is then what is left over.
-func (c *HubConnection) more(rest []byte) (data, left []byte, stopped bool) {
+func (c *connection) more(rest []byte) (data, left []byte, stopped bool) {
 	in := &c.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -165,7 +165,7 @@ func (c *HubConnection) more(rest []byte) (data, left []byte, stopped bool) {
 var roomPool = sync.Pool{New: func() any { return &protocol.Room{} }}
 
 // dispatchAll dispatches every whole message of data and returns the rest.
-func (c *HubConnection) dispatchAll(data []byte, as role) (rest []byte, did outcome) {
+func (c *connection) dispatchAll(data []byte, as role) (rest []byte, did outcome) {
 	room := roomPool.Get().(*protocol.Room)
 	rest, did = c.dispatchIn(room, data, as)
 	if did == goOn { // else a call that waits may still need its message
@@ -174,7 +174,7 @@ func (c *HubConnection) dispatchAll(data []byte, as role) (rest []byte, did outc
 	return rest, did
 }
 
-func (c *HubConnection) dispatchIn(room *protocol.Room, data []byte, as role) (rest []byte, did outcome) {
+func (c *connection) dispatchIn(room *protocol.Room, data []byte, as role) (rest []byte, did outcome) {
 	for first := true; len(data) > 0 && !c.over.Load(); {
 		if c.codec == nil {
 			after, did := c.handshake(data, as)
@@ -216,7 +216,7 @@ func (c *HubConnection) dispatchIn(room *protocol.Room, data []byte, as role) (r
 
 // next decodes one message. The decoder is shown no more bytes than one message
 // may have; if there is no whole message among them, the message is too long.
-func (c *HubConnection) next(room *protocol.Room, data []byte) (protocol.Message, []byte, error) {
+func (c *connection) next(room *protocol.Room, data []byte) (protocol.Message, []byte, error) {
 	limit := c.hub.opts.MaximumReceiveMessageSize
 	if limit == math.MaxInt || len(data) <= limit {
 		return c.decode(room, data)
@@ -240,7 +240,7 @@ func errMessageSize(limit int) error {
 // loop and rest. then, if not nil, comes before rest. It reports what the calling
 // goroutine may do. A pump keeps the loop and waits itself. wait should end with
 // the connection, see whenOver; nothing begins after it then.
-func (c *HubConnection) handOver(call *Call, rest []byte, as role, wait func(), then func(rest []byte) outcome) outcome {
+func (c *connection) handOver(call *Call, rest []byte, as role, wait func(), then func(rest []byte) outcome) outcome {
 	if then == nil {
 		then = func([]byte) outcome { return goOn }
 	}
@@ -294,7 +294,7 @@ func (call *Call) takenOver() {
 	}
 }
 
-func (c *HubConnection) decode(room *protocol.Room, data []byte) (protocol.Message, []byte, error) {
+func (c *connection) decode(room *protocol.Room, data []byte) (protocol.Message, []byte, error) {
 	if codec, ok := c.codec.(protocol.RoomCodec); ok {
 		return codec.NextIn(room, data)
 	}

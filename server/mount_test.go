@@ -20,7 +20,7 @@ func status(h http.Handler, method, url string) int {
 
 // emptyHub returns a hub that is shut down at the end of the test.
 func emptyHub(t *testing.T) *server.Hub {
-	hub := server.NewHub(struct{}{}, nil)
+	hub := server.MustHub(struct{}{}, nil)
 	t.Cleanup(func() { _ = hub.Shutdown(context.Background()) })
 	return hub
 }

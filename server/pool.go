@@ -20,7 +20,7 @@ type callRoom struct {
 }
 
 // newCall returns a call of m, from the pool if nobody can keep it.
-func (c *HubConnection) newCall(m *method) *Call {
+func (c *connection) newCall(m *method) *Call {
 	if !m.pooled {
 		return c.call(m)
 	}
@@ -30,7 +30,7 @@ func (c *HubConnection) newCall(m *method) *Call {
 }
 
 // call returns a call that user code may see; m is nil in the hub's own hooks.
-func (c *HubConnection) call(m *method) *Call {
+func (c *connection) call(m *method) *Call {
 	call := &Call{conn: c, method: m}
 	if c.refreshes {
 		call.user = c.User()

@@ -59,7 +59,7 @@ func capExpires(u User, d time.Duration) User {
 // id that counts, as the hub has computed it, and no claim; before, and where
 // there is none, it is the identity that all requests must have in common.
 // Source: captures of ASP.NET Core 11.
-func (c *HubConnection) SameUser(r *http.Request, old, fresh any) (same, decided bool) {
+func (c *connection) SameUser(r *http.Request, old, fresh any) (same, decided bool) {
 	if c.state.Load() != open {
 		return false, false
 	}
@@ -98,7 +98,7 @@ const maximumRefreshes = 16
 // Refreshed implements transport.Refresher. OnAuthenticationRefreshed takes a
 // permit like a call: it waits for those that run, and those that come later wait
 // for it. The answer to the client does not.
-func (c *HubConnection) Refreshed() {
+func (c *connection) Refreshed() {
 	hook := c.hub.methods.onAuthenticationRefreshed
 	if hook == nil || c.state.Load() != open {
 		return

@@ -330,7 +330,7 @@ func (r *reliable) receive(m protocol.Message) (dispatch bool, err error) {
 }
 
 // Lost implements transport.Reconnector.
-func (c *HubConnection) Lost(cause error) {
+func (c *connection) Lost(cause error) {
 	if c.state.Load() != open || c.reliable == nil { // before its handshake there is nothing to come back to
 		c.bytes.Abort(cause)
 		return
@@ -341,7 +341,7 @@ func (c *HubConnection) Lost(cause error) {
 
 // Reconnected implements transport.Reconnector. What the old socket has left
 // incomplete is forgotten: the client sends the whole message again.
-func (c *HubConnection) Reconnected() {
+func (c *connection) Reconnected() {
 	if c.state.Load() != open || c.reliable == nil {
 		c.bytes.Abort(transport.ErrClosed)
 		return

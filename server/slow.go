@@ -77,7 +77,7 @@ func (l *QueueLimit) Stats() QueueStats {
 func (h *Hub) QueueStats() QueueStats { return h.opts.QueueLimit.Stats() }
 
 // TooSlow implements transport.SlowApp.
-func (c *HubConnection) TooSlow() {
+func (c *connection) TooSlow() {
 	if c.reliable != nil {
 		c.reliable.drop()
 	}
@@ -85,7 +85,7 @@ func (c *HubConnection) TooSlow() {
 }
 
 // setSlowPolicy says what happens when the client is too slow.
-func (c *HubConnection) setSlowPolicy(p SlowClientPolicy) {
+func (c *connection) setSlowPolicy(p SlowClientPolicy) {
 	most := 0
 	if p == DropOldest && c.reliable == nil {
 		most = c.hub.opts.MaximumQueuedBytes
@@ -118,10 +118,10 @@ func (p ClientProxy) Waiting() ClientProxy {
 // A behind collects the receivers of one message that are behind.
 type behind struct {
 	mu    sync.Mutex
-	conns []*HubConnection
+	conns []*connection
 }
 
-func (b *behind) add(c *HubConnection) {
+func (b *behind) add(c *connection) {
 	b.mu.Lock()
 	b.conns = append(b.conns, c)
 	b.mu.Unlock()
@@ -140,7 +140,7 @@ func (b *behind) wait(ctx context.Context) error {
 }
 
 // waitForClient waits until the client has caught up, if it makes progress.
-func (c *HubConnection) waitForClient(ctx context.Context) error {
+func (c *connection) waitForClient(ctx context.Context) error {
 	if err := c.bytes.WaitForClient(ctx); err != nil || c.reliable == nil {
 		return err
 	}

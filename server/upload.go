@@ -90,7 +90,7 @@ func (u *upload) argument(t reflect.Type) reflect.Value {
 }
 
 // openUploads registers the streams of a call, so that their items find it.
-func (c *HubConnection) openUploads(call *Call, ids []string) error {
+func (c *connection) openUploads(call *Call, ids []string) error {
 	if len(ids) != call.method.streams {
 		return NewHubError("Client sent %d stream(s), Hub method expects %d.", len(ids), call.method.streams)
 	}
@@ -123,7 +123,7 @@ func (c *HubConnection) openUploads(call *Call, ids []string) error {
 
 // closeUploads forgets the streams of a call whose method has returned; items
 // that still come are ignored.
-func (c *HubConnection) closeUploads(call *Call) {
+func (c *connection) closeUploads(call *Call) {
 	if call.closed {
 		return
 	}
@@ -138,13 +138,13 @@ func (c *HubConnection) closeUploads(call *Call) {
 	}
 }
 
-func (c *HubConnection) findUpload(id string) *upload {
+func (c *connection) findUpload(id string) *upload {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.uploads[id]
 }
 
-func (c *HubConnection) removeUpload(u *upload) {
+func (c *connection) removeUpload(u *upload) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.uploads[u.id] == u {
@@ -154,7 +154,7 @@ func (c *HubConnection) removeUpload(u *upload) {
 
 // uploadItem hands an item to its stream. While the stream is full the whole
 // connection waits.
-func (c *HubConnection) uploadItem(m *protocol.StreamItem, rest []byte, as role) outcome {
+func (c *connection) uploadItem(m *protocol.StreamItem, rest []byte, as role) outcome {
 	u := c.findUpload(m.InvocationID)
 	if u == nil {
 		return goOn
@@ -175,7 +175,7 @@ func (c *HubConnection) uploadItem(m *protocol.StreamItem, rest []byte, as role)
 }
 
 // streamBindText is what a method is told of an item that does not fit.
-func (c *HubConnection) streamBindText(err error) string {
+func (c *connection) streamBindText(err error) string {
 	const text = "Failed to bind Stream message."
 	if !c.hub.opts.EnableDetailedErrors {
 		return text
@@ -188,7 +188,7 @@ func (c *HubConnection) streamBindText(err error) string {
 }
 
 // completion ends a stream of the client, or answers a call of the client.
-func (c *HubConnection) completion(m *protocol.Completion) {
+func (c *connection) completion(m *protocol.Completion) {
 	if u := c.findUpload(m.InvocationID); u != nil {
 		c.removeUpload(u)
 		if m.Kind == protocol.ResultError {
@@ -207,7 +207,7 @@ var errUploadConnectionEnded = WithErrorType("OperationCanceledException",
 	errors.New("The underlying connection was closed."))
 
 // failUploads ends what the client can no longer send. The loop has ended.
-func (c *HubConnection) failUploads() {
+func (c *connection) failUploads() {
 	c.mu.Lock()
 	uploads := c.uploads
 	c.uploads = nil

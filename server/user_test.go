@@ -31,7 +31,7 @@ func TestARefusedTokenIsNamedInTheChallenge(t *testing.T) {
 		{"forbidden", server.ErrForbidden, 403, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			hub := server.NewHub(struct{}{}, &server.Options{
+			hub := server.MustHub(struct{}{}, &server.Options{
 				Authenticate: func(*http.Request) (server.User, error) { return server.User{}, test.err },
 			})
 			for _, path := range []string{"/chat/negotiate", "/chat?id=x"} {

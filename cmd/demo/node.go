@@ -49,7 +49,7 @@ func (n *node) addHub(path string, manager server.LifetimeManager, pages []*node
 		_, port, _ := net.SplitHostPort(p.l.Addr().String())
 		origins = append(origins, p.url, "http://localhost:"+port)
 	}
-	hub := server.NewHub(blog.PostHub{}, &server.Options{
+	hub := server.MustHub(blog.PostHub{}, &server.Options{
 		LifetimeManager: manager,
 		// The Go client of the story never answers a close frame: do not wait long.
 		Endpoint: server.EndpointOptions{AllowedOrigins: origins, CloseTimeout: 500 * time.Millisecond},

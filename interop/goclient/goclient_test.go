@@ -118,7 +118,7 @@ func (quiet) Log(...any) error { return nil }
 // serve mounts the hub and returns it with its URL.
 func serve(t *testing.T) (*server.Hub, string) {
 	t.Helper()
-	h := server.NewHub(hub{}, nil)
+	h := server.MustHub(hub{}, nil)
 	mux := http.NewServeMux()
 	server.Mount(mux, "/hub", h)
 	web := httptest.NewServer(mux)

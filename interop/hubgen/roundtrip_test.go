@@ -173,7 +173,7 @@ func TestEveryTypeOfAGeneratedClientGoesBothWaysInBothProtocols(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	hub := server.NewHub(Types{}, &server.Options{
+	hub := server.MustHub(Types{}, &server.Options{
 		Logger: slog.New(slog.DiscardHandler), EnableDetailedErrors: true, MaximumParallelInvocationsPerClient: 2,
 	})
 	mux := http.NewServeMux()

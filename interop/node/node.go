@@ -56,7 +56,7 @@ func newNode(c *config) (*node, error) {
 	if err := server.CheckHub(&TestHub{ended}, opts); err != nil {
 		return nil, errors.Join(err, n.bus.close())
 	}
-	n.hub = server.NewHub(&TestHub{ended}, opts)
+	n.hub = server.MustHub(&TestHub{ended}, opts)
 	n.echo = server.NewConnectionHandler(echo, &server.ConnectionOptions{
 		Endpoint: common, Authenticate: authenticate, Logger: c.logger,
 	})

@@ -146,7 +146,7 @@ func TestServersOfBothLibrariesShareARedis(t *testing.T) {
 	theirNode := httptest.NewServer(router)
 	t.Cleanup(theirNode.Close)
 	// Our node.
-	hub := server.NewHub(ours{}, &server.Options{LifetimeManager: bus(t, addr)})
+	hub := server.MustHub(ours{}, &server.Options{LifetimeManager: bus(t, addr)})
 	mux := http.NewServeMux()
 	server.Mount(mux, "/hub", hub)
 	ourNode := httptest.NewServer(mux)

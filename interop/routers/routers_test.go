@@ -159,7 +159,7 @@ func TestEveryTransportWorksOrTheLogSaysWhatToDo(t *testing.T) {
 		for name, play := range transports {
 			t.Run(v.name+"/"+name, func(t *testing.T) {
 				log := &lines{}
-				hub := server.NewHub(chat{}, &server.Options{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+				hub := server.MustHub(chat{}, &server.Options{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 				web := httptest.NewServer(v.build(hub))
 				// The hub first: net/http waits for its requests.
 				defer web.Close()

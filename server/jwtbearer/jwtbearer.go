@@ -9,7 +9,7 @@
 //		Authority: "https://login.example",
 //		Audience:  "chat",
 //	})
-//	hub := server.NewHub(Chat{}, &server.Options{Authenticate: authenticate})
+//	hub := server.MustHub(Chat{}, &server.Options{Authenticate: authenticate})
 //
 // Tokens that the application issues itself need only Options.HMACKey; see the
 // example of New.

@@ -28,7 +28,7 @@ func TestTheAngularPageKnowsTheHubAsItIs(t *testing.T) {
 
 func TestPostsHaveNumbers(t *testing.T) {
 	mux := http.NewServeMux()
-	mux.Handle("POST /api/posts/{id}/publish", Publish(server.NewHub(PostHub{}, nil)))
+	mux.Handle("POST /api/posts/{id}/publish", Publish(server.MustHub(PostHub{}, nil)))
 	for id, want := range map[string]int{"42": http.StatusAccepted, "x": http.StatusBadRequest} {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/api/posts/"+id+"/publish", nil))

@@ -72,7 +72,7 @@ type node struct {
 func startNode(t *testing.T, speaksHTTP2 bool) *node {
 	t.Helper()
 	// The client's large text does not fit into the default of 32 KiB.
-	hub := server.NewHub(testHub{}, &server.Options{MaximumReceiveMessageSize: -1, EnableDetailedErrors: true})
+	hub := server.MustHub(testHub{}, &server.Options{MaximumReceiveMessageSize: -1, EnableDetailedErrors: true})
 	mux := http.NewServeMux()
 	server.Mount(mux, "/hub", hub)
 	n := &node{requests: map[string]bool{}}

@@ -38,7 +38,7 @@ func (shop) Count(call *server.Call, to int32) error {
 // open returns the address of a shop.
 func open(t *testing.T) string {
 	t.Helper()
-	hub := server.NewHub(shop{}, &server.Options{UserID: func(r *http.Request, _ server.User) string { return r.URL.Query().Get("user") }})
+	hub := server.MustHub(shop{}, &server.Options{UserID: func(r *http.Request, _ server.User) string { return r.URL.Query().Get("user") }})
 	routes := http.NewServeMux()
 	routes.Handle("/hub", hub)
 	web := httptest.NewServer(routes)
