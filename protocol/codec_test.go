@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hubwire/hubwire/internal/vectors"
+	"github.com/hubwire/hubwire/internal/testvectors"
 	"github.com/hubwire/hubwire/protocol"
 )
 
@@ -16,9 +16,9 @@ const vectorFolder = "../testdata/hubprotocol"
 var codecs = map[string]protocol.Codec{"json": protocol.JSON{}, "messagepack": protocol.MessagePack{}}
 
 // codecVectors are the vectors of hub messages with one of the directions.
-func codecVectors(tb testing.TB, directions ...string) []vectors.Vector {
-	var list []vectors.Vector
-	for _, v := range vectors.Load(tb, vectorFolder) {
+func codecVectors(tb testing.TB, directions ...string) []testvectors.Vector {
+	var list []testvectors.Vector
+	for _, v := range testvectors.Load(tb, vectorFolder) {
 		for _, d := range directions {
 			if v.Direction == d && codecs[v.Codec] != nil {
 				list = append(list, v)
@@ -29,7 +29,7 @@ func codecVectors(tb testing.TB, directions ...string) []vectors.Vector {
 }
 
 func TestVectorsDecodeAndEncodeToTheSameBytes(t *testing.T) {
-	for _, v := range codecVectors(t, vectors.Both, vectors.Decode) {
+	for _, v := range codecVectors(t, testvectors.Both, testvectors.Decode) {
 		codec, wire := codecs[v.Codec], []byte(v.Wire)
 		msg, rest, err := codec.Next(wire)
 		if err != nil || len(rest) != 0 {
@@ -47,7 +47,7 @@ func TestVectorsDecodeAndEncodeToTheSameBytes(t *testing.T) {
 			t.Errorf("%s: Append(%#v) = %q, error %v", v.Name, msg, got, err)
 			continue
 		}
-		if got = got[len("before"):]; v.Direction == vectors.Both && string(got) != v.Wire {
+		if got = got[len("before"):]; v.Direction == testvectors.Both && string(got) != v.Wire {
 			t.Errorf("%s: Append(%#v)\n got: %q\nwant: %q (from %s)", v.Name, msg, got, v.Wire, v.Source)
 		}
 		again, _, err := codec.Next(got)
@@ -58,7 +58,7 @@ func TestVectorsDecodeAndEncodeToTheSameBytes(t *testing.T) {
 }
 
 func TestVectorsCutAnywhereAreIncomplete(t *testing.T) {
-	for _, v := range codecVectors(t, vectors.Both, vectors.Decode) {
+	for _, v := range codecVectors(t, testvectors.Both, testvectors.Decode) {
 		codec := codecs[v.Codec]
 		for i := range len(v.Wire) {
 			cut := []byte(v.Wire[:i])
@@ -71,7 +71,7 @@ func TestVectorsCutAnywhereAreIncomplete(t *testing.T) {
 }
 
 func TestBytesBehindAMessageAreHandedOn(t *testing.T) {
-	for _, v := range codecVectors(t, vectors.Both, vectors.Decode) {
+	for _, v := range codecVectors(t, testvectors.Both, testvectors.Decode) {
 		for _, behind := range []string{"\x1e", "{", "\xff\xff", v.Wire} {
 			_, rest, err := codecs[v.Codec].Next([]byte(v.Wire + behind))
 			if err != nil || string(rest) != behind {
@@ -82,7 +82,7 @@ func TestBytesBehindAMessageAreHandedOn(t *testing.T) {
 }
 
 func TestRefusedVectorsAreErrorsWithTheWordsOfASPNET(t *testing.T) {
-	for _, v := range codecVectors(t, vectors.Error) {
+	for _, v := range codecVectors(t, testvectors.Error) {
 		msg, _, err := codecs[v.Codec].Next([]byte(v.Wire))
 		var e *protocol.Error
 		if !errors.As(err, &e) || e.ErrorType() != v.ErrorType || e.Error() != v.ErrorText {
@@ -114,8 +114,8 @@ func TestARawIsOnlyAPartOfTheBuffer(t *testing.T) {
 	}
 }
 
-// Sizes of Microsoft's own tests. Source: hub-protocol reference, sections 8.13
-// and 8.14.
+// Sizes of Microsoft's own tests.
+// Source: docs/reference/hub-protocol.md, sections 8.13 and 8.14.
 func TestFramedSizes(t *testing.T) {
 	one := []any{1}
 	call := func(id string, streams ...string) protocol.Invocation {

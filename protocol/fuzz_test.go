@@ -7,7 +7,7 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/hubwire/hubwire/internal/vectors"
+	"github.com/hubwire/hubwire/internal/testvectors"
 	"github.com/hubwire/hubwire/protocol"
 )
 
@@ -24,7 +24,7 @@ func allocatedBy(f func()) uint64 {
 // an *Error or ErrIncomplete, the rest is handed on, and what decodes, encodes,
 // and decodes to the same.
 func fuzzNext(f *testing.F, codec protocol.Codec) {
-	for _, v := range vectors.Load(f, vectorFolder) {
+	for _, v := range testvectors.Load(f, vectorFolder) {
 		if v.Codec == codec.Name() {
 			f.Add([]byte(v.Wire))
 		}
@@ -95,7 +95,7 @@ func FuzzJSONNext(f *testing.F) { fuzzNext(f, protocol.JSON{}) }
 func FuzzMessagePackNext(f *testing.F) { fuzzNext(f, protocol.MessagePack{}) }
 
 func FuzzHandshake(f *testing.F) {
-	for _, v := range vectors.Load(f, vectorFolder) {
+	for _, v := range testvectors.Load(f, vectorFolder) {
 		if v.Codec != "messagepack" {
 			f.Add([]byte(v.Wire))
 		}
@@ -124,8 +124,8 @@ func FuzzHandshake(f *testing.F) {
 // fuzzValue checks what holds for any value: it decodes into every target or
 // not at all, and then encodes to what decodes to the same.
 func fuzzValue(f *testing.F, codec protocol.Codec) {
-	for _, v := range vectors.Load(f, vectorFolder) {
-		if v.Codec != codec.Name() || v.Direction == vectors.Error {
+	for _, v := range testvectors.Load(f, vectorFolder) {
+		if v.Codec != codec.Name() || v.Direction == testvectors.Error {
 			continue
 		}
 		m, _, err := codec.Next([]byte(v.Wire))

@@ -31,7 +31,7 @@ func AppendHandshakeRequest(dst []byte, r HandshakeRequest) []byte {
 // *Error with ASP.NET Core's text. Whether protocol and version are supported
 // is for the caller to say.
 //
-// Source: hub-protocol reference, sections 1.2 and 1.3.
+// Source: docs/reference/hub-protocol.md, sections 1.2 and 1.3.
 func ParseHandshakeRequest(buf []byte) (req HandshakeRequest, rest []byte, err error) {
 	record, rest, err := cutHandshake(buf)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hubwire/hubwire/internal/vectors"
+	"github.com/hubwire/hubwire/internal/testvectors"
 	"github.com/hubwire/hubwire/protocol"
 )
 
@@ -88,14 +88,14 @@ func TestHandshakeRequestCutAnywhereIsIncomplete(t *testing.T) {
 
 func TestHandshakeVectorsParseAndAppendToTheSameBytes(t *testing.T) {
 	count := 0
-	for _, v := range vectors.Load(t, vectorFolder) {
+	for _, v := range testvectors.Load(t, vectorFolder) {
 		switch v.Codec {
-		case vectors.Handshake:
+		case testvectors.Handshake:
 			req, rest, err := protocol.ParseHandshakeRequest([]byte(v.Wire))
 			if got := protocol.AppendHandshakeRequest(nil, req); err != nil || len(rest) > 0 || string(got) != v.Wire {
 				t.Errorf("%s: %q parses to %+v, error %v, and is appended as %q", v.Name, v.Wire, req, err, got)
 			}
-		case vectors.HandshakeResponse:
+		case testvectors.HandshakeResponse:
 			text, rest, err := protocol.ParseHandshakeResponse([]byte(v.Wire))
 			if got := protocol.AppendHandshakeResponse(nil, text); err != nil || len(rest) > 0 || string(got) != v.Wire {
 				t.Errorf("%s: %q parses to %q, error %v, and is appended as %q", v.Name, v.Wire, text, err, got)

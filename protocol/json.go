@@ -13,7 +13,7 @@ const recordSeparator = 0x1e
 // JSON is the codec "json": one JSON object per message, followed by the byte
 // 0x1E. The zero value is ready to use.
 //
-// Source: hub-protocol reference, section 2.
+// Source: docs/reference/hub-protocol.md, section 2.
 type JSON struct {
 	// Values encodes and decodes arguments, items and results. Nil means
 	// encoding/json, made as strict and as exact as ASP.NET Core; see

@@ -6,7 +6,7 @@ package protocol
 // its Unicode tables leave unassigned.
 //
 // Source: the answers of a node of ASP.NET Core 10.0.12 to a call of Echo with
-// each character; hub-protocol reference, section 2.2.
+// each character; docs/reference/hub-protocol.md, section 2.2.
 var blockedRanges = [...]uint16{
 	0x007f, 0x00a0, 0x0378, 0x0379, 0x0380, 0x0383, 0x038b, 0x038b, 0x038d, 0x038d, 0x03a2, 0x03a2,
 	0x0530, 0x0530, 0x0557, 0x0558, 0x058b, 0x058c, 0x0590, 0x0590, 0x05c8, 0x05cf, 0x05eb, 0x05ee,

@@ -10,7 +10,7 @@ import (
 // stand for themselves, characters outside the Basic Multilingual Plane and
 // those of blockedRanges do not. Bytes that are not UTF-8 become U+FFFD.
 //
-// Source: hub-protocol reference, section 2.2.
+// Source: docs/reference/hub-protocol.md, section 2.2.
 func appendJSONString[T string | []byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
 	done := 0 // s[:done] is written

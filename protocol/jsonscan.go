@@ -3,7 +3,7 @@ package protocol
 import "encoding/binary"
 
 // maxJSONDepth is how many objects and arrays may be open at once, the
-// envelope included. Source: hub-protocol reference, section 2.3.
+// envelope included. Source: docs/reference/hub-protocol.md, section 2.3.
 const maxJSONDepth = 64
 
 // A jsonScanner walks over JSON text and checks every byte that it passes.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hubwire/hubwire/internal/vectors"
+	"github.com/hubwire/hubwire/internal/testvectors"
 )
 
 func TestSkipPlainStopsAtTheFirstByteThatNeedsALook(t *testing.T) {
@@ -46,7 +46,7 @@ func deepest(text []byte) int {
 // FuzzJSONScan holds the scanner against encoding/json: they take the same
 // texts, except for those that nest too deeply.
 func FuzzJSONScan(f *testing.F) {
-	for _, v := range vectors.Load(f, "../testdata/hubprotocol") {
+	for _, v := range testvectors.Load(f, "../testdata/hubprotocol") {
 		if v.Codec == "json" {
 			f.Add([]byte(strings.TrimSuffix(v.Wire, "\x1e")))
 		}

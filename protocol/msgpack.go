@@ -8,7 +8,7 @@ import (
 // MessagePack is the codec "messagepack": one MessagePack array per message,
 // with its length in front. The zero value is ready to use.
 //
-// Source: hub-protocol reference, section 3.
+// Source: docs/reference/hub-protocol.md, section 3.
 type MessagePack struct{}
 
 // Name is "messagepack".

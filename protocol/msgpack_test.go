@@ -72,8 +72,8 @@ func TestArgumentsThatCannotBeReadFailTheCallOnly(t *testing.T) {
 	}
 }
 
-// Source: hub-protocol reference, section 3.3, and answers of ASP.NET Core
-// 10.0.12.
+// Source: docs/reference/hub-protocol.md, section 3.3, and answers of
+// ASP.NET Core 10.0.12.
 func TestMessagePackBodiesThatAreRefused(t *testing.T) {
 	end := "Attempted to read past the end of the stream."
 	for _, tt := range []struct{ body, kind, text string }{

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hubwire/hubwire/internal/vectors"
+	"github.com/hubwire/hubwire/internal/testvectors"
 	"github.com/hubwire/hubwire/protocol"
 )
 
@@ -120,7 +120,7 @@ func fixedRare() *Rare {
 func recorded(t *testing.T, codec string, words ...string) (raws []protocol.Raw) {
 	t.Helper()
 next:
-	for _, v := range codecVectors(t, vectors.Both) {
+	for _, v := range codecVectors(t, testvectors.Both) {
 		for _, word := range words {
 			if v.Codec != codec || !strings.Contains(v.Wire, word) || !strings.HasSuffix(v.Name, ", server") {
 				continue next
@@ -211,7 +211,7 @@ func TestBroadcastOfASampleIsTheRecordedOne(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := false
-		for _, v := range codecVectors(t, vectors.Both) {
+		for _, v := range codecVectors(t, testvectors.Both) {
 			found = found || v.Wire == sameOrder(string(got))
 		}
 		if !found {

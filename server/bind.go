@@ -8,7 +8,7 @@ import (
 )
 
 // Texts of arguments that do not fit.
-// Source: hub-protocol reference, sections 2.3 and 3.3.
+// Source: docs/reference/hub-protocol.md, sections 2.3 and 3.3.
 var errBinding = &protocol.Error{Type: "InvalidDataException", Text: "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked."}
 
 // An unfitError is an argument that cannot be decoded into its parameter. Clients

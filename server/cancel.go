@@ -46,7 +46,7 @@ func (c *connection) freeID(call *Call) {
 
 // cancelCall obeys a CancelInvocation: the call's context ends, and an answer
 // still follows. Unknown ids are ignored. Plain calls can be cancelled since
-// .NET 11. Source: hub-protocol reference, sections 4.5 and 4.8.
+// .NET 11. Source: docs/reference/hub-protocol.md, sections 4.5 and 4.8.
 func (c *connection) cancelCall(id string) {
 	c.mu.Lock()
 	call := c.running[id]

@@ -271,7 +271,7 @@ func (c *connection) inputDone(partial bool) {
 var errInputEndedInside = &protocol.Error{Type: "InvalidDataException", Text: "Connection terminated while reading a message."}
 
 // finish says farewell and clears up, in ASP.NET Core's order.
-// Source: hub-protocol reference, section 0.1.
+// Source: docs/reference/hub-protocol.md, section 0.1.
 func (c *connection) finish() {
 	defer c.surviveFinish()
 	e := *c.endedBy.Load()

@@ -45,7 +45,7 @@ func (c *connection) clientClosed(m *protocol.Close) {
 }
 
 // invoke starts a call. Its order of checks is ASP.NET Core's.
-// Source: hub-protocol reference, sections 4.1 to 4.3.
+// Source: docs/reference/hub-protocol.md, sections 4.1 to 4.3.
 func (c *connection) invoke(inv *protocol.Invocation, streaming bool, rest []byte, as role) outcome {
 	method := c.hub.methods.find(inv.Target)
 	if method == nil {

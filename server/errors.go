@@ -81,7 +81,7 @@ func errorType(err error) string {
 
 // errorText is what a client is told: prefix alone, or, if detailed is set or
 // err is a HubError, prefix and the type and text of err.
-// Source: hub-protocol reference, section 4.1.
+// Source: docs/reference/hub-protocol.md, section 4.1.
 func errorText(prefix string, err error, detailed bool) string {
 	if err == nil {
 		return prefix

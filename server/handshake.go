@@ -10,7 +10,7 @@ import (
 	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
-// Texts of refused handshakes. Source: hub-protocol reference, section 1.3.
+// Texts of refused handshakes. Source: docs/reference/hub-protocol.md, section 1.3.
 const (
 	handshakeCanceled = "Handshake was canceled."
 	handshakeFailed   = "An unexpected error occurred during connection handshake."

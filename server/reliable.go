@@ -12,7 +12,8 @@ import (
 )
 
 // statefulWait is how long a writer waits for the client to acknowledge what it
-// was sent, before the connection ends. Source: hub-protocol reference, 5.4.
+// was sent, before the connection ends.
+// Source: docs/reference/hub-protocol.md, section 5.4.
 const statefulWait = 5 * time.Second
 
 // Sizes of what is kept and sent again.
@@ -23,7 +24,7 @@ const (
 
 // reliable is what a connection with stateful reconnect has more than another:
 // it keeps what it has sent until the client has acknowledged it, and sends it
-// again over the next socket. Source: hub-protocol reference, section 5.
+// again over the next socket. Source: docs/reference/hub-protocol.md, section 5.
 type reliable struct {
 	conn  *transport.Conn
 	codec protocol.Codec
@@ -227,7 +228,7 @@ func (r *reliable) markLocked(now time.Time) {
 // resume is called when another socket has come: it says where the numbers go
 // on and sends again what was not acknowledged, together in one frame as
 // ASP.NET Core does. Only what is longer than resendFrame takes several, of
-// whole messages. Source: hub-protocol reference, 5.5.
+// whole messages. Source: docs/reference/hub-protocol.md, section 5.5.
 func (r *reliable) resume() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -95,7 +95,7 @@ func (t *resultTable) disconnected(connectionID string) {
 	}
 }
 
-// set hands over an answer. Source: hub-protocol reference, section 4.7.
+// set hands over an answer. Source: docs/reference/hub-protocol.md, section 4.7.
 func (t *resultTable) set(c Receiver, m *protocol.Completion) (known bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -58,8 +58,7 @@ func answer(id, text string) string {
 	return `{"type":3,"invocationId":"` + id + `","result":"` + text + `"}`
 }
 
-// TestExactlyWhatWasNotAcknowledgedIsSentAgain follows hub-protocol reference,
-// section 5.
+// Source: docs/reference/hub-protocol.md, section 5.
 func TestExactlyWhatWasNotAcknowledgedIsSentAgain(t *testing.T) {
 	_, hub := newLongHub()
 	url, query := serve(t, hub), negotiateStateful(t, hub)
@@ -150,8 +149,7 @@ func TestPlainCallsCanBeCancelledAndAreAnswered(t *testing.T) {
 	c.expect(answer("1", "the id is free again"))
 }
 
-// TestAResumedConnectionGetsWhatItMissedInOneFrame follows hub-protocol
-// reference, section 5.5.
+// Source: docs/reference/hub-protocol.md, section 5.5.
 func TestAResumedConnectionGetsWhatItMissedInOneFrame(t *testing.T) {
 	_, hub := newLongHub()
 	url, query := serve(t, hub), negotiateStateful(t, hub)

@@ -43,7 +43,7 @@ func (reluctantHub) Tell(call *server.Call) error {
 }
 
 // Source: what ASP.NET Core reports is the exception that a converter has
-// thrown; hub-protocol reference, sections 4.6, 4.9 and 4.11.
+// thrown; docs/reference/hub-protocol.md, sections 4.6, 4.9 and 4.11.
 func TestClientsAreToldTheCauseOfAValueWithoutNamesOfGo(t *testing.T) {
 	url := serve(t, newHub(reluctantHub{}, &server.Options{EnableDetailedErrors: true}))
 	c := connect(t, url)

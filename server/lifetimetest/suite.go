@@ -5,9 +5,9 @@
 //		lifetimetest.Run(t, func(t *testing.T) []server.LifetimeManager { ... })
 //	}
 //
-// The letters in the names of the cases are those of the redis-backplane
-// reference, section 8: what Microsoft's own suite checks, and what the scheme
-// needs beyond that.
+// The letters in the names of the cases are those of
+// docs/reference/redis-backplane.md, section 8: what Microsoft's own suite
+// checks, and what the scheme needs beyond that.
 package lifetimetest
 
 import (

@@ -1,7 +1,7 @@
 // Package wire is what SignalR nodes say to each other over Redis: channel names
 // and payloads of Microsoft.AspNetCore.SignalR.StackExchangeRedis, as pure
 // functions.
-// Source: redis-backplane reference, sections 2 to 4; vectors in testdata/redis.
+// Source: docs/reference/redis-backplane.md, sections 2 to 4; vectors in testdata/redis.
 package wire
 
 // Channels names the channels of one hub. Names are compared byte by byte and

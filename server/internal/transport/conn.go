@@ -157,7 +157,7 @@ func (c *Conn) Done() <-chan struct{} {
 }
 
 // mayConnect says how a connect request for t must be refused, or fixes the
-// transport. Source: transports reference, sections 1 and 1.1.
+// transport. Source: docs/reference/transports.md, sections 1 and 1.1.
 func (c *Conn) mayConnect(t Transport) (status int, body string) {
 	if c.endpoint.opts.Transports&t == 0 {
 		return http.StatusNotFound, t.String() + " transport not supported by this end point type"

@@ -58,7 +58,7 @@ func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint {
 }
 
 // ServeHTTP implements http.Handler. The order in which its answers win is
-// ASP.NET Core's. Source: transports reference, section 1.
+// ASP.NET Core's. Source: docs/reference/transports.md, section 1.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if status := e.opts.tooLarge(r); status != 0 {
 		w.Header().Set("Connection", "close")

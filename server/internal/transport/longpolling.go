@@ -22,7 +22,7 @@ type poll struct {
 	last  bool          // the connection ended with it; set before done is closed
 }
 
-// servePoll answers one poll. Source: transports reference, section 6.2.
+// servePoll answers one poll. Source: docs/reference/transports.md, section 6.2.
 func (e *Endpoint) servePoll(w http.ResponseWriter, r *http.Request, c *Conn, user any) {
 	rc := http.NewResponseController(w)
 	e.clearDeadlines(w, r, rc)

@@ -149,7 +149,7 @@ func (s *eventStream) end(err error) {
 
 // appendEvent appends one event with the payloads of frames. Line ends inside
 // them begin another data line; JSON has none.
-// Source: transports reference, section 5.
+// Source: docs/reference/transports.md, section 5.
 func appendEvent(b []byte, frames []Frame) []byte {
 	const field = "data: "
 	b = append(b, field...)

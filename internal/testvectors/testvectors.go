@@ -1,6 +1,6 @@
-// Package vectors loads the files of testdata/hubprotocol for tests: records
+// Package testvectors loads the files of testdata/hubprotocol for tests: records
 // as real servers and clients put them on the wire.
-package vectors
+package testvectors
 
 import (
 	"bufio"
