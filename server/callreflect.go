@@ -11,14 +11,14 @@ func (m *method) callReflect(call *Call) (any, error) {
 	}
 	for i, p := range m.params {
 		if p.item != nil {
-			in = append(in, call.args[i].(*upload).argument(p.t))
+			in = append(in, call.inv.args[i].(*upload).argument(p.t))
 			continue
 		}
 		if p.context {
 			in = append(in, reflect.ValueOf(call.Context()))
 			continue
 		}
-		in = append(in, reflect.ValueOf(call.args[i]).Elem())
+		in = append(in, reflect.ValueOf(call.inv.args[i]).Elem())
 	}
 	out := m.call.Call(in)
 	var err error

@@ -4,7 +4,7 @@ package server
 // reports false if the id is in use, by a call that has reserved it as this one
 // wants to; this one then must not begin. Calls that are over, or have no id, are
 // not tracked, and of two calls that reserve nothing only the first is.
-func (c *connection) track(call *Call) bool {
+func (c *connection) track(call *invocation) bool {
 	if call.id == "" {
 		return true
 	}
@@ -17,7 +17,7 @@ func (c *connection) track(call *Call) bool {
 		return !call.reservesID()
 	}
 	if c.running == nil {
-		c.running = map[string]*Call{}
+		c.running = map[string]*invocation{}
 	}
 	c.running[call.id] = call
 	call.cancelable.Store(true)
@@ -26,16 +26,16 @@ func (c *connection) track(call *Call) bool {
 
 // reservesID reports whether no other such call may have the same invocation id:
 // it is a stream, or takes a context. Of the others ASP.NET Core keeps no record.
-func (c *Call) reservesID() bool { return c.streaming || c.method.cancellable }
+func (c *invocation) reservesID() bool { return c.streaming || c.method.cancellable }
 
 // untrack ends the call's context and forgets it.
-func (c *connection) untrack(call *Call) {
+func (c *connection) untrack(call *invocation) {
 	c.freeID(call)
 	call.endContext()
 }
 
 // freeID lets another call have the invocation id.
-func (c *connection) freeID(call *Call) {
+func (c *connection) freeID(call *invocation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	call.untracked = true

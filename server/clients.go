@@ -73,7 +73,7 @@ type CallClients struct {
 // EndpointOptions.TransportMaxBufferSize bytes are on their way to it.
 func (c CallClients) Caller() SingleClient {
 	client := c.Client(c.call.ConnectionID())
-	client.send = c.call.sendCaller
+	client.send = c.call.inv.sendCaller
 	return client
 }
 
@@ -132,7 +132,7 @@ type SingleClient struct {
 func Invoke[T any](ctx context.Context, client SingleClient, target string, args ...any) (T, error) {
 	var value T
 	if client.call != nil {
-		if err := client.call.beforeClientResult(); err != nil {
+		if err := client.call.inv.beforeClientResult(); err != nil {
 			return value, err
 		}
 	}

@@ -52,8 +52,8 @@ type connection struct {
 	lastHeard      atomic.Int64 // of the last whole message, in Unix nanoseconds
 	lastPing       time.Time    // of ours; owned by Tick
 
-	mu      sync.Mutex       // guards what follows; never held while writing or calling user code
-	running map[string]*Call // calls that a CancelInvocation finds, by invocation id
+	mu      sync.Mutex             // guards what follows; never held while writing or calling user code
+	running map[string]*invocation // calls that a CancelInvocation finds, by invocation id
 	uploads map[string]*upload
 	streams int // open, in both directions
 	items   *sync.Map
@@ -330,10 +330,10 @@ func (c *connection) sendClose(e ending) {
 }
 
 func (c *connection) callOnDisconnected(cause error) {
-	call := c.call(nil)
+	call := c.invocationOf(nil)
 	defer call.endContext()
 	err := guard(func() error {
-		c.hub.chain.onDisconnected(call, cause)
+		c.hub.chain.onDisconnected(&call.call, cause)
 		return nil
 	})
 	if err != nil {

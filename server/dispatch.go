@@ -55,7 +55,7 @@ func (c *connection) invoke(inv *protocol.Invocation, streaming bool, rest []byt
 		c.fail(inv.InvocationID, fmt.Sprintf("Failed to invoke '%s' due to an error on the server. HubException: Method does not exist.", inv.Target))
 		return goOn
 	}
-	call := c.newCall(method)
+	call := c.newInvocation(method)
 	args, err := method.bind(c.codec, inv, call.room)
 	if err != nil {
 		call.recycle()
@@ -86,7 +86,7 @@ func (c *connection) invoke(inv *protocol.Invocation, streaming bool, rest []byt
 }
 
 // runPlain runs a call that has its permit.
-func (c *connection) runPlain(call *Call, streamIDs []string, rest []byte, as role) outcome {
+func (c *connection) runPlain(call *invocation, streamIDs []string, rest []byte, as role) outcome {
 	call.permit.Store(permitHeld)
 	if len(streamIDs) > 0 {
 		call.releasePermit()
@@ -104,7 +104,7 @@ func (c *connection) runPlain(call *Call, streamIDs []string, rest []byte, as ro
 // runInline runs a call on this goroutine, see inline.go, unless several calls
 // of one client may run at the same time. What the call sends at once thus
 // stands before the answers to what is behind it, as in ASP.NET Core.
-func (c *connection) runInline(call *Call, rest []byte, as role) outcome {
+func (c *connection) runInline(call *invocation, rest []byte, as role) outcome {
 	if c.hub.opts.MaximumParallelInvocationsPerClient > 1 || !c.hub.watch.enter(call, rest, as) {
 		c.hub.running.Go(func() { c.runToEnd(call) })
 		return goOn
@@ -135,7 +135,7 @@ func (c *connection) runInline(call *Call, rest []byte, as role) outcome {
 }
 
 // runToEnd runs a call on a goroutine of its own.
-func (c *connection) runToEnd(call *Call) {
+func (c *connection) runToEnd(call *invocation) {
 	defer c.survive()
 	c.track(call)
 	defer c.runEnded(call)
@@ -144,7 +144,7 @@ func (c *connection) runToEnd(call *Call) {
 
 // runEnded follows a call that did not run on the loop's goroutine: what it
 // sent goes out now, and the next call may start.
-func (c *connection) runEnded(call *Call) {
+func (c *connection) runEnded(call *invocation) {
 	call.settle()
 	c.untrack(call)
 	c.bytes.Uncork()
@@ -153,7 +153,7 @@ func (c *connection) runEnded(call *Call) {
 
 // run calls the method and answers the call, also if user code ends the
 // goroutine.
-func (c *connection) run(call *Call) {
+func (c *connection) run(call *invocation) {
 	returned := false
 	defer func() {
 		if v := recover(); v != nil {
@@ -172,7 +172,7 @@ func (c *connection) run(call *Call) {
 	returned = true
 }
 
-func (c *connection) runOrdinary(call *Call) {
+func (c *connection) runOrdinary(call *invocation) {
 	m := call.method
 	if m.authorize != nil {
 		if !c.authorized(call) {
@@ -196,8 +196,8 @@ func (c *connection) runOrdinary(call *Call) {
 	call.complete(protocol.ResultValue, result)
 }
 
-func (c *connection) authorized(call *Call) bool {
-	err := guard(func() error { return call.method.authorize(call) })
+func (c *connection) authorized(call *invocation) bool {
+	err := guard(func() error { return call.method.authorize(&call.call) })
 	if err == nil {
 		return true
 	}
@@ -210,9 +210,9 @@ func (c *connection) authorized(call *Call) bool {
 }
 
 // callMethod calls user code; a panic is an error.
-func (c *connection) callMethod(call *Call) (result any, err error) {
+func (c *connection) callMethod(call *invocation) (result any, err error) {
 	err = guard(func() (err error) {
-		result, err = c.hub.chain.invoke(call)
+		result, err = c.hub.chain.invoke(&call.call)
 		return err
 	})
 	return result, err
@@ -241,7 +241,7 @@ func (c *connection) answer(m *protocol.Completion) {
 }
 
 // reply answers a call of user code, which waits while the client does not read.
-func (c *connection) reply(call *Call, m protocol.Message) {
+func (c *connection) reply(call *invocation, m protocol.Message) {
 	f, ok := c.encode(m)
 	if !ok {
 		return

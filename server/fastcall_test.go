@@ -12,29 +12,31 @@ import (
 // shapeHub has a method for every shape that is called directly.
 type shapeHub struct{ name string }
 
-func (h *shapeHub) C(c *Call) error                             { return h.say(c) }
-func (h *shapeHub) CS(c *Call, a string) error                  { return h.say(c, a) }
-func (h *shapeHub) CSS(c *Call, a, b string) error              { return h.say(c, a, b) }
-func (h *shapeHub) CSSS(c *Call, a, b, d string) error          { return h.say(c, a, b, d) }
-func (h *shapeHub) CI(c *Call, a int) error                     { return h.say(c, a) }
-func (h *shapeHub) CII(c *Call, a, b int) error                 { return h.say(c, a, b) }
-func (h *shapeHub) S2S(a string) string                         { return h.name + a }
-func (h *shapeHub) S2SE(a string) (string, error)               { return h.name + a, h.say(nil, a) }
-func (h *shapeHub) CS2S(c *Call, a string) string               { return h.name + c.id + a }
-func (h *shapeHub) CS2SE(c *Call, a string) (string, error)     { return h.name + c.id + a, nil }
-func (h *shapeHub) P2P(a *string) *string                       { return a }
-func (h *shapeHub) I2I(a int) int                               { return len(h.name) + a }
-func (h *shapeHub) CI2IE(c *Call, a int) (int, error)           { return len(h.name+c.id) + a, nil }
-func (h *shapeHub) S2I(a string) int                            { return len(h.name + a) }
-func (h *shapeHub) I2S(a int) string                            { return fmt.Sprint(h.name, a) }
-func (h *shapeHub) SS2S(a, b string) string                     { return h.name + a + b }
-func (h *shapeHub) CSS2SE(c *Call, a, b string) (string, error) { return h.name + c.id + a + b, nil }
-func (h *shapeHub) II2I(a, b int) int                           { return len(h.name) + a*b }
-func (h *shapeHub) CII2IE(c *Call, a, b int) (int, error)       { return len(h.name+c.id) + a - b, nil }
+func (h *shapeHub) C(c *Call) error                         { return h.say(c) }
+func (h *shapeHub) CS(c *Call, a string) error              { return h.say(c, a) }
+func (h *shapeHub) CSS(c *Call, a, b string) error          { return h.say(c, a, b) }
+func (h *shapeHub) CSSS(c *Call, a, b, d string) error      { return h.say(c, a, b, d) }
+func (h *shapeHub) CI(c *Call, a int) error                 { return h.say(c, a) }
+func (h *shapeHub) CII(c *Call, a, b int) error             { return h.say(c, a, b) }
+func (h *shapeHub) S2S(a string) string                     { return h.name + a }
+func (h *shapeHub) S2SE(a string) (string, error)           { return h.name + a, h.say(nil, a) }
+func (h *shapeHub) CS2S(c *Call, a string) string           { return h.name + c.inv.id + a }
+func (h *shapeHub) CS2SE(c *Call, a string) (string, error) { return h.name + c.inv.id + a, nil }
+func (h *shapeHub) P2P(a *string) *string                   { return a }
+func (h *shapeHub) I2I(a int) int                           { return len(h.name) + a }
+func (h *shapeHub) CI2IE(c *Call, a int) (int, error)       { return len(h.name+c.inv.id) + a, nil }
+func (h *shapeHub) S2I(a string) int                        { return len(h.name + a) }
+func (h *shapeHub) I2S(a int) string                        { return fmt.Sprint(h.name, a) }
+func (h *shapeHub) SS2S(a, b string) string                 { return h.name + a + b }
+func (h *shapeHub) CSS2SE(c *Call, a, b string) (string, error) {
+	return h.name + c.inv.id + a + b, nil
+}
+func (h *shapeHub) II2I(a, b int) int                     { return len(h.name) + a*b }
+func (h *shapeHub) CII2IE(c *Call, a, b int) (int, error) { return len(h.name+c.inv.id) + a - b, nil }
 
 func (h *shapeHub) say(c *Call, args ...any) error {
 	if c != nil {
-		return errors.New(h.name + c.id + fmt.Sprint(args...))
+		return errors.New(h.name + c.inv.id + fmt.Sprint(args...))
 	}
 	return errors.New(h.name + fmt.Sprint(args...))
 }
@@ -85,7 +87,7 @@ func TestDirectCallsGiveWhatReflectionGives(t *testing.T) {
 				continue
 			}
 			called[v.Method(i).Type()] = true
-			call := &Call{id: "id ", method: m}
+			call := &Call{inv: &invocation{id: "id ", method: m}}
 			for j, p := range m.params {
 				arg := reflect.New(p.t)
 				switch p.t.Kind() {
@@ -97,9 +99,9 @@ func TestDirectCallsGiveWhatReflectionGives(t *testing.T) {
 					text := "pointed to"
 					arg.Elem().Set(reflect.ValueOf(&text))
 				}
-				call.args = append(call.args, arg.Interface())
+				call.inv.args = append(call.inv.args, arg.Interface())
 			}
-			got, gotErr := m.fast(call, call.args)
+			got, gotErr := m.fast(call, call.inv.args)
 			want, wantErr := m.callReflect(call)
 			if wantErr != nil {
 				want = nil

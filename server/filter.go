@@ -57,8 +57,9 @@ func newChain(table *methodTable, filters []Filter) chain {
 
 // invokeMethod is the end of the chain.
 func invokeMethod(call *Call) (any, error) {
-	if call.method.fast != nil {
-		return call.method.fast(call, call.args)
+	m := call.inv.method
+	if m.fast != nil {
+		return m.fast(call, call.inv.args)
 	}
-	return call.method.callReflect(call)
+	return m.callReflect(call)
 }

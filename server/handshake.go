@@ -91,10 +91,10 @@ func (c *connection) register() {
 	}
 	if hook := c.hub.chain.onConnected; hook != nil {
 		failed.allowReconnect = false
-		call := c.call(nil)
+		call := c.invocationOf(nil)
 		defer call.endContext()
 		call.connecting.Store(true)
-		if err := guard(func() error { return hook(call) }); err != nil {
+		if err := guard(func() error { return hook(&call.call) }); err != nil {
 			c.logFailure("OnConnected", err)
 			failed.cause = err
 			return

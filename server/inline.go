@@ -10,7 +10,7 @@ import (
 // together. Should the method take longer than about a millisecond, or be about
 // to wait (for a client's answer, for a caller that does not read), another
 // goroutine takes the reading over and the first one is kept for the method
-// until it returns. That is what the states of Call.inline say:
+// until it returns. That is what the states of invocation.inline say:
 const (
 	notInline int32 = iota // has a goroutine of its own
 	inline                 // runs on the loop's goroutine
@@ -26,7 +26,7 @@ const watchPeriod = time.Millisecond
 // goroutine exists only while there are such calls.
 type inlineWatch struct {
 	tasks   *tasks // the hub's
-	slots   [64]atomic.Pointer[Call]
+	slots   [64]atomic.Pointer[invocation]
 	next    atomic.Uint32 // where the search for a free slot begins
 	entered atomic.Uint64 // calls ever watched
 	running atomic.Bool
@@ -35,7 +35,7 @@ type inlineWatch struct {
 // enter begins to watch c, which has the loop in the role as, with rest behind
 // its own message. It reports false when too many calls are watched already; c
 // then needs a goroutine of its own, and the loop stays with the caller.
-func (w *inlineWatch) enter(c *Call, rest []byte, as role) bool {
+func (w *inlineWatch) enter(c *invocation, rest []byte, as role) bool {
 	start := w.next.Load()
 	for i := range uint32(8) {
 		slot := (start + i) % uint32(len(w.slots))
@@ -60,7 +60,7 @@ func (w *inlineWatch) enter(c *Call, rest []byte, as role) bool {
 
 // leave ends the watch over c. It reports false if c has kept its goroutine,
 // which then is no longer the loop's.
-func (w *inlineWatch) leave(c *Call) bool {
+func (w *inlineWatch) leave(c *invocation) bool {
 	ok := c.inline.CompareAndSwap(inline, returned)
 	if ok {
 		w.slots[c.slot].Store(nil)
@@ -69,7 +69,7 @@ func (w *inlineWatch) leave(c *Call) bool {
 }
 
 // keep lets c keep its goroutine and starts one that goes on with the loop.
-func (w *inlineWatch) keep(c *Call) {
+func (w *inlineWatch) keep(c *invocation) {
 	if c.inline.CompareAndSwap(inline, kept) {
 		w.slots[c.slot].Store(nil)
 		if c.method.streamsResult() && !c.method.waits.Load() {
@@ -80,7 +80,7 @@ func (w *inlineWatch) keep(c *Call) {
 }
 
 // keepGoroutine is called by a call that is about to wait.
-func (c *Call) keepGoroutine() {
+func (c *invocation) keepGoroutine() {
 	if c.inline.Load() == inline {
 		c.conn.hub.watch.keep(c)
 	}
@@ -89,7 +89,7 @@ func (c *Call) keepGoroutine() {
 // run looks at the slots until nothing has entered for a while.
 func (w *inlineWatch) run() {
 	var seen [len(w.slots)]struct {
-		call *Call
+		call *invocation
 		turn uint32
 	}
 	var entered uint64

@@ -51,7 +51,7 @@ const (
 
 // settle gives back what the call counts for in the bounds of its connection, and
 // its ids: the client may use them again as soon as it has the answer.
-func (c *Call) settle() {
+func (c *invocation) settle() {
 	if c.cancelable.Load() {
 		c.conn.freeID(c)
 	}
@@ -69,7 +69,7 @@ func (c *Call) settle() {
 
 // reserveStreams counts the streams that call is about to open, until it is
 // over, or says why it may not.
-func (c *connection) reserveStreams(call *Call, uploads int) (refusal string) {
+func (c *connection) reserveStreams(call *invocation, uploads int) (refusal string) {
 	n := uploads
 	if call.streaming {
 		n++

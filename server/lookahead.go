@@ -27,7 +27,7 @@ type lookahead struct {
 // lookAhead looks through what waits, and what comes meanwhile, until done is
 // closed. pending is what the loop has taken from the inbox and not yet
 // dispatched; call, if not nil, is what the loop waits with.
-func (c *connection) lookAhead(pending []byte, call *Call, done <-chan struct{}) {
+func (c *connection) lookAhead(pending []byte, call *invocation, done <-chan struct{}) {
 	l := lookahead{conn: c, buf: bytes.Clone(pending), later: map[string]bool{}}
 	if call != nil {
 		l.later[call.id] = true
@@ -112,7 +112,7 @@ func (l *lookahead) look(m protocol.Message) {
 
 // waitLooking calls wait, and meanwhile looks ahead if there are calls that a
 // client could cancel.
-func (c *connection) waitLooking(pending []byte, call *Call, wait func()) {
+func (c *connection) waitLooking(pending []byte, call *invocation, wait func()) {
 	c.mu.Lock()
 	running := len(c.running)
 	c.mu.Unlock()

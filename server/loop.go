@@ -240,7 +240,7 @@ func errMessageSize(limit int) error {
 // loop and rest. then, if not nil, comes before rest. It reports what the calling
 // goroutine may do. A pump keeps the loop and waits itself. wait should end with
 // the connection, see whenOver; nothing begins after it then.
-func (c *connection) handOver(call *Call, rest []byte, as role, wait func(), then func(rest []byte) outcome) outcome {
+func (c *connection) handOver(call *invocation, rest []byte, as role, wait func(), then func(rest []byte) outcome) outcome {
 	if then == nil {
 		then = func([]byte) outcome { return goOn }
 	}
@@ -270,7 +270,7 @@ func (c *connection) handOver(call *Call, rest []byte, as role, wait func(), the
 }
 
 // takenOver goes on with the loop of a call that has kept its goroutine.
-func (call *Call) takenOver() {
+func (call *invocation) takenOver() {
 	c, as, readOn := call.conn, call.role, false
 	c.onLoop(as, func() {
 		rest := call.rest

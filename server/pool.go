@@ -10,7 +10,7 @@ import (
 // Calls of methods that do not ask for *Call, in a hub without filters, are
 // never seen by user code: they come from a pool and bring room for what a
 // short call needs.
-var callPool = sync.Pool{New: func() any { return &Call{room: &callRoom{}} }}
+var callPool = sync.Pool{New: func() any { return newPooled() }}
 
 type callRoom struct {
 	args    [3]any
@@ -19,27 +19,35 @@ type callRoom struct {
 	answer  protocol.Completion
 }
 
-// newCall returns a call of m, from the pool if nobody can keep it.
-func (c *connection) newCall(m *method) *Call {
+func newPooled() *invocation {
+	i := &invocation{room: &callRoom{}}
+	i.call.inv = i
+	return i
+}
+
+// newInvocation returns an invocation of m, from the pool if nobody can keep it.
+func (c *connection) newInvocation(m *method) *invocation {
 	if !m.pooled {
-		return c.call(m)
+		return c.invocationOf(m)
 	}
-	call := callPool.Get().(*Call)
-	call.conn, call.method = c, m
-	return call
+	i := callPool.Get().(*invocation)
+	i.conn, i.method = c, m
+	return i
 }
 
-// call returns a call that user code may see; m is nil in the hub's own hooks.
-func (c *connection) call(m *method) *Call {
-	call := &Call{conn: c, method: m}
+// invocationOf returns an invocation whose Call user code may see; m is nil in
+// the hub's own hooks.
+func (c *connection) invocationOf(m *method) *invocation {
+	i := &invocation{conn: c, method: m}
+	i.call.inv = i
 	if c.refreshes {
-		call.user = c.User()
+		i.user = c.User()
 	}
-	return call
+	return i
 }
 
-// recycle gives a call back that has run inline and has returned in time.
-func (c *Call) recycle() {
+// recycle gives an invocation back that has run inline and has returned in time.
+func (c *invocation) recycle() {
 	if c.room == nil {
 		return
 	}

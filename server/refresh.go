@@ -116,10 +116,10 @@ func (c *connection) Refreshed() {
 		}
 		defer c.permits.release()
 		defer c.bytes.Uncork()
-		call := c.call(nil)
+		call := c.invocationOf(nil)
 		call.connecting.Store(true) // it may not wait for client results
 		defer call.endContext()
-		if err := guard(func() error { return hook(call) }); err != nil {
+		if err := guard(func() error { return hook(&call.call) }); err != nil {
 			c.logFailure("OnAuthenticationRefreshed", err)
 		}
 	})
@@ -132,13 +132,13 @@ func (c *connection) Refreshed() {
 // EndpointOptions.OnAuthenticationRefresh is still asked. accept may be called
 // concurrently; an error or a panic refuses.
 func (c *Call) OnAuthenticationRefresh(accept func(context.Context, AuthenticationRefresh) (bool, error)) {
-	c.conn.acceptRefresh.Store(&accept)
+	c.inv.conn.acceptRefresh.Store(&accept)
 }
 
 // LatestUser is who the newest request of the connection says the client is. It
 // differs from User while a call runs that began before a refresh, and where
 // polls bring other claims without refreshes being enabled.
 func (c *Call) LatestUser() User {
-	user, _ := c.conn.bytes.Latest().(User)
+	user, _ := c.inv.conn.bytes.Latest().(User)
 	return user
 }

@@ -96,7 +96,7 @@ func (c *connection) setSlowPolicy(p SlowClientPolicy) {
 // SetSlowClientPolicy says what happens when the caller's connection is too
 // slow, in place of Options.SlowClients. OnConnected is a good place for it.
 // CloseSlow and DropOldest are the only policies.
-func (c *Call) SetSlowClientPolicy(p SlowClientPolicy) { c.conn.setSlowPolicy(p) }
+func (c *Call) SetSlowClientPolicy(p SlowClientPolicy) { c.inv.conn.setSlowPolicy(p) }
 
 // Waiting returns a proxy to the same clients whose sends are held back, for
 // those who send without end: Send returns when the clients of this node that

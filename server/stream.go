@@ -13,7 +13,7 @@ import (
 // invokeStreaming starts a call that streams in one direction or both. It takes
 // no permit. Its streams are registered before the next message is looked at,
 // so that no item misses them.
-func (c *connection) invokeStreaming(call *Call, inv *protocol.Invocation, rest []byte, as role) outcome {
+func (c *connection) invokeStreaming(call *invocation, inv *protocol.Invocation, rest []byte, as role) outcome {
 	if call.method.authorize == nil {
 		return c.startStreaming(call, inv.StreamIDs, rest, as)
 	}
@@ -41,7 +41,7 @@ func (c *connection) invokeStreaming(call *Call, inv *protocol.Invocation, rest 
 	})
 }
 
-func (c *connection) startStreaming(call *Call, streamIDs []string, rest []byte, as role) outcome {
+func (c *connection) startStreaming(call *invocation, streamIDs []string, rest []byte, as role) outcome {
 	if text := c.openStreams(call, streamIDs); text != "" {
 		c.fail(call.id, text)
 		return goOn
@@ -57,7 +57,7 @@ func (c *connection) startStreaming(call *Call, streamIDs []string, rest []byte,
 }
 
 // openStreams registers the streams of a call, or says why it cannot begin.
-func (c *connection) openStreams(call *Call, streamIDs []string) (refusal string) {
+func (c *connection) openStreams(call *invocation, streamIDs []string) (refusal string) {
 	m := call.method
 	switch {
 	case m.streamsResult() && !call.streaming:
@@ -91,7 +91,7 @@ func unauthorizedText(m *method) string {
 	return fmt.Sprintf("Failed to invoke '%s' because user is unauthorized", m.name)
 }
 
-func (c *connection) runStreaming(call *Call) {
+func (c *connection) runStreaming(call *invocation) {
 	defer c.closeUploads(call)
 	result, err := c.callMethod(call)
 	switch {
@@ -109,13 +109,13 @@ const streamFailed = "An error occurred on the server while streaming results."
 
 // stream sends the items of a method's result, one at a time, each waiting
 // while the client does not read, and ends the stream.
-func (c *connection) stream(call *Call, source reflect.Value) {
+func (c *connection) stream(call *invocation, source reflect.Value) {
 	shape := streamShape(source)
 	if shape == noResult {
 		call.fail(fmt.Sprintf("The value returned by the streaming method '%s' is not a ChannelReader<> or IAsyncEnumerable<>.", call.method.name))
 		return
 	}
-	ctx := call.Context()
+	ctx := call.context()
 	send := func(v reflect.Value) bool {
 		if ctx.Err() != nil {
 			return false

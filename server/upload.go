@@ -90,7 +90,7 @@ func (u *upload) argument(t reflect.Type) reflect.Value {
 }
 
 // openUploads registers the streams of a call, so that their items find it.
-func (c *connection) openUploads(call *Call, ids []string) error {
+func (c *connection) openUploads(call *invocation, ids []string) error {
 	if len(ids) != call.method.streams {
 		return NewHubError("Client sent %d stream(s), Hub method expects %d.", len(ids), call.method.streams)
 	}
@@ -123,7 +123,7 @@ func (c *connection) openUploads(call *Call, ids []string) error {
 
 // closeUploads forgets the streams of a call whose method has returned; items
 // that still come are ignored.
-func (c *connection) closeUploads(call *Call) {
+func (c *connection) closeUploads(call *invocation) {
 	if call.closed {
 		return
 	}
