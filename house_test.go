@@ -20,8 +20,8 @@ var allowed = map[string][]string{
 	"server":    {"server", "protocol", "internal/members"},
 	"backplane": {"backplane", "server", "protocol", "internal/msgp", "internal/members"},
 	"hubtest":   {"hubtest", "server", "protocol", "internal/hubclient"},
-	"cmd":       {"cmd", "backplane", "server", "protocol", "interop/angular"}, // the demo builds its page
-	"interop":   {"interop", "backplane", "server", "protocol", "internal/hubclient"},
+	"cmd":       {"cmd", "backplane", "server", "protocol", "hubtest", "interop/angular"}, // the demo builds its page
+	"interop":   {"interop", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/hubclient"},
 	"internal":  {"internal", "protocol"},
 }
 

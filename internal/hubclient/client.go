@@ -1,238 +1,322 @@
-// Package hubclient is a SignalR client for tests that need hundreds of them:
-// over WebSockets, in JSON or MessagePack, with the codecs of protocol. It
-// shares no other code with the server.
 package hubclient
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
-	"strconv"
+	"io"
 	"sync"
 	"time"
 
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// pingInterval is how often a client says that it is alive, as official
-// clients do.
-const pingInterval = 15 * time.Second
+// defaultPing is how often a client says that it is alive, as official clients
+// do.
+const defaultPing = 15 * time.Second
 
 // ErrClosed is what calls return once the connection has ended.
 var ErrClosed = errors.New("hubclient: connection closed")
 
-// Options says what a client is. The zero value is a client without a user
-// that speaks JSON and hears nothing.
+// A CloseMessage is how a server ends a connection by a message.
+type CloseMessage struct{ protocol.Close }
+
+func (e *CloseMessage) Error() string {
+	return fmt.Sprintf("hubclient: the server has closed the connection: %q", e.Close.Error)
+}
+
+// A HandshakeError is a refusal of the server, with its text.
+type HandshakeError struct{ Text string }
+
+func (e *HandshakeError) Error() string { return e.Text }
+
+// Options says what a client is. ConnOptions.Binary follows from the codec.
 type Options struct {
+	ConnOptions
+
 	// Codec is what the client speaks. Nil means JSON.
 	Codec protocol.Codec
-	// User is the client's user id. Empty means none.
-	User string
+
+	// PingInterval is the time between two pings. Zero means 15 seconds;
+	// negative means never.
+	PingInterval time.Duration
+
 	// Receive is called for each method that the server calls, in order, by
-	// one goroutine; it must not block. The arguments are valid during the
-	// call.
-	Receive func(target string, args []protocol.Raw)
+	// one goroutine; it must not block. The message is the callee's. Nil means
+	// that they are forgotten.
+	Receive func(*protocol.Invocation)
 }
 
 // A Client is a connection to a hub. Its methods are safe for concurrent use.
 type Client struct {
-	codec   protocol.Codec
-	receive func(target string, args []protocol.Raw)
-	socket  *socket
-	done    chan struct{} // closed when the reader has ended
+	codec    protocol.Codec
+	receive  func(*protocol.Invocation)
+	done     chan struct{} // closed at the end
+	stateful *replay       // nil: a lost connection is the end
+	running  sync.WaitGroup
 
-	mu     sync.Mutex
-	err    error // why the connection has ended
-	closed bool  // by Close
-	calls  map[string]chan *protocol.Completion
-	lastID int
+	mu      sync.Mutex
+	conn    *Conn
+	reading chan struct{} // closed when nobody reads conn any more
+	err     error         // why the connection has ended
+	closed  bool          // by Close or Abort
+	ended   bool          // done is closed
+	calls   map[string]*Call
+	lastID  int
 }
 
-// Dial connects to the hub /hub of the node at address, "http://host:port".
-func Dial(ctx context.Context, address string, o Options) (*Client, error) {
+// Dial connects to a hub and shakes hands. ctx bounds that. Errors:
+// *StatusError, *HandshakeError and those of the network.
+func Dial(ctx context.Context, o Options) (*Client, error) {
 	if o.Codec == nil {
 		o.Codec = protocol.JSON{}
 	}
 	if o.Receive == nil {
-		o.Receive = func(string, []protocol.Raw) {}
+		o.Receive = func(*protocol.Invocation) {}
 	}
-	u, err := url.Parse(address)
+	if o.PingInterval == 0 {
+		o.PingInterval = defaultPing
+	}
+	o.Binary = o.Codec.Binary()
+	conn, err := Open(ctx, o.ConnOptions)
 	if err != nil {
 		return nil, err
 	}
-	u.Path = "/hub"
-	if o.User != "" {
-		u.RawQuery = url.Values{"user": {o.User}}.Encode()
+	c := &Client{codec: o.Codec, receive: o.Receive, conn: conn, done: make(chan struct{}), calls: map[string]*Call{}}
+	version := 1
+	if o.StatefulReconnect {
+		c.stateful, version = &replay{}, 2
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
+	rest, err := shakeHands(ctx, conn, protocol.HandshakeRequest{Protocol: o.Codec.Name(), Version: version})
 	if err != nil {
+		_ = conn.Close() // err says more
 		return nil, err
 	}
-	c := &Client{codec: o.Codec, receive: o.Receive, done: make(chan struct{}), calls: map[string]chan *protocol.Completion{},
-		socket: &socket{conn: conn, in: bufio.NewReader(conn), binary: o.Codec.Binary()}}
-	rest, err := c.open(ctx, u)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("hubclient: connect to %s: %w", address, err), conn.Close())
+	c.startReading(conn, rest)
+	if o.PingInterval > 0 {
+		c.running.Go(func() { c.every(o.PingInterval, func() { _ = c.Write(&protocol.Ping{}) }) })
 	}
-	go c.read(rest)
-	go c.ping()
+	if c.stateful != nil {
+		c.running.Go(func() { c.every(ackInterval, c.acknowledge) })
+	}
 	return c, nil
 }
 
-// open upgrades and shakes hands. It returns the bytes behind the handshake.
-func (c *Client) open(ctx context.Context, u *url.URL) (rest []byte, err error) {
+// shakeHands returns the bytes behind the server's answer.
+func shakeHands(ctx context.Context, conn *Conn, hello protocol.HandshakeRequest) ([]byte, error) {
 	stop := context.AfterFunc(ctx, func() {
-		// It makes reading and writing fail; that error is reported.
-		_ = c.socket.conn.SetDeadline(time.Now())
+		_ = conn.Close() // makes reading and writing fail; that error is reported
 	})
 	defer stop()
-	if err := c.socket.upgrade(u); err != nil {
+	if err := conn.Write(protocol.AppendHandshakeRequest(nil, hello)); err != nil {
 		return nil, err
 	}
-	hello := protocol.AppendHandshakeRequest(nil, protocol.HandshakeRequest{Protocol: c.codec.Name(), Version: 1})
-	if err := c.socket.write(hello); err != nil {
-		return nil, err
-	}
-	buf, err := c.socket.read(nil)
-	if err != nil {
-		return nil, err
-	}
-	text, rest, err := protocol.ParseHandshakeResponse(buf)
-	if err == nil && text != "" {
-		err = errors.New(text)
-	}
-	return rest, err
-}
-
-// read hands out what the server says until the connection ends.
-func (c *Client) read(buf []byte) {
-	defer close(c.done)
-	err := c.readAll(buf)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closed {
-		c.err = err
-	}
-	// The error that counts is the one that ended the connection.
-	_ = c.socket.conn.Close()
-}
-
-func (c *Client) readAll(buf []byte) error {
+	var buf []byte
 	for {
-		m, rest, err := c.codec.Next(buf)
-		if errors.Is(err, protocol.ErrIncomplete) {
-			if buf, err = c.socket.read(append([]byte(nil), rest...)); err != nil {
-				return err
+		text, rest, err := protocol.ParseHandshakeResponse(buf)
+		switch {
+		case errors.Is(err, protocol.ErrIncomplete):
+			more, err := conn.Read()
+			if err != nil {
+				return nil, errors.Join(ctx.Err(), fmt.Errorf("hubclient: no answer to the handshake: %w", err))
 			}
+			buf = append(buf, more...)
 			continue
+		case err == nil && text != "":
+			err = &HandshakeError{text}
 		}
-		if err != nil {
-			return err
-		}
-		switch m := m.(type) {
-		case *protocol.Invocation:
-			c.receive(m.Target, m.RawArguments)
-		case *protocol.Completion:
-			m.RawResult = append(protocol.Raw(nil), m.RawResult...)
-			c.answer(m)
-		case *protocol.Close:
-			return fmt.Errorf("hubclient: the server has closed the connection: %q", m.Error)
-		case *protocol.Ping:
-		default:
-			return fmt.Errorf("hubclient: a message of type %T", m)
-		}
-		buf = rest
+		return rest, err
 	}
 }
 
-// answer ends the call that m completes. A call that has been given up is not
-// there any more.
-func (c *Client) answer(m *protocol.Completion) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if call, ok := c.calls[m.InvocationID]; ok {
-		delete(c.calls, m.InvocationID)
-		call <- m
-	}
-}
-
-func (c *Client) ping() {
-	ticker := time.NewTicker(pingInterval)
+// every calls f again and again until the client has ended.
+func (c *Client) every(interval time.Duration, f func()) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-c.done:
 			return
 		case <-ticker.C:
-			// The reader sees a connection that is gone.
-			_ = c.send(&protocol.Ping{})
+			f()
 		}
 	}
 }
 
-func (c *Client) send(m protocol.Message) error {
+// startReading starts the goroutine that reads conn.
+func (c *Client) startReading(conn *Conn, buf []byte) {
+	reading := make(chan struct{})
+	c.mu.Lock()
+	c.conn, c.reading = conn, reading
+	c.mu.Unlock()
+	c.running.Go(func() {
+		err := c.read(conn, buf)
+		if _, said := errors.AsType[*CloseMessage](err); said {
+			_ = conn.Farewell() // as official clients do
+		}
+		_ = conn.Close() // err says more
+		if c.stateful == nil || !lost(err) {
+			c.end(err)
+		}
+		close(reading)
+	})
+}
+
+// lost reports whether err is of the network, and nothing that the server has
+// said.
+func lost(err error) bool {
+	switch err.(type) {
+	case *CloseMessage, *CloseFrame, *StatusError, *protocol.Error:
+		return false
+	}
+	return !errors.Is(err, io.EOF)
+}
+
+// end ends the client. The first reason counts.
+func (c *Client) end(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return
+	}
+	c.ended = true
+	if !c.closed && !errors.Is(err, io.EOF) {
+		c.err = err
+	}
+	for _, call := range c.calls {
+		call.end(nil)
+	}
+	clear(c.calls)
+	close(c.done)
+}
+
+// read hands out what the server says, until the connection ends.
+func (c *Client) read(conn *Conn, buf []byte) error {
+	for {
+		m, rest, err := c.codec.Next(buf)
+		if errors.Is(err, protocol.ErrIncomplete) {
+			more, err := conn.Read()
+			if err != nil {
+				return err
+			}
+			buf = append(bytes.Clone(rest), more...) // messages alias buf
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if c.stateful == nil || c.stateful.fresh(m) {
+			if err := c.handle(m); err != nil {
+				return err
+			}
+		}
+		buf = rest
+	}
+}
+
+func (c *Client) handle(m protocol.Message) error {
+	switch m := m.(type) {
+	case *protocol.Invocation:
+		c.receive(m)
+	case *protocol.StreamItem:
+		if call := c.call(m.InvocationID, false); call != nil {
+			call.items.Put(m.RawItem)
+		}
+	case *protocol.Completion:
+		if call := c.call(m.InvocationID, true); call != nil { // else it has been given up
+			call.end(m)
+		}
+	case *protocol.Close:
+		return &CloseMessage{*m}
+	case *protocol.Ack:
+		c.stateful.acked(m.SequenceID)
+	case *protocol.Ping, *protocol.Sequence:
+	default:
+		return fmt.Errorf("hubclient: a message of type %T", m)
+	}
+	return nil
+}
+
+// call returns the call with an id, or nil. over takes it off the list.
+func (c *Client) call(id string, over bool) *Call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	call := c.calls[id]
+	if over {
+		delete(c.calls, id)
+	}
+	return call
+}
+
+// Write sends a message of the hub protocol. After the end it returns ErrClosed,
+// with the reason.
+func (c *Client) Write(m protocol.Message) error {
 	frame, err := c.codec.Append(nil, m)
 	if err != nil {
 		return err
 	}
-	return c.socket.write(frame)
-}
-
-// Invoke calls a method of the hub and decodes its result into the pointer
-// result; nil means that the result does not matter. The error is ErrClosed,
-// that of ctx, or has the text of the server's.
-func (c *Client) Invoke(ctx context.Context, result any, target string, args ...any) error {
-	call := make(chan *protocol.Completion, 1)
 	c.mu.Lock()
-	c.lastID++
-	id := strconv.Itoa(c.lastID)
-	c.calls[id] = call
+	conn, ended := c.conn, c.ended
 	c.mu.Unlock()
-	if args == nil {
-		args = []any{}
+	if ended {
+		return ErrClosed
 	}
-	if err := c.send(&protocol.Invocation{InvocationID: id, Target: target, Arguments: args}); err != nil {
+	if c.stateful != nil && counts(m) {
+		c.stateful.write(c.current, frame)
+		return nil
+	}
+	if err := conn.Write(frame); err != nil {
 		return fmt.Errorf("%w: %w", ErrClosed, err)
 	}
-	select {
-	case m := <-call:
-		if m.Kind == protocol.ResultError {
-			return errors.New(m.Error)
-		}
-		if result == nil || m.Kind != protocol.ResultValue {
-			return nil
-		}
-		return c.codec.Unmarshal(m.RawResult, result)
-	case <-c.done:
-		return ErrClosed
-	case <-ctx.Done():
-		c.mu.Lock()
-		delete(c.calls, id)
-		c.mu.Unlock()
-		return ctx.Err()
-	}
+	return nil
 }
+
+func (c *Client) current() *Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn
+}
+
+// ID is the public connection id; empty without negotiation.
+func (c *Client) ID() string { return c.current().ID }
 
 // Done is closed when the connection has ended.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err returns why the connection has ended; nil while it lives and after
-// Close.
+// Err returns why the connection has ended: a *CloseMessage, a *CloseFrame, or
+// an error of the network. It is nil while the connection lives, after the
+// server has ended it in the normal way without a message, and after Close.
 func (c *Client) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
 }
 
-// Close ends the connection and waits for the reader. Closing twice is allowed.
-func (c *Client) Close() {
+// Close leaves as official clients do, and waits until nothing of the client
+// runs. Closing twice is allowed.
+func (c *Client) Close() { c.leave((*Conn).Farewell) }
+
+// Abort ends the connection without a word to the server.
+func (c *Client) Abort() { c.leave((*Conn).Close) }
+
+func (c *Client) leave(how func(*Conn) error) {
 	c.mu.Lock()
 	c.closed = true
+	conn, reading, ended := c.conn, c.reading, c.ended
 	c.mu.Unlock()
-	// The reader waits for nothing else.
-	_ = c.socket.conn.Close()
-	<-c.done
+	if !ended {
+		if how(conn) == nil {
+			timer := time.NewTimer(farewellTime)
+			defer timer.Stop()
+			select {
+			case <-reading:
+			case <-timer.C: // the server does not answer
+			}
+		}
+		_ = conn.Close() // a connection that is broken, for instance
+		<-reading
+		c.end(nil)
+	}
+	c.running.Wait()
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hubwire/hubwire/interop/internal/hubclient"
+	"github.com/hubwire/hubwire/internal/hubclient"
 	"github.com/hubwire/hubwire/protocol"
 )
 
@@ -72,8 +72,12 @@ func (m *member) dial(ctx context.Context, node string) (err error) {
 	if m.index/2%2 == 1 {
 		codec = protocol.MessagePack{}
 	}
-	o := hubclient.Options{Codec: codec, User: m.user, Receive: func(target string, args []protocol.Raw) { m.receive(codec, target, args) }}
-	if m.Client, err = hubclient.Dial(ctx, node, o); err != nil {
+	o := hubclient.Options{
+		ConnOptions: hubclient.ConnOptions{URL: node + "/hub?user=" + m.user, SkipNegotiation: true},
+		Codec:       codec,
+		Receive:     func(inv *protocol.Invocation) { m.receive(codec, inv.Target, inv.RawArguments) },
+	}
+	if m.Client, err = hubclient.Dial(ctx, o); err != nil {
 		return err
 	}
 	if err := m.Invoke(ctx, &m.id, "ConnectionId"); err != nil {
