@@ -12,8 +12,6 @@ import (
 // asUser is a node whose user on s has rights.
 func asUser(t *testing.T, s *redisServer, opts Options, rights ...any) *Redis {
 	t.Helper()
-	c := admin(t, s.addr)
-	waitFor(t, func() bool { return c.Ping(t.Context()).Err() == nil })
 	setUser(t, s, rights...)
 	return nodeOn(t, redis.NewClient(&redis.Options{Addr: s.addr, Username: "node", Password: "secret"}), opts)
 }
@@ -36,6 +34,7 @@ func everythingBut() []any {
 }
 
 func TestRightsToSomeChannelsOnRealRedis(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t)
 	r := asUser(t, s, Options{}, everythingBut()...)
 	ready(t, r)
@@ -55,11 +54,7 @@ func TestRightsToSomeChannelsOnRealRedis(t *testing.T) {
 	if took := time.Since(start); took > 4*time.Second { // PublishTimeout is 5
 		t.Errorf("took %v", took)
 	}
-	if err := admin(t, s.addr).ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, func() bool { return r.Stats().Losses > 0 })
-	ready(t, r)
+	readyAfter(t, s.killSubscribers, r)
 	if err := r.SendGroup(t.Context(), "open7", message("group"), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -67,10 +62,11 @@ func TestRightsToSomeChannelsOnRealRedis(t *testing.T) {
 }
 
 func TestNoRightsAndWrongPasswordsOnRealRedis(t *testing.T) {
+	t.Parallel()
 	s := startRedis(t)
-	r := asUser(t, s, Options{PublishTimeout: time.Second}, "resetchannels")
-	wrong := nodeOn(t, redis.NewClient(&redis.Options{Addr: s.addr, Username: "node", Password: "wrong"}), Options{PublishTimeout: time.Second})
-	none := nodeOn(t, redis.NewClient(&redis.Options{Addr: s.addr, Username: "node", Password: "secret"}), Options{PublishTimeout: time.Second, HubName: "Other"})
+	r := asUser(t, s, Options{PublishTimeout: 200 * time.Millisecond}, "resetchannels")
+	wrong := nodeOn(t, redis.NewClient(&redis.Options{Addr: s.addr, Username: "node", Password: "wrong"}), Options{PublishTimeout: 200 * time.Millisecond})
+	none := nodeOn(t, redis.NewClient(&redis.Options{Addr: s.addr, Username: "node", Password: "secret"}), Options{PublishTimeout: 200 * time.Millisecond, HubName: "Other"})
 	for code, r := range map[string]*Redis{"NOPERM": r, "WRONGPASS": wrong} {
 		client(t, r, "c", "")
 		for method, err := range map[string]error{
@@ -92,9 +88,9 @@ func TestNoRightsAndWrongPasswordsOnRealRedis(t *testing.T) {
 // cannot be written keeps them from working. Who publishes on a replica reaches
 // the subscribers of that replica only, and is not told.
 func TestAFullMemoryAndAReplicaTakeMessages(t *testing.T) {
+	t.Parallel()
 	s, replica := startRedis(t), startRedis(t)
 	c, rc := admin(t, s.addr), admin(t, replica.addr)
-	waitFor(t, func() bool { return c.Ping(t.Context()).Err() == nil && rc.Ping(t.Context()).Err() == nil })
 	if err := c.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +103,8 @@ func TestAFullMemoryAndAReplicaTakeMessages(t *testing.T) {
 	if err := rc.Set(t.Context(), "key", "value", 0).Err(); !says(err, "READONLY") {
 		t.Fatalf("SET = %v: the test proves nothing", err)
 	}
-	for _, addr := range []string{s.addr, replica.addr} {
-		a, b, c := twoNodes(t, addr, addr, Options{})
-		whole(t, a, b, c, "g")
+	for _, s := range []*redisServer{s, replica} {
+		a, _, c := twoNodes(t, s, s, Options{})
+		whole(t, a, c, "g")
 	}
 }

@@ -2,12 +2,9 @@ package backplane
 
 import (
 	"log/slog"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
@@ -23,22 +20,10 @@ func (c *counting) Send(*server.Message) error { c.got.Done(); return nil }
 
 // benchmarkNodes are two nodes on a redis-server of the benchmark.
 func benchmarkNodes(b *testing.B) (near, far *Redis) {
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		b.Skip("redis-server is not on PATH")
-	}
-	port := freePort(b)
-	addr := "127.0.0.1:" + port
-	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", b.TempDir())
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
+	s := startRedis(b)
 	var nodes []*Redis
 	for range 2 {
-		client := redis.NewClient(&redis.Options{Addr: addr})
+		client := s.client()
 		r, err := New(client, &Options{HubName: "App.Hub", Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			b.Fatal(err)

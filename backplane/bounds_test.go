@@ -3,11 +3,14 @@ package backplane
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -25,64 +28,109 @@ func (h *boundHub) OnConnected(call *server.Call) error {
 	return nil
 }
 
-// The bounds of a hub hold for its connections, whichever node adds them to
-// groups or asks them for results.
-func TestTheBoundsOfAConnectionHoldForWhatOtherNodesAsk(t *testing.T) {
-	m := newMemoryRedis(t)
-	r, other := m.node(t, Options{}), m.node(t, Options{AckTimeout: 100 * time.Millisecond})
-	ready(t, r, other)
-	h := &boundHub{make(chan string, 1)}
-	hub := server.MustHub(h, &server.Options{
-		LifetimeManager: r, Logger: slog.New(slog.DiscardHandler),
-		MaximumGroupsPerClient: 1, MaximumGroupNameLength: 5, MaximumClientResultsPerClient: 1,
-	})
+// A pipeListener accepts connections in memory.
+type pipeListener struct {
+	conns chan net.Conn
+	over  chan struct{}
+	once  sync.Once
+}
+
+func (l *pipeListener) dial(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	l.conns <- far
+	return near, nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }
+func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.over) }); return nil }
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.over:
+		return nil, net.ErrClosed
+	}
+}
+
+// webSocket connects a JSON client to hub, in memory.
+func webSocket(t *testing.T, hub *server.Hub) io.ReadWriter {
+	t.Helper()
+	l := &pipeListener{conns: make(chan net.Conn), over: make(chan struct{})}
 	mux := http.NewServeMux()
 	server.Mount(mux, "/hub", hub)
-	s := httptest.NewServer(mux)
-	defer s.Close()
-	defer func() {
-		if err := hub.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}()
-	conn, _, _, err := ws.Dial(t.Context(), "ws"+strings.TrimPrefix(s.URL, "http")+"/hub")
+	s := &http.Server{Handler: mux}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = s.Serve(l) })
+	conn, _, _, err := ws.Dialer{NetDial: l.dial}.Dial(t.Context(), "ws://memory/hub")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() {
+		_ = conn.Close()
+		if err := hub.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		_ = s.Close()
+		serving.Wait()
+	})
 	if err := wsutil.WriteClientText(conn, []byte(`{"protocol":"json","version":1}`+"\x1e")); err != nil {
 		t.Fatal(err)
 	}
-	id := <-h.connected
-	for _, join := range []struct {
-		group    string
-		far, own error
-	}{
-		{"longer", ErrNoAck, server.ErrGroupNameTooLong}, {"one", nil, nil}, {"one", nil, nil}, {"two", ErrNoAck, server.ErrTooManyGroups},
-	} {
-		if err := other.AddToGroup(t.Context(), id, join.group); !errors.Is(err, join.far) {
-			t.Errorf("another node adds it to %s: %v, want %v", join.group, err, join.far)
+	if b, err := wsutil.ReadServerText(conn); err != nil || string(b) != "{}\x1e" {
+		t.Fatalf("handshake: %q, %v", b, err)
+	}
+	return conn
+}
+
+// The bounds of a hub hold for its connections, whichever node adds them to
+// groups or asks them for results.
+func TestTheBoundsOfAConnectionHoldForWhatOtherNodesAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemoryRedis(t)
+		r, other := m.node(t, Options{}), m.node(t, Options{})
+		ready(t, r, other)
+		h := &boundHub{make(chan string, 1)}
+		conn := webSocket(t, server.MustHub(h, &server.Options{
+			LifetimeManager: r, Logger: slog.New(slog.DiscardHandler), KeepAliveInterval: -1, ClientTimeoutInterval: -1,
+			MaximumGroupsPerClient: 1, MaximumGroupNameLength: 5, MaximumClientResultsPerClient: 1,
+		}))
+		id := <-h.connected
+		for _, join := range []struct {
+			group    string
+			far, own error
+		}{
+			{"longer", ErrNoAck, server.ErrGroupNameTooLong}, {"one", nil, nil}, {"one", nil, nil}, {"two", ErrNoAck, server.ErrTooManyGroups},
+		} {
+			start := time.Now()
+			if err := other.AddToGroup(t.Context(), id, join.group); !errors.Is(err, join.far) {
+				t.Errorf("another node adds it to %s: %v, want %v", join.group, err, join.far)
+			}
+			if join.far != nil {
+				exactly(t, m, "the end of AckTimeout", start, 30*time.Second)
+			}
+			if err := r.AddToGroup(t.Context(), id, join.group); !errors.Is(err, join.own) {
+				t.Errorf("its node adds it to %s: %v, want %v", join.group, err, join.own)
+			}
 		}
-		if err := r.AddToGroup(t.Context(), id, join.group); !errors.Is(err, join.own) {
-			t.Errorf("its node adds it to %s: %v, want %v", join.group, err, join.own)
+		// It never answers: of two nodes that ask, the one that is not its own gives way.
+		far := make(chan error, 1)
+		go func() { far <- invoke(context.Background(), other, id) }()
+		if b, err := wsutil.ReadServerText(conn); err != nil || !strings.Contains(string(b), `"target":"ask"`) {
+			t.Fatalf("the client received %q, %v", b, err)
 		}
-	}
-	// It never answers: of two nodes that ask, the one that is not its own gives way.
-	far := make(chan error, 1)
-	go func() { far <- invoke(context.Background(), other, id) }()
-	waitFor(t, func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.pending) == 1 })
-	ctx, cancel := context.WithCancel(t.Context())
-	own := make(chan error, 1)
-	go func() { own <- invoke(ctx, r, id) }()
-	if err := <-far; err == nil || err.Error() != errCanceled.Error() {
-		t.Errorf("the oldest: %v, want %v", err, errCanceled)
-	}
-	if _, err := r.InvokeConnection(ctx, id, &protocol.Invocation{Target: "x", Arguments: []any{}}); !errors.Is(err, server.ErrTooManyClientResults) {
-		t.Errorf("its node asks again: %v, want %v", err, server.ErrTooManyClientResults)
-	}
-	if err := invoke(t.Context(), other, id); err == nil || !strings.Contains(err.Error(), "too many calls") {
-		t.Errorf("another node asks again: %v, want that there are too many", err)
-	}
-	cancel()
-	<-own
+		ctx, cancel := context.WithCancel(t.Context())
+		own := make(chan error, 1)
+		go func() { own <- invoke(ctx, r, id) }()
+		if err := <-far; err == nil || err.Error() != errCanceled.Error() {
+			t.Errorf("the oldest: %v, want %v", err, errCanceled)
+		}
+		if _, err := r.InvokeConnection(ctx, id, &protocol.Invocation{Target: "x", Arguments: []any{}}); !errors.Is(err, server.ErrTooManyClientResults) {
+			t.Errorf("its node asks again: %v, want %v", err, server.ErrTooManyClientResults)
+		}
+		if err := invoke(t.Context(), other, id); err == nil || !strings.Contains(err.Error(), "too many calls") {
+			t.Errorf("another node asks again: %v, want that there are too many", err)
+		}
+		cancel()
+		<-own
+	})
 }

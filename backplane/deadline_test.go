@@ -78,8 +78,8 @@ func TestEveryMethodThatMayWaitIsTried(t *testing.T) {
 
 // troubles are what may keep a call waiting.
 var troubles = map[string]func(m *memoryRedis, r *Redis){
-	"Redis is away":   func(m *memoryRedis, r *Redis) { m.stop() },
-	"Redis is paused": func(m *memoryRedis, r *Redis) { m.pause() },
+	"Redis is away":   func(m *memoryRedis, r *Redis) { m.kill() },
+	"Redis is paused": func(m *memoryRedis, r *Redis) { m.pauseAt(func([]string) bool { return true }) },
 	"the fence does not pass": func(m *memoryRedis, r *Redis) {
 		m.pauseAt(func(args []string) bool { return args[0] == "ping" && len(args) > 1 })
 	},
@@ -178,7 +178,7 @@ func TestWithoutADeadlineACallTakesNoLongerThanPublishTimeout(t *testing.T) {
 		w.try(t, trouble, full, func() (context.Context, context.CancelFunc) {
 			return context.WithCancel(context.Background())
 		}, func(r *Redis, err error, took time.Duration) {
-			bound := 5*time.Second + lateness
+			bound := 5*time.Second + publisherSlack
 			if strings.HasSuffix(w.method, "Group") {
 				bound += 30 * time.Second // for the other node
 			}

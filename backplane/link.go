@@ -11,9 +11,9 @@ import (
 // Heartbeat of the subscribing connection. A connection that breaks without a
 // word, as one behind a firewall that forgets it, says nothing by itself.
 const (
-	beat        = time.Second // PING when nothing was heard for so long
+	heartbeat   = time.Second // PING when nothing was heard for so long
 	silentAfter = 5           // beats without anything heard
-	lastChance  = time.Second // for a silent connection, once Redis can be reached again
+	probeGrace  = time.Second // for a silent connection, once Redis can be reached again
 )
 
 // Pauses between tries to connect: doubled up to the last one, which is short

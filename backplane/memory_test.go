@@ -11,38 +11,57 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // A memoryRedis is the part of Redis that nodes use, in the memory of the test:
-// it works under a fake clock, and fails as it is told. Its connections are
-// pipes with a buffer without bound, as long as nobody asks for more.
+// it works under a fake clock, and fails as it is told (memoryfaults_test.go).
+// Its connections are pipes with a buffer without bound, as long as nobody asks
+// for more.
 type memoryRedis struct {
 	mu          sync.Mutex
 	away        bool                                // no connection is accepted
 	paused      chan struct{}                       // closed when commands are handled again; nil if they are
 	waiting     func(args []string) bool            // what waits meanwhile, with all behind it on its connection
 	refuse      func(args []string) string          // the error that a command is answered with, or ""
+	delay       func(args []string) time.Duration   // how long a command takes; nil is no time
+	handling    func(args []string, after bool)     // told before and after each command, if not nil; mu is held
+	limit       int                                 // bytes that may wait for a connection; 0 is no bound
 	commands    map[string]int                      // that were handled, by name
 	conns       map[*memoryConn]struct{}            // all
 	subscribers map[string]map[*memoryConn]struct{} // by channel
 	running     sync.WaitGroup
 }
 
+// A memoryConn is one connection, as its Redis sees it.
 type memoryConn struct {
 	net.Conn
-	redis *memoryRedis
-	in    *backlog[[]string] // commands
-	out   *backlog[string]   // replies
+	redis    *memoryRedis
+	line     *memoryLine // nil is none
+	stranded int         // of line, when it was dialed
+	gone     chan struct{}
+	close    func() error       // once
+	in       *backlog[[]string] // commands
+	out      *backlog[string]   // replies
+
+	// Guarded by memoryRedis.mu:
+	resp3   bool
+	dropped bool
+	waits   int // bytes in out
 }
 
 func newMemoryRedis(t testing.TB) *memoryRedis {
 	m := &memoryRedis{commands: map[string]int{}, conns: map[*memoryConn]struct{}{}, subscribers: map[string]map[*memoryConn]struct{}{}}
 	t.Cleanup(func() {
 		m.resume()
-		m.cut()
+		m.mu.Lock()
+		for c := range m.conns {
+			_ = c.close()
+		}
+		m.mu.Unlock()
 		m.running.Wait()
 	})
 	return m
@@ -54,16 +73,29 @@ func (m *memoryRedis) node(t *testing.T, opts Options) *Redis {
 	return nodeOn(t, m.client(), opts)
 }
 
-func (m *memoryRedis) client() *redis.Client {
-	return redis.NewClient(&redis.Options{
-		Addr: "memory:6379", Dialer: m.dial, DialerRetries: 1, DisableIdentity: true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
+func (m *memoryRedis) client(change ...func(*redis.Options)) *redis.Client {
+	return m.clientOn(nil, change)
 }
 
-func (m *memoryRedis) dial(context.Context, string, string) (net.Conn, error) {
+func (m *memoryRedis) clientOn(line *memoryLine, change []func(*redis.Options)) *redis.Client {
+	opts := &redis.Options{
+		Addr: "memory:6379", DialerRetries: 1, DisableIdentity: true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	opts.Dialer = func(context.Context, string, string) (net.Conn, error) { return m.dial(line) }
+	for _, f := range change {
+		f(opts)
+	}
+	return redis.NewClient(opts)
+}
+
+func (m *memoryRedis) dial(line *memoryLine) (net.Conn, error) {
 	near, far := net.Pipe()
-	c := &memoryConn{Conn: far, redis: m, in: newBacklog[[]string](), out: newBacklog[string]()}
+	c := &memoryConn{Conn: far, redis: m, line: line, gone: make(chan struct{}), in: newBacklog[[]string](), out: newBacklog[string]()}
+	c.close = sync.OnceValue(func() error { close(c.gone); return far.Close() })
+	if line != nil {
+		c.stranded = line.strands()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.away {
@@ -76,54 +108,6 @@ func (m *memoryRedis) dial(context.Context, string, string) (net.Conn, error) {
 	return near, nil
 }
 
-// pause lets all commands wait, as CLIENT PAUSE does, until resume.
-func (m *memoryRedis) pause() { m.pauseAt(func([]string) bool { return true }) }
-
-// pauseAt lets some commands wait, and what comes behind them.
-func (m *memoryRedis) pauseAt(which func(args []string) bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.paused, m.waiting = make(chan struct{}), which
-}
-
-func (m *memoryRedis) resume() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.paused != nil {
-		close(m.paused)
-		m.paused = nil
-	}
-}
-
-// cut ends every connection.
-func (m *memoryRedis) cut() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for c := range m.conns {
-		_ = c.Close()
-	}
-}
-
-// stop ends every connection and refuses new ones.
-func (m *memoryRedis) stop() {
-	m.mu.Lock()
-	m.away = true
-	m.mu.Unlock()
-	m.cut()
-}
-
-// refusing has commands that start with prefix answered with an error.
-func (m *memoryRedis) refusing(text string, which func(args []string) bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.refuse = func(args []string) string {
-		if which(args) {
-			return text
-		}
-		return ""
-	}
-}
-
 // handled returns how many commands of a name were handled.
 func (m *memoryRedis) handled(name string) int {
 	m.mu.Lock()
@@ -131,12 +115,26 @@ func (m *memoryRedis) handled(name string) int {
 	return m.commands[name]
 }
 
+// channels returns what is subscribed to.
+func (m *memoryRedis) channels() (list []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for channel := range m.subscribers {
+		list = append(list, channel)
+	}
+	return list
+}
+
 // publish delivers what a node beside those of the test has sent.
 func (m *memoryRedis) publish(channel string, payload []byte) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.deliver(channel, string(payload))
+}
+
+func (m *memoryRedis) deliver(channel, payload string) int {
 	for c := range m.subscribers[channel] {
-		c.out.add(push("message", bulk(channel), bulk(string(payload))))
+		c.push("message", bulk(channel), bulk(payload))
 	}
 	return len(m.subscribers[channel])
 }
@@ -154,62 +152,120 @@ func (c *memoryConn) read() {
 }
 
 func (c *memoryConn) write() {
-	defer c.Close()
+	m := c.redis
+	defer func() {
+		_ = c.close()
+		m.mu.Lock()
+		delete(m.conns, c)
+		m.mu.Unlock()
+	}()
 	for {
 		reply, ok := c.out.next()
+		c.line.carry(c) // also the end of the connection
 		if !ok {
 			return
 		}
 		if _, err := io.WriteString(c, reply); err != nil {
 			return
 		}
+		m.mu.Lock()
+		c.waits -= len(reply)
+		m.mu.Unlock()
 	}
 }
 
 func (c *memoryConn) handle() {
-	defer c.out.end()
 	m := c.redis
 	for {
 		args, ok := c.in.next()
 		if !ok {
 			break
 		}
+		c.line.carry(c)
 		m.mu.Lock()
-		paused, wait := m.paused, m.waiting
+		paused, wait, delay := m.paused, m.waiting, m.delay
 		m.mu.Unlock()
 		if paused != nil && wait(args) {
 			<-paused
 		}
+		if delay != nil {
+			time.Sleep(delay(args))
+		}
 		m.mu.Lock()
-		m.commands[args[0]]++
-		c.execute(args)
+		if !c.dropped {
+			m.commands[args[0]]++
+			c.execute(args)
+		}
 		m.mu.Unlock()
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.conns, c)
-	for _, set := range m.subscribers {
-		delete(set, c)
+	c.drop()
+}
+
+// drop ends a connection: what has not left yet is lost. Its client hears of it
+// when the network carries. memoryRedis.mu is held.
+func (c *memoryConn) drop() {
+	m := c.redis
+	c.dropped = true
+	for channel, set := range m.subscribers {
+		if delete(set, c); len(set) == 0 {
+			delete(m.subscribers, channel)
+		}
 	}
+	c.in.end()
+	c.out.cut()
+	if c.line == nil {
+		_ = c.close()
+	}
+}
+
+func (c *memoryConn) reply(text string) {
+	if c.dropped {
+		return
+	}
+	c.waits += len(text)
+	if limit := c.redis.limit; limit > 0 && c.waits > limit {
+		c.drop()
+		return
+	}
+	c.out.add(text)
+}
+
+// push sends what is an array in RESP2.
+func (c *memoryConn) push(kind string, items ...string) {
+	mark := "*"
+	if c.resp3 {
+		mark = ">"
+	}
+	c.reply(mark + strconv.Itoa(1+len(items)) + "\r\n" + bulk(kind) + strings.Join(items, ""))
 }
 
 // execute answers one command. memoryRedis.mu is held.
 func (c *memoryConn) execute(args []string) {
 	m := c.redis
+	if m.handling != nil {
+		m.handling(args, false)
+		defer m.handling(args, true)
+	}
 	if m.refuse != nil {
 		if text := m.refuse(args); text != "" {
-			c.out.add("-" + text + "\r\n")
+			c.reply("-" + text + "\r\n")
 			return
 		}
 	}
 	switch args[0] {
 	case "hello":
-		c.out.add("%1\r\n" + bulk("proto") + ":3\r\n")
+		c.resp3 = true
+		c.reply("%1\r\n" + bulk("proto") + ":3\r\n")
 	case "ping":
-		if len(args) > 1 {
-			c.out.add(bulk(args[1]))
-		} else {
-			c.out.add("+PONG\r\n")
+		switch {
+		case !c.resp3 && c.subscriptions() > 0:
+			c.push("pong", bulk(strings.Join(args[1:], "")))
+		case len(args) > 1:
+			c.reply(bulk(args[1]))
+		default:
+			c.reply("+PONG\r\n")
 		}
 	case "subscribe":
 		for _, channel := range args[1:] {
@@ -217,33 +273,35 @@ func (c *memoryConn) execute(args []string) {
 				m.subscribers[channel] = map[*memoryConn]struct{}{}
 			}
 			m.subscribers[channel][c] = struct{}{}
-			c.out.add(push("subscribe", bulk(channel), ":1\r\n"))
+			c.push("subscribe", bulk(channel), fmt.Sprintf(":%d\r\n", c.subscriptions()))
 		}
 	case "unsubscribe":
 		for _, channel := range args[1:] {
-			delete(m.subscribers[channel], c)
-			if len(m.subscribers[channel]) == 0 {
+			if delete(m.subscribers[channel], c); len(m.subscribers[channel]) == 0 {
 				delete(m.subscribers, channel)
 			}
-			c.out.add(push("unsubscribe", bulk(channel), ":1\r\n"))
+			c.push("unsubscribe", bulk(channel), fmt.Sprintf(":%d\r\n", c.subscriptions()))
 		}
 	case "publish":
-		for s := range m.subscribers[args[1]] {
-			s.out.add(push("message", bulk(args[1]), bulk(args[2])))
-		}
-		c.out.add(fmt.Sprintf(":%d\r\n", len(m.subscribers[args[1]])))
+		c.reply(fmt.Sprintf(":%d\r\n", m.deliver(args[1], args[2])))
 	case "pubsub": // numsub channel
-		c.out.add(fmt.Sprintf("*2\r\n%s:%d\r\n", bulk(args[2]), len(m.subscribers[args[2]])))
+		c.reply(fmt.Sprintf("*2\r\n%s:%d\r\n", bulk(args[2]), len(m.subscribers[args[2]])))
 	default:
-		c.out.add("-ERR unknown command '" + args[0] + "'\r\n")
+		c.reply("-ERR unknown command '" + args[0] + "'\r\n")
 	}
 }
 
-func bulk(s string) string { return "$" + strconv.Itoa(len(s)) + "\r\n" + s + "\r\n" }
-
-func push(kind string, items ...string) string {
-	return ">" + strconv.Itoa(1+len(items)) + "\r\n" + bulk(kind) + strings.Join(items, "")
+// subscriptions are counted in steps that are few in tests.
+func (c *memoryConn) subscriptions() (n int) {
+	for _, set := range c.redis.subscribers {
+		if _, in := set[c]; in {
+			n++
+		}
+	}
+	return n
 }
+
+func bulk(s string) string { return "$" + strconv.Itoa(len(s)) + "\r\n" + s + "\r\n" }
 
 func readCommand(r *bufio.Reader) ([]string, error) {
 	number := func(kind byte) (int, error) {
@@ -298,6 +356,14 @@ func (b *backlog[T]) end() {
 	b.ended = true
 	b.mu.Unlock()
 	wake(b.some)
+}
+
+// cut ends the queue, and forgets what is in it.
+func (b *backlog[T]) cut() {
+	b.mu.Lock()
+	b.list = nil
+	b.mu.Unlock()
+	b.end()
 }
 
 func (b *backlog[T]) next() (v T, ok bool) {

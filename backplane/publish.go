@@ -100,7 +100,7 @@ func (r *Redis) publishSome(ctx context.Context, payload []byte, channels []stri
 // until; the context ends a little later.
 func (r *Redis) publishTime(ctx context.Context) (limited context.Context, until time.Time, cancel context.CancelFunc) {
 	until = time.Now().Add(max(r.opts.PublishTimeout, 0))
-	limited, cancel = context.WithDeadlineCause(ctx, until.Add(lateness), ErrUnavailable)
+	limited, cancel = context.WithDeadlineCause(ctx, until.Add(publisherSlack), ErrUnavailable)
 	return limited, until, cancel
 }
 
@@ -202,8 +202,8 @@ func (r *Redis) published(ctx context.Context, p *publish) (int64, error) {
 	return 0, fmt.Errorf("%w: %w", ErrOutcomeUnknown, errOverdue)
 }
 
-// lateness lets the publisher, which knows more, say first why a send failed.
-const lateness = 50 * time.Millisecond
+// publisherSlack lets the publisher, which knows more, say first why a send failed.
+const publisherSlack = 50 * time.Millisecond
 
 var errOverdue = errors.New("the answer of Redis is overdue")
 

@@ -188,16 +188,16 @@ func (r *Redis) Connected(ctx context.Context, c server.Receiver) error {
 	return nil
 }
 
-// moment is how long a client that connects waits for a Redis that is being
+// connectGrace is how long a client that connects waits for a Redis that is being
 // connected to, counted from the loss, or the start.
-const moment = time.Second
+const connectGrace = time.Second
 
 func (r *Redis) expectReady(ctx context.Context) {
 	h := r.Health()
 	if h.State == Ready {
 		return
 	}
-	ctx, cancel := context.WithDeadline(ctx, h.Since.Add(moment))
+	ctx, cancel := context.WithDeadline(ctx, h.Since.Add(connectGrace))
 	defer cancel()
 	_ = r.state.wait(ctx) // if Redis is away for longer, the client is let in
 }

@@ -18,9 +18,11 @@ func (c seeingClient) Send(m *server.Message) error {
 }
 
 func TestSendsThatWaitKnowTheReceiversOfTheirOwnNode(t *testing.T) {
-	addr := startRedis(t).addr // miniredis answers PING before what was published earlier has come
-	near := node(t, addr, Options{})
-	far := node(t, addr, Options{})
+	on(t, sendsThatWait)
+}
+
+func sendsThatWait(t *testing.T, s testRedis) {
+	near, far := node(t, s, Options{}), node(t, s, Options{})
 	ready(t, near, far)
 	here := seeingClient{client(t, near, "here", "alice"), make(chan bool, 10)}
 	there := seeingClient{client(t, far, "there", "alice"), make(chan bool, 10)}

@@ -70,7 +70,7 @@ func TestASendToManyIsGivenUpWhenRedisDoesNotAnswer(t *testing.T) {
 		m := newMemoryRedis(t)
 		r := m.node(t, Options{})
 		ready(t, r)
-		m.stop()
+		m.kill()
 		synctest.Wait()
 		if err := r.SendUsers(t.Context(), manyNames(50_000), message("x")); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("SendUsers = %v", err)

@@ -11,7 +11,7 @@ const changesAtOnce = 1024
 
 // write owns the writing side of the links: subscriptions, fences, heartbeat.
 func (r *Redis) write() {
-	ticker := time.NewTicker(beat)
+	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	var heart heart
 	for {
@@ -184,7 +184,7 @@ func (r *Redis) doubt(l *link) {
 			sleep(r.ctx, lastPause)
 			continue
 		}
-		sleep(r.ctx, lastChance)
+		sleep(r.ctx, probeGrace)
 		if r.ctx.Err() != nil || !r.silent.Load() {
 			return
 		}
