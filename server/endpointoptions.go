@@ -146,15 +146,31 @@ type EndpointOptions struct {
 	UseLegacyLongPollingAuthenticationRefresh bool
 
 	// AllowedOrigins are the origins, as "https://app.example", whose browser
-	// pages may use the endpoint: they get CORS headers, with credentials, and
-	// WebSockets of other origins are refused with 403. The server's own origin
-	// is always allowed. Letter case, a scheme's own port and a slash at the end
-	// make no difference; "https://*.app.example" is every subdomain. What is no
-	// origin is refused by CheckHub. Nil means that no CORS headers are sent and
-	// that any origin may open a WebSocket, as in ASP.NET Core.
+	// pages may use the endpoint besides those of the server's own origin. Nil
+	// means no others. Pages of these origins get CORS headers, with
+	// credentials. Letter case, a scheme's own port and a slash at the end make
+	// no difference; "https://*.app.example" is every subdomain. What is no
+	// origin is refused by CheckHub. "*" allows every origin, without
+	// credentials: browsers' clients need withCredentials: false.
 	//
-	// "*" allows every origin, without credentials: browsers' clients need
-	// withCredentials: false.
+	// What comes from a page of another origin is answered 403, as net/http's
+	// CrossOriginProtection decides it: Sec-Fetch-Site says where a page is from;
+	// where a browser does not send it, as Chromium with WebSockets, Origin must
+	// name what the Host header names, port included. The scheme is not
+	// compared, so TLS may end in a proxy; behind one that changes Host, list
+	// the origin. Clients that are no browsers send neither header and are let
+	// in. For each kind of request:
+	//
+	//   - WebSockets: both headers count. CORS does not apply to them, and they
+	//     come with the user's cookies, so any page could act as the user.
+	//   - negotiate, refreshes, events, polls, sends and deletes: Sec-Fetch-Site
+	//     alone counts. Without CORS headers a page cannot read what negotiate
+	//     answers, and all others need the connection token in there. (Clients
+	//     of negotiate version 0 have no secret token.)
+	//   - Preflights: answered without CORS headers, or 405 if AllowedOrigins and
+	//     AllowOrigin are nil. The browser does not send the request then.
+	//
+	// ASP.NET Core lets WebSockets of every origin in where no list is set.
 	AllowedOrigins []string
 
 	// AllowOrigin allows more origins than AllowedOrigins: it is asked about

@@ -143,8 +143,8 @@ type Options struct {
 	// or the lifetime manager return, with their type; results that cannot be
 	// encoded. Info: each connection as it begins (its id, transport, protocol,
 	// user and remote address) and as it ends (how, and after how long); a
-	// *HubError that a method returns; calls that are not authorized; handshakes
-	// and credentials that are refused, and why. Debug: unknown methods;
+	// *HubError that a method returns; calls that are not authorized; handshakes,
+	// credentials and origins that are refused, and why. Debug: unknown methods;
 	// arguments and stream items that do not fit (which, their kind and the type
 	// wanted).
 	//

@@ -60,7 +60,7 @@ func newNode(c *config) (*node, error) {
 	n.echo = server.NewConnectionHandler(echo, &server.ConnectionOptions{
 		Endpoint: common, Authenticate: authenticate, Logger: c.logger,
 	})
-	n.mount("/hub", n.hub)
+	n.mount("/hub", anyOrigin(n.hub))
 	n.mount("/hub-websockets", n.endpoint(common, server.WebSockets))
 	n.mount("/hub-longpolling", n.endpoint(common, server.LongPolling))
 	n.mount("/hub-nowebsockets", n.endpoint(common, server.ServerSentEvents|server.LongPolling))
@@ -68,7 +68,7 @@ func newNode(c *config) (*node, error) {
 	cors.AllowedOrigins = []string{"http://app.test"}
 	n.mount("/hub-cors", n.hub.Endpoint(cors))
 	n.mountRefresh(c, common)
-	n.mount("/echo", n.echo)
+	n.mount("/echo", anyOrigin(n.echo))
 	(&api{n.hub, ended}).register(n.routes)
 	return n, nil
 }
@@ -76,7 +76,18 @@ func newNode(c *config) (*node, error) {
 // endpoint serves the hub with some transports only.
 func (n *node) endpoint(opts server.EndpointOptions, allowed server.Transport) http.Handler {
 	opts.AllowedTransports = allowed
-	return n.hub.Endpoint(opts)
+	return anyOrigin(n.hub.Endpoint(opts))
+}
+
+// anyOrigin lets pages of every origin in, and sends no CORS headers: so does
+// ASP.NET Core where no list of origins is set. Hubwire's own ways are the
+// server's origin alone, or "*", with CORS headers.
+func anyOrigin(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Origin")
+		r.Header.Del("Sec-Fetch-Site")
+		h.ServeHTTP(w, r)
+	})
 }
 
 // mount serves h where ASP.NET Core's MapHub would.

@@ -29,6 +29,9 @@ func (n *node) mountRefresh(c *config, common server.EndpointOptions) {
 		opts := common
 		change(&opts)
 		endpoint := n.hub.Endpoint(opts)
+		if opts.AllowedOrigins == nil {
+			endpoint = anyOrigin(endpoint)
+		}
 		n.mount(path, endpoint)
 		if opts.EnableAuthenticationRefresh {
 			n.routes.handle("", path+"/refresh", endpoint)

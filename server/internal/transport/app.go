@@ -86,7 +86,7 @@ type Options struct {
 	DisconnectTimeout       time.Duration
 	MaximumPostSize         int64 // bytes of one POST body
 	AllowStatefulReconnects bool
-	AllowedOrigins          []string                      // nil: every origin may open a WebSocket, and no CORS headers are sent; "*" allows all with CORS
+	AllowedOrigins          []string                      // besides the server's own; nil: none, and no CORS headers are sent; "*": all
 	AllowedHeaders          []string                      // nil: echo what a preflight asks for
 	SubProtocol             func(offered []string) string // nil: none
 	Redirect                func(*http.Request) (url, accessToken string, ok bool)

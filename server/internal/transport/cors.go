@@ -2,14 +2,14 @@ package transport
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 )
 
 // A CORSPolicy says which origins' pages may use what it stands around.
 // Credentials are allowed, so the answers name the exact origin; where every
-// origin is allowed, credentials never are.
+// origin is allowed, credentials never are. Nil allows no origin and sends no
+// headers.
 type CORSPolicy struct {
 	origins []origin
 	any     bool
@@ -55,12 +55,11 @@ func (p *CORSPolicy) allows(text string, r *http.Request) bool {
 // Preflight answers r if it is one. Who may not use the endpoint gets the
 // same answer, without any CORS header.
 func (p *CORSPolicy) Preflight(w http.ResponseWriter, r *http.Request) bool {
-	origin, method := r.Header.Get("Origin"), r.Header.Get("Access-Control-Request-Method")
-	if r.Method != http.MethodOptions || origin == "" || method == "" {
+	method := r.Header.Get("Access-Control-Request-Method")
+	if p == nil || r.Method != http.MethodOptions || r.Header.Get("Origin") == "" || method == "" {
 		return false
 	}
-	p.AddHeaders(w, r)
-	if h := w.Header(); p.allows(origin, r) {
+	if h := w.Header(); p.AddHeaders(w, r) {
 		h.Set("Access-Control-Allow-Methods", method)
 		asked := strings.Join(r.Header["Access-Control-Request-Headers"], ",")
 		if p.headers != "" {
@@ -74,16 +73,20 @@ func (p *CORSPolicy) Preflight(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// AddHeaders adds the CORS headers of an actual answer, whatever its status.
-func (p *CORSPolicy) AddHeaders(w http.ResponseWriter, r *http.Request) {
+// AddHeaders adds the CORS headers of an actual answer, whatever its status, and
+// reports whether the policy allows the origin of r.
+func (p *CORSPolicy) AddHeaders(w http.ResponseWriter, r *http.Request) (allowed bool) {
+	if p == nil {
+		return false
+	}
 	origin := r.Header.Get("Origin")
 	if origin == "" || !p.allows(origin, r) {
-		return
+		return p.any
 	}
 	h := w.Header()
 	if p.any {
 		h.Set("Access-Control-Allow-Origin", "*")
-		return
+		return true
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Allow-Credentials", "true")
@@ -91,15 +94,5 @@ func (p *CORSPolicy) AddHeaders(w http.ResponseWriter, r *http.Request) {
 	if !one && !slices.Contains(h["Vary"], "Origin") {
 		h.Add("Vary", "Origin")
 	}
-}
-
-// mayUpgrade reports whether the origin of r may open a WebSocket. Clients that
-// are no browsers name no origin.
-func (p *CORSPolicy) mayUpgrade(r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" || p.allows(origin, r) {
-		return true
-	}
-	u, err := url.Parse(origin)
-	return err == nil && strings.EqualFold(u.Host, r.Host)
+	return true
 }

@@ -70,42 +70,6 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-func TestOriginsOfWebSockets(t *testing.T) {
-	tests := []struct {
-		name    string
-		origins []string
-		origin  string
-		status  int
-	}{
-		{"without a list every origin may", nil, "http://other.test", 101},
-		{"an origin of the list", []string{"http://app.test"}, "HTTP://APP.test", 101},
-		{"the server's own origin", []string{"http://app.test"}, "http://test", 101},
-		{"no origin: not a browser", []string{"http://app.test"}, "", 101},
-		{"another origin", []string{"http://app.test"}, "http://other.test", 403},
-		{"a sandboxed page", []string{"http://app.test"}, "null", 403},
-		{"an empty list", []string{}, "http://app.test", 403},
-		{"any origin", []string{"*"}, "http://other.test", 101},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			opts := defaults()
-			opts.AllowedOrigins = test.origins
-			n := serve(t, opts, nil)
-			headers := handshakeHeaders
-			if test.origin != "" {
-				headers = append([]string{"Origin: " + test.origin}, headers...)
-			}
-			r := n.do("GET", "/hub", "", headers...)
-			if r.status != test.status || r.body != "" {
-				t.Errorf("upgrade from %q = %v, want %d", test.origin, r, test.status)
-			}
-			if test.status == 403 && (r.header["Content-Type"] != nil || n.connections() != 0) {
-				t.Errorf("upgrade from %q = %v, want no Content-Type and no connection", test.origin, r)
-			}
-		})
-	}
-}
-
 func TestOriginsAreComparedAsBrowsersWriteThem(t *testing.T) {
 	for _, test := range []struct {
 		allowed, origin string

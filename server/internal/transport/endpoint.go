@@ -16,7 +16,7 @@ type Endpoint struct {
 	opts    Options
 	newApp  func(*Conn) App
 	log     *slog.Logger
-	cors    *CORSPolicy // nil: no CORS headers, every origin may open a WebSocket
+	cors    *CORSPolicy // nil: no CORS headers, and pages of the server's own origin only
 	shards  []shard
 	nextOne atomic.Uint32            // the shard of the next connection
 	closing atomic.Bool              // Shutdown was called; set while mu is held
@@ -71,16 +71,13 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, r, http.StatusNotFound, noType, "")
 		return
 	}
-	if e.cors != nil && e.cors.Preflight(w, r) {
+	if e.cors.Preflight(w, r) {
 		return
 	}
 	means := meaning(r)
-	if e.cors != nil {
-		if means.upgrade && !e.cors.mayUpgrade(r) {
-			answer(w, r, http.StatusForbidden, noType, "")
-			return
-		}
-		e.cors.AddHeaders(w, r)
+	if !e.cors.AddHeaders(w, r) && !isSameOrigin(r, means.upgrade) {
+		e.refuseOrigin(w, r)
+		return
 	}
 	user, no := e.authenticate(r, means)
 	if no.Status != 0 {
@@ -103,6 +100,14 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		answer(w, r, http.StatusMethodNotAllowed, textPlain, "")
 	}
+}
+
+// refuseOrigin answers a request of a page whose origin is not allowed.
+func (e *Endpoint) refuseOrigin(w http.ResponseWriter, r *http.Request) {
+	origin := r.Header.Get("Origin")
+	e.log.Info("origin refused", "reason", "it is neither the server's own nor in AllowedOrigins", "origin", origin[:min(len(origin), 200)],
+		"site", r.Header.Get("Sec-Fetch-Site"), "host", r.Host, "remote", r.RemoteAddr)
+	answer(w, r, http.StatusForbidden, noType, "")
 }
 
 // serveConnect serves what a transport begins with, and polls.

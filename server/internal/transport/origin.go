@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 )
@@ -55,4 +56,34 @@ func (o origin) isOf(allowed origin) bool {
 	}
 	return o.scheme == allowed.scheme && o.port == allowed.port && len(o.host) > len(allowed.host)+1 &&
 		strings.HasSuffix(o.host, "."+allowed.host)
+}
+
+// isSameOrigin reports whether r comes from a page of the server's own origin, or
+// from no page at all, as net/http's CrossOriginProtection decides it: by
+// Sec-Fetch-Site, which browsers set and pages cannot. Where it is missing
+// (Chromium's WebSockets have none, nor has any request to a host by plain HTTP)
+// the origin of a WebSocket must be that of the Host header. Its scheme is not
+// compared: TLS may end in a proxy.
+//
+// Requests of other kinds pass without Sec-Fetch-Site. A page cannot read the
+// answers, the one with the connection token among them, unless CORS headers
+// allow it, and a proxy that rewrites Host must not end long polling.
+func isSameOrigin(r *http.Request, upgrade bool) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return true
+	case "":
+	default:
+		return false
+	}
+	text := r.Header.Get("Origin")
+	if !upgrade || text == "" {
+		return true
+	}
+	page, err := parseOrigin(text)
+	if err != nil {
+		return false
+	}
+	own, err := parseOrigin(page.scheme + "://" + r.Host)
+	return err == nil && page == own && !page.below
 }

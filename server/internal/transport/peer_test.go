@@ -56,8 +56,14 @@ func (r reply) String() string { return fmt.Sprintf("%d %v %q", r.status, r.head
 // request writes a request; headers are lines.
 func (p *peer) request(method, path, body string, headers ...string) {
 	p.t.Helper()
+	p.requestTo("test", method, path, body, headers...)
+}
+
+// requestTo is request with a Host of its own.
+func (p *peer) requestTo(host, method, path, body string, headers ...string) {
+	p.t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: test\r\n", method, path)
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, path, host)
 	for _, h := range headers {
 		b.WriteString(h + "\r\n")
 	}
