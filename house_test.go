@@ -20,8 +20,8 @@ var allowed = map[string][]string{
 	"server":    {"server", "protocol", "internal/members"},
 	"backplane": {"backplane", "server", "protocol", "internal/msgp", "internal/members"},
 	"hubtest":   {"hubtest", "server", "protocol", "internal/hubclient"},
-	"cmd":       {"cmd", "backplane", "server", "protocol", "hubtest", "interop/angular"}, // the demo builds its page
-	"interop":   {"interop", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/hubclient"},
+	"cmd":       {"cmd", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm"}, // the demo has clients and builds its page
+	"interop":   {"interop", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm", "cmd/demo/angular"},
 	"internal":  {"internal", "protocol"},
 }
 

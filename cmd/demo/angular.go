@@ -9,10 +9,10 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/hubwire/hubwire/interop/angular"
+	"github.com/hubwire/hubwire/cmd/demo/angular"
 )
 
-// An angularPage is the app of interop/angular, which both nodes serve at /app/
+// An angularPage is the app of the folder angular, which both nodes serve at /app/
 // once npm has built it.
 type angularPage struct {
 	files atomic.Pointer[http.Handler] // nil until it is built

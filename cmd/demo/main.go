@@ -12,7 +12,7 @@
 //
 // Read blog/hub.go first, then node.go: that is what an app writes. app.go puts
 // nodes and Redis (bus.go) together. The clients are clients.go, page.html and,
-// where there is npm, the Angular app of interop/angular. single.go is a node in
+// where there is npm, the Angular app of angular/. single.go is a node in
 // a container; deploy/ and docker-compose.yml run it.
 package main
 

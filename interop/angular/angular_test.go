@@ -1,8 +1,9 @@
-package angular
+package angular_test
 
 import (
 	"bufio"
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -14,8 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hubwire/hubwire/cmd/demo/angular"
 	"github.com/hubwire/hubwire/interop/harness"
 )
+
+// app is where the page is.
+const app = "../../cmd/demo/angular"
 
 const (
 	buildTime = 5 * time.Minute
@@ -26,7 +31,7 @@ const (
 func TestPagesOnTwoNodesShowWhatIsPublishedOnOne(t *testing.T) {
 	harness.Need(t, "node", "npm")
 	chromium := harness.Tool(t, "chromium")
-	modules := harness.Modules(t, ".")
+	modules := harness.Modules(t, app)
 	redis := harness.Redis(t)
 	dist := build(t)
 	own := harness.NodeCommand(t)
@@ -62,6 +67,18 @@ func TestPagesOnTwoNodesShowWhatIsPublishedOnOne(t *testing.T) {
 	}
 }
 
+func TestABuildThatIsStoppedLeavesNothing(t *testing.T) {
+	harness.Need(t, "node", "npm")
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	steps := 0
+	dist, err := angular.Build(ctx, func(string) { steps++ })
+	if dist != "" || !errors.Is(err, context.Canceled) || steps != 1 {
+		t.Errorf("Build = %q, %v after %d steps; want context.Canceled after 1", dist, err, steps)
+	}
+}
+
 // click plays scenario.mjs.
 func click(t *testing.T, modules, site, chromium string, backplane bool, shots string) {
 	t.Helper()
@@ -86,7 +103,7 @@ func build(t *testing.T) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), buildTime)
 	defer cancel()
-	dist, err := Build(ctx, func(step string) { t.Log(step) })
+	dist, err := angular.Build(ctx, func(step string) { t.Log(step) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/hubwire/hubwire/interop/internal/npm"
+	"github.com/hubwire/hubwire/internal/npm"
 )
 
 // Modules returns a folder with the npm packages that the package-lock.json of

@@ -11,7 +11,7 @@ import (
 )
 
 // The TypeScript of the Angular page knows the hub by this:
-//go:generate go run github.com/hubwire/hubwire/cmd/hubgen -lang ts -type PostHub -o ../../../interop/angular/src/app/post-hub.ts .
+//go:generate go run github.com/hubwire/hubwire/cmd/hubgen -lang ts -type PostHub -o ../angular/src/app/post-hub.ts .
 
 // PostHub is a hub: its exported methods are what clients can call.
 type PostHub struct{}

@@ -20,7 +20,7 @@ func TestTheAngularPageKnowsTheHubAsItIs(t *testing.T) {
 	if err := hubgen.TypeScript(&want, PostHub{}, nil, source, PostPublished, Receive, ReceiveMessage); err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile("../../../interop/angular/src/app/post-hub.ts")
+	got, err := os.ReadFile("../angular/src/app/post-hub.ts")
 	if err != nil || !bytes.Equal(got, want.Bytes()) {
 		t.Errorf("post-hub.ts is not that of the hub (%v): go generate ./cmd/demo/blog", err)
 	}

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/hubwire/hubwire/interop/internal/npm"
+	"github.com/hubwire/hubwire/internal/npm"
 )
 
 // sources is what Angular's compiler needs.

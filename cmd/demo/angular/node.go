@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"github.com/hubwire/hubwire/interop/internal/npm"
+	"github.com/hubwire/hubwire/internal/npm"
 )
 
 // newerNode is what npm brings where the node on PATH is too old.
