@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"reflect"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/msgp"
 )
 
 // A DateTimeKind says what a DateTime counts from.
@@ -155,21 +157,21 @@ func (d DateTimeOffset) appendMessagePack(dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if dst, err = appendTimestamp(append(dst, mpFixArray|2), asUTC(t)); err != nil {
+	if dst, err = appendTimestamp(append(dst, msgp.FixArray|2), asUTC(t)); err != nil {
 		return nil, err
 	}
-	return appendMPInt(dst, int64(minutes)), nil
+	return msgp.AppendInt(dst, int64(minutes)), nil
 }
 
 func (d *DateTimeOffset) readMessagePack(r *mpReader) error {
-	if n, ok := r.array(); !ok || n != 2 {
+	if n, ok := r.Array(); !ok || n != 2 {
 		return errKind
 	}
 	clock, err := r.timestamp()
 	if err != nil {
 		return err
 	}
-	minutes, ok := r.signed(16)
+	minutes, ok := r.Signed(16)
 	if !ok || minutes < -maxOffset || minutes > maxOffset {
 		return errRange
 	}
@@ -298,17 +300,17 @@ func appendTimestamp(dst []byte, t time.Time) ([]byte, error) {
 	seconds, nanos := t.Unix(), uint64(t.Nanosecond()/100*100) // .NET counts in 100 ns
 	switch {
 	case seconds>>34 != 0:
-		dst = binary.BigEndian.AppendUint32(append(dst, mpExt8, 12, 0xff), uint32(nanos))
+		dst = binary.BigEndian.AppendUint32(append(dst, msgp.Ext8, 12, 0xff), uint32(nanos))
 		return binary.BigEndian.AppendUint64(dst, uint64(seconds)), nil
 	case nanos != 0 || seconds>>32 != 0:
-		return binary.BigEndian.AppendUint64(append(dst, mpFixExt1+3, 0xff), nanos<<34|uint64(seconds)), nil
+		return binary.BigEndian.AppendUint64(append(dst, msgp.FixExt8, 0xff), nanos<<34|uint64(seconds)), nil
 	}
-	return binary.BigEndian.AppendUint32(append(dst, mpFixExt1+2, 0xff), uint32(seconds)), nil
+	return binary.BigEndian.AppendUint32(append(dst, msgp.FixExt4, 0xff), uint32(seconds)), nil
 }
 
 // timestamp reads an extension -1.
 func (r *mpReader) timestamp() (time.Time, error) {
-	kind, data, ok := r.ext()
+	kind, data, ok := r.Ext()
 	if !ok || kind != -1 {
 		return time.Time{}, errKind
 	}

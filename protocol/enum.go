@@ -81,7 +81,7 @@ func (e *enumNames) parse(text string) (value int64, ok bool) {
 
 // enum reads the name of a value.
 func (r *mpReader) enum(v reflect.Value, names *enumNames) error {
-	s, ok := r.str()
+	s, ok := r.Str()
 	if !ok {
 		return errKind
 	}

@@ -3,6 +3,8 @@ package protocol
 import (
 	"errors"
 	"fmt"
+
+	"github.com/hubwire/hubwire/internal/msgp"
 )
 
 // MessagePack is the codec "messagepack": one MessagePack array per message,
@@ -76,15 +78,15 @@ func messagePackLength(buf []byte) (length, n int, err error) {
 // formatName names a code as .NET does in its errors.
 func formatName(code byte) string {
 	switch {
-	case code < mpFixMap:
+	case code < msgp.FixMap:
 		return "positive fixint"
-	case code < mpFixArray:
+	case code < msgp.FixArray:
 		return "fixmap"
-	case code < mpFixStr:
+	case code < msgp.FixStr:
 		return "fixarray"
-	case code < mpNil:
+	case code < msgp.Nil:
 		return "fixstr"
-	case code >= mpNegative:
+	case code >= msgp.Negative:
 		return "negative fixint"
 	}
 	return [...]string{
@@ -92,7 +94,7 @@ func formatName(code byte) string {
 		"float 32", "float 64", "uint 8", "uint 16", "uint 32", "uint 64", "int 8", "int 16", "int 32", "int 64",
 		"fixext 1", "fixext 2", "fixext 4", "fixext 8", "fixext 16", "str 8", "str 16", "str 32",
 		"array 16", "array 32", "map 16", "map 32",
-	}[code-mpNil]
+	}[code-msgp.Nil]
 }
 
 // unexpectedCode is the error for a body that is no array.

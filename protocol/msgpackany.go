@@ -2,9 +2,17 @@ package protocol
 
 import (
 	"bytes"
-	"math"
 	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hubwire/hubwire/internal/msgp"
 )
+
+// A mpReader reads values of MessagePack into values of Go.
+type mpReader struct{ msgp.Reader }
+
+func newMPReader(b []byte) mpReader { return mpReader{msgp.NewReader(b)} }
 
 // any decodes the next value without knowing what it is. As in .NET, integers
 // get the type of their format: positive ones of a byte are a uint8, negative
@@ -15,31 +23,30 @@ func (r *mpReader) any(depth int) (any, error) {
 	if depth > maxMessagePackDepth {
 		return nil, errTooDeep
 	}
-	switch c := r.code(); {
-	case c < mpFixMap || c >= mpNegative || c >= mpUint8 && c <= mpInt64:
+	switch msgp.KindOf(r.Code()) {
+	case msgp.KindInteger:
 		return r.anyInteger(), nil
-	case c < mpFixArray || c == mpMap16 || c == mpMap32:
+	case msgp.KindMap:
 		return r.anyMap(depth)
-	case c < mpFixStr || c == mpArray16 || c == mpArray32:
+	case msgp.KindArray:
 		return r.anyArray(depth)
-	case c < mpNil || c >= mpStr8 && c <= mpStr32:
-		s, _ := r.str()
+	case msgp.KindStr:
+		s, _ := r.Str()
 		return mpText(s), nil
-	case c == mpNil:
-		r.i++
+	case msgp.KindNil:
+		r.Nil()
 		return nil, nil
-	case c == mpFalse || c == mpTrue:
-		r.i++
-		return c == mpTrue, nil
-	case c >= mpBin8 && c <= mpBin32:
-		b, _ := r.bin()
+	case msgp.KindBool:
+		b, _ := r.Bool()
+		return b, nil
+	case msgp.KindBin:
+		b, _ := r.Bin()
 		return bytes.Clone(b), nil
-	case c == mpFloat32:
-		u, _ := r.uint(4)
-		r.i += 5
-		return math.Float32frombits(uint32(u)), nil
-	case c == mpFloat64:
-		f, _ := r.float()
+	case msgp.KindFloat:
+		if f, ok := r.Float32(); ok {
+			return f, nil
+		}
+		f, _ := r.Float()
 		return f, nil
 	}
 	t, err := r.timestamp()
@@ -47,29 +54,29 @@ func (r *mpReader) any(depth int) (any, error) {
 }
 
 func (r *mpReader) anyInteger() any {
-	c := r.code()
-	u, _, _ := r.integer()
+	c := r.Code()
+	u, _, _ := r.Integer()
 	switch {
-	case c < mpFixMap || c == mpUint8:
+	case c < msgp.FixMap || c == msgp.Uint8:
 		return uint8(u)
-	case c >= mpNegative || c == mpInt8:
+	case c >= msgp.Negative || c == msgp.Int8:
 		return int8(u)
-	case c == mpUint16:
+	case c == msgp.Uint16:
 		return uint16(u)
-	case c == mpUint32:
+	case c == msgp.Uint32:
 		return uint32(u)
-	case c == mpInt16:
+	case c == msgp.Int16:
 		return int16(u)
-	case c == mpInt32:
+	case c == msgp.Int32:
 		return int32(u)
-	case c == mpInt64:
+	case c == msgp.Int64:
 		return int64(u)
 	}
 	return u
 }
 
 func (r *mpReader) anyArray(depth int) (any, error) {
-	n, ok := r.array()
+	n, ok := r.Array()
 	if !ok {
 		return nil, errKind
 	}
@@ -85,7 +92,7 @@ func (r *mpReader) anyArray(depth int) (any, error) {
 }
 
 func (r *mpReader) anyMap(depth int) (any, error) {
-	n, ok := r.dict()
+	n, ok := r.Map()
 	if !ok {
 		return nil, errKind
 	}
@@ -119,4 +126,13 @@ func (r *mpReader) anyMap(depth int) (any, error) {
 		return mixed, nil
 	}
 	return names, nil
+}
+
+// mpText makes a string of the bytes of one. As .NET does, it puts U+FFFD for
+// what is not UTF-8, so that the text can go on to JSON clients.
+func mpText(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	return strings.ToValidUTF8(string(b), "\uFFFD")
 }

@@ -4,10 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/hubwire/hubwire/internal/msgp"
 )
 
 // errNoMessagePack is for a Raw that is not one MessagePack value.
@@ -36,28 +37,28 @@ func (c MessagePack) Append(dst []byte, m Message) ([]byte, error) {
 func (c MessagePack) appendMessage(dst []byte, m Message) ([]byte, error) {
 	switch m := m.(type) {
 	case *Invocation:
-		return c.appendInvocation(append(dst, mpFixArray|6, 1), m)
+		return c.appendInvocation(append(dst, msgp.FixArray|6, 1), m)
 	case *StreamInvocation:
-		return c.appendInvocation(append(dst, mpFixArray|6, 4), &m.Invocation)
+		return c.appendInvocation(append(dst, msgp.FixArray|6, 4), &m.Invocation)
 	case *StreamItem:
-		dst = appendMPHeaders(append(dst, mpFixArray|4, 2), m.Headers)
+		dst = appendMPHeaders(append(dst, msgp.FixArray|4, 2), m.Headers)
 		return c.appendPayload(appendMPString(dst, m.InvocationID), m.RawItem, m.Item)
 	case *Completion:
 		return c.appendCompletion(dst, m)
 	case *CancelInvocation:
-		dst = appendMPHeaders(append(dst, mpFixArray|3, 5), m.Headers)
+		dst = appendMPHeaders(append(dst, msgp.FixArray|3, 5), m.Headers)
 		return appendMPString(dst, m.InvocationID), nil
 	case *Ping:
-		return append(dst, mpFixArray|1, 6), nil
+		return append(dst, msgp.FixArray|1, 6), nil
 	case *Close:
-		dst = appendMPBool(appendMPNullable(append(dst, mpFixArray|3, 7), m.Error), m.AllowReconnect)
+		dst = msgp.AppendBool(appendMPNullable(append(dst, msgp.FixArray|3, 7), m.Error), m.AllowReconnect)
 		return dst, nil
 	case *Ack:
-		return appendMPInt(append(dst, mpFixArray|2, 8), m.SequenceID), nil
+		return msgp.AppendInt(append(dst, msgp.FixArray|2, 8), m.SequenceID), nil
 	case *Sequence:
-		return appendMPInt(append(dst, mpFixArray|2, 9), m.SequenceID), nil
+		return msgp.AppendInt(append(dst, msgp.FixArray|2, 9), m.SequenceID), nil
 	case *Unknown:
-		return appendMPInt(append(dst, mpFixArray|1), m.Type), nil
+		return msgp.AppendInt(append(dst, msgp.FixArray|1), m.Type), nil
 	}
 	return nil, errors.New("unknown message")
 }
@@ -70,7 +71,7 @@ func (c MessagePack) appendInvocation(dst []byte, m *Invocation) ([]byte, error)
 	dst = appendMPNullable(dst, m.InvocationID)
 	dst = appendMPString(dst, m.Target)
 	n := m.argumentCount()
-	dst = appendMPLength(dst, n, mpFixArray, 15, mpArray16)
+	dst = msgp.AppendArray(dst, n)
 	for i := range n {
 		raw, value := m.argument(i)
 		var err error
@@ -78,7 +79,7 @@ func (c MessagePack) appendInvocation(dst []byte, m *Invocation) ([]byte, error)
 			return nil, &ValueError{Where: fmt.Sprintf("argument %d", i+1), Err: err}
 		}
 	}
-	dst = appendMPLength(dst, len(m.StreamIDs), mpFixArray, 15, mpArray16)
+	dst = msgp.AppendArray(dst, len(m.StreamIDs))
 	for _, id := range m.StreamIDs {
 		dst = appendMPString(dst, id)
 	}
@@ -90,7 +91,7 @@ func (c MessagePack) appendCompletion(dst []byte, m *Completion) ([]byte, error)
 	if m.Kind == ResultVoid {
 		size = 4
 	}
-	dst = appendMPHeaders(append(dst, mpFixArray|size, 3), m.Headers)
+	dst = appendMPHeaders(append(dst, msgp.FixArray|size, 3), m.Headers)
 	dst = append(appendMPString(dst, m.InvocationID), byte(m.Kind))
 	switch m.Kind {
 	case ResultError:
@@ -108,37 +109,25 @@ func (c MessagePack) appendPayload(dst []byte, raw Raw, value any) ([]byte, erro
 	if raw == nil {
 		return appendMPValue(dst, value)
 	}
-	r := mpReader{b: raw}
-	if !r.skip(1) || r.left() > 0 {
+	r := newMPReader(raw)
+	if !r.Skip(1) || r.Left() > 0 {
 		return nil, errNoMessagePack
 	}
 	return append(dst, raw...), nil
 }
 
 func appendMPHeaders(dst []byte, headers []Header) []byte {
-	dst = appendMPLength(dst, len(headers), mpFixMap, 15, mpMap16)
+	dst = msgp.AppendMap(dst, len(headers))
 	for _, h := range headers {
 		dst = appendMPString(appendMPString(dst, h.Name), h.Value)
 	}
 	return dst
 }
 
-// appendMPLength appends the header of an array or map: fix is its lowest
-// fixed code, up to limit, and wide its code with 16 bits, before that with 32.
-func appendMPLength(dst []byte, n int, fix byte, limit int, wide byte) []byte {
-	switch {
-	case n <= limit:
-		return append(dst, fix|byte(n))
-	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(dst, wide), uint16(n))
-	}
-	return binary.BigEndian.AppendUint32(append(dst, wide+1), uint32(n))
-}
-
 // appendMPNullable appends s, or nil for an empty one.
 func appendMPNullable(dst []byte, s string) []byte {
 	if s == "" {
-		return append(dst, mpNil)
+		return append(dst, msgp.Nil)
 	}
 	return appendMPString(dst, s)
 }
@@ -148,72 +137,13 @@ func appendMPString(dst []byte, s string) []byte {
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\uFFFD")
 	}
-	switch n := len(s); {
-	case n < 32:
-		dst = append(dst, mpFixStr|byte(n))
-	case n <= math.MaxUint8:
-		dst = append(dst, mpStr8, byte(n))
-	default:
-		dst = appendMPLength(dst, n, 0, -1, mpStr16)
-	}
-	return append(dst, s...)
+	return msgp.AppendString(dst, s)
 }
 
+// appendMPBytes appends b; nil bytes are nil.
 func appendMPBytes(dst, b []byte) []byte {
 	if b == nil {
-		return append(dst, mpNil)
+		return append(dst, msgp.Nil)
 	}
-	if len(b) <= math.MaxUint8 {
-		dst = append(dst, mpBin8, byte(len(b)))
-	} else {
-		dst = appendMPLength(dst, len(b), 0, -1, mpBin16)
-	}
-	return append(dst, b...)
-}
-
-func appendMPBool(dst []byte, v bool) []byte {
-	if v {
-		return append(dst, mpTrue)
-	}
-	return append(dst, mpFalse)
-}
-
-// appendMPInt appends n in its shortest form; numbers that are not negative
-// take the unsigned formats.
-func appendMPInt(dst []byte, n int64) []byte {
-	switch {
-	case n >= 0:
-		return appendMPUint(dst, uint64(n))
-	case n >= -32:
-		return append(dst, byte(n))
-	case n >= math.MinInt8:
-		return append(dst, mpInt8, byte(n))
-	case n >= math.MinInt16:
-		return binary.BigEndian.AppendUint16(append(dst, mpInt16), uint16(n))
-	case n >= math.MinInt32:
-		return binary.BigEndian.AppendUint32(append(dst, mpInt32), uint32(n))
-	}
-	return binary.BigEndian.AppendUint64(append(dst, mpInt64), uint64(n))
-}
-
-func appendMPUint(dst []byte, u uint64) []byte {
-	switch {
-	case u < 0x80:
-		return append(dst, byte(u))
-	case u <= math.MaxUint8:
-		return append(dst, mpUint8, byte(u))
-	case u <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(dst, mpUint16), uint16(u))
-	case u <= math.MaxUint32:
-		return binary.BigEndian.AppendUint32(append(dst, mpUint32), uint32(u))
-	}
-	return binary.BigEndian.AppendUint64(append(dst, mpUint64), u)
-}
-
-func appendMPFloat32(dst []byte, f float32) []byte {
-	return binary.BigEndian.AppendUint32(append(dst, mpFloat32), math.Float32bits(f))
-}
-
-func appendMPFloat64(dst []byte, f float64) []byte {
-	return binary.BigEndian.AppendUint64(append(dst, mpFloat64), math.Float64bits(f))
+	return msgp.AppendBytes(dst, b)
 }

@@ -20,7 +20,7 @@ func (r *mpReader) value(v reflect.Value, depth int) error {
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
-		if r.null() {
+		if r.Nil() {
 			v.SetZero()
 			return nil
 		}
@@ -34,16 +34,15 @@ func (r *mpReader) value(v reflect.Value, depth int) error {
 	m := mpTypeOf(v.Type())
 	switch m.decode {
 	case mpByRaw:
-		start := r.i
-		r.skip(1)
-		v.SetBytes(bytes.Clone(r.b[start:r.i]))
+		raw, _ := r.Value()
+		v.SetBytes(bytes.Clone(raw))
 		return nil
 	case mpByVendor:
 		return r.vendor(v, depth)
 	case mpByJSON:
 		return r.viaJSON(v, depth)
 	}
-	if r.null() {
+	if r.Nil() {
 		return setNull(v)
 	}
 	switch m.decode {
@@ -54,7 +53,7 @@ func (r *mpReader) value(v reflect.Value, depth int) error {
 	case mpByTime:
 		return r.time(v)
 	case mpByText:
-		s, ok := r.str()
+		s, ok := r.Str()
 		if !ok {
 			return errKind
 		}
@@ -83,27 +82,27 @@ func (r *mpReader) kind(v reflect.Value, m *mpType, depth int) error {
 	switch v.Kind() {
 	case reflect.Bool:
 		var b bool
-		if b, ok = r.boolean(); ok {
+		if b, ok = r.Bool(); ok {
 			v.SetBool(b)
 		}
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		var n int64
-		if n, ok = r.signed(v.Type().Bits()); ok {
+		if n, ok = r.Signed(v.Type().Bits()); ok {
 			v.SetInt(n)
 		}
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
 		var u uint64
-		if u, ok = r.unsigned(v.Type().Bits()); ok {
+		if u, ok = r.Unsigned(v.Type().Bits()); ok {
 			v.SetUint(u)
 		}
 	case reflect.Float32, reflect.Float64:
 		var f float64
-		if f, ok = r.float(); ok {
+		if f, ok = r.Float(); ok {
 			v.SetFloat(f)
 		}
 	case reflect.String:
 		var s []byte
-		if s, ok = r.str(); ok {
+		if s, ok = r.Str(); ok {
 			v.SetString(mpText(s))
 		}
 	case reflect.Slice:
@@ -126,19 +125,19 @@ func (r *mpReader) kind(v reflect.Value, m *mpType, depth int) error {
 // byteString reads bytes; as MessagePack-CSharp does, also from a string or an
 // array of integers.
 func (r *mpReader) byteString() ([]byte, error) {
-	if b, ok := r.bin(); ok {
+	if b, ok := r.Bin(); ok {
 		return bytes.Clone(b), nil
 	}
-	if s, ok := r.str(); ok {
+	if s, ok := r.Str(); ok {
 		return bytes.Clone(s), nil
 	}
-	n, ok := r.array()
+	n, ok := r.Array()
 	if !ok {
 		return nil, errKind
 	}
 	b := make([]byte, n)
 	for i := range b {
-		u, ok := r.unsigned(8)
+		u, ok := r.Unsigned(8)
 		if !ok {
 			return nil, errKind
 		}
@@ -156,7 +155,7 @@ func (r *mpReader) slice(v reflect.Value, depth int) error {
 		v.SetBytes(b)
 		return nil
 	}
-	n, ok := r.array()
+	n, ok := r.Array()
 	if !ok {
 		return errKind
 	}
@@ -187,7 +186,7 @@ func (r *mpReader) fixedArray(v reflect.Value, depth int) error {
 		reflect.Copy(v, reflect.ValueOf(b))
 		return nil
 	}
-	n, ok := r.array()
+	n, ok := r.Array()
 	if !ok {
 		return errKind
 	}
@@ -203,7 +202,7 @@ func (r *mpReader) fixedArray(v reflect.Value, depth int) error {
 }
 
 func (r *mpReader) intoMap(v reflect.Value, depth int) error {
-	n, ok := r.dict()
+	n, ok := r.Map()
 	if !ok {
 		return errKind
 	}
@@ -233,7 +232,7 @@ func (r *mpReader) key(v reflect.Value, depth int) error {
 	if m.decode != mpByJSON {
 		return r.value(v, depth)
 	}
-	if r.null() {
+	if r.Nil() {
 		return errNull
 	}
 	return r.kind(v, m, depth)
@@ -243,18 +242,18 @@ func (r *mpReader) structure(v reflect.Value, fs *mpFields, depth int) error {
 	if fs.asArray {
 		return r.positional(v, fs, depth)
 	}
-	n, ok := r.dict()
+	n, ok := r.Map()
 	if !ok {
 		return errKind
 	}
 	for range n {
-		name, ok := r.str()
+		name, ok := r.Str()
 		if !ok {
 			return errKind
 		}
 		i, known := fs.byName[string(name)]
 		if !known {
-			r.skip(1) // Unmarshal has looked at the whole value
+			r.Skip(1) // Unmarshal has looked at the whole value
 			continue
 		}
 		if err := r.member(v, &fs.list[i], depth); err != nil {
@@ -267,13 +266,13 @@ func (r *mpReader) structure(v reflect.Value, fs *mpFields, depth int) error {
 // positional decodes an array into the members in their order. Members without
 // an element stay as they are, elements without a member are skipped.
 func (r *mpReader) positional(v reflect.Value, fs *mpFields, depth int) error {
-	n, ok := r.array()
+	n, ok := r.Array()
 	if !ok {
 		return errKind
 	}
 	for i := range n {
 		if i >= len(fs.list) {
-			r.skip(1)
+			r.Skip(1)
 		} else if err := r.member(v, &fs.list[i], depth); err != nil {
 			return err
 		}
@@ -304,13 +303,13 @@ func (r *mpReader) member(v reflect.Value, f *mpField, depth int) error {
 // package reads what nests by recursion without a bound, and a stack that
 // overflows cannot be recovered from: too deep values never get there.
 func (r *mpReader) vendor(v reflect.Value, depth int) error {
-	start := r.i
-	if !r.skipBounded(maxMessagePackDepth - depth) {
+	raw, ok := r.Shallow(maxMessagePackDepth - depth)
+	if !ok {
 		return errTooDeep
 	}
 	dec := msgpack.GetDecoder()
 	defer msgpack.PutDecoder(dec)
-	dec.Reset(bytes.NewReader(r.b[start:r.i]))
+	dec.Reset(bytes.NewReader(raw))
 	return dec.Decode(v.Addr().Interface())
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"math"
@@ -13,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hubwire/hubwire/internal/msgp"
 	"github.com/vmihailenco/msgpack/v5"
 )
 
@@ -30,7 +30,7 @@ type mpEncoder struct {
 // value appends v.
 func (e *mpEncoder) value(v reflect.Value) error {
 	if !v.IsValid() {
-		e.dst = append(e.dst, mpNil)
+		e.dst = append(e.dst, msgp.Nil)
 		return nil
 	}
 	m := mpTypeOf(v.Type())
@@ -81,23 +81,25 @@ func methods(v reflect.Value, pointer bool) reflect.Value {
 func (e *mpEncoder) kind(v reflect.Value, m *mpType) error {
 	switch v.Kind() {
 	case reflect.Bool:
-		e.dst = appendMPBool(e.dst, v.Bool())
+		e.dst = msgp.AppendBool(e.dst, v.Bool())
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		if e.wide {
-			e.dst = appendMPWideInt(e.dst, v.Int(), v.Kind())
+			n := v.Int()
+			e.dst = msgp.AppendWideInt(e.dst, n, mpWidth(v, n == int64(int32(n))))
 		} else {
-			e.dst = appendMPInt(e.dst, v.Int())
+			e.dst = msgp.AppendInt(e.dst, v.Int())
 		}
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
 		if e.wide {
-			e.dst = appendMPWideUint(e.dst, v.Uint(), v.Kind())
+			u := v.Uint()
+			e.dst = msgp.AppendWideUint(e.dst, u, mpWidth(v, u <= math.MaxUint32))
 		} else {
-			e.dst = appendMPUint(e.dst, v.Uint())
+			e.dst = msgp.AppendUint(e.dst, v.Uint())
 		}
 	case reflect.Float32:
-		e.dst = appendMPFloat32(e.dst, float32(v.Float()))
+		e.dst = msgp.AppendFloat32(e.dst, float32(v.Float()))
 	case reflect.Float64:
-		e.dst = appendMPFloat64(e.dst, v.Float())
+		e.dst = msgp.AppendFloat64(e.dst, v.Float())
 	case reflect.String:
 		e.dst = appendMPString(e.dst, v.String())
 	case reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
@@ -135,7 +137,7 @@ func (e *mpEncoder) container(v reflect.Value, m *mpType) error {
 	}
 	switch {
 	case v.IsNil():
-		e.dst = append(e.dst, mpNil)
+		e.dst = append(e.dst, msgp.Nil)
 		return nil
 	case v.Kind() == reflect.Pointer:
 		return e.value(v.Elem())
@@ -153,7 +155,7 @@ func (e *mpEncoder) container(v reflect.Value, m *mpType) error {
 
 func (e *mpEncoder) array(v reflect.Value) error {
 	n := v.Len()
-	e.dst = appendMPLength(e.dst, n, mpFixArray, 15, mpArray16)
+	e.dst = msgp.AppendArray(e.dst, n)
 	for i := range n {
 		if err := e.value(v.Index(i)); err != nil {
 			return err
@@ -167,7 +169,7 @@ func (e *mpEncoder) array(v reflect.Value) error {
 // bytes.
 func (e *mpEncoder) dict(v reflect.Value) error {
 	keys := v.MapKeys()
-	e.dst = appendMPLength(e.dst, len(keys), mpFixMap, 15, mpMap16)
+	e.dst = msgp.AppendMap(e.dst, len(keys))
 	switch kind := v.Type().Key().Kind(); {
 	case kind == reflect.String:
 		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
@@ -212,7 +214,7 @@ func (e *mpEncoder) dictByBytes(v reflect.Value, keys []reflect.Value) error {
 func (e *mpEncoder) structure(v reflect.Value, fs *mpFields) error {
 	n := len(fs.list)
 	if fs.asArray {
-		e.dst = appendMPLength(e.dst, n, mpFixArray, 15, mpArray16)
+		e.dst = msgp.AppendArray(e.dst, n)
 	} else {
 		if fs.mayOmit {
 			for i := range fs.list {
@@ -221,7 +223,7 @@ func (e *mpEncoder) structure(v reflect.Value, fs *mpFields) error {
 				}
 			}
 		}
-		e.dst = appendMPLength(e.dst, n, mpFixMap, 15, mpMap16)
+		e.dst = msgp.AppendMap(e.dst, n)
 	}
 	for i := range fs.list {
 		f := &fs.list[i]
@@ -233,7 +235,7 @@ func (e *mpEncoder) structure(v reflect.Value, fs *mpFields) error {
 		}
 		member, err := v.FieldByIndexErr(f.index)
 		if err != nil { // behind an embedded pointer that is nil
-			e.dst = append(e.dst, mpNil)
+			e.dst = append(e.dst, msgp.Nil)
 			continue
 		}
 		if err := e.value(member); err != nil {
@@ -266,11 +268,11 @@ func (e *mpEncoder) appended(dst []byte, err error) error {
 
 func (e *mpEncoder) raw(raw Raw) error {
 	if raw == nil {
-		e.dst = append(e.dst, mpNil)
+		e.dst = append(e.dst, msgp.Nil)
 		return nil
 	}
-	r := mpReader{b: raw}
-	if !r.skip(1) || r.left() > 0 {
+	r := newMPReader(raw)
+	if !r.Skip(1) || r.Left() > 0 {
 		return errNoMessagePack
 	}
 	e.dst = append(e.dst, raw...)
@@ -287,8 +289,8 @@ func (e *mpEncoder) vendor(v reflect.Value) error {
 	if err := enc.Encode(v.Interface()); err != nil {
 		return err
 	}
-	r := mpReader{b: e.dst[start:]}
-	if !r.skip(1) || r.left() > 0 {
+	r := newMPReader(e.dst[start:])
+	if !r.Skip(1) || r.Left() > 0 {
 		return errNoMessagePack
 	}
 	return nil
@@ -311,7 +313,7 @@ func (w *mpWriter) WriteByte(c byte) error {
 // types.
 func (e *mpEncoder) text(v reflect.Value) error {
 	if v.Kind() == reflect.Map && v.IsNil() || v.Kind() == reflect.Slice && v.IsNil() {
-		e.dst = append(e.dst, mpNil)
+		e.dst = append(e.dst, msgp.Nil)
 		return nil
 	}
 	t, err := v.Interface().(encoding.TextMarshaler).MarshalText()
@@ -350,44 +352,29 @@ func (e *mpEncoder) number(text string) error {
 		return err
 	}
 	if n, ok := parseInt(b, 64); ok {
-		e.dst = appendMPInt(e.dst, n)
+		e.dst = msgp.AppendInt(e.dst, n)
 		return nil
 	}
 	if u, ok := parseUint(b, 64); ok {
-		e.dst = appendMPUint(e.dst, u)
+		e.dst = msgp.AppendUint(e.dst, u)
 		return nil
 	}
 	f, err := strconv.ParseFloat(string(b), 64)
 	if err != nil {
 		return errRange
 	}
-	e.dst = appendMPFloat64(e.dst, f)
+	e.dst = msgp.AppendFloat64(e.dst, f)
 	return nil
 }
 
-// appendMPWideInt appends n in the width of its kind; an int, which .NET does
-// not have, has 32 bits if they suffice.
-func appendMPWideInt(dst []byte, n int64, kind reflect.Kind) []byte {
-	switch {
-	case kind == reflect.Int8:
-		return append(dst, mpInt8, byte(n))
-	case kind == reflect.Int16:
-		return binary.BigEndian.AppendUint16(append(dst, mpInt16), uint16(n))
-	case kind == reflect.Int32 || kind == reflect.Int && n == int64(int32(n)):
-		return binary.BigEndian.AppendUint32(append(dst, mpInt32), uint32(n))
+// mpWidth is how many bytes an integer of v's kind has inside an any. An int,
+// which .NET does not have, is one of 32 bits if they suffice.
+func mpWidth(v reflect.Value, fits32 bool) int {
+	switch k := v.Kind(); {
+	case (k == reflect.Int || k == reflect.Uint) && fits32:
+		return 4
+	case k == reflect.Int || k == reflect.Uint || k == reflect.Uintptr:
+		return 8
 	}
-	return binary.BigEndian.AppendUint64(append(dst, mpInt64), uint64(n))
-}
-
-// appendMPWideUint is appendMPWideInt for unsigned kinds.
-func appendMPWideUint(dst []byte, u uint64, kind reflect.Kind) []byte {
-	switch {
-	case kind == reflect.Uint8:
-		return append(dst, mpUint8, byte(u))
-	case kind == reflect.Uint16:
-		return binary.BigEndian.AppendUint16(append(dst, mpUint16), uint16(u))
-	case kind == reflect.Uint32 || kind == reflect.Uint && u <= math.MaxUint32:
-		return binary.BigEndian.AppendUint32(append(dst, mpUint32), uint32(u))
-	}
-	return binary.BigEndian.AppendUint64(append(dst, mpUint64), u)
+	return int(v.Type().Size())
 }

@@ -3,6 +3,8 @@ package protocol
 import (
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/hubwire/hubwire/internal/msgp"
 )
 
 // readFailed is the error for a part of a message that is missing or of
@@ -20,12 +22,12 @@ type mpEnvelope struct {
 // readMessagePackMessage decodes one body. Elements behind those that belong
 // to its type are ignored.
 func readMessagePackMessage(body []byte, room *Room) (Message, error) {
-	e := mpEnvelope{mpReader{b: body}, room}
+	e := mpEnvelope{newMPReader(body), room}
 	size, err := e.size()
 	if err != nil {
 		return nil, err
 	}
-	kind, ok := e.signed(32)
+	kind, ok := e.Signed(32)
 	if !ok {
 		return nil, readFailed("messageType", "Int32")
 	}
@@ -49,7 +51,7 @@ func readMessagePackMessage(body []byte, room *Room) (Message, error) {
 	case 7:
 		return e.close(size)
 	case 8, 9:
-		n, ok := e.signed(64)
+		n, ok := e.Signed(64)
 		if !ok {
 			return nil, readFailed("sequenceId", "Int64")
 		}
@@ -63,20 +65,19 @@ func readMessagePackMessage(body []byte, room *Room) (Message, error) {
 
 // size passes the header of the message's array.
 func (e *mpEnvelope) size() (int, error) {
-	if n, ok := e.array(); ok {
+	if n, ok := e.Array(); ok {
 		return n, nil
 	}
-	c := e.code()
-	return 0, e.unexpected(c&0xf0 == mpFixArray || c == mpArray16 || c == mpArray32)
+	return 0, e.unexpected(msgp.KindArray)
 }
 
-// unexpected is the error where a value could not be read: the bytes have
-// ended, if they have or if the kind is the right one, else the kind is wrong.
-func (e *mpEnvelope) unexpected(rightKind bool) error {
-	if e.left() == 0 || rightKind {
+// unexpected is the error where a value of a kind could not be read: the bytes
+// have ended, if they have or if the kind is the right one, else it is wrong.
+func (e *mpEnvelope) unexpected(kind msgp.Kind) error {
+	if e.Left() == 0 || msgp.KindOf(e.Code()) == kind {
 		return errEnd
 	}
-	return unexpectedCode(e.code())
+	return unexpectedCode(e.Code())
 }
 
 // text reads a string, or nil as an empty one.
@@ -86,10 +87,10 @@ func (e *mpEnvelope) text(what string) (string, error) {
 
 // textIn is text for a member that most messages have: keep puts it into room.
 func (e *mpEnvelope) textIn(room *Room, keep func(*Room, []byte) string, what string) (string, error) {
-	if e.null() {
+	if e.Nil() {
 		return "", nil
 	}
-	s, ok := e.str()
+	s, ok := e.Str()
 	switch {
 	case !ok:
 		return "", readFailed(what, "String")
@@ -115,7 +116,7 @@ func (e *mpEnvelope) headersAndID(owner string) (headers []Header, id string, er
 }
 
 func (e *mpEnvelope) headers() ([]Header, error) {
-	n, ok := e.dict()
+	n, ok := e.Map()
 	if !ok {
 		return nil, invalidData("Reading map length for 'headers' failed.")
 	}
@@ -143,8 +144,8 @@ func (e *mpEnvelope) headers() ([]Header, error) {
 
 // header reads a name or value, which must not be empty.
 func (e *mpEnvelope) header(i int, part, word string) (string, error) {
-	if !e.null() {
-		s, ok := e.str()
+	if !e.Nil() {
+		s, ok := e.Str()
 		if !ok {
 			return "", readFailed(fmt.Sprintf("headers[%d].%s", i, part), "String")
 		}
@@ -192,23 +193,23 @@ func (e *mpEnvelope) call(m *Invocation, size int, idOwner, owner string) (err e
 }
 
 func (e *mpEnvelope) arguments() ([]Raw, error) {
-	n, ok := e.array()
+	n, ok := e.Array()
 	if !ok {
 		return nil, invalidData("Reading array length for 'arguments' failed.")
 	}
 	list := e.room.list(n)
 	for i := range list {
-		start := e.i
-		if !e.skip(1) {
+		raw, ok := e.Value()
+		if !ok {
 			return nil, invalidData("Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked.")
 		}
-		list[i] = Raw(e.b[start:e.i:e.i])
+		list[i] = raw
 	}
 	return list, nil
 }
 
 func (e *mpEnvelope) streamIDs() ([]string, error) {
-	n, ok := e.array()
+	n, ok := e.Array()
 	if !ok {
 		return nil, invalidData("Reading array length for 'streamIds' failed.")
 	}
@@ -218,12 +219,11 @@ func (e *mpEnvelope) streamIDs() ([]string, error) {
 	var list []string
 	for range n {
 		var id []byte
-		if ok = e.null(); !ok {
-			id, ok = e.str()
+		if ok = e.Nil(); !ok {
+			id, ok = e.Str()
 		}
 		if !ok {
-			c := e.code()
-			return nil, e.unexpected(c&0xe0 == mpFixStr || c >= mpStr8 && c <= mpStr32)
+			return nil, e.unexpected(msgp.KindStr)
 		}
 		if len(id) == 0 {
 			return nil, invalidData("Null or empty value in streamIds received.")
@@ -237,11 +237,11 @@ func (e *mpEnvelope) streamIDs() ([]string, error) {
 // returned as they are: decoding them fails, which ends a stream or a call but
 // not the connection.
 func (e *mpEnvelope) payload() Raw {
-	start := e.i
-	if !e.skip(1) {
-		e.i = len(e.b)
+	raw, ok := e.Value()
+	if !ok {
+		raw = e.Rest()
 	}
-	return Raw(e.b[start:e.i:e.i])
+	return raw
 }
 
 func (e *mpEnvelope) streamItem() (Message, error) {
@@ -257,14 +257,14 @@ func (e *mpEnvelope) completion() (Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	kind, ok := e.signed(32)
+	kind, ok := e.Signed(32)
 	if !ok {
 		return nil, readFailed("resultKind", "Int32")
 	}
 	m := &Completion{Headers: headers, InvocationID: id, Kind: ResultKind(kind)}
 	switch kind {
 	case int64(ResultError):
-		if e.null() {
+		if e.Nil() {
 			m.Kind = ResultVoid
 			break
 		}
@@ -289,7 +289,7 @@ func (e *mpEnvelope) close(size int) (Message, error) {
 	m := &Close{Error: text, HasError: text != ""}
 	if size > 2 {
 		var ok bool
-		if m.AllowReconnect, ok = e.boolean(); !ok {
+		if m.AllowReconnect, ok = e.Bool(); !ok {
 			return nil, readFailed("allowReconnect", "Boolean")
 		}
 	}

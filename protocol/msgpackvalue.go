@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+
+	"github.com/hubwire/hubwire/internal/msgp"
 )
 
 // AppendValue appends v as MessagePack, in the form in which ASP.NET Core
@@ -32,40 +34,40 @@ func (MessagePack) AppendValue(dst []byte, v any) ([]byte, error) {
 func appendMPValue(dst []byte, v any) ([]byte, error) {
 	switch v := v.(type) {
 	case nil:
-		return append(dst, mpNil), nil
+		return append(dst, msgp.Nil), nil
 	case string:
 		return appendMPString(dst, v), nil
 	case *string:
 		if v == nil {
-			return append(dst, mpNil), nil
+			return append(dst, msgp.Nil), nil
 		}
 		return appendMPString(dst, *v), nil
 	case bool:
-		return appendMPBool(dst, v), nil
+		return msgp.AppendBool(dst, v), nil
 	case int:
-		return appendMPInt(dst, int64(v)), nil
+		return msgp.AppendInt(dst, int64(v)), nil
 	case int8:
-		return appendMPInt(dst, int64(v)), nil
+		return msgp.AppendInt(dst, int64(v)), nil
 	case int16:
-		return appendMPInt(dst, int64(v)), nil
+		return msgp.AppendInt(dst, int64(v)), nil
 	case int32:
-		return appendMPInt(dst, int64(v)), nil
+		return msgp.AppendInt(dst, int64(v)), nil
 	case int64:
-		return appendMPInt(dst, v), nil
+		return msgp.AppendInt(dst, v), nil
 	case uint:
-		return appendMPUint(dst, uint64(v)), nil
+		return msgp.AppendUint(dst, uint64(v)), nil
 	case uint8:
-		return appendMPUint(dst, uint64(v)), nil
+		return msgp.AppendUint(dst, uint64(v)), nil
 	case uint16:
-		return appendMPUint(dst, uint64(v)), nil
+		return msgp.AppendUint(dst, uint64(v)), nil
 	case uint32:
-		return appendMPUint(dst, uint64(v)), nil
+		return msgp.AppendUint(dst, uint64(v)), nil
 	case uint64:
-		return appendMPUint(dst, v), nil
+		return msgp.AppendUint(dst, v), nil
 	case float32:
-		return appendMPFloat32(dst, v), nil
+		return msgp.AppendFloat32(dst, v), nil
 	case float64:
-		return appendMPFloat64(dst, v), nil
+		return msgp.AppendFloat64(dst, v), nil
 	case []byte:
 		return appendMPBytes(dst, v), nil
 	}
@@ -98,12 +100,12 @@ func (MessagePack) Unmarshal(raw Raw, v any) error {
 var errTarget = errors.New("target is not a pointer, or nil")
 
 func unmarshalMP(raw Raw, v any) error {
-	r := mpReader{b: raw}
-	if !r.skip(1) || r.left() > 0 {
+	r := newMPReader(raw)
+	if !r.Skip(1) || r.Left() > 0 {
 		return errNoMessagePack
 	}
-	r.i = 0
-	null := r.code() == mpNil
+	r = newMPReader(raw)
+	null := r.Code() == msgp.Nil
 	ok := true
 	switch p := v.(type) {
 	case *string:
@@ -112,7 +114,7 @@ func unmarshalMP(raw Raw, v any) error {
 			return nil
 		}
 		var s []byte
-		if s, ok = r.str(); ok {
+		if s, ok = r.Str(); ok {
 			*p = mpText(s)
 		}
 	case **string: // what .NET's string is
@@ -121,13 +123,13 @@ func unmarshalMP(raw Raw, v any) error {
 			return nil
 		}
 		var s []byte
-		if s, ok = r.str(); ok {
+		if s, ok = r.Str(); ok {
 			text := mpText(s)
 			*p = &text
 		}
 	case *bool:
 		var b bool
-		if b, ok = r.boolean(); ok {
+		if b, ok = r.Bool(); ok {
 			*p = b
 		}
 	case *int:
@@ -173,13 +175,13 @@ func unmarshalMPAny(raw Raw, v any) error {
 	if target.Kind() != reflect.Pointer || target.IsNil() {
 		return errTarget
 	}
-	r := mpReader{b: raw}
+	r := newMPReader(raw)
 	return r.value(target.Elem(), 0)
 }
 
 // readInt decodes an integer that fits into so many bits.
 func readInt[T int | int8 | int16 | int32 | int64](r *mpReader, bits int, p *T) bool {
-	n, ok := r.signed(bits)
+	n, ok := r.Signed(bits)
 	if ok {
 		*p = T(n)
 	}
@@ -187,7 +189,7 @@ func readInt[T int | int8 | int16 | int32 | int64](r *mpReader, bits int, p *T) 
 }
 
 func readUint[T uint | uint8 | uint16 | uint32 | uint64](r *mpReader, bits int, p *T) bool {
-	u, ok := r.unsigned(bits)
+	u, ok := r.Unsigned(bits)
 	if ok {
 		*p = T(u)
 	}
@@ -195,7 +197,7 @@ func readUint[T uint | uint8 | uint16 | uint32 | uint64](r *mpReader, bits int, 
 }
 
 func readFloat[T float32 | float64](r *mpReader, p *T) bool {
-	f, ok := r.float()
+	f, ok := r.Float()
 	if ok {
 		*p = T(f)
 	}

@@ -3,6 +3,8 @@ package protocol
 import (
 	"encoding/hex"
 	"unicode/utf8"
+
+	"github.com/hubwire/hubwire/internal/msgp"
 )
 
 // quoted is s as a JSON string; s needs no escapes.
@@ -170,11 +172,11 @@ func (c *Char) UnmarshalJSON(b []byte) error {
 }
 
 func (c Char) appendMessagePack(dst []byte) ([]byte, error) {
-	return appendMPUint(dst, uint64(c)), nil
+	return msgp.AppendUint(dst, uint64(c)), nil
 }
 
 func (c *Char) readMessagePack(r *mpReader) error {
-	u, ok := r.unsigned(16)
+	u, ok := r.Unsigned(16)
 	if !ok {
 		return errKind
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/msgp"
 )
 
 // ticksPerSecond is how many ticks of .NET make a second.
@@ -67,11 +69,11 @@ func (t *TimeSpan) UnmarshalJSON(b []byte) error {
 }
 
 func (t TimeSpan) appendMessagePack(dst []byte) ([]byte, error) {
-	return appendMPInt(dst, int64(t)), nil
+	return msgp.AppendInt(dst, int64(t)), nil
 }
 
 func (t *TimeSpan) readMessagePack(r *mpReader) error {
-	n, ok := r.signed(64)
+	n, ok := r.Signed(64)
 	if !ok {
 		return errKind
 	}
@@ -121,11 +123,11 @@ func (t *TimeOnly) set(ticks int64, ok bool) error {
 }
 
 func (t TimeOnly) appendMessagePack(dst []byte) ([]byte, error) {
-	return appendMPInt(dst, int64(t)), t.check()
+	return msgp.AppendInt(dst, int64(t)), t.check()
 }
 
 func (t *TimeOnly) readMessagePack(r *mpReader) error {
-	n, ok := r.signed(64)
+	n, ok := r.Signed(64)
 	return t.set(n, ok)
 }
 
@@ -180,11 +182,11 @@ func (d *DateOnly) UnmarshalJSON(b []byte) error {
 }
 
 func (d DateOnly) appendMessagePack(dst []byte) ([]byte, error) {
-	return appendMPInt(dst, int64(d)), d.check()
+	return msgp.AppendInt(dst, int64(d)), d.check()
 }
 
 func (d *DateOnly) readMessagePack(r *mpReader) error {
-	n, ok := r.signed(32)
+	n, ok := r.Signed(32)
 	if !ok || DateOnly(n).check() != nil {
 		return errRange
 	}

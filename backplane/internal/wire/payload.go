@@ -3,6 +3,8 @@ package wire
 import (
 	"errors"
 	"math"
+
+	"github.com/hubwire/hubwire/internal/msgp"
 )
 
 // A Blob is one hub message in one protocol, with its framing. Readers of
@@ -29,16 +31,16 @@ func AppendInvocation(b []byte, m Invocation) []byte {
 	if m.ReturnChannel != "" {
 		n = 4
 	}
-	b = appendArray(appendArray(b, n), len(m.Excluded))
+	b = msgp.AppendArray(msgp.AppendArray(b, n), len(m.Excluded))
 	for _, id := range m.Excluded {
-		b = appendString(b, id)
+		b = msgp.AppendString(b, id)
 	}
-	b = appendMap(b, len(m.Blobs))
+	b = msgp.AppendMap(b, len(m.Blobs))
 	for _, blob := range m.Blobs {
-		b = appendBytes(appendString(b, blob.Protocol), blob.Bytes)
+		b = msgp.AppendBytes(msgp.AppendString(b, blob.Protocol), blob.Bytes)
 	}
 	if n == 4 {
-		b = appendString(appendString(b, m.InvocationID), m.ReturnChannel)
+		b = msgp.AppendString(msgp.AppendString(b, m.InvocationID), m.ReturnChannel)
 	}
 	return b
 }
@@ -50,7 +52,7 @@ func insufficient(what string) error {
 // ReadInvocation reads an invocation. Items after the fourth, and a third one
 // alone, are ignored.
 func ReadInvocation(p []byte) (m Invocation, err error) {
-	r := &reader{b: p}
+	r := newReader(p)
 	n := r.array()
 	if r.err == nil && n < 2 {
 		return m, insufficient("Invocation")
@@ -95,14 +97,14 @@ type GroupCommand struct {
 
 // AppendGroupCommand appends c.
 func AppendGroupCommand(b []byte, c GroupCommand) []byte {
-	b = appendString(appendInt(appendArray(b, 5), c.ID), c.Server)
-	b = appendInt(b, int32(c.Action))
-	return appendString(appendString(b, c.Group), c.ConnectionID)
+	b = msgp.AppendString(msgp.AppendInt(msgp.AppendArray(b, 5), int64(c.ID)), c.Server)
+	b = msgp.AppendInt(b, int64(c.Action))
+	return msgp.AppendString(msgp.AppendString(b, c.Group), c.ConnectionID)
 }
 
 // ReadGroupCommand reads a command.
 func ReadGroupCommand(p []byte) (c GroupCommand, err error) {
-	r := &reader{b: p}
+	r := newReader(p)
 	if n := r.array(); r.err == nil && n < 5 {
 		return c, insufficient("GroupCommand")
 	}
@@ -115,11 +117,11 @@ func ReadGroupCommand(p []byte) (c GroupCommand, err error) {
 }
 
 // AppendAck appends the acknowledgement of a command.
-func AppendAck(b []byte, id int32) []byte { return appendInt(appendArray(b, 1), id) }
+func AppendAck(b []byte, id int32) []byte { return msgp.AppendInt(msgp.AppendArray(b, 1), int64(id)) }
 
 // ReadAck reads an acknowledgement.
 func ReadAck(p []byte) (id int32, err error) {
-	r := &reader{b: p}
+	r := newReader(p)
 	if n := r.array(); r.err == nil && n < 1 {
 		return 0, insufficient("Ack")
 	}
@@ -128,12 +130,12 @@ func ReadAck(p []byte) (id int32, err error) {
 
 // AppendCompletion appends a client's answer in its protocol.
 func AppendCompletion(b []byte, c Blob) []byte {
-	return appendBytes(appendString(appendArray(b, 2), c.Protocol), c.Bytes)
+	return msgp.AppendBytes(msgp.AppendString(msgp.AppendArray(b, 2), c.Protocol), c.Bytes)
 }
 
 // ReadCompletion reads a client's answer.
 func ReadCompletion(p []byte) (c Blob, err error) {
-	r := &reader{b: p}
+	r := newReader(p)
 	if n := r.array(); r.err == nil && n < 2 {
 		return c, insufficient("CompletionMessage")
 	}
