@@ -38,11 +38,12 @@ type Codec interface {
 	AppendValue(dst []byte, v any) ([]byte, error)
 }
 
-// A Framer is a Codec that finds the end of a message without decoding it. A
-// receiver needs that to read a long message that comes in many pieces in a
-// time that does not grow with their number. JSON and MessagePack are Framers;
-// a codec that embeds one of them and has a Next of its own must say Missing
-// to match.
+// A Framer is a Codec of others that finds the end of a message without
+// decoding it. A receiver needs that to read a long message that comes in many
+// pieces in a time that does not grow with their number. It knows how to do so
+// for JSON and MessagePack. These have no method Missing, lest a codec that
+// embeds one of them and has a Next of its own inherits one that does not
+// match; a codec that has their framing says so with the function Missing.
 type Framer interface {
 	Codec
 
@@ -53,10 +54,20 @@ type Framer interface {
 	Missing(buf []byte, seen int) int
 }
 
-var (
-	_ Framer = JSON{}
-	_ Framer = MessagePack{}
-)
+// Missing returns what Framer's method of that name says of codec, which may be
+// JSON or MessagePack, or a Framer. Of others nothing is known: known is false,
+// and n is 0.
+func Missing(codec Codec, buf []byte, seen int) (n int, known bool) {
+	switch codec := codec.(type) {
+	case JSON:
+		return missingJSON(buf, seen), true
+	case MessagePack:
+		return missingMessagePack(buf), true
+	case Framer:
+		return codec.Missing(buf, seen), true
+	}
+	return 0, false
+}
 
 // An Error is input that breaks the protocol. Type is the name of the .NET
 // exception that ASP.NET Core reports it as; clients see it, with Text, when

@@ -128,7 +128,7 @@ func TestAnyNumberOrLengthOfAPeerInMessagePackIsAMessageOrAnError(t *testing.T) 
 			wire := []byte(prefix[:n])
 			checkNext(t, protocol.MessagePack{}, wire)
 			checkNext(t, protocol.MessagePack{}, append(wire, 0x91, 0x06))
-			if missing := (protocol.MessagePack{}).Missing(wire, 0); missing < 0 || missing > math.MaxInt32 {
+			if missing, _ := protocol.Missing(protocol.MessagePack{}, wire, 0); missing < 0 || missing > math.MaxInt32 {
 				t.Errorf("%x: %d bytes are missing", wire, missing)
 			}
 		}

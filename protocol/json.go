@@ -52,22 +52,21 @@ func (JSON) Binary() bool { return false }
 
 // Next decodes the first record of buf; see Codec. Text between the end of
 // the object and 0x1E is ignored, as in ASP.NET Core.
-func (c JSON) Next(buf []byte) (m Message, rest []byte, err error) { return c.NextIn(nil, buf) }
+func (JSON) Next(buf []byte) (m Message, rest []byte, err error) { return nextJSON(nil, buf) }
 
-// NextIn implements RoomCodec.
-func (JSON) NextIn(room *Room, buf []byte) (m Message, rest []byte, err error) {
+func nextJSON(memory *scratch, buf []byte) (m Message, rest []byte, err error) {
 	end := bytes.IndexByte(buf, recordSeparator)
 	if end < 0 {
 		return nil, buf, ErrIncomplete
 	}
 	rest = buf[end+1:]
-	m, err = readJSONMessage(buf[:end:end], room)
+	m, err = readJSONMessage(buf[:end:end], memory)
 	return m, rest, err
 }
 
-// Missing implements Framer. Where a record ends is known only once its
+// missingJSON is Missing for JSON: where a record ends is known only once its
 // separator has come.
-func (JSON) Missing(buf []byte, seen int) int {
+func missingJSON(buf []byte, seen int) int {
 	if bytes.IndexByte(buf[min(seen, len(buf)):], recordSeparator) < 0 {
 		return 1
 	}
@@ -156,12 +155,12 @@ func (r *jsonReader) mismatch(text string) error {
 
 // string reads the string member called name.
 func (r *jsonReader) string(name string) (string, error) {
-	return r.stringIn(nil, (*Room).text, name)
+	return r.stringIn(nil, (*scratch).text, name)
 }
 
 // stringIn is string for a member that most messages have: keep puts its text
-// into room.
-func (r *jsonReader) stringIn(room *Room, keep func(*Room, []byte) string, name string) (string, error) {
+// into memory.
+func (r *jsonReader) stringIn(memory *scratch, keep func(*scratch, []byte) string, name string) (string, error) {
 	if r.next() != '"' {
 		return "", r.mismatch("Expected '" + name + "' to be of type String.")
 	}
@@ -170,7 +169,7 @@ func (r *jsonReader) stringIn(room *Room, keep func(*Room, []byte) string, name 
 		return "", errReadingJSON
 	}
 	if plain {
-		return keep(room, inner), nil
+		return keep(memory, inner), nil
 	}
 	return text(inner, plain)
 }

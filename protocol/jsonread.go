@@ -8,7 +8,7 @@ import (
 // A jsonEnvelope collects the members of a record. Their order is free, so
 // nothing is known about the message before all have been read.
 type jsonEnvelope struct {
-	room      *Room
+	memory    *scratch
 	headers   []Header
 	id        string
 	target    string
@@ -24,12 +24,12 @@ type jsonEnvelope struct {
 }
 
 // readJSONMessage decodes one record, without its separator.
-func readJSONMessage(record []byte, room *Room) (Message, error) {
+func readJSONMessage(record []byte, memory *scratch) (Message, error) {
 	r := jsonReader{jsonScanner{b: record}}
 	if err := r.object(); err != nil {
 		return nil, err
 	}
-	e := jsonEnvelope{room: room}
+	e := jsonEnvelope{memory: memory}
 	for first := true; ; first = false {
 		name, more, err := r.member(first)
 		if err != nil {
@@ -54,12 +54,12 @@ func (e *jsonEnvelope) read(r *jsonReader, name []byte) (err error) {
 			err = invalidData("Expected 'type' to be of type Number.")
 		}
 	case "invocationId":
-		e.id, err = r.stringIn(e.room, (*Room).id, "invocationId")
+		e.id, err = r.stringIn(e.memory, (*scratch).id, "invocationId")
 	case "target":
-		e.target, err = r.stringIn(e.room, (*Room).text, "target")
+		e.target, err = r.stringIn(e.memory, (*scratch).text, "target")
 		e.hasTarget = true
 	case "arguments":
-		e.arguments, err = r.arguments(e.room)
+		e.arguments, err = r.arguments(e.memory)
 	case "streamIds":
 		e.streamIDs, err = r.streamIDs()
 	case "headers":
@@ -131,7 +131,7 @@ func (e *jsonEnvelope) invocation() (Message, error) {
 	case e.arguments == nil:
 		return nil, missing("arguments")
 	}
-	i := e.room.invocation()
+	i := e.memory.invocation()
 	i.Headers, i.InvocationID, i.Target, i.RawArguments, i.StreamIDs = e.headers, e.id, e.target, e.arguments, e.streamIDs
 	if e.kind == 4 {
 		return &StreamInvocation{*i}, nil
@@ -186,7 +186,7 @@ func (r *jsonReader) element() (more bool, err error) {
 
 // arguments reads the elements of an array as they are. Most calls have few,
 // which then cost one allocation.
-func (r *jsonReader) arguments(room *Room) ([]Raw, error) {
+func (r *jsonReader) arguments(memory *scratch) ([]Raw, error) {
 	var few [8]Raw
 	list := few[:0]
 	more, err := r.array("arguments")
@@ -200,7 +200,7 @@ func (r *jsonReader) arguments(room *Room) ([]Raw, error) {
 	if err != nil {
 		return nil, err
 	}
-	kept := room.list(len(list))
+	kept := memory.list(len(list))
 	copy(kept, list)
 	return kept, nil
 }

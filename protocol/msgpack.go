@@ -30,10 +30,11 @@ var (
 
 // Next decodes the first message of buf; see Codec. A length that announces
 // more bytes than buf has costs nothing.
-func (c MessagePack) Next(buf []byte) (m Message, rest []byte, err error) { return c.NextIn(nil, buf) }
+func (MessagePack) Next(buf []byte) (m Message, rest []byte, err error) {
+	return nextMessagePack(nil, buf)
+}
 
-// NextIn implements RoomCodec.
-func (MessagePack) NextIn(room *Room, buf []byte) (m Message, rest []byte, err error) {
+func nextMessagePack(memory *scratch, buf []byte) (m Message, rest []byte, err error) {
 	length, n, err := messagePackLength(buf)
 	if err != nil {
 		return nil, buf, err
@@ -42,12 +43,13 @@ func (MessagePack) NextIn(room *Room, buf []byte) (m Message, rest []byte, err e
 		return nil, buf, ErrIncomplete
 	}
 	end := n + length
-	m, err = readMessagePackMessage(buf[n:end:end], room)
+	m, err = readMessagePackMessage(buf[n:end:end], memory)
 	return m, buf[end:], err
 }
 
-// Missing implements Framer. The length in front of a message says it.
-func (MessagePack) Missing(buf []byte, _ int) int {
+// missingMessagePack is Missing for MessagePack: the length in front of a
+// message says it.
+func missingMessagePack(buf []byte) int {
 	length, n, err := messagePackLength(buf)
 	switch {
 	case errors.Is(err, ErrIncomplete):

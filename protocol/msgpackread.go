@@ -16,13 +16,13 @@ func readFailed(what, kind string) error {
 // A mpEnvelope reads the parts of a message in their order.
 type mpEnvelope struct {
 	mpReader
-	room *Room
+	memory *scratch
 }
 
 // readMessagePackMessage decodes one body. Elements behind those that belong
 // to its type are ignored.
-func readMessagePackMessage(body []byte, room *Room) (Message, error) {
-	e := mpEnvelope{newMPReader(body), room}
+func readMessagePackMessage(body []byte, memory *scratch) (Message, error) {
+	e := mpEnvelope{newMPReader(body), memory}
 	size, err := e.size()
 	if err != nil {
 		return nil, err
@@ -82,11 +82,12 @@ func (e *mpEnvelope) unexpected(kind msgp.Kind) error {
 
 // text reads a string, or nil as an empty one.
 func (e *mpEnvelope) text(what string) (string, error) {
-	return e.textIn(nil, (*Room).text, what)
+	return e.textIn(nil, (*scratch).text, what)
 }
 
-// textIn is text for a member that most messages have: keep puts it into room.
-func (e *mpEnvelope) textIn(room *Room, keep func(*Room, []byte) string, what string) (string, error) {
+// textIn is text for a member that most messages have: keep puts it into
+// memory.
+func (e *mpEnvelope) textIn(memory *scratch, keep func(*scratch, []byte) string, what string) (string, error) {
 	if e.Nil() {
 		return "", nil
 	}
@@ -95,7 +96,7 @@ func (e *mpEnvelope) textIn(room *Room, keep func(*Room, []byte) string, what st
 	case !ok:
 		return "", readFailed(what, "String")
 	case utf8.Valid(s):
-		return keep(room, s), nil
+		return keep(memory, s), nil
 	}
 	return mpText(s), nil
 }
@@ -106,7 +107,7 @@ func (e *mpEnvelope) headersAndID(owner string) (headers []Header, id string, er
 	if headers, err = e.headers(); err != nil {
 		return nil, "", err
 	}
-	if id, err = e.textIn(e.room, (*Room).id, "invocationId"); err != nil {
+	if id, err = e.textIn(e.memory, (*scratch).id, "invocationId"); err != nil {
 		return nil, "", err
 	}
 	if id == "" && owner != "" {
@@ -157,7 +158,7 @@ func (e *mpEnvelope) header(i int, part, word string) (string, error) {
 }
 
 func (e *mpEnvelope) invocation(size int) (Message, error) {
-	m := e.room.invocation()
+	m := e.memory.invocation()
 	if err := e.call(m, size, "", "Invocation"); err != nil {
 		return nil, err
 	}
@@ -177,7 +178,7 @@ func (e *mpEnvelope) call(m *Invocation, size int, idOwner, owner string) (err e
 	if m.Headers, m.InvocationID, err = e.headersAndID(idOwner); err != nil {
 		return err
 	}
-	if m.Target, err = e.textIn(e.room, (*Room).text, "target"); err != nil {
+	if m.Target, err = e.textIn(e.memory, (*scratch).text, "target"); err != nil {
 		return err
 	}
 	if m.Target == "" {
@@ -197,7 +198,7 @@ func (e *mpEnvelope) arguments() ([]Raw, error) {
 	if !ok {
 		return nil, invalidData("Reading array length for 'arguments' failed.")
 	}
-	list := e.room.list(n)
+	list := e.memory.list(n)
 	for i := range list {
 		raw, ok := e.Value()
 		if !ok {

@@ -124,12 +124,15 @@ func (c ownCodec) Next(buf []byte) (m protocol.Message, rest []byte, err error) 
 	return c.Codec.Next(buf)
 }
 
-func (c ownCodec) NextIn(room *protocol.Room, buf []byte) (m protocol.Message, rest []byte, err error) {
-	defer catch(&err)
-	if codec, ok := c.Codec.(protocol.RoomCodec); ok {
-		return codec.NextIn(room, buf)
+// decoding is the codec that reads messages: ours itself, which is faster, where
+// no code of the user's takes part in that.
+func decoding(codec protocol.Codec) protocol.Codec {
+	if own, ok := codec.(ownCodec); ok {
+		if ours, ok := own.Codec.(protocol.JSON); ok {
+			return ours
+		}
 	}
-	return c.Codec.Next(buf)
+	return codec
 }
 
 // Missing implements protocol.Framer. 0 is right for every codec, if slow.
@@ -139,10 +142,8 @@ func (c ownCodec) Missing(buf []byte, seen int) (n int) {
 			n = 0 // Next says what is wrong
 		}
 	}()
-	if codec, ok := c.Codec.(protocol.Framer); ok {
-		return codec.Missing(buf, seen)
-	}
-	return 0
+	n, _ = protocol.Missing(c.Codec, buf, seen)
+	return n
 }
 
 func (c ownCodec) Unmarshal(raw protocol.Raw, v any) (err error) {

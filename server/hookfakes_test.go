@@ -165,17 +165,13 @@ func (c panicCodec) AppendValue(dst []byte, v any) ([]byte, error) {
 	return c.Codec.AppendValue(dst, v)
 }
 
-// panicFramer is a panicCodec with the optional methods of codecs.
+// panicFramer is a panicCodec with the optional method of codecs.
 type panicFramer struct{ panicCodec }
-
-func (c panicFramer) NextIn(room *protocol.Room, buf []byte) (protocol.Message, []byte, error) {
-	c.at("NextIn")
-	return protocol.JSON{}.NextIn(room, buf)
-}
 
 func (c panicFramer) Missing(buf []byte, seen int) int {
 	c.at("Missing")
-	return protocol.JSON{}.Missing(buf, seen)
+	n, _ := protocol.Missing(protocol.JSON{}, buf, seen)
+	return n
 }
 
 // panicValues panics in one of its methods.

@@ -27,7 +27,6 @@ var hooks = []reflect.Type{
 	reflect.TypeFor[jwtbearer.Options](),
 	reflect.TypeFor[server.LifetimeManager](),
 	reflect.TypeFor[protocol.Framer](),
-	reflect.TypeFor[protocol.RoomCodec](),
 	reflect.TypeFor[protocol.JSONValues](),
 	reflect.TypeFor[slog.Handler](),
 }
@@ -149,7 +148,7 @@ func coded(name, say string, want ...string) hookTest {
 		set: func(o *server.Options, boom func()) {
 			codec := panicCodec{protocol.JSON{}, name, boom}
 			o.Protocols = []protocol.Codec{codec}
-			if name == "NextIn" || name == "Missing" {
+			if name == "Missing" {
 				o.Protocols = []protocol.Codec{panicFramer{codec}}
 			}
 		},
@@ -372,7 +371,6 @@ var hookTests = map[string]hookTest{
 	"Codec.AppendValue": coded("AppendValue", hookCall, `{}`, `{"type":3,"invocationId":"1","result":"fine"}`), // for managers
 
 	"Codec.Missing": metAtTimes(coded("Missing", hookCall, `{}`, `{"type":3,"invocationId":"1","result":"fine"}`)), // for speed only
-	"Codec.NextIn":  coded("NextIn", hookCall, `{}`, hookClosed, "close 1000"),
 
 	"JSONValues.Marshal":   valued("Marshal", hookClosed, "close 1000"),
 	"JSONValues.Unmarshal": exitEnds(valued("Unmarshal", hookUnfit)),

@@ -39,12 +39,11 @@ func (c *connection) incomplete(data []byte) bool {
 	if len(data) < in.want {
 		return true
 	}
-	missing := 0
-	if c.codec == nil { // the handshake ends as JSON messages do
-		missing = protocol.JSON{}.Missing(data, in.seen)
-	} else if framer, ok := c.codec.(protocol.Framer); ok {
-		missing = framer.Missing(data, in.seen)
+	codec := c.codec
+	if codec == nil {
+		codec = protocol.JSON{} // the handshake ends as JSON messages do
 	}
+	missing, _ := protocol.Missing(codec, data, in.seen)
 	if missing <= 0 {
 		in.seen, in.want = 0, 0
 		return false

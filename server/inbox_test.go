@@ -19,11 +19,8 @@ import (
 // counted is a codec that counts the bytes it looks at in vain: those of
 // messages that are not whole.
 type counted struct {
-	codec interface {
-		protocol.Framer
-		protocol.RoomCodec
-	}
-	vain *atomic.Int64
+	codec protocol.Codec
+	vain  *atomic.Int64
 }
 
 func (c counted) Name() string                                  { return c.codec.Name() }
@@ -33,10 +30,8 @@ func (c counted) AppendValue(dst []byte, v any) ([]byte, error) { return c.codec
 func (c counted) Append(dst []byte, m protocol.Message) ([]byte, error) {
 	return c.codec.Append(dst, m)
 }
-func (c counted) Next(buf []byte) (protocol.Message, []byte, error) { return c.NextIn(nil, buf) }
-
-func (c counted) NextIn(room *protocol.Room, buf []byte) (protocol.Message, []byte, error) {
-	m, rest, err := c.codec.NextIn(room, buf)
+func (c counted) Next(buf []byte) (protocol.Message, []byte, error) {
+	m, rest, err := c.codec.Next(buf)
 	if errors.Is(err, protocol.ErrIncomplete) {
 		c.vain.Add(int64(len(buf)))
 	}
@@ -49,7 +44,8 @@ func (c counted) Missing(buf []byte, seen int) int {
 	} else {
 		c.vain.Add(int64(len(buf) - seen))
 	}
-	return c.codec.Missing(buf, seen)
+	n, _ := protocol.Missing(c.codec, buf, seen)
+	return n
 }
 
 // frames makes frames of one message with at most size bytes each.

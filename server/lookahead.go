@@ -89,7 +89,7 @@ func (l *lookahead) whole() bool {
 	if len(l.buf) == 0 || len(l.buf) < l.want {
 		return false
 	}
-	missing := l.conn.codec.(protocol.Framer).Missing(l.buf, l.seen)
+	missing, _ := protocol.Missing(l.conn.codec, l.buf, l.seen)
 	if missing <= 0 {
 		return true
 	}
@@ -116,7 +116,7 @@ func (c *connection) waitLooking(pending []byte, call *invocation, wait func()) 
 	c.mu.Lock()
 	running := len(c.running)
 	c.mu.Unlock()
-	if _, ok := c.codec.(protocol.Framer); running == 0 || !ok {
+	if _, known := protocol.Missing(c.codec, nil, 0); running == 0 || !known {
 		wait()
 		return
 	}

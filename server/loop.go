@@ -162,19 +162,19 @@ func (c *connection) more(rest []byte) (data, left []byte, stopped bool) {
 	return data, rest, in.stopped
 }
 
-var roomPool = sync.Pool{New: func() any { return &protocol.Room{} }}
+var decoderPool = sync.Pool{New: func() any { return &protocol.Decoder{} }}
 
 // dispatchAll dispatches every whole message of data and returns the rest.
 func (c *connection) dispatchAll(data []byte, as role) (rest []byte, did outcome) {
-	room := roomPool.Get().(*protocol.Room)
-	rest, did = c.dispatchIn(room, data, as)
+	decoder := decoderPool.Get().(*protocol.Decoder)
+	rest, did = c.dispatchIn(decoder, data, as)
 	if did == goOn { // else a call that waits may still need its message
-		roomPool.Put(room)
+		decoderPool.Put(decoder)
 	}
 	return rest, did
 }
 
-func (c *connection) dispatchIn(room *protocol.Room, data []byte, as role) (rest []byte, did outcome) {
+func (c *connection) dispatchIn(decoder *protocol.Decoder, data []byte, as role) (rest []byte, did outcome) {
 	for first := true; len(data) > 0 && !c.over.Load(); {
 		if c.codec == nil {
 			after, did := c.handshake(data, as)
@@ -184,7 +184,7 @@ func (c *connection) dispatchIn(room *protocol.Room, data []byte, as role) (rest
 			data = after
 			continue
 		}
-		m, after, err := c.next(room, data)
+		m, after, err := c.next(decoder, data)
 		if errors.Is(err, protocol.ErrIncomplete) {
 			return data, goOn
 		}
@@ -216,12 +216,12 @@ func (c *connection) dispatchIn(room *protocol.Room, data []byte, as role) (rest
 
 // next decodes one message. The decoder is shown no more bytes than one message
 // may have; if there is no whole message among them, the message is too long.
-func (c *connection) next(room *protocol.Room, data []byte) (protocol.Message, []byte, error) {
+func (c *connection) next(decoder *protocol.Decoder, data []byte) (protocol.Message, []byte, error) {
 	limit := c.hub.opts.MaximumReceiveMessageSize
 	if limit == math.MaxInt || len(data) <= limit {
-		return c.decode(room, data)
+		return c.decode(decoder, data)
 	}
-	m, rest, err := c.decode(room, data[:limit:limit])
+	m, rest, err := c.decode(decoder, data[:limit:limit])
 	if errors.Is(err, protocol.ErrIncomplete) {
 		return nil, nil, errMessageSize(limit)
 	}
@@ -294,9 +294,7 @@ func (call *invocation) takenOver() {
 	}
 }
 
-func (c *connection) decode(room *protocol.Room, data []byte) (protocol.Message, []byte, error) {
-	if codec, ok := c.codec.(protocol.RoomCodec); ok {
-		return codec.NextIn(room, data)
-	}
-	return c.codec.Next(data)
+func (c *connection) decode(decoder *protocol.Decoder, data []byte) (protocol.Message, []byte, error) {
+	decoder.Reset(decoding(c.codec)) // the handshake may have chosen it just now
+	return decoder.Next(data)
 }

@@ -1,0 +1,108 @@
+package protocol
+
+import "strings"
+
+// A Decoder reads the messages of one connection one after the other. What it
+// returned is valid until the next call: it reuses its memory for the messages
+// that come most often, and a message that is kept must be copied. The zero
+// value is ready for Reset. A Decoder must not be copied; it is for one
+// goroutine at a time.
+type Decoder struct {
+	codec   Codec
+	way     decoderWay
+	scratch scratch
+}
+
+type decoderWay uint8
+
+const (
+	decodeByCodec decoderWay = iota
+	decodeJSON
+	decodeMessagePack
+)
+
+// NewDecoder returns a Decoder of codec's messages, which must not be nil.
+func NewDecoder(codec Codec) *Decoder {
+	d := &Decoder{}
+	d.Reset(codec)
+	return d
+}
+
+// Reset makes d a Decoder of codec's messages and keeps its memory. It costs
+// next to nothing.
+func (d *Decoder) Reset(codec Codec) {
+	d.codec, d.way = codec, decodeByCodec
+	// A type that embeds one of ours is another one: its own Next is obeyed.
+	switch codec.(type) {
+	case JSON:
+		d.way = decodeJSON
+	case MessagePack:
+		d.way = decodeMessagePack
+	}
+}
+
+// Next decodes the first message of buf, as the codec's Next does; for a codec
+// that is not of this package it calls that.
+func (d *Decoder) Next(buf []byte) (m Message, rest []byte, err error) {
+	switch d.way {
+	case decodeJSON:
+		return nextJSON(&d.scratch, buf)
+	case decodeMessagePack:
+		return nextMessagePack(&d.scratch, buf)
+	}
+	return d.codec.Next(buf)
+}
+
+// A scratch is memory for the parts of messages. A nil *scratch makes new
+// memory for each.
+type scratch struct {
+	call   Invocation
+	raws   [4]Raw
+	target string          // the last one: clients call the same method again and again
+	ids    strings.Builder // invocation ids one after the other: many share one allocation
+}
+
+// idsSize is how much memory for ids is made at once. An id that is kept keeps
+// so much.
+const idsSize = 512
+
+func (s *scratch) invocation() *Invocation {
+	if s == nil {
+		return &Invocation{}
+	}
+	s.call = Invocation{}
+	return &s.call
+}
+
+// list returns a list of n arguments, not nil.
+func (s *scratch) list(n int) []Raw {
+	if s == nil || n > len(s.raws) {
+		return make([]Raw, n)
+	}
+	return s.raws[:n:n]
+}
+
+// id returns b as a string, for an invocation id.
+func (s *scratch) id(b []byte) string {
+	if s == nil || len(b) > idsSize/8 {
+		return string(b)
+	}
+	if s.ids.Cap()-s.ids.Len() < len(b) {
+		s.ids = strings.Builder{}
+		s.ids.Grow(idsSize)
+	}
+	start := s.ids.Len()
+	s.ids.Write(b)
+	return s.ids.String()[start:]
+}
+
+// text returns b as a string, for a target.
+func (s *scratch) text(b []byte) string {
+	if s == nil {
+		return string(b)
+	}
+	if string(b) != s.target { // does not allocate
+		s.target = string(b)
+	}
+	return s.target
+}
