@@ -48,14 +48,14 @@ func TestRightsToSomeChannelsOnRealRedis(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.SendGroup(t.Context(), "secret", message("x"), nil); !says(err, "NOPERM") {
+	if err := r.Send(t.Context(), toGroups("secret"), message("x")); !says(err, "NOPERM") {
 		t.Errorf("send: %v", err)
 	}
 	if took := time.Since(start); took > 4*time.Second { // PublishTimeout is 5
 		t.Errorf("took %v", took)
 	}
 	readyAfter(t, s.killSubscribers, r)
-	if err := r.SendGroup(t.Context(), "open7", message("group"), nil); err != nil {
+	if err := r.Send(t.Context(), toGroups("open7"), message("group")); err != nil {
 		t.Fatal(err)
 	}
 	expectOnly(t, r, map[*fakeClient][]string{c: {"group"}})
@@ -70,7 +70,7 @@ func TestNoRightsAndWrongPasswordsOnRealRedis(t *testing.T) {
 	for code, r := range map[string]*Redis{"NOPERM": r, "WRONGPASS": wrong} {
 		client(t, r, "c", "")
 		for method, err := range map[string]error{
-			"join": r.AddToGroup(t.Context(), "c", "g"), "SendAll": r.SendAll(t.Context(), message("x"), nil), "far join": r.AddToGroup(t.Context(), "far", "g"), "invoke": invoke(t.Context(), r, "far"),
+			"join": r.AddToGroup(t.Context(), "c", "g"), "SendAll": r.Send(t.Context(), toAll(), message("x")), "far join": r.AddToGroup(t.Context(), "far", "g"), "invoke": invoke(t.Context(), r, "far"),
 		} {
 			if !says(err, code) || !errors.Is(err, ErrUnavailable) {
 				t.Errorf("%s, %s: %v", code, method, err)

@@ -48,8 +48,8 @@ func text(n int) *server.Message {
 // other has it: latency. Its time is that of both nodes and Redis.
 func BenchmarkSend(b *testing.B) {
 	for name, to := range map[string]func(near *Redis, m *server.Message) error{
-		"all":        func(near *Redis, m *server.Message) error { return near.SendAll(b.Context(), m, nil) },
-		"connection": func(near *Redis, m *server.Message) error { return near.SendConnection(b.Context(), "c", m) },
+		"all":        func(near *Redis, m *server.Message) error { return near.Send(b.Context(), toAll(), m) },
+		"connection": func(near *Redis, m *server.Message) error { return near.Send(b.Context(), toConnections("c"), m) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			near, far := benchmarkNodes(b)
@@ -82,7 +82,7 @@ func BenchmarkSendParallel(b *testing.B) {
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if err := near.SendAll(b.Context(), text(100), nil); err != nil {
+			if err := near.Send(b.Context(), toAll(), text(100)); err != nil {
 				b.Error(err)
 			}
 		}

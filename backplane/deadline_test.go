@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +19,7 @@ import (
 // An attempt is a call of a method that may wait for Redis. "own" is a client of
 // the node, "far" one of another node.
 type attempt struct {
-	method string // of server.LifetimeManager
+	method string // of server.LifetimeManager or server.ResultRouter
 	call   func(ctx context.Context, r *Redis) error
 }
 
@@ -37,16 +38,22 @@ func invoke(ctx context.Context, r *Redis, id string) error {
 
 func attempts() map[string]attempt {
 	return map[string]attempt{
-		"to all":          {"SendAll", func(ctx context.Context, r *Redis) error { return r.SendAll(ctx, message("x"), nil) }},
-		"to a far client": {"SendConnection", func(ctx context.Context, r *Redis) error { return r.SendConnection(ctx, "far", message("x")) }},
-		"to 3,000 clients": {"SendConnections", func(ctx context.Context, r *Redis) error {
-			return r.SendConnections(ctx, manyNames(3000), message("x"))
+		"to all":          {"Send", func(ctx context.Context, r *Redis) error { return r.Send(ctx, toAll(), message("x")) }},
+		"to a far client": {"Send", func(ctx context.Context, r *Redis) error { return r.Send(ctx, toConnections("far"), message("x")) }},
+		"to 3,000 clients": {"Send", func(ctx context.Context, r *Redis) error {
+			return r.Send(ctx, toConnections(manyNames(3000)...), message("x"))
 		}},
-		"to a group":        {"SendGroup", func(ctx context.Context, r *Redis) error { return r.SendGroup(ctx, "g", message("x"), nil) }},
-		"to 3,000 groups":   {"SendGroups", func(ctx context.Context, r *Redis) error { return r.SendGroups(ctx, manyNames(3000), message("x")) }},
-		"to a user":         {"SendUsers", func(ctx context.Context, r *Redis) error { return r.SendUsers(ctx, []string{"u"}, message("x")) }},
-		"to 300 users":      {"SendUsers", func(ctx context.Context, r *Redis) error { return r.SendUsers(ctx, manyNames(300), message("x")) }},
-		"to 3,000 users":    {"SendUsers", func(ctx context.Context, r *Redis) error { return r.SendUsers(ctx, manyNames(3000), message("x")) }},
+		"to a group": {"Send", func(ctx context.Context, r *Redis) error { return r.Send(ctx, toGroups("g"), message("x")) }},
+		"to 3,000 groups": {"Send", func(ctx context.Context, r *Redis) error {
+			return r.Send(ctx, toGroups(manyNames(3000)...), message("x"))
+		}},
+		"to a user": {"Send", func(ctx context.Context, r *Redis) error { return r.Send(ctx, toUsers("u"), message("x")) }},
+		"to 300 users": {"Send", func(ctx context.Context, r *Redis) error {
+			return r.Send(ctx, toUsers(manyNames(300)...), message("x"))
+		}},
+		"to 3,000 users": {"Send", func(ctx context.Context, r *Redis) error {
+			return r.Send(ctx, toUsers(manyNames(3000)...), message("x"))
+		}},
 		"own client joins":  {"AddToGroup", func(ctx context.Context, r *Redis) error { return r.AddToGroup(ctx, "own", "new") }},
 		"far client joins":  {"AddToGroup", func(ctx context.Context, r *Redis) error { return r.AddToGroup(ctx, "far", "new") }},
 		"own client leaves": {"RemoveFromGroup", func(ctx context.Context, r *Redis) error { return r.RemoveFromGroup(ctx, "own", "g") }},
@@ -60,9 +67,12 @@ func attempts() map[string]attempt {
 }
 
 func TestEveryMethodThatMayWaitIsTried(t *testing.T) {
-	manager := reflect.TypeFor[server.LifetimeManager]()
-	for i := range manager.NumMethod() {
-		m := manager.Method(i)
+	manager, results := reflect.TypeFor[server.LifetimeManager](), reflect.TypeFor[server.ResultRouter]()
+	methods := slices.Collect(manager.Methods())
+	for m := range results.Methods() {
+		methods = append(methods, m)
+	}
+	for _, m := range methods {
 		if m.Type.NumIn() == 0 || m.Type.In(0) != reflect.TypeFor[context.Context]() {
 			continue
 		}
@@ -103,7 +113,7 @@ var troubles = map[string]func(m *memoryRedis, r *Redis){
 func fill(t *testing.T, r *Redis) {
 	var wg sync.WaitGroup
 	for range publishQueue + publishBatch + 200 {
-		wg.Go(func() { _ = r.SendAll(context.Background(), message("fill"), nil) })
+		wg.Go(func() { _ = r.Send(context.Background(), toAll(), message("fill")) })
 	}
 	t.Cleanup(wg.Wait)
 	synctest.Wait()

@@ -75,14 +75,14 @@ user hubwire on >s:cret &BlogApp:* +@connection +@pubsub
 	if err := a.AddToGroup(t.Context(), "c2", "g"); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.SendGroup(t.Context(), "g", message("x"), nil); err != nil {
+	if err := a.Send(t.Context(), toGroups("g"), message("x")); err != nil {
 		t.Fatal(err)
 	}
 	expectOnly(t, a, map[*fakeClient][]string{c2: {"x"}})
 	// A node that may not use its channels says so, and is never ready.
 	denied := nodeOn(t, redis.NewClient(options), Options{ChannelPrefix: "Other:", PublishTimeout: 200 * time.Millisecond})
 	client(t, denied, "c", "") // waits for Redis a moment
-	if err := denied.SendAll(t.Context(), message("x"), nil); !says(err, "NOPERM") {
+	if err := denied.Send(t.Context(), toAll(), message("x")); !says(err, "NOPERM") {
 		t.Errorf("SendAll = %v, want the cause", err)
 	}
 	if h := denied.Health(); h.State != Connecting || !says(h.Err, "NOPERM") {
@@ -215,8 +215,8 @@ func TestClusterOfThree(t *testing.T) {
 	}
 	for i := range 20 {
 		for _, err := range []error{
-			a.SendGroup(t.Context(), "g", message("g"), nil), b.SendGroup(t.Context(), "h", message("h"), nil), b.SendUsers(t.Context(), []string{"alice"}, message("u")),
-			a.SendConnection(t.Context(), "c2", message("c")), b.SendAll(t.Context(), message("all"), nil),
+			a.Send(t.Context(), toGroups("g"), message("g")), b.Send(t.Context(), toGroups("h"), message("h")), b.Send(t.Context(), toUsers("alice"), message("u")),
+			a.Send(t.Context(), toConnections("c2"), message("c")), b.Send(t.Context(), toAll(), message("all")),
 		} {
 			if err != nil {
 				t.Fatalf("round %d: %v", i, err)

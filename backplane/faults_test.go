@@ -39,7 +39,7 @@ func TestASendThatIsDoneHasReachedItsOwnNode(t *testing.T) {
 		c := client(t, a, "c", "")
 		done, unknown := map[string]bool{}, 0
 		send := func(text string) {
-			switch err := a.SendAll(t.Context(), message(text), nil); {
+			switch err := a.Send(t.Context(), toAll(), message(text)); {
 			case err == nil:
 				done[text] = true
 			case errors.Is(err, ErrOutcomeUnknown):
@@ -111,7 +111,7 @@ func TestAPausedRedisFailsSendsInTimeAndDeliversNothingTwice(t *testing.T) {
 		sent, failed := 0, 0
 		for paused := true; paused; sent++ {
 			start := time.Now()
-			err := a.SendAll(t.Context(), message("paused"), nil)
+			err := a.Send(t.Context(), toAll(), message("paused"))
 			select {
 			case <-over:
 				paused = false
@@ -149,7 +149,7 @@ func TestAPausedRedisFailsSendsInTimeAndDeliversNothingTwice(t *testing.T) {
 func eventuallySent(t *testing.T, r *Redis, text string) {
 	t.Helper()
 	for range 100 {
-		err := r.SendAll(t.Context(), message(text), nil)
+		err := r.Send(t.Context(), toAll(), message(text))
 		if err == nil {
 			return
 		} else if !errors.Is(err, ErrUnavailable) {
@@ -168,16 +168,16 @@ func TestAPartitionedNodeNoticesAndMissesNothingWhenItIsOver(t *testing.T) {
 		becomes(t, b, Degraded) // nobody has told it
 		exactly(t, s, "degraded", start, (1+silentAfter)*heartbeat)
 		start = time.Now()
-		if err := b.SendAll(t.Context(), message("lost"), nil); !errors.Is(err, ErrUnavailable) {
+		if err := b.Send(t.Context(), toAll(), message("lost")); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("SendAll = %v, want ErrUnavailable", err)
 		}
 		exactly(t, s, "the send has ended", start, time.Second)
 		start = time.Now()
 		own := client(t, b, "own", "bob") // clients come and are served by their own node
 		exactly(t, s, "connected", start, 0)
-		succeed(t, b.SendConnection(t.Context(), "own", message("own")))
+		succeed(t, b.Send(t.Context(), toConnections("own"), message("own")))
 		for i := range 100 {
-			succeed(t, a.SendGroup(t.Context(), "g", message(fmt.Sprint("m", i)), nil))
+			succeed(t, a.Send(t.Context(), toGroups("g"), message(fmt.Sprint("m", i))))
 		}
 		start = time.Now()
 		n.heal()
@@ -222,10 +222,10 @@ func TestASubscriberThatRedisDropsForItsBacklogComesBack(t *testing.T) {
 			if sent == 300 {
 				t.Fatal("Redis has not dropped the subscriber: the test proves nothing")
 			}
-			succeed(t, a.SendAll(t.Context(), big, nil))
+			succeed(t, a.Send(t.Context(), toAll(), big))
 		}
 		readyAfter(t, n.heal, b)
-		succeed(t, a.SendAll(t.Context(), message("after"), nil))
+		succeed(t, a.Send(t.Context(), toAll(), message("after")))
 		for text := c.next(t); !strings.HasPrefix(text, "after"); text = c.next(t) {
 			if !strings.HasPrefix(text, "xxx") { // what was on its way
 				t.Fatalf("received %s", text)
@@ -251,11 +251,11 @@ func TestClientsConnectWhileRedisIsAway(t *testing.T) {
 			clients = append(clients, client(t, a, fmt.Sprint("c", i), "alice"))
 		}
 		exactly(t, s, "all have connected", start, connectGrace)
-		succeed(t, a.SendConnection(t.Context(), "c7", message("own")))
+		succeed(t, a.Send(t.Context(), toConnections("c7"), message("own")))
 		s.start()
 		ready(t, a)
 		expectOnly(t, a, map[*fakeClient][]string{clients[0]: nil, clients[7]: {"own"}})
-		succeed(t, a.SendUsers(t.Context(), []string{"alice"}, message("user")))
+		succeed(t, a.Send(t.Context(), toUsers("alice"), message("user")))
 		for _, c := range clients[1:7] {
 			if got := c.next(t); !strings.HasPrefix(got, "end") {
 				t.Errorf("%s received %s", c.id, got)
@@ -290,7 +290,7 @@ func TestSubscriptionsEndWithTheirLastMember(t *testing.T) {
 		for i := range 50 {
 			a.Disconnected(&fakeClient{id: fmt.Sprint("c", i), user: "u" + strconv.Itoa(i%5)})
 		}
-		succeed(t, a.SendAll(t.Context(), message("x"), nil)) // its fence is behind all that was to be written
+		succeed(t, a.Send(t.Context(), toAll(), message("x"))) // its fence is behind all that was to be written
 		if got := len(s.channels()); got != base || a.Stats().Connections != 0 || a.Stats().Subscriptions != base {
 			t.Errorf("Redis knows %d channels, want %d; stats %+v", got, base, a.Stats())
 		}

@@ -229,7 +229,7 @@ func expectOnly(t *testing.T, r *Redis, want map[*fakeClient][]string) {
 			got[c] = append(got[c], next(c))
 		}
 	}
-	succeed(t, r.SendAll(t.Context(), message("end"), nil))
+	succeed(t, r.Send(t.Context(), toAll(), message("end")))
 	for c, list := range want {
 		for text := next(c); text != "end"; text = next(c) {
 			got[c] = append(got[c], text)
@@ -246,8 +246,8 @@ func expectOnly(t *testing.T, r *Redis, want map[*fakeClient][]string) {
 func whole(t *testing.T, from *Redis, c *fakeClient, group string) {
 	t.Helper()
 	succeed(t,
-		from.SendConnection(t.Context(), c.id, message("client")), from.SendGroup(t.Context(), group, message("group"), nil),
-		from.SendUsers(t.Context(), []string{c.user}, message("user")), from.RemoveFromGroup(t.Context(), c.id, "another"))
+		from.Send(t.Context(), toConnections(c.id), message("client")), from.Send(t.Context(), toGroups(group), message("group")),
+		from.Send(t.Context(), toUsers(c.user), message("user")), from.RemoveFromGroup(t.Context(), c.id, "another"))
 	expectOnly(t, from, map[*fakeClient][]string{c: {"client", "group", "user"}})
 }
 

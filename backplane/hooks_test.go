@@ -79,7 +79,7 @@ func TestUserCodeThatPanicsCostsItsCallOnly(t *testing.T) {
 				m.cut()
 				time.Sleep(time.Second)
 				ready(t, p.node)
-				if err := p.node.SendAll(t.Context(), message("x"), nil); err != nil {
+				if err := p.node.Send(t.Context(), toAll(), message("x")); err != nil {
 					t.Error(err)
 				}
 			})
@@ -96,7 +96,7 @@ func TestUserCodeThatPanicsCostsItsCallOnly(t *testing.T) {
 			synctest.Wait()
 			p.lives()
 			codec.writing.Store(true)
-			if err := p.node.SendAll(t.Context(), message("x"), nil); err == nil || !strings.Contains(err.Error(), "panic") {
+			if err := p.node.Send(t.Context(), toAll(), message("x")); err == nil || !strings.Contains(err.Error(), "panic") {
 				t.Errorf("SendAll = %v, want an error that names the protocol", err)
 			}
 			asker := &fakeClient{id: "p", codec: codec, ctx: t.Context(), got: make(chan string, 10)}

@@ -60,7 +60,7 @@ func channelsOf(r *Redis) []string {
 // lives wants the node to work after what the peer has said.
 func (p *peer) lives() {
 	p.t.Helper()
-	if err := p.node.SendAll(p.t.Context(), message("alive"), nil); err != nil {
+	if err := p.node.Send(p.t.Context(), toAll(), message("alive")); err != nil {
 		p.t.Fatalf("SendAll = %v, health %+v", err, p.node.Health())
 	}
 	for alive := false; !alive; {

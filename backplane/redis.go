@@ -17,7 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Redis is the server.LifetimeManager of one hub on one node. It is safe for
+// Redis is the server.LifetimeManager and ResultRouter of one hub on one node. It is safe for
 // concurrent use.
 //
 // Who owns what: one goroutine reads the subscriptions and routes; it never
@@ -61,7 +61,10 @@ type Redis struct {
 	pending     map[string]*pendingInvocation // of client results, by invocation id
 }
 
-var _ server.LifetimeManager = (*Redis)(nil)
+var (
+	_ server.LifetimeManager = (*Redis)(nil)
+	_ server.ResultRouter    = (*Redis)(nil)
+)
 
 // connection is a client of this node.
 type connection struct {
@@ -236,58 +239,50 @@ func (r *Redis) bounded(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeoutCause(ctx, max(r.opts.PublishTimeout, 0), ErrUnavailable)
 }
 
-// SendAll implements server.LifetimeManager.
-func (r *Redis) SendAll(ctx context.Context, m *server.Message, except []string) error {
-	return r.send(ctx, m, except, r.channels.All())
-}
-
-// SendConnection implements server.LifetimeManager. A connection of this node
-// gets the message directly.
-func (r *Redis) SendConnection(ctx context.Context, id string, m *server.Message) error {
-	if c := r.local(id); c != nil {
-		if _, err := m.Bytes(c.Codec()); err != nil {
-			return err
-		}
-		_ = c.Send(m) // who is gone, or too slow, is no error of the send
-		return nil
-	}
-	return r.send(ctx, m, nil, r.channels.Connection(id))
-}
-
-// SendConnections implements server.LifetimeManager.
-func (r *Redis) SendConnections(ctx context.Context, ids []string, m *server.Message) error {
-	channels := make([]string, len(ids))
-	for i, id := range ids {
-		channels[i] = r.channels.Connection(id)
-	}
-	return r.send(ctx, m, nil, channels...)
-}
-
-// SendGroup implements server.LifetimeManager.
-func (r *Redis) SendGroup(ctx context.Context, group string, m *server.Message, except []string) error {
-	return r.send(ctx, m, except, r.channels.Group(group))
-}
-
-// SendGroups implements server.LifetimeManager.
-func (r *Redis) SendGroups(ctx context.Context, groups []string, m *server.Message) error {
-	var channels []string
-	for _, group := range groups {
-		if group != "" {
-			channels = append(channels, r.channels.Group(group))
+// Send implements server.LifetimeManager. A single connection of this node gets
+// the message directly, without Redis.
+func (r *Redis) Send(ctx context.Context, to server.Audience, m *server.Message) error {
+	if to.Kind == server.ToConnections && len(to.Names) == 1 {
+		if c := r.local(to.Names[0]); c != nil {
+			if _, err := m.Bytes(c.Codec()); err != nil {
+				return err
+			}
+			_ = c.Send(m) // who is gone, or too slow, is no error of the send
+			return nil
 		}
 	}
-	return r.send(ctx, m, nil, channels...)
+	channels, err := r.audience(to)
+	if err != nil || len(channels) == 0 {
+		return err
+	}
+	var except []string
+	if to.Kind == server.ToAll || to.Kind == server.ToGroups {
+		except = to.Except
+	}
+	return r.send(ctx, m, except, channels)
 }
 
-// SendUsers implements server.LifetimeManager.
-func (r *Redis) SendUsers(ctx context.Context, ids []string, m *server.Message) error {
-	var channels []string
-	for _, id := range ids {
-		if id != "" || len(ids) == 1 {
-			channels = append(channels, r.channels.User(id))
+// audience returns the channels on which a send to to is published.
+func (r *Redis) audience(to server.Audience) ([]string, error) {
+	switch {
+	case to.Kind == server.ToAll:
+		return []string{r.channels.All()}, nil
+	case to.Kind > server.ToUsers:
+		return nil, fmt.Errorf("backplane: send to an unknown audience: %v", to.Kind)
+	}
+	channels := make([]string, 0, len(to.Names))
+	for _, name := range to.Names {
+		switch {
+		case to.Kind == server.ToConnections:
+			channels = append(channels, r.channels.Connection(name))
+		case name == "" && len(to.Names) > 1: // as ASP.NET Core does
+		case to.Kind == server.ToGroups:
+			channels = append(channels, r.channels.Group(name))
+		default:
+			channels = append(channels, r.channels.User(name))
 		}
 	}
-	return r.send(ctx, m, nil, channels...)
+	return channels, nil
 }
 
 func (r *Redis) local(id string) *connection {
@@ -297,10 +292,7 @@ func (r *Redis) local(id string) *connection {
 }
 
 // send publishes m on each channel.
-func (r *Redis) send(ctx context.Context, m *server.Message, except []string, channels ...string) error {
-	if len(channels) == 0 {
-		return nil
-	}
+func (r *Redis) send(ctx context.Context, m *server.Message, except, channels []string) error {
 	blobs, err := r.blobs(m)
 	if err != nil {
 		return err

@@ -22,13 +22,13 @@ func TestEverySendReachesTheClientsOfBothNodes(t *testing.T) {
 		ctx := t.Context()
 		succeed(t,
 			a.AddToGroup(ctx, "c1", "g"), a.AddToGroup(ctx, "c2", "g"), a.AddToGroup(ctx, "c2", "*"), b.AddToGroup(ctx, "c3", "h"), b.AddToGroup(ctx, "c3", "h"),
-			a.SendAll(ctx, message("all"), nil), a.SendAll(ctx, message("allExcept"), []string{"c2"}),
-			a.SendConnection(ctx, "c2", message("client")), a.SendConnection(ctx, "c1", message("own")), a.SendConnection(ctx, "nobody", message("nobody")),
-			b.SendConnections(ctx, []string{"c1", "c3"}, message("clients")),
-			b.SendGroup(ctx, "g", message("group"), nil), a.SendGroup(ctx, "g", message("groupExcept"), []string{"c1"}),
-			a.SendGroups(ctx, []string{"g", "", "h"}, message("groups")), a.SendGroup(ctx, "G", message("no such group"), nil),
-			a.SendUsers(ctx, []string{"alice"}, message("user")), b.SendUsers(ctx, []string{"alice", "bob"}, message("users")),
-			b.RemoveFromGroup(ctx, "c1", "g"), b.RemoveFromGroup(ctx, "c1", "never"), b.SendGroup(ctx, "g", message("after removal"), nil),
+			a.Send(ctx, toAll(), message("all")), a.Send(ctx, toAll("c2"), message("allExcept")),
+			a.Send(ctx, toConnections("c2"), message("client")), a.Send(ctx, toConnections("c1"), message("own")), a.Send(ctx, toConnections("nobody"), message("nobody")),
+			b.Send(ctx, toConnections("c1", "c3"), message("clients")),
+			b.Send(ctx, toGroups("g"), message("group")), a.Send(ctx, toGroup("g", "c1"), message("groupExcept")),
+			a.Send(ctx, toGroups("g", "", "h"), message("groups")), a.Send(ctx, toGroups("G"), message("no such group")),
+			a.Send(ctx, toUsers("alice"), message("user")), b.Send(ctx, toUsers("alice", "bob"), message("users")),
+			b.RemoveFromGroup(ctx, "c1", "g"), b.RemoveFromGroup(ctx, "c1", "never"), b.Send(ctx, toGroups("g"), message("after removal")),
 		)
 		expectOnly(t, a, map[*fakeClient][]string{
 			c1: {"all", "allExcept", "own", "clients", "group", "groups", "user", "users"},
@@ -106,7 +106,7 @@ func TestAppsWithDifferentPrefixesDoNotHearEachOther(t *testing.T) {
 			clients[r] = c
 			succeed(t, r.AddToGroup(t.Context(), c.id, name))
 		}
-		succeed(t, blog.SendGroup(t.Context(), name, message("group"), nil), blog.SendUsers(t.Context(), []string{"a:b"}, message("user")))
+		succeed(t, blog.Send(t.Context(), toGroups(name), message("group")), blog.Send(t.Context(), toUsers("a:b"), message("user")))
 		expectOnly(t, blog, map[*fakeClient][]string{clients[blog]: {"group", "user"}})
 		expectOnly(t, other, map[*fakeClient][]string{clients[other]: nil})
 		expectOnly(t, none, map[*fakeClient][]string{clients[none]: nil})
@@ -127,7 +127,7 @@ func TestNodesAreWholeAgainAfterRedisWasRestarted(t *testing.T) {
 			start := time.Now()
 			ready(t, a, b)
 			exactly(t, s, "ready again", start, firstPause)
-			succeed(t, a.SendGroup(t.Context(), "g", message("after"), nil))
+			succeed(t, a.Send(t.Context(), toGroups("g"), message("after")))
 			if got := c2.next(t); !strings.HasPrefix(got, "after") {
 				t.Errorf("c2 received %s", got)
 			}
@@ -141,7 +141,7 @@ func TestRedisThatIsAwayAtStartIsJoinedWhenItComes(t *testing.T) {
 		s.kill()
 		a := node(t, s, Options{PublishTimeout: 200 * time.Millisecond})
 		start := time.Now()
-		if err := a.SendAll(t.Context(), message("lost"), nil); !errors.Is(err, ErrUnavailable) {
+		if err := a.Send(t.Context(), toAll(), message("lost")); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("SendAll without Redis = %v, want ErrUnavailable", err)
 		}
 		exactly(t, s, "the end of PublishTimeout", start, 200*time.Millisecond)
@@ -165,7 +165,7 @@ func TestSendsOfOneGoroutineKeepTheirOrder(t *testing.T) {
 		for s := range 4 {
 			wg.Go(func() {
 				for i := range n {
-					if err := a.SendAll(t.Context(), message(fmt.Sprintf("%d-%d-", s, i)), nil); err != nil {
+					if err := a.Send(t.Context(), toAll(), message(fmt.Sprintf("%d-%d-", s, i))); err != nil {
 						t.Error(err)
 						return
 					}
@@ -191,7 +191,7 @@ func TestRESP2AndRESP3(t *testing.T) {
 		ready(t, a, b)
 		c1, c2 := client(t, a, "c1", "alice"), client(t, b, "c2", "alice")
 		succeed(t, a.AddToGroup(t.Context(), "c2", "g"), b.AddToGroup(t.Context(), "c1", "g"),
-			a.SendGroup(t.Context(), "g", message("a"), nil), b.SendGroup(t.Context(), "g", message("b"), nil))
+			a.Send(t.Context(), toGroups("g"), message("a")), b.Send(t.Context(), toGroups("g"), message("b")))
 		expectOnly(t, a, map[*fakeClient][]string{c1: {"a", "b"}, c2: {"a", "b"}})
 	})
 }

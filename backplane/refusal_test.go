@@ -35,7 +35,7 @@ func TestAJoinThatRedisRefusesFailsAtOnceAndCostsNobodyElse(t *testing.T) {
 		time.Sleep(time.Second)
 		ready(t, r)
 		refusedAtOnce(t, r)
-		if err := r.SendGroup(t.Context(), "open0", message("group"), nil); err != nil {
+		if err := r.Send(t.Context(), toGroups("open0"), message("group")); err != nil {
 			t.Fatal(err)
 		}
 		expectOnly(t, r, map[*fakeClient][]string{c: {"group"}})
@@ -87,7 +87,7 @@ func TestAChannelThatRedisRefusesLaterCostsThatChannelOnly(t *testing.T) {
 		m.cut()
 		time.Sleep(time.Second)
 		ready(t, r)
-		for _, err := range []error{r.SendGroup(t.Context(), "secret", message("secret"), nil), r.SendGroup(t.Context(), "open", message("open"), nil), r.SendUsers(t.Context(), []string{"u"}, message("user"))} {
+		for _, err := range []error{r.Send(t.Context(), toGroups("secret"), message("secret")), r.Send(t.Context(), toGroups("open"), message("open")), r.Send(t.Context(), toUsers("u"), message("user"))} {
 			if err != nil {
 				t.Error(err)
 			}
@@ -126,7 +126,7 @@ func TestErrorsCarryTheReasonOfRedisWhileItRefusesTheNode(t *testing.T) {
 					t.Errorf("the join has waited for %v", took)
 				}
 				for method, err := range map[string]error{
-					"SendAll": r.SendAll(t.Context(), message("x"), nil), "SendUsers": r.SendUsers(t.Context(), manyNames(3000), message("x")),
+					"SendAll": r.Send(t.Context(), toAll(), message("x")), "SendUsers": r.Send(t.Context(), toUsers(manyNames(3000)...), message("x")),
 					"far join": r.AddToGroup(t.Context(), "far", "g"), "invoke": invoke(t.Context(), r, "far"),
 				} {
 					if !says(err, code) || !errors.Is(err, ErrUnavailable) {
@@ -160,7 +160,7 @@ func TestAPublishThatRedisRefusesFailsWithItsReason(t *testing.T) {
 			m.refusing(text, func(args []string) bool { return args[0] == "publish" })
 			code, _, _ := strings.Cut(text, " ")
 			for method, err := range map[string]error{
-				"SendAll": r.SendAll(t.Context(), message("x"), nil), "SendGroups": r.SendGroups(t.Context(), manyNames(3000), message("x")),
+				"SendAll": r.Send(t.Context(), toAll(), message("x")), "SendGroups": r.Send(t.Context(), toGroups(manyNames(3000)...), message("x")),
 				"far join": r.AddToGroup(t.Context(), "far", "g"), "invoke": invoke(t.Context(), r, "far"),
 			} {
 				if !says(err, code) {
@@ -168,7 +168,7 @@ func TestAPublishThatRedisRefusesFailsWithItsReason(t *testing.T) {
 				}
 			}
 			m.refusing("", func([]string) bool { return false })
-			if err := r.SendAll(t.Context(), message("x"), nil); err != nil {
+			if err := r.Send(t.Context(), toAll(), message("x")); err != nil {
 				t.Errorf("after %s: %v", code, err)
 			}
 		})

@@ -67,7 +67,7 @@ type answer struct {
 	err    error
 }
 
-// InvokeConnection implements server.LifetimeManager. Unlike in ASP.NET Core
+// InvokeConnection implements server.ResultRouter. Unlike in ASP.NET Core
 // the wait for a client of another node is bounded, by ClientResultTimeout.
 func (r *Redis) InvokeConnection(ctx context.Context, id string, inv *protocol.Invocation) (server.ClientResult, error) {
 	inv.InvocationID = newInvocationID()
@@ -173,7 +173,7 @@ func (r *Redis) removeLocked(id string, p *pendingInvocation) {
 	}
 }
 
-// SetResult implements server.LifetimeManager.
+// SetResult implements server.ResultRouter.
 func (r *Redis) SetResult(c server.Receiver, m *protocol.Completion) (known bool, err error) {
 	wrong := false
 	p := r.take(m.InvocationID, func(p *pendingInvocation) bool {

@@ -54,7 +54,7 @@ func TestTheErrorOfASendToManyNamesEachReasonOnce(t *testing.T) {
 		r := m.node(t, Options{})
 		ready(t, r)
 		m.refusing("NOPERM no", func(args []string) bool { return args[0] == "publish" })
-		err := r.SendUsers(t.Context(), manyNames(5000), message("x"))
+		err := r.Send(t.Context(), toUsers(manyNames(5000)...), message("x"))
 		if !says(err, "NOPERM") || len(err.Error()) > 200 {
 			t.Errorf("an error of %d bytes", len(fmt.Sprint(err)))
 		}
@@ -72,7 +72,7 @@ func TestASendToManyIsGivenUpWhenRedisDoesNotAnswer(t *testing.T) {
 		ready(t, r)
 		m.kill()
 		synctest.Wait()
-		if err := r.SendUsers(t.Context(), manyNames(50_000), message("x")); !errors.Is(err, ErrUnavailable) {
+		if err := r.Send(t.Context(), toUsers(manyNames(50_000)...), message("x")); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("SendUsers = %v", err)
 		}
 		if failed := r.Stats().Failed; failed > publishQueue+1 {

@@ -174,7 +174,7 @@ func panicOf(f func()) (err error) {
 type valueManager struct{ server.LifetimeManager }
 
 func TestAManagerServesOneHubUntilItIsShutDown(t *testing.T) {
-	own := &panicManager{LifetimeManager: server.NewLifetimeManager()}
+	own := newPanicManager("", nil)
 	for _, m := range []server.LifetimeManager{server.NewLifetimeManager(), own} {
 		opts := func() *server.Options {
 			return &server.Options{LifetimeManager: m, Logger: slog.New(slog.DiscardHandler)}

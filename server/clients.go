@@ -8,59 +8,112 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
+// A ClientProxy sends to the clients that it addresses. It is safe for
+// concurrent use.
+type ClientProxy interface {
+	// Send calls the method target of the clients without waiting for them. It
+	// returns once the message is on its way: clients that are gone or slow are
+	// no error. Messages that one goroutine sends to one target arrive in their
+	// order. After Hub.Shutdown it returns ErrShutdown.
+	//
+	// An argument that cannot be encoded in every protocol of the hub is an
+	// error, and nothing is sent, whoever listens. Arguments whose types do not
+	// tell that they can be (those with methods, interfaces or floats inside)
+	// are therefore encoded once in each protocol, however many clients there
+	// are; a hub whose Options.Protocols has only one saves that.
+	Send(ctx context.Context, target string, args ...any) error
+
+	// Waiting returns a proxy to the same clients whose sends are held back, for
+	// those who send without end: Send returns when the clients of this node
+	// that were behind (EndpointOptions.TransportMaxBufferSize) have caught up
+	// to half of that, or ctx is done, whose error it then returns; the message
+	// is on its way in any case. It never waits for a client that makes no
+	// progress: nothing was written to it for a second or two. Without a
+	// deadline in ctx the slowest client that still reads sets the pace.
+	Waiting() ClientProxy
+}
+
+// A SingleClient is a ClientProxy of exactly one connection. Only such a client
+// can be asked for a result.
+type SingleClient interface {
+	ClientProxy
+
+	// Invoke calls the method target of the client, and decodes what it answers
+	// into what result points to; a nil result drops it. The function Invoke
+	// returns the value instead, and says which errors there are.
+	Invoke(ctx context.Context, result any, target string, args ...any) error
+}
+
+// Invoke calls the method target of one client and returns what it answers. It
+// waits without limit: use a ctx with a deadline. Errors: *ConnectionError if
+// the connection does not exist or ends, *HubError for the client's error, an
+// answer that does not fit T, or a ctx that was done first,
+// ErrTooManyClientResults, ErrNoClientResults, and after Hub.Shutdown
+// ErrShutdown.
+//
+// In a hub method the call's permit is given back, so that the client may
+// call the hub before it answers. Not in OnConnected.
+func Invoke[T any](ctx context.Context, client SingleClient, target string, args ...any) (T, error) {
+	var value T
+	err := client.Invoke(ctx, &value, target, args...)
+	return value, err
+}
+
 // Clients addresses the clients of a hub, on this node and, with a backplane,
 // on all others.
-type Clients struct{ manager LifetimeManager }
+type Clients struct{ manager *hubManager }
 
 // All addresses every client.
 func (c Clients) All() ClientProxy { return c.AllExcept() }
 
 // AllExcept addresses every client but those with the given connection ids.
 func (c Clients) AllExcept(connectionIDs ...string) ClientProxy {
-	return proxy(func(ctx context.Context, m *Message) error { return c.manager.SendAll(ctx, m, connectionIDs) })
+	return &proxy{manager: c.manager, to: Audience{Except: connectionIDs}}
 }
 
 // Client addresses one connection. Unknown ids are no error when sending.
 func (c Clients) Client(connectionID string) SingleClient {
-	return SingleClient{
-		ClientProxy: proxy(func(ctx context.Context, m *Message) error {
-			return c.manager.SendConnection(ctx, connectionID, m)
-		}),
-		manager: c.manager,
-		id:      connectionID,
-	}
+	return c.one(ToConnections, connectionID)
 }
 
 // Clients addresses several connections.
 func (c Clients) Clients(connectionIDs ...string) ClientProxy {
-	return proxy(func(ctx context.Context, m *Message) error {
-		return c.manager.SendConnections(ctx, connectionIDs, m)
-	})
+	return &proxy{manager: c.manager, to: Audience{Kind: ToConnections, Names: connectionIDs}}
 }
 
 // Group addresses the members of a group.
-func (c Clients) Group(name string) ClientProxy { return c.GroupExcept(name) }
+func (c Clients) Group(name string) ClientProxy { return c.one(ToGroups, name) }
 
 // GroupExcept addresses the members of a group but those with the given
 // connection ids.
 func (c Clients) GroupExcept(name string, connectionIDs ...string) ClientProxy {
-	return proxy(func(ctx context.Context, m *Message) error {
-		return c.manager.SendGroup(ctx, name, m, connectionIDs)
-	})
+	p := c.one(ToGroups, name)
+	p.to.Except = connectionIDs
+	return p
 }
 
 // Groups addresses the members of several groups. Who is in two of them gets
 // the message twice.
 func (c Clients) Groups(names ...string) ClientProxy {
-	return proxy(func(ctx context.Context, m *Message) error { return c.manager.SendGroups(ctx, names, m) })
+	if len(names) == 1 && names[0] == "" {
+		names = []string{"", ""} // an empty name of a list, not the group of that name
+	}
+	return &proxy{manager: c.manager, to: Audience{Kind: ToGroups, Names: names}}
 }
 
 // User addresses every connection of a user.
-func (c Clients) User(id string) ClientProxy { return c.Users(id) }
+func (c Clients) User(id string) ClientProxy { return c.one(ToUsers, id) }
 
 // Users addresses every connection of several users.
 func (c Clients) Users(ids ...string) ClientProxy {
-	return proxy(func(ctx context.Context, m *Message) error { return c.manager.SendUsers(ctx, ids, m) })
+	return &proxy{manager: c.manager, to: Audience{Kind: ToUsers, Names: ids}}
+}
+
+// one addresses a single name.
+func (c Clients) one(kind AudienceKind, name string) *proxy {
+	p := &proxy{manager: c.manager, to: Audience{Kind: kind}, name: [1]string{name}}
+	p.to.Names = p.name[:]
+	return p
 }
 
 // CallClients is Clients as seen from a hub call, which has a caller.
@@ -72,16 +125,16 @@ type CallClients struct {
 // Caller addresses the client that made the call. A send waits while more than
 // EndpointOptions.TransportMaxBufferSize bytes are on their way to it.
 func (c CallClients) Caller() SingleClient {
-	client := c.Client(c.call.ConnectionID())
-	client.send = c.call.inv.sendCaller
-	return client
+	p := c.one(ToConnections, c.call.ConnectionID())
+	p.call, p.caller = c.call.inv, true
+	return p
 }
 
 // Client addresses one connection. Unknown ids are no error when sending.
 func (c CallClients) Client(connectionID string) SingleClient {
-	client := c.Clients.Client(connectionID)
-	client.call = c.call
-	return client
+	p := c.one(ToConnections, connectionID)
+	p.call = c.call.inv
+	return p
 }
 
 // Others addresses every client but the caller.
@@ -92,58 +145,59 @@ func (c CallClients) OthersInGroup(name string) ClientProxy {
 	return c.GroupExcept(name, c.call.ConnectionID())
 }
 
-// A ClientProxy sends to the clients that it addresses.
-type ClientProxy struct {
-	send func(context.Context, *Message) error
+// A proxy is every ClientProxy and SingleClient of this package.
+type proxy struct {
+	manager *hubManager
+	to      Audience
+	name    [1]string   // holds to.Names where that is one name: no memory of its own
+	call    *invocation // of a SingleClient, in a hub call
+	caller  bool        // it is the caller of call
+	waiting bool
 }
 
-func proxy(send func(context.Context, *Message) error) ClientProxy { return ClientProxy{send} }
-
-// Send calls the method target of the clients without waiting for them. It
-// returns once the message is on its way: clients that are gone or slow are no
-// error. Messages that one goroutine sends to one target arrive in their
-// order. After Hub.Shutdown it returns ErrShutdown.
-//
-// An argument that cannot be encoded in every protocol of the hub is an error,
-// and nothing is sent, whoever listens. Arguments whose types do not tell that
-// they can be (those with methods, interfaces or floats inside) are therefore
-// encoded once in each protocol, however many clients there are; a hub whose
-// Options.Protocols has only one saves that.
-func (p ClientProxy) Send(ctx context.Context, target string, args ...any) error {
-	return p.send(ctx, NewMessage(&protocol.Invocation{Target: target, Arguments: arguments(args)}))
+func (p *proxy) Send(ctx context.Context, target string, args ...any) error {
+	m := NewMessage(&protocol.Invocation{Target: target, Arguments: arguments(args)})
+	if !p.waiting {
+		return p.send(ctx, m)
+	}
+	m.behind = &behind{}
+	if err := p.send(ctx, m); err != nil {
+		return err
+	}
+	return m.behind.wait(ctx)
 }
 
-// A SingleClient is a ClientProxy of exactly one connection. Only such a client
-// can be asked for a result; see Invoke.
-type SingleClient struct {
-	ClientProxy
-	manager LifetimeManager
-	id      string
-	call    *Call // nil: not from a hub call
+func (p *proxy) send(ctx context.Context, m *Message) error {
+	if p.caller {
+		return p.call.sendCaller(ctx, m)
+	}
+	return p.manager.Send(ctx, p.to, m)
 }
 
-// Invoke calls the method target of one client and returns what it answers. It
-// waits without limit: use a ctx with a deadline. Errors: *ConnectionError if
-// the connection does not exist or ends, *HubError for the client's error, an
-// answer that does not fit T, or a ctx that was done first.
-//
-// In a hub method the call's permit is given back, so that the client may
-// call the hub before it answers. Not in OnConnected.
-func Invoke[T any](ctx context.Context, client SingleClient, target string, args ...any) (T, error) {
-	var value T
-	if client.call != nil {
-		if err := client.call.inv.beforeClientResult(); err != nil {
-			return value, err
+func (p *proxy) Waiting() ClientProxy {
+	waiting := *p
+	waiting.waiting = true
+	return &waiting
+}
+
+func (p *proxy) Invoke(ctx context.Context, result any, target string, args ...any) error {
+	t := reflect.TypeOf(result)
+	if t != nil && t.Kind() != reflect.Pointer {
+		return fmt.Errorf("server: the result of Invoke is a %T, must be a pointer", result)
+	}
+	if p.call != nil {
+		if err := p.call.beforeClientResult(); err != nil {
+			return err
 		}
 	}
-	result, err := client.manager.InvokeConnection(ctx, client.id, &protocol.Invocation{Target: target, Arguments: arguments(args)})
-	if err != nil {
-		return value, err
+	answer, err := p.manager.InvokeConnection(ctx, p.name[0], &protocol.Invocation{Target: target, Arguments: arguments(args)})
+	if err != nil || result == nil {
+		return err
 	}
-	if err := unmarshal(result.Codec, result.Value, &value); err != nil {
-		return value, NewHubError("Error trying to deserialize result to %s. %s", typeName(reflect.TypeFor[T]()), describe(err).text)
+	if err := unmarshal(answer.Codec, answer.Value, result); err != nil {
+		return NewHubError("Error trying to deserialize result to %s. %s", typeName(t.Elem()), describe(err).text)
 	}
-	return value, nil
+	return nil
 }
 
 // arguments makes sure that the encoders see a list, however short.

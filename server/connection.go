@@ -311,7 +311,7 @@ func (c *connection) leave(e ending) {
 // forget makes the connection unknown to all.
 func (c *connection) forget() {
 	c.failUploads()
-	if err := c.hub.manager.disconnected(c); err != nil {
+	if err := c.hub.manager.Disconnected(c); err != nil {
 		c.logFailure("LifetimeManager.Disconnected", err)
 	}
 }

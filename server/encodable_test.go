@@ -33,7 +33,7 @@ func TestASendThatOneProtocolCannotEncodeFailsWhoeverListens(t *testing.T) {
 				t.Helper()
 				for target, to := range map[string]server.ClientProxy{
 					"all": clients.All(), "a group": clients.Group("g"), "groups": clients.Groups("g", "h"),
-					"a user": clients.User("u"), "a client": clients.Client("c").ClientProxy, "clients": clients.Clients("c", "d"),
+					"a user": clients.User("u"), "a client": clients.Client("c"), "clients": clients.Clients("c", "d"),
 				} {
 					if err := to.Send(ctx, "M", value); err == nil {
 						t.Errorf("%s: sending to %s is no error", who, target)

@@ -51,6 +51,10 @@ var (
 	ErrConnectionClosed = errors.New("server: connection closed")
 	ErrTooSlow          = errors.New("server: client is too slow")
 	ErrShutdown         = errors.New("server: hub is shut down")
+
+	// ErrNoClientResults is returned by Invoke in a hub whose LifetimeManager is
+	// no ResultRouter.
+	ErrNoClientResults = errors.New("server: the hub's LifetimeManager cannot ask clients for results: it is no ResultRouter")
 )
 
 // A ConnectionError says that a client that was asked for a result is not

@@ -6,7 +6,7 @@ import "context"
 // as it has members, on this node or another; names are compared byte by byte.
 // Membership ends with the connection.
 type Groups struct {
-	manager LifetimeManager
+	manager *hubManager
 	longest int // bytes of a name
 }
 

@@ -30,18 +30,8 @@ func (hookHub) OnConnected(call *server.Call) error { return nil }
 func (hookHub) Use(call *server.Call, name string) (string, error) {
 	ctx, id, to, groups := call.Context(), call.ConnectionID(), call.Clients(), call.Groups()
 	switch name {
-	case "SendAll":
+	case "Send":
 		return "", to.All().Send(ctx, "M")
-	case "SendConnection":
-		return "", to.Client(id).Send(ctx, "M")
-	case "SendConnections":
-		return "", to.Clients.Clients(id).Send(ctx, "M")
-	case "SendGroup":
-		return "", to.Group("g").Send(ctx, "M")
-	case "SendGroups":
-		return "", to.Groups("g").Send(ctx, "M")
-	case "SendUsers":
-		return "", to.User("u").Send(ctx, "M")
 	case "AddToGroup":
 		return "", groups.Add(ctx, id, "g")
 	case "RemoveFromGroup":
@@ -60,8 +50,14 @@ func (hookHub) Use(call *server.Call, name string) (string, error) {
 // panicManager panics in one of its methods.
 type panicManager struct {
 	server.LifetimeManager
+	server.ResultRouter
 	name string
 	boom func()
+}
+
+func newPanicManager(name string, boom func()) *panicManager {
+	m := server.NewLifetimeManager()
+	return &panicManager{m, m.(server.ResultRouter), name, boom}
 }
 
 func (m *panicManager) at(name string) {
@@ -80,34 +76,9 @@ func (m *panicManager) Disconnected(c server.Receiver) {
 	m.at("Disconnected")
 }
 
-func (m *panicManager) SendAll(ctx context.Context, msg *server.Message, except []string) error {
-	m.at("SendAll")
-	return m.LifetimeManager.SendAll(ctx, msg, except)
-}
-
-func (m *panicManager) SendConnection(ctx context.Context, id string, msg *server.Message) error {
-	m.at("SendConnection")
-	return m.LifetimeManager.SendConnection(ctx, id, msg)
-}
-
-func (m *panicManager) SendConnections(ctx context.Context, ids []string, msg *server.Message) error {
-	m.at("SendConnections")
-	return m.LifetimeManager.SendConnections(ctx, ids, msg)
-}
-
-func (m *panicManager) SendGroup(ctx context.Context, group string, msg *server.Message, except []string) error {
-	m.at("SendGroup")
-	return m.LifetimeManager.SendGroup(ctx, group, msg, except)
-}
-
-func (m *panicManager) SendGroups(ctx context.Context, groups []string, msg *server.Message) error {
-	m.at("SendGroups")
-	return m.LifetimeManager.SendGroups(ctx, groups, msg)
-}
-
-func (m *panicManager) SendUsers(ctx context.Context, ids []string, msg *server.Message) error {
-	m.at("SendUsers")
-	return m.LifetimeManager.SendUsers(ctx, ids, msg)
+func (m *panicManager) Send(ctx context.Context, to server.Audience, msg *server.Message) error {
+	m.at("Send")
+	return m.LifetimeManager.Send(ctx, to, msg)
 }
 
 func (m *panicManager) AddToGroup(ctx context.Context, id, group string) error {
@@ -122,12 +93,12 @@ func (m *panicManager) RemoveFromGroup(ctx context.Context, id, group string) er
 
 func (m *panicManager) InvokeConnection(ctx context.Context, id string, inv *protocol.Invocation) (server.ClientResult, error) {
 	m.at("InvokeConnection")
-	return m.LifetimeManager.InvokeConnection(ctx, id, inv)
+	return m.ResultRouter.InvokeConnection(ctx, id, inv)
 }
 
 func (m *panicManager) SetResult(c server.Receiver, completion *protocol.Completion) (bool, error) {
 	m.at("SetResult")
-	return m.LifetimeManager.SetResult(c, completion)
+	return m.ResultRouter.SetResult(c, completion)
 }
 
 // panicCodec panics in one of its methods.

@@ -26,6 +26,7 @@ var hooks = []reflect.Type{
 	reflect.TypeFor[server.ConnectionOptions](),
 	reflect.TypeFor[jwtbearer.Options](),
 	reflect.TypeFor[server.LifetimeManager](),
+	reflect.TypeFor[server.ResultRouter](),
 	reflect.TypeFor[protocol.Framer](),
 	reflect.TypeFor[protocol.JSONValues](),
 	reflect.TypeFor[slog.Handler](),
@@ -131,7 +132,7 @@ func negotiateStatus(want int) func(*testing.T, string) {
 func managed(name, call string, want ...string) hookTest {
 	return hookTest{
 		set: func(o *server.Options, boom func()) {
-			o.LifetimeManager = &panicManager{LifetimeManager: server.NewLifetimeManager(), name: name, boom: boom}
+			o.LifetimeManager = newPanicManager(name, boom)
 		},
 		drive: records(call, want...),
 	}
@@ -349,18 +350,13 @@ var hookTests = map[string]hookTest{
 		exit:  negotiateUnanswered,
 	},
 
-	"LifetimeManager.Connected":        managed("Connected", "", `{}`, hookClosed, "close 1000"),
-	"LifetimeManager.Disconnected":     managed("Disconnected", `{"type":7}`, `{}`, `{"type":7}`, "close 1000"),
-	"LifetimeManager.SetResult":        managed("SetResult", `{"type":3,"invocationId":"1","result":1}`, `{}`, hookClosed, "close 1000"),
-	"LifetimeManager.SendAll":          use("SendAll"),
-	"LifetimeManager.SendConnection":   use("SendConnection"),
-	"LifetimeManager.SendConnections":  use("SendConnections"),
-	"LifetimeManager.SendGroup":        use("SendGroup"),
-	"LifetimeManager.SendGroups":       use("SendGroups"),
-	"LifetimeManager.SendUsers":        use("SendUsers"),
-	"LifetimeManager.AddToGroup":       use("AddToGroup"),
-	"LifetimeManager.RemoveFromGroup":  use("RemoveFromGroup"),
-	"LifetimeManager.InvokeConnection": use("InvokeConnection"),
+	"LifetimeManager.Connected":       managed("Connected", "", `{}`, hookClosed, "close 1000"),
+	"LifetimeManager.Disconnected":    managed("Disconnected", `{"type":7}`, `{}`, `{"type":7}`, "close 1000"),
+	"ResultRouter.SetResult":          managed("SetResult", `{"type":3,"invocationId":"1","result":1}`, `{}`, hookClosed, "close 1000"),
+	"LifetimeManager.Send":            use("Send"),
+	"LifetimeManager.AddToGroup":      use("AddToGroup"),
+	"LifetimeManager.RemoveFromGroup": use("RemoveFromGroup"),
+	"ResultRouter.InvokeConnection":   use("InvokeConnection"),
 
 	// What a codec is called is asked by NewHub, once.
 	"Codec.Name":        coded("Name", hookCall, `{}`, `{"type":3,"invocationId":"1","result":"fine"}`),

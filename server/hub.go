@@ -85,18 +85,17 @@ func newHub(hub any, opts *Options) *Hub {
 		methods: methods,
 		chain:   newChain(methods, o.Filters),
 		codecs:  make(map[string]protocol.Codec, len(o.Protocols)),
-		manager: &hubManager{own: o.LifetimeManager},
 		userLog: guardedLogger(o.Logger).With("hub", methods.hubName),
 		ping:    NewMessage(&protocol.Ping{}),
 	}
 	h.log = limited(h.userLog)
 	_, h.local = o.LifetimeManager.(*localManager)
-	for _, codec := range o.Protocols {
-		codec, _ = guarded(codec)
-		h.codecs[strings.ToLower(codec.Name())] = codec
-		h.manager.codecs = append(h.manager.codecs, codec)
+	codecs := make([]protocol.Codec, len(o.Protocols))
+	for i, codec := range o.Protocols {
+		codecs[i], _ = guarded(codec)
+		h.codecs[strings.ToLower(codecs[i].Name())] = codecs[i]
 	}
-	h.manager.standard = standardCodecs(h.manager.codecs)
+	h.manager = newHubManager(o.LifetimeManager, codecs)
 	for _, m := range methods.exact {
 		m.pooled = m.plain() && !m.takesCall && !m.cancellable && m.authorize == nil && len(o.Filters) == 0
 	}

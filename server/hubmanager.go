@@ -12,25 +12,15 @@ import (
 // that sends or changes groups returns ErrShutdown.
 type hubManager struct {
 	own      LifetimeManager
+	results  ResultRouter     // own, or nil if it is none
 	codecs   []protocol.Codec // of the hub, in the order of Options.Protocols
 	standard bool             // they are those of package protocol
 	down     atomic.Bool      // Shutdown has returned
 }
 
-// do calls a method that is of no use after Shutdown.
-func (m *hubManager) do(f func() error) error {
-	if m.down.Load() {
-		return ErrShutdown
-	}
-	return guard(f)
-}
-
-// send calls a method that sends msg.
-func (m *hubManager) send(msg *Message, f func() error) error {
-	if err := m.ready(msg); err != nil {
-		return err
-	}
-	return guard(f)
+func newHubManager(own LifetimeManager, codecs []protocol.Codec) *hubManager {
+	results, _ := own.(ResultRouter)
+	return &hubManager{own: own, results: results, codecs: codecs, standard: standardCodecs(codecs)}
 }
 
 // ready says why msg cannot be sent, to nobody.
@@ -41,65 +31,58 @@ func (m *hubManager) ready(msg *Message) error {
 	return m.encodable(msg)
 }
 
-func (m *hubManager) Connected(ctx context.Context, c Receiver) error {
-	return guard(func() error { return m.own.Connected(ctx, c) })
+func (m *hubManager) Connected(ctx context.Context, c Receiver) (err error) {
+	defer catch(&err)
+	return m.own.Connected(ctx, c)
 }
 
-// Disconnected implements LifetimeManager; see disconnected.
-func (m *hubManager) Disconnected(c Receiver) { _ = m.disconnected(c) }
-
-// disconnected is Disconnected that reports a panic.
-func (m *hubManager) disconnected(c Receiver) error {
-	return guard(func() error {
-		m.own.Disconnected(c)
-		return nil
-	})
+// Disconnected returns an error only where the manager's own panics.
+func (m *hubManager) Disconnected(c Receiver) (err error) {
+	defer catch(&err)
+	m.own.Disconnected(c)
+	return nil
 }
 
-func (m *hubManager) SendAll(ctx context.Context, msg *Message, except []string) error {
-	return m.send(msg, func() error { return m.own.SendAll(ctx, msg, except) })
+func (m *hubManager) Send(ctx context.Context, to Audience, msg *Message) (err error) {
+	if err := m.ready(msg); err != nil {
+		return err
+	}
+	defer catch(&err)
+	return m.own.Send(ctx, to, msg)
 }
 
-func (m *hubManager) SendConnection(ctx context.Context, connectionID string, msg *Message) error {
-	return m.send(msg, func() error { return m.own.SendConnection(ctx, connectionID, msg) })
+func (m *hubManager) AddToGroup(ctx context.Context, connectionID, group string) (err error) {
+	if m.down.Load() {
+		return ErrShutdown
+	}
+	defer catch(&err)
+	return m.own.AddToGroup(ctx, connectionID, group)
 }
 
-func (m *hubManager) SendConnections(ctx context.Context, connectionIDs []string, msg *Message) error {
-	return m.send(msg, func() error { return m.own.SendConnections(ctx, connectionIDs, msg) })
-}
-
-func (m *hubManager) SendGroup(ctx context.Context, group string, msg *Message, except []string) error {
-	return m.send(msg, func() error { return m.own.SendGroup(ctx, group, msg, except) })
-}
-
-func (m *hubManager) SendGroups(ctx context.Context, groups []string, msg *Message) error {
-	return m.send(msg, func() error { return m.own.SendGroups(ctx, groups, msg) })
-}
-
-func (m *hubManager) SendUsers(ctx context.Context, userIDs []string, msg *Message) error {
-	return m.send(msg, func() error { return m.own.SendUsers(ctx, userIDs, msg) })
-}
-
-func (m *hubManager) AddToGroup(ctx context.Context, connectionID, group string) error {
-	return m.do(func() error { return m.own.AddToGroup(ctx, connectionID, group) })
-}
-
-func (m *hubManager) RemoveFromGroup(ctx context.Context, connectionID, group string) error {
-	return m.do(func() error { return m.own.RemoveFromGroup(ctx, connectionID, group) })
+func (m *hubManager) RemoveFromGroup(ctx context.Context, connectionID, group string) (err error) {
+	if m.down.Load() {
+		return ErrShutdown
+	}
+	defer catch(&err)
+	return m.own.RemoveFromGroup(ctx, connectionID, group)
 }
 
 func (m *hubManager) InvokeConnection(ctx context.Context, connectionID string, inv *protocol.Invocation) (result ClientResult, err error) {
-	err = m.do(func() (err error) {
-		result, err = m.own.InvokeConnection(ctx, connectionID, inv)
-		return err
-	})
-	return result, err
+	switch {
+	case m.down.Load():
+		return result, ErrShutdown
+	case m.results == nil:
+		return result, ErrNoClientResults
+	}
+	defer catch(&err)
+	return m.results.InvokeConnection(ctx, connectionID, inv)
 }
 
+// SetResult reports false where the manager is no ResultRouter: nobody waits.
 func (m *hubManager) SetResult(c Receiver, completion *protocol.Completion) (known bool, err error) {
-	err = guard(func() (err error) {
-		known, err = m.own.SetResult(c, completion)
-		return err
-	})
-	return known, err
+	if m.results == nil {
+		return false, nil
+	}
+	defer catch(&err)
+	return m.results.SetResult(c, completion)
 }

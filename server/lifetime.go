@@ -8,13 +8,9 @@ import (
 
 // A LifetimeManager knows the connections of one hub and their groups, and
 // delivers messages to them: NewLifetimeManager to those of this process, a
-// backplane to those of every node. Its contract is the test suite in package
+// backplane to those of every node. A manager that can also ask clients for
+// results is a ResultRouter. The contract of both is the test suite in package
 // lifetimetest. All methods are safe for concurrent use.
-//
-// Sends return once the message is on its way, not once it has arrived: a
-// receiver that is unknown, gone or slow is no error. Messages sent one after
-// the other by one goroutine to the same target reach each receiver in that
-// order. A message that cannot be encoded is an error, and nobody gets it.
 type LifetimeManager interface {
 	// Connected makes c known, after its handshake and before the hub's
 	// OnConnected. An error ends the connection.
@@ -24,38 +20,30 @@ type LifetimeManager interface {
 	// once for every c that Connected was called with, even if that failed.
 	Disconnected(c Receiver)
 
-	// SendAll delivers m to every connection but those in except.
-	SendAll(ctx context.Context, m *Message, except []string) error
+	// Send delivers m to the connections that to addresses. It returns once the
+	// message is on its way, not once it has arrived: a receiver that is
+	// unknown, gone or slow is no error. Messages sent one after the other by
+	// one goroutine to the same audience reach each receiver in that order. A
+	// message that cannot be encoded is an error, and nobody gets it.
+	Send(ctx context.Context, to Audience, m *Message) error
 
-	// SendConnection delivers m to one connection.
-	SendConnection(ctx context.Context, connectionID string, m *Message) error
-
-	// SendConnections delivers m to each of several connections.
-	SendConnections(ctx context.Context, connectionIDs []string, m *Message) error
-
-	// SendGroup delivers m to the members of group but those in except. Group
-	// names are compared byte by byte.
-	SendGroup(ctx context.Context, group string, m *Message, except []string) error
-
-	// SendGroups delivers m group by group: a member of two of them gets it
-	// twice, as in ASP.NET Core. As there, an empty name is an error in one
-	// process and is skipped by a backplane.
-	SendGroups(ctx context.Context, groups []string, m *Message) error
-
-	// SendUsers delivers m to every connection of each user. Empty names are
-	// skipped where there are several.
-	SendUsers(ctx context.Context, userIDs []string, m *Message) error
-
-	// AddToGroup makes the connection a member of group. When it returns nil,
-	// a later send to the group by the caller reaches the connection. Adding
-	// twice has no further effect. Unknown connections are no error in
-	// process; across nodes nobody answers for them, see the implementation.
-	// For a connection of this process it returns what CheckJoin does.
+	// AddToGroup makes the connection a member of group. Names of groups are
+	// compared byte by byte. When it returns nil, a later send to the group by
+	// the caller reaches the connection. Adding twice has no further effect.
+	// Unknown connections are no error in process; across nodes nobody answers
+	// for them, see the implementation. For a connection of this process it
+	// returns what CheckJoin does.
 	AddToGroup(ctx context.Context, connectionID, group string) error
 
 	// RemoveFromGroup ends a membership; to remove what is no member is no error.
 	RemoveFromGroup(ctx context.Context, connectionID, group string) error
+}
 
+// A ResultRouter is a LifetimeManager that can ask a client for a result and
+// finds who waits for the answer. In a hub whose manager is none, Invoke returns
+// ErrNoClientResults. Who wraps a manager keeps this by embedding both
+// interfaces; see the example of LifetimeManager.
+type ResultRouter interface {
 	// InvokeConnection asks the client of one connection for a result and
 	// waits for it. It sets inv.InvocationID. For a connection of this process it
 	// returns what CheckClientResult does. Other errors: *ConnectionError where

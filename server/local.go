@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -87,11 +88,38 @@ func (m *localManager) set(sets map[string]*memberSet, name string) *memberSet {
 	return sets[name]
 }
 
-func (m *localManager) SendAll(_ context.Context, msg *Message, except []string) error {
-	return m.all.send(msg, except)
+func (m *localManager) Send(_ context.Context, to Audience, msg *Message) error {
+	switch to.Kind {
+	case ToAll:
+		return m.all.send(msg, to.Except)
+	case ToConnections:
+		return m.sendConnections(to.Names, msg)
+	case ToGroups:
+		return m.sendGroups(to, msg)
+	case ToUsers:
+		return m.sendUsers(to.Names, msg)
+	}
+	return fmt.Errorf("server: send to an unknown audience: %v", to.Kind)
 }
 
-func (m *localManager) SendConnection(_ context.Context, id string, msg *Message) error {
+func (m *localManager) sendConnections(ids []string, msg *Message) error {
+	if len(ids) == 1 {
+		return m.sendConnection(ids[0], msg)
+	}
+	seen := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		if err := m.sendConnection(id, msg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *localManager) sendConnection(id string, msg *Message) error {
 	c := m.all.get(id)
 	if c == nil {
 		return nil
@@ -103,40 +131,21 @@ func (m *localManager) SendConnection(_ context.Context, id string, msg *Message
 	return nil
 }
 
-func (m *localManager) SendConnections(ctx context.Context, ids []string, msg *Message) error {
-	seen := map[string]bool{}
-	for _, id := range ids {
-		if seen[id] {
-			continue
-		}
-		seen[id] = true
-		if err := m.SendConnection(ctx, id, msg); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (m *localManager) SendGroup(_ context.Context, group string, msg *Message, except []string) error {
-	if set := m.set(m.groups, group); set != nil {
-		return set.send(msg, except)
-	}
-	return nil
-}
-
-func (m *localManager) SendGroups(ctx context.Context, groups []string, msg *Message) error {
-	for _, group := range groups {
-		if group == "" {
+func (m *localManager) sendGroups(to Audience, msg *Message) error {
+	for _, group := range to.Names {
+		if group == "" && len(to.Names) > 1 {
 			return NewHubError("Cannot send to an empty group name.")
 		}
-		if err := m.SendGroup(ctx, group, msg, nil); err != nil {
-			return err
+		if set := m.set(m.groups, group); set != nil {
+			if err := set.send(msg, to.Except); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (m *localManager) SendUsers(_ context.Context, ids []string, msg *Message) error {
+func (m *localManager) sendUsers(ids []string, msg *Message) error {
 	for _, id := range ids {
 		if set := m.set(m.users, id); set != nil {
 			if err := set.send(msg, nil); err != nil {

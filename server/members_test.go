@@ -51,7 +51,7 @@ func TestJoinsBetweenSendsCostTheSameHoweverManyMembers(t *testing.T) {
 		if err := m.AddToGroup(t.Context(), fmt.Sprint(i), "g"); err != nil {
 			t.Fatal(err)
 		}
-		if err := m.SendGroup(t.Context(), "g", server.NewMessage(&protocol.Invocation{Target: "M"}), nil); err != nil {
+		if err := m.Send(t.Context(), server.Audience{Kind: server.ToGroups, Names: []string{"g"}}, server.NewMessage(&protocol.Invocation{Target: "M"})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,7 +93,7 @@ func TestASendReachesThoseWhoWereMembersWhenItBegan(t *testing.T) {
 		}
 	}
 	for send := 1; send <= 2; send++ {
-		if err := m.SendGroup(t.Context(), "g", server.NewMessage(&protocol.Invocation{Target: "M"}), nil); err != nil {
+		if err := m.Send(t.Context(), server.Audience{Kind: server.ToGroups, Names: []string{"g"}}, server.NewMessage(&protocol.Invocation{Target: "M"})); err != nil {
 			t.Fatal(err)
 		}
 		for i, c := range receivers {
@@ -137,7 +137,7 @@ func TestMembersAreExactWhateverJoinsAndLeaves(t *testing.T) {
 				want[id]++
 			}
 		}
-		if err := m.SendGroup(t.Context(), "g", server.NewMessage(&protocol.Invocation{Target: "M"}), except); err != nil {
+		if err := m.Send(t.Context(), server.Audience{Kind: server.ToGroups, Names: []string{"g"}, Except: except}, server.NewMessage(&protocol.Invocation{Target: "M"})); err != nil {
 			t.Fatal(err)
 		}
 		for id, c := range all {
@@ -175,7 +175,7 @@ func TestOthersJoinAndSendWhileOneLeavesManyGroups(t *testing.T) {
 		if err := m.AddToGroup(t.Context(), "other", "g"); err != nil {
 			t.Error(err)
 		}
-		if err := m.SendGroup(t.Context(), "g", server.NewMessage(&protocol.Invocation{Target: "M"}), nil); err != nil {
+		if err := m.Send(t.Context(), server.Audience{Kind: server.ToGroups, Names: []string{"g"}}, server.NewMessage(&protocol.Invocation{Target: "M"})); err != nil {
 			t.Error(err)
 		}
 		if err := m.AddToGroup(t.Context(), "leaver", "g"); err != nil {
@@ -187,11 +187,11 @@ func TestOthersJoinAndSendWhileOneLeavesManyGroups(t *testing.T) {
 		t.Errorf("nobody could go on while %d groups were left", n)
 	}
 	for i := range n {
-		if err := m.SendGroup(t.Context(), fmt.Sprint(i), server.NewMessage(&protocol.Invocation{Target: "M"}), nil); err != nil {
+		if err := m.Send(t.Context(), server.Audience{Kind: server.ToGroups, Names: []string{fmt.Sprint(i)}}, server.NewMessage(&protocol.Invocation{Target: "M"})); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := m.SendGroup(t.Context(), "g", server.NewMessage(&protocol.Invocation{Target: "M"}), nil); err != nil {
+	if err := m.Send(t.Context(), server.Audience{Kind: server.ToGroups, Names: []string{"g"}}, server.NewMessage(&protocol.Invocation{Target: "M"})); err != nil {
 		t.Fatal(err)
 	}
 	if leaver.got != 0 || other.got != 2 {

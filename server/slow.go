@@ -98,23 +98,6 @@ func (c *connection) setSlowPolicy(p SlowClientPolicy) {
 // CloseSlow and DropOldest are the only policies.
 func (c *Call) SetSlowClientPolicy(p SlowClientPolicy) { c.inv.conn.setSlowPolicy(p) }
 
-// Waiting returns a proxy to the same clients whose sends are held back, for
-// those who send without end: Send returns when the clients of this node that
-// were behind (EndpointOptions.TransportMaxBufferSize) have caught up to half of
-// that, or ctx is done, whose error it then returns; the message is on its way
-// in any case. It never waits for a client that makes no progress: nothing was
-// written to it for a second or two. Without a deadline in ctx the slowest
-// client that still reads sets the pace.
-func (p ClientProxy) Waiting() ClientProxy {
-	return proxy(func(ctx context.Context, m *Message) error {
-		m.behind = &behind{}
-		if err := p.send(ctx, m); err != nil {
-			return err
-		}
-		return m.behind.wait(ctx)
-	})
-}
-
 // A behind collects the receivers of one message that are behind.
 type behind struct {
 	mu    sync.Mutex

@@ -26,7 +26,7 @@ type burstHub struct{ ended chan error }
 func (burstHub) Echo(text string) string { return text }
 
 func (burstHub) Burst(call *server.Call, count, size int) error {
-	return burst(call.Context(), call.Clients().Caller().ClientProxy, count, size)
+	return burst(call.Context(), call.Clients().Caller(), count, size)
 }
 
 func (burstHub) BurstAll(call *server.Call, count, size int) error {

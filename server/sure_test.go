@@ -56,10 +56,10 @@ func TestWhatIsSureIsEncodedByEveryProtocol(t *testing.T) {
 }
 
 func TestASendOfSureValuesIsEncodedOnlyForThoseWhoListen(t *testing.T) {
-	m := &hubManager{own: NewLifetimeManager(), codecs: []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}}, standard: true}
+	m := newHubManager(NewLifetimeManager(), []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}})
 	encoded := func(v any) (names []string) {
 		msg := NewMessage(&protocol.Invocation{Target: "M", Arguments: []any{v}})
-		if err := m.SendAll(t.Context(), msg, nil); err != nil {
+		if err := m.Send(t.Context(), Audience{}, msg); err != nil {
 			t.Fatal(err)
 		}
 		for _, f := range msg.forms {

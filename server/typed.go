@@ -15,7 +15,7 @@ import "context"
 type ClientMethod0 string
 
 // Send calls the method of the clients that p addresses; see ClientProxy.Send.
-func (m ClientMethod0) Send(ctx context.Context, p Sender) error {
+func (m ClientMethod0) Send(ctx context.Context, p ClientProxy) error {
 	return p.Send(ctx, string(m))
 }
 
@@ -23,7 +23,7 @@ func (m ClientMethod0) Send(ctx context.Context, p Sender) error {
 type ClientMethod1[A any] string
 
 // Send calls the method of the clients that p addresses; see ClientProxy.Send.
-func (m ClientMethod1[A]) Send(ctx context.Context, p Sender, a A) error {
+func (m ClientMethod1[A]) Send(ctx context.Context, p ClientProxy, a A) error {
 	return p.Send(ctx, string(m), a)
 }
 
@@ -31,7 +31,7 @@ func (m ClientMethod1[A]) Send(ctx context.Context, p Sender, a A) error {
 type ClientMethod2[A, B any] string
 
 // Send calls the method of the clients that p addresses; see ClientProxy.Send.
-func (m ClientMethod2[A, B]) Send(ctx context.Context, p Sender, a A, b B) error {
+func (m ClientMethod2[A, B]) Send(ctx context.Context, p ClientProxy, a A, b B) error {
 	return p.Send(ctx, string(m), a, b)
 }
 
@@ -39,7 +39,7 @@ func (m ClientMethod2[A, B]) Send(ctx context.Context, p Sender, a A, b B) error
 type ClientMethod3[A, B, C any] string
 
 // Send calls the method of the clients that p addresses; see ClientProxy.Send.
-func (m ClientMethod3[A, B, C]) Send(ctx context.Context, p Sender, a A, b B, c C) error {
+func (m ClientMethod3[A, B, C]) Send(ctx context.Context, p ClientProxy, a A, b B, c C) error {
 	return p.Send(ctx, string(m), a, b, c)
 }
 
@@ -47,7 +47,7 @@ func (m ClientMethod3[A, B, C]) Send(ctx context.Context, p Sender, a A, b B, c 
 type ClientMethod4[A, B, C, D any] string
 
 // Send calls the method of the clients that p addresses; see ClientProxy.Send.
-func (m ClientMethod4[A, B, C, D]) Send(ctx context.Context, p Sender, a A, b B, c C, d D) error {
+func (m ClientMethod4[A, B, C, D]) Send(ctx context.Context, p ClientProxy, a A, b B, c C, d D) error {
 	return p.Send(ctx, string(m), a, b, c, d)
 }
 
@@ -81,9 +81,4 @@ type ClientFunction3[A, B, C, R any] string
 // Invoke calls the method and returns its result; see Invoke.
 func (f ClientFunction3[A, B, C, R]) Invoke(ctx context.Context, client SingleClient, a A, b B, c C) (R, error) {
 	return Invoke[R](ctx, client, string(f), a, b, c)
-}
-
-// A Sender is a ClientProxy or a SingleClient.
-type Sender interface {
-	Send(ctx context.Context, target string, args ...any) error
 }

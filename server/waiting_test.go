@@ -56,7 +56,7 @@ func openPaced(t *testing.T, hub *server.Hub, pause time.Duration) *pacedConn {
 // as those through a backplane do.
 type loopManager struct{ server.LifetimeManager }
 
-func (m loopManager) SendAll(ctx context.Context, msg *server.Message, except []string) error {
+func (m loopManager) Send(ctx context.Context, to server.Audience, msg *server.Message) error {
 	b, err := msg.Bytes(protocol.JSON{})
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func (m loopManager) SendAll(ctx context.Context, msg *server.Message, except []
 	if msg.IsWaiting() {
 		back.WaitFor(msg)
 	}
-	return m.LifetimeManager.SendAll(ctx, back, except)
+	return m.LifetimeManager.Send(ctx, to, back)
 }
 
 func TestASendThatIsWaitingIsHeldBackByClientsThatReadAndByNoOther(t *testing.T) {

@@ -79,7 +79,7 @@ func (s *sendRequest) receivers(clients server.Clients) (server.ClientProxy, err
 	switch s.To {
 	case "client", "group", "groupExcept", "user":
 		if len(s.Names) == 0 {
-			return server.ClientProxy{}, fmt.Errorf("%q needs a name", s.To)
+			return nil, fmt.Errorf("%q needs a name", s.To)
 		}
 	}
 	switch s.To {
@@ -88,7 +88,7 @@ func (s *sendRequest) receivers(clients server.Clients) (server.ClientProxy, err
 	case "allExcept":
 		return clients.AllExcept(s.Except...), nil
 	case "client":
-		return clients.Client(s.Names[0]).ClientProxy, nil
+		return clients.Client(s.Names[0]), nil
 	case "clients":
 		return clients.Clients(s.Names...), nil
 	case "group":
@@ -102,7 +102,7 @@ func (s *sendRequest) receivers(clients server.Clients) (server.ClientProxy, err
 	case "users":
 		return clients.Users(s.Names...), nil
 	}
-	return server.ClientProxy{}, fmt.Errorf("unknown 'to' %q", s.To)
+	return nil, fmt.Errorf("unknown 'to' %q", s.To)
 }
 
 func (a *api) addToGroup(w http.ResponseWriter, r *http.Request) {

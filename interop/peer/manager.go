@@ -173,17 +173,17 @@ func (m *Manager) OnDisconnected(conn signalr.HubConnection) {
 
 // InvokeAll implements signalr.HubLifetimeManager.
 func (m *Manager) InvokeAll(target string, args []any) {
-	m.report("send to all", m.bus.SendAll(context.Background(), message(target, args), nil))
+	m.report("send to all", m.bus.Send(context.Background(), server.Audience{}, message(target, args)))
 }
 
 // InvokeClient implements signalr.HubLifetimeManager.
 func (m *Manager) InvokeClient(connectionID, target string, args []any) {
-	m.report("send to a client", m.bus.SendConnection(context.Background(), connectionID, message(target, args)))
+	m.report("send to a client", m.bus.Send(context.Background(), server.Audience{Kind: server.ToConnections, Names: []string{connectionID}}, message(target, args)))
 }
 
 // InvokeGroup implements signalr.HubLifetimeManager.
 func (m *Manager) InvokeGroup(group, target string, args []any) {
-	m.report("send to a group", m.bus.SendGroup(context.Background(), group, message(target, args), nil))
+	m.report("send to a group", m.bus.Send(context.Background(), server.Audience{Kind: server.ToGroups, Names: []string{group}}, message(target, args)))
 }
 
 // AddToGroup implements signalr.HubLifetimeManager. The connection may be of

@@ -17,13 +17,13 @@ const (
 )
 
 // ask asks the client id for a result, which goes through asked.
-func (b *bench) ask(ctx context.Context, from server.LifetimeManager, id string) (string, error) {
+func (b *bench) ask(ctx context.Context, from node, id string) (string, error) {
 	result, err := from.InvokeConnection(ctx, id, &protocol.Invocation{Target: "ask", Arguments: []any{}})
 	return string(result.Value), err
 }
 
 // answer answers the next question of c, at its node.
-func (b *bench) answer(m server.LifetimeManager, c *receiver, completion protocol.Completion) {
+func (b *bench) answer(m node, c *receiver, completion protocol.Completion) {
 	completion.InvocationID = b.next(c).id
 	if known, err := m.SetResult(c, &completion); !known || err != nil {
 		b.Errorf("SetResult = %v, %v", known, err)
@@ -78,7 +78,7 @@ var resultCases = []testCase{
 		const n = 50
 		c1, c2 := b.connect(b.a, "c1", ""), b.connect(b.b, "c2", "")
 		var wg sync.WaitGroup
-		for c, m := range map[*receiver]server.LifetimeManager{c1: b.a, c2: b.b} {
+		for c, m := range map[*receiver]node{c1: b.a, c2: b.b} {
 			wg.Go(func() {
 				var ids []string
 				for range 2 * n {
@@ -97,7 +97,7 @@ var resultCases = []testCase{
 		var mu sync.Mutex
 		seen := map[string]bool{}
 		for i := range 4 * n {
-			from, id := []server.LifetimeManager{b.a, b.b}[i%2], []string{"c1", "c2"}[i/2%2]
+			from, id := []node{b.a, b.b}[i%2], []string{"c1", "c2"}[i/2%2]
 			wg.Go(func() {
 				got, err := b.ask(b.Context(), from, id)
 				mu.Lock()

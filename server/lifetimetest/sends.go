@@ -7,18 +7,19 @@ import (
 	"sync"
 
 	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server"
 )
 
 var sendCases = []testCase{
 	{"B01 S01 a send to all reaches every client of every node", func(b *bench) {
 		c1, c2, c3 := b.connect(b.a, "c1", ""), b.connect(b.b, "c2", ""), b.connect(b.b, "c3", "u")
-		b.ok(b.a.SendAll(b.Context(), invocation("x"), nil))
+		b.ok(b.a.Send(b.Context(), toAll(), invocation("x")))
 		b.received(map[*receiver]string{c1: "x", c2: "x", c3: "x"})
 	}},
 	{"B02 S02 a send to all does not reach a client that has left", func(b *bench) {
 		c1, c2 := b.connect(b.a, "c1", ""), b.connect(b.b, "c2", "")
 		b.disconnect(b.b, c2)
-		b.ok(b.a.SendAll(b.Context(), invocation("x"), nil))
+		b.ok(b.a.Send(b.Context(), toAll(), invocation("x")))
 		b.received(map[*receiver]string{c1: "x"})
 		if len(c2.got) > 0 {
 			b.Error("the client that has left received something")
@@ -27,32 +28,42 @@ var sendCases = []testCase{
 	{"a send to all but some skips these, however many are listed", func(b *bench) {
 		c1, c2 := b.connect(b.a, "c1", ""), b.connect(b.b, "c2", "")
 		many := strings.Fields(strings.Repeat("nobody ", 50) + "c1")
-		b.ok(b.a.SendAll(b.Context(), invocation("x"), []string{"c2", "nobody"}), b.b.SendAll(b.Context(), invocation("y"), many))
+		b.ok(b.a.Send(b.Context(), toAll("c2", "nobody"), invocation("x")), b.b.Send(b.Context(), toAll(many...), invocation("y")))
 		b.received(map[*receiver]string{c1: "x", c2: "y"})
 	}},
 	{"B05 S03 a send to a connection reaches that one, from its own node and from another", func(b *bench) {
 		c1, c2 := b.connect(b.a, "c1", ""), b.connect(b.b, "c2", "")
-		b.ok(b.a.SendConnection(b.Context(), "c2", invocation("x")), b.b.SendConnection(b.Context(), "c2", invocation("y")),
-			b.a.SendConnection(b.Context(), "nobody", invocation("z")))
+		b.ok(b.a.Send(b.Context(), toConnections("c2"), invocation("x")), b.b.Send(b.Context(), toConnections("c2"), invocation("y")),
+			b.a.Send(b.Context(), toConnections("nobody"), invocation("z")))
 		b.received(map[*receiver]string{c1: "", c2: "x y"})
 	}},
 	{"a send to several connections reaches these", func(b *bench) {
 		c1, c2, c3 := b.connect(b.a, "c1", ""), b.connect(b.b, "c2", ""), b.connect(b.b, "c3", "")
-		b.ok(b.a.SendConnections(b.Context(), []string{"c1", "c3", "nobody"}, invocation("x")), b.a.SendConnections(b.Context(), nil, invocation("y")))
+		b.ok(b.a.Send(b.Context(), toConnections("c1", "c3", "nobody"), invocation("x")), b.a.Send(b.Context(), toConnections(), invocation("y")))
 		b.received(map[*receiver]string{c1: "x", c2: "", c3: "x"})
+	}},
+	{"a send to no names reaches nobody, and one to an unknown kind is an error", func(b *bench) {
+		c1 := b.connect(b.a, "c1", "u")
+		for _, kind := range []server.AudienceKind{server.ToConnections, server.ToGroups, server.ToUsers} {
+			b.ok(b.a.Send(b.Context(), server.Audience{Kind: kind}, invocation(kind.String())))
+		}
+		if err := b.a.Send(b.Context(), server.Audience{Kind: 99}, invocation("x")); err == nil || !strings.Contains(err.Error(), "AudienceKind(99)") {
+			b.Errorf("a send to an unknown audience = %v", err)
+		}
+		b.received(map[*receiver]string{c1: ""})
 	}},
 	{"S15 a send to a user reaches all its connections", func(b *bench) {
 		c1, c2, c3 := b.connect(b.a, "c1", "alice"), b.connect(b.b, "c2", "alice"), b.connect(b.b, "c3", "bob")
 		anonymous := b.connect(b.a, "c4", "")
-		b.ok(b.a.SendUsers(b.Context(), []string{"alice"}, invocation("x")), b.b.SendUsers(b.Context(), []string{"alice", "bob", "nobody"}, invocation("y")),
-			b.a.SendUsers(b.Context(), []string{"Alice"}, invocation("z")), b.a.SendUsers(b.Context(), nil, invocation("z")))
-		b.received(map[*receiver]string{c1: "x y", c2: "x y", c3: "y", anonymous: ""})
+		b.ok(b.a.Send(b.Context(), toUsers("alice"), invocation("x")), b.b.Send(b.Context(), toUsers("alice", "bob", "nobody"), invocation("y")),
+			b.a.Send(b.Context(), toUsers("Alice"), invocation("z")), b.a.Send(b.Context(), toUsers(), invocation("z")), b.b.Send(b.Context(), toUsers("", "bob"), invocation("w")))
+		b.received(map[*receiver]string{c1: "x y", c2: "x y", c3: "y w", anonymous: ""})
 	}},
 	{"S16 a send to a user reaches the connection that is left", func(b *bench) {
 		c1, c2, c3 := b.connect(b.a, "c1", "alice"), b.connect(b.b, "c2", "alice"), b.connect(b.a, "c3", "alice")
 		b.disconnect(b.a, c3)
 		b.disconnect(b.b, c2)
-		b.ok(b.b.SendUsers(b.Context(), []string{"alice"}, invocation("x")))
+		b.ok(b.b.Send(b.Context(), toUsers("alice"), invocation("x")))
 		b.received(map[*receiver]string{c1: "x"})
 		if len(c2.got)+len(c3.got) > 0 {
 			b.Error("a client that has left received something")
@@ -60,7 +71,7 @@ var sendCases = []testCase{
 	}},
 	{"R04 a user named * is no pattern", func(b *bench) {
 		c1, c2 := b.connect(b.a, "c1", "*"), b.connect(b.b, "c2", "alice")
-		b.ok(b.b.SendUsers(b.Context(), []string{"alice"}, invocation("x")), b.b.SendUsers(b.Context(), []string{"*"}, invocation("y")))
+		b.ok(b.b.Send(b.Context(), toUsers("alice"), invocation("x")), b.b.Send(b.Context(), toUsers("*"), invocation("y")))
 		b.received(map[*receiver]string{c1: "y", c2: "x"})
 	}},
 	{"S13 S14 a client whose writes fail harms neither the sender nor others", func(b *bench) {
@@ -70,8 +81,8 @@ var sendCases = []testCase{
 		}
 		broken.broken = true
 		for range 3 {
-			b.ok(b.a.SendGroup(b.Context(), "g", invocation("x"), nil), b.a.SendConnection(b.Context(), "c1", invocation("y")),
-				b.a.SendUsers(b.Context(), []string{"u"}, invocation("z")))
+			b.ok(b.a.Send(b.Context(), toGroups("g"), invocation("x")), b.a.Send(b.Context(), toConnections("c1"), invocation("y")),
+				b.a.Send(b.Context(), toUsers("u"), invocation("z")))
 		}
 		b.received(map[*receiver]string{whole: "x x x z z z", also: "x x x"})
 	}},
@@ -81,12 +92,12 @@ var sendCases = []testCase{
 		c2.codec = protocol.MessagePack{}
 		c2.ctx, c2.end = context.WithCancel(context.Background())
 		b.Cleanup(c2.end)
-		b.ok(b.b.Connected(b.Context(), c2), b.a.SendAll(b.Context(), invocation("x"), nil))
+		b.ok(b.b.Connected(b.Context(), c2), b.a.Send(b.Context(), toAll(), invocation("x")))
 		b.received(map[*receiver]string{c1: "x", c2: "x"})
 	}},
 	{"a message that cannot be encoded is an error and reaches nobody", func(b *bench) {
 		c1 := b.connect(b.a, "c1", "")
-		for _, err := range []error{b.a.SendAll(b.Context(), unencodable(), nil), b.a.SendConnection(b.Context(), "c1", unencodable())} {
+		for _, err := range []error{b.a.Send(b.Context(), toAll(), unencodable()), b.a.Send(b.Context(), toConnections("c1"), unencodable())} {
 			if err == nil {
 				b.Error("the send of a channel succeeded")
 			}
@@ -100,7 +111,7 @@ var sendCases = []testCase{
 		for s := range senders {
 			wg.Go(func() {
 				for i := range messages {
-					if err := b.a.SendAll(b.Context(), invocation(fmt.Sprintf("%d %d", s, i)), nil); err != nil {
+					if err := b.a.Send(b.Context(), toAll(), invocation(fmt.Sprintf("%d %d", s, i))); err != nil {
 						b.Error(err)
 						return
 					}

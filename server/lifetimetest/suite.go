@@ -1,5 +1,5 @@
-// Package lifetimetest is the contract of server.LifetimeManager as a test
-// suite, for those who write a manager of their own:
+// Package lifetimetest is the contract of server.LifetimeManager, and of
+// server.ResultRouter, as a test suite, for those who write a manager of their own:
 //
 //	func TestContract(t *testing.T) {
 //		lifetimetest.Run(t, func(t *testing.T) []server.LifetimeManager { ... })
@@ -26,15 +26,24 @@ import (
 // patience is how long a message may take to arrive.
 const patience = 10 * time.Second
 
-// Run runs the suite. Each case calls managers for managers of its own: one, or
+// Run runs the suite; the cases for client results only where the managers are
+// also server.ResultRouters. Each case calls managers for managers of its own: one, or
 // several that serve one hub on several nodes and are ready. What managers
 // starts it ends by t.Cleanup.
 func Run(t *testing.T, managers func(t *testing.T) []server.LifetimeManager) {
-	for _, c := range slices.Concat(sendCases, groupCases, resultCases) {
+	run := func(c testCase, ready func(*bench)) {
 		t.Run(c.name, func(t *testing.T) {
 			all := managers(t)
-			c.run(&bench{T: t, a: all[0], b: all[len(all)-1], several: len(all) > 1})
+			b := &bench{T: t, a: newNode(all[0]), b: newNode(all[len(all)-1]), several: len(all) > 1}
+			ready(b)
+			c.run(b)
 		})
+	}
+	for _, c := range slices.Concat(sendCases, groupCases) {
+		run(c, func(*bench) {})
+	}
+	for _, c := range resultCases {
+		run(c, (*bench).needResults)
 	}
 }
 
@@ -43,11 +52,29 @@ type testCase struct {
 	run  func(*bench)
 }
 
+// A node is a manager with all that it can do.
+type node struct {
+	server.LifetimeManager
+	server.ResultRouter // nil if it is none
+}
+
+func newNode(m server.LifetimeManager) node {
+	results, _ := m.(server.ResultRouter)
+	return node{m, results}
+}
+
 // A bench is two nodes, which are one and the same where there is only one.
 type bench struct {
 	*testing.T
-	a, b    server.LifetimeManager
+	a, b    node
 	several bool
+}
+
+// needResults ends a test of managers that are no server.ResultRouter.
+func (b *bench) needResults() {
+	if b.a.ResultRouter == nil || b.b.ResultRouter == nil {
+		b.Skip("the manager is no server.ResultRouter")
+	}
 }
 
 // A receiver is a client that remembers what it was sent.
@@ -91,7 +118,7 @@ func (c *receiver) Send(m *server.Message) error {
 }
 
 // connect connects a client to a node.
-func (b *bench) connect(m server.LifetimeManager, id, user string) *receiver {
+func (b *bench) connect(m node, id, user string) *receiver {
 	b.Helper()
 	c := &receiver{id: id, user: user, codec: protocol.JSON{}, got: make(chan sent, 10_000)}
 	c.ctx, c.end = context.WithCancel(context.Background())
@@ -101,7 +128,7 @@ func (b *bench) connect(m server.LifetimeManager, id, user string) *receiver {
 }
 
 // disconnect ends a client of a node.
-func (b *bench) disconnect(m server.LifetimeManager, c *receiver) {
+func (b *bench) disconnect(m node, c *receiver) {
 	c.end()
 	m.Disconnected(c)
 }
@@ -143,7 +170,7 @@ func (b *bench) received(want map[*receiver]string) {
 			got[c] = append(got[c], s.target)
 		}
 	}
-	b.ok(b.a.SendAll(b.Context(), invocation("end"), nil), b.b.SendAll(b.Context(), invocation("end"), nil))
+	b.ok(b.a.Send(b.Context(), toAll(), invocation("end")), b.b.Send(b.Context(), toAll(), invocation("end")))
 	for c, list := range want {
 		for ends := 0; ends < 2; {
 			if s := b.next(c); s.target == "end" {
