@@ -19,7 +19,7 @@ var allowed = map[string][]string{
 	"protocol":  {"protocol", "internal/msgp"},
 	"server":    {"server", "protocol", "internal/members"},
 	"backplane": {"backplane", "server", "protocol", "internal/msgp", "internal/members"},
-	"hubtest":   {"hubtest", "server", "protocol", "internal/hubclient"},
+	"hubtest":   {"hubtest", "server", "protocol", "internal/hubclient", "internal/memnet"},
 	"cmd":       {"cmd", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm"}, // the demo has clients and builds its page
 	"interop":   {"interop", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm", "cmd/demo/angular"},
 	"internal":  {"internal", "protocol"},

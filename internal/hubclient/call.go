@@ -103,6 +103,9 @@ func (c *Client) upload(ids []string, uploads []Upload, stop <-chan struct{}) {
 		c.running.Go(func() {
 			end := protocol.Completion{InvocationID: ids[i], Kind: protocol.ResultVoid}
 			for item, err := range upload(stop) {
+				if over(stop) { // the server waits for nothing any more
+					return
+				}
 				if err != nil {
 					end.Kind, end.Error = protocol.ResultError, err.Error()
 					break
@@ -112,12 +115,19 @@ func (c *Client) upload(ids []string, uploads []Upload, stop <-chan struct{}) {
 					break
 				}
 			}
-			select {
-			case <-stop: // the server waits for nothing any more
-			default:
+			if !over(stop) {
 				_ = c.Write(&end) // the reader sees a connection that is gone
 			}
 		})
+	}
+}
+
+func over(stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -14,15 +14,16 @@ type Listener struct {
 	incoming chan *conn
 	done     chan struct{}
 
-	mu     sync.Mutex
-	closed bool
-	open   map[*conn]struct{} // the server's ends
-	last   int                // the last client's port
+	mu      sync.Mutex
+	closed  bool
+	open    map[*conn]struct{} // the server's ends
+	changed chan struct{}      // closed, and made anew, when one of them is closed
+	last    int                // the last client's port
 }
 
 // Listen returns a listener. Close it.
 func Listen() *Listener {
-	return &Listener{incoming: make(chan *conn), done: make(chan struct{}), open: map[*conn]struct{}{}}
+	return &Listener{incoming: make(chan *conn), done: make(chan struct{}), open: map[*conn]struct{}{}, changed: make(chan struct{})}
 }
 
 // Accept implements net.Listener.
@@ -55,6 +56,23 @@ func (l *Listener) Open() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.open)
+}
+
+// WaitClosed waits until Open is 0, or returns the error of ctx.
+func (l *Listener) WaitClosed(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		open, changed := len(l.open), l.changed
+		l.mu.Unlock()
+		if open == 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // address returns 192.0.2.host:port.
@@ -131,6 +149,8 @@ func (l *Listener) forget(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.open, c)
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
 func (k *Link) forget(c *conn) {
