@@ -50,7 +50,7 @@ func TestASendThatIsDoneHasReachedItsOwnNode(t *testing.T) {
 		}
 		if m, fake := s.(*memoryRedis); fake {
 			atEachStep(t, m, a, send)
-			if unknown < 4 || len(done) != 1 { // before and after PUBLISH and PING, at least; and one without a loss
+			if unknown < 3 || len(done) == 0 { // before PUBLISH, after it, and before PING; and one without a loss
 				t.Errorf("%d sends done, %d of unknown outcome: the test proves nothing", len(done), unknown)
 			}
 		} else {

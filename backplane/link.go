@@ -8,14 +8,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Heartbeat of the subscribing connection. A connection that breaks without a
-// word, as one behind a firewall that forgets it, says nothing by itself.
-const (
-	heartbeat   = time.Second // PING when nothing was heard for so long
-	silentAfter = 5           // beats without anything heard
-	probeGrace  = time.Second // for a silent connection, once Redis can be reached again
-)
-
 // Pauses between tries to connect: doubled up to the last one, which is short
 // enough to be whole again within a second.
 const (
@@ -38,6 +30,7 @@ var (
 // of another one.
 type link struct {
 	pubsub  *redis.PubSub
+	pulse   pulse
 	started chan struct{} // closed when the writer has written the first SUBSCRIBE
 	err     error         // of that; read after started
 
@@ -164,9 +157,12 @@ func (r *Redis) receiveOne(l *link) error {
 	case err != nil:
 		return err
 	}
-	r.heard.Add(1)
-	if r.silent.Load() && r.silent.CompareAndSwap(true, false) && r.whole(l) {
-		r.state.set(Health{State: Ready}) // it was only late
+	if l.pulse.hear() {
+		l.pulse.revive(func() {
+			if r.whole(l) { // it was only late
+				r.state.set(Health{State: Ready})
+			}
+		})
 	}
 	complete := false
 	switch m := m.(type) {
@@ -292,8 +288,8 @@ func (r *Redis) lost(l *link, err error) (wasReady bool) {
 		err = l.why
 	}
 	r.mu.Unlock()
-	r.silent.Store(false)
-	r.gathering.lost.Store(true)
+	l.pulse.die(false)
+	r.peers.lost.Store(true)
 	wasReady = r.state.ready()
 	r.state.set(Health{State: Degraded, Err: err})
 	r.stats.losses.Add(1)

@@ -30,18 +30,18 @@ type publish struct {
 	fenced  bool // done when this node has heard it, too
 	again   bool // may be delivered twice, so it is written again where the outcome is unknown
 	until   time.Time
-	fate    atomic.Int32
+	status  atomic.Int32
 	done    chan struct{}
 	count   int64 // of subscribers
 	err     error
 }
 
-// Fates of a publish. The sender gives up what waits, the publisher takes what
-// waits; whoever is first decides.
+// Statuses of a publish. The sender abandons what is queued, the publisher claims
+// it; the first one decides.
 const (
-	waiting int32 = iota
-	taken         // it may be written
-	givenUp
+	queued  int32 = iota
+	claimed       // it may be written
+	abandoned
 )
 
 func newPublish(channel string, payload []byte, until time.Time) *publish {
@@ -195,7 +195,7 @@ func (r *Redis) published(ctx context.Context, p *publish) (int64, error) {
 		return 0, ErrClosed
 	}
 	r.stats.failed.Add(1)
-	unwritten := p.fate.CompareAndSwap(waiting, givenUp)
+	unwritten := p.status.CompareAndSwap(queued, abandoned)
 	if err := r.late(ctx); unwritten || !errors.Is(err, ErrUnavailable) {
 		return 0, err
 	}
@@ -241,7 +241,7 @@ func (r *Redis) publishBatch(batch []*publish) {
 		err := r.reachable(ctx)
 		written := false
 		if err == nil {
-			if batch = take(batch); len(batch) > 0 {
+			if batch = claim(batch); len(batch) > 0 {
 				written, err = r.pipeline(ctx, batch)
 			}
 		}
@@ -269,25 +269,25 @@ func (r *Redis) reachable(ctx context.Context) error {
 	if err := r.state.wait(ctx); err != nil {
 		return err
 	}
-	if r.doubtful {
+	if r.unanswered {
 		if err := r.client.Ping(ctx).Err(); err != nil {
 			return err
 		}
-		r.doubtful = false
+		r.unanswered = false
 		if err := r.state.wait(ctx); err != nil {
 			return err
 		}
 	}
-	if !r.gather(ctx) {
+	if !r.awaitPeers(ctx) {
 		return errOverdue
 	}
 	return nil
 }
 
-// take leaves of the batch what nobody has given up.
-func take(batch []*publish) []*publish {
+// claim leaves of the batch what no sender has abandoned.
+func claim(batch []*publish) []*publish {
 	return slices.DeleteFunc(batch, func(p *publish) bool {
-		if p.fate.CompareAndSwap(waiting, taken) || p.fate.Load() == taken {
+		if p.status.CompareAndSwap(queued, claimed) || p.status.Load() == claimed {
 			return false
 		}
 		p.finish(0, ErrUnavailable)
@@ -317,7 +317,7 @@ func (r *Redis) pipeline(ctx context.Context, batch []*publish) (written bool, e
 	_, err = pipe.Exec(ctx)
 	var refused redis.Error
 	if err != nil && !errors.As(err, &refused) {
-		r.doubtful = true
+		r.unanswered = true
 	}
 	counted()
 	if err != nil && !commands[0].written {

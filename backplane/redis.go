@@ -45,11 +45,9 @@ type Redis struct {
 	stats     counters
 
 	dropLogged atomic.Int64  // when the last dropped message was logged, in Unix nanoseconds
-	heard      atomic.Uint64 // grows with each thing heard
 	work       chan struct{} // wakes the writer
-	silent     atomic.Bool   // the link is; see doubt
-	gathering  gathering
-	doubtful   bool // the last PUBLISH failed; of the publisher
+	peers      peers
+	unanswered bool // the last PUBLISH was; of the publisher
 
 	mu          sync.Mutex // guards what follows; nothing waits while it is held
 	link        *link

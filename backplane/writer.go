@@ -13,12 +13,11 @@ const changesAtOnce = 1024
 func (r *Redis) write() {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
-	var heart heart
 	for {
 		select {
 		case <-r.work:
 		case <-ticker.C:
-			r.beat(&heart)
+			r.beat()
 		case <-r.ctx.Done():
 			return
 		}
@@ -60,7 +59,7 @@ func (r *Redis) changes() (*link, []command) {
 	var base, subscribe, unsubscribe []string
 	var commands []command
 	looked := 0
-	take := func(channel string) {
+	look := func(channel string) {
 		looked++
 		delete(r.marked, channel)
 		s := r.subscribed[channel]
@@ -87,7 +86,7 @@ func (r *Redis) changes() (*link, []command) {
 	}
 	for _, channel := range r.base {
 		if _, marked := r.marked[channel]; marked {
-			take(channel)
+			look(channel)
 		}
 	}
 	for channel := range r.marked {
@@ -95,7 +94,7 @@ func (r *Redis) changes() (*link, []command) {
 			wake(r.work)
 			break
 		}
-		take(channel)
+		look(channel)
 	}
 	commands = append([]command{{subscribing, base, true}, {subscribing, subscribe, false}, {unsubscribing, unsubscribe, false}}, commands...)
 	commands = slices.DeleteFunc(commands, func(c command) bool { return len(c.channels) == 0 })
@@ -124,71 +123,4 @@ func (r *Redis) ping(l *link, payload ...string) error {
 	l.written = append(l.written, writtenCommand{command: command{kind: pinging}, left: 1})
 	r.mu.Unlock()
 	return l.pubsub.Ping(r.ctx, payload...)
-}
-
-// heart knows what was heard at the last beats.
-type heart struct {
-	heard  uint64
-	silent int
-}
-
-// beat asks a silent connection whether it lives. One that stays silent is not
-// given up at once: if only the network is broken, all that was sent meanwhile
-// comes when it heals.
-func (r *Redis) beat(h *heart) {
-	r.mu.Lock()
-	l := r.link
-	r.mu.Unlock()
-	select {
-	case <-l.started:
-		if l.err != nil {
-			h.silent = 0
-			return // there was no connection; the next link is on its way
-		}
-	default:
-		return // still connecting, which has limits of its own
-	}
-	if heard := r.heard.Load(); heard != h.heard {
-		h.heard, h.silent = heard, 0
-		return
-	}
-	if h.silent++; h.silent < silentAfter {
-		_ = r.ping(l) // the reader sees an error
-		return
-	}
-	if r.silent.Load() {
-		return
-	}
-	r.state.set(Health{State: Degraded, Err: errSilent})
-	r.silent.Store(true) // from now on the reader says when it hears something
-	if r.heard.Load() != h.heard && r.silent.CompareAndSwap(true, false) && r.whole(l) {
-		r.state.set(Health{State: Ready}) // it did, in between
-		return
-	}
-	r.running.Go(func() { r.doubt(l) })
-}
-
-// answers reports whether Redis greets a new connection. Those of the pool may be
-// as dead as the silent one.
-func (r *Redis) answers() bool {
-	probe := r.client.Subscribe(r.ctx)
-	defer probe.Close()
-	return probe.Ping(r.ctx) == nil // connecting has waited for an answer
-}
-
-// doubt waits until Redis can be reached again over another connection. If the
-// silent one then says nothing either, it is dead, and is replaced.
-func (r *Redis) doubt(l *link) {
-	for r.ctx.Err() == nil && r.silent.Load() {
-		if !r.answers() {
-			sleep(r.ctx, lastPause)
-			continue
-		}
-		sleep(r.ctx, probeGrace)
-		if r.ctx.Err() != nil || !r.silent.Load() {
-			return
-		}
-		r.end(l, errSilent)
-		return
-	}
 }

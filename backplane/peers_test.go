@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// gatherer is a publisher that has counted nodes, and has lost Redis since.
-func gatherer(t *testing.T, m *memoryRedis, nodes int64) *Redis {
+// lonely is a publisher that has counted nodes, and has lost Redis since.
+func lonely(t *testing.T, m *memoryRedis, nodes int64) *Redis {
 	r := &Redis{opts: &Options{PublishTimeout: time.Minute}, client: m.client()}
 	t.Cleanup(func() { _ = r.client.Close() })
 	r.channels.Hub = "H"
-	r.gathering.nodes = nodes
-	r.gathering.lost.Store(true)
+	r.peers.nodes = nodes
+	r.peers.lost.Store(true)
 	return r
 }
 
@@ -21,23 +21,23 @@ func gatherer(t *testing.T, m *memoryRedis, nodes int64) *Redis {
 // has waiting goes out when both are there.
 func TestAfterALossSendsWaitUntilTheOtherNodesAreBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := gatherer(t, newMemoryRedis(t), 2)
+		r := lonely(t, newMemoryRedis(t), 2)
 		first, second := r.client.Subscribe(t.Context(), r.channels.Groups()), r.client.Subscribe(t.Context())
 		defer first.Close()
 		defer second.Close()
 		start := time.Now()
 		late := make(chan error, 1)
-		time.AfterFunc(gatherTime/4, func() { late <- second.Subscribe(t.Context(), r.channels.Groups()) })
-		if !r.gather(t.Context()) {
-			t.Fatal("gather says that Redis was lost")
+		time.AfterFunc(peersGrace/4, func() { late <- second.Subscribe(t.Context(), r.channels.Groups()) })
+		if !r.awaitPeers(t.Context()) {
+			t.Fatal("awaitPeers says that Redis was lost")
 		}
-		if took := time.Since(start); took < gatherTime/4 || took > gatherTime/4+gatherPause {
-			t.Errorf("gathered after %v, the second node was there after %v", took, gatherTime/4)
+		if took := time.Since(start); took < peersGrace/4 || took > peersGrace/4+peersPause {
+			t.Errorf("waited for %v, the second node was there after %v", took, peersGrace/4)
 		}
 		if err := <-late; err != nil {
 			t.Fatal(err)
 		}
-		if start = time.Now(); !r.gather(t.Context()) || time.Since(start) > 0 {
+		if start = time.Now(); !r.awaitPeers(t.Context()) || time.Since(start) > 0 {
 			t.Errorf("without a loss it takes %v", time.Since(start))
 		}
 	})
@@ -45,18 +45,18 @@ func TestAfterALossSendsWaitUntilTheOtherNodesAreBack(t *testing.T) {
 
 func TestNodesThatDoNotComeBackAreNotWaitedForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := gatherer(t, newMemoryRedis(t), 3)
-		short, cancel := context.WithTimeout(t.Context(), gatherTime/10)
+		r := lonely(t, newMemoryRedis(t), 3)
+		short, cancel := context.WithTimeout(t.Context(), peersGrace/10)
 		defer cancel()
 		start := time.Now()
-		if r.gather(short) {
+		if r.awaitPeers(short) {
 			t.Error("the time of a send is over, and it is told to go on")
 		}
-		if !r.gather(t.Context()) {
-			t.Error("gather says that Redis was lost")
+		if !r.awaitPeers(t.Context()) {
+			t.Error("awaitPeers says that Redis was lost")
 		}
-		if took := time.Since(start); took != gatherTime {
-			t.Errorf("waited for %v, not for %v", took, gatherTime)
+		if took := time.Since(start); took != peersGrace {
+			t.Errorf("waited for %v, not for %v", took, peersGrace)
 		}
 	})
 }

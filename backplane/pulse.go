@@ -1,0 +1,155 @@
+package backplane
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Heartbeat of the subscribing connection. A connection that breaks without a
+// word, as one behind a firewall that forgets it, says nothing by itself.
+const (
+	heartbeat   = time.Second // PING when nothing was heard for so long
+	silentAfter = 5           // heartbeats without anything heard
+	probeGrace  = time.Second // for a silent connection, once Redis answers another one
+)
+
+// A life is how a link is, as far as this node can tell.
+type life int32
+
+const (
+	alive life = iota
+	// doubted is a link that was silent for silentAfter heartbeats. It is not
+	// given up at once: if only the network is broken, all that was sent meanwhile
+	// comes when it heals.
+	doubted
+	// dead is a link that has ended, or that is silent though Redis answers others.
+	dead
+)
+
+// A pulse says whether its link lives:
+//
+//	alive -> doubted   silentAfter heartbeats without anything heard (beat)
+//	doubted -> alive   something was heard (hear, revive)
+//	doubted -> dead    Redis answers a new connection, and this one stays silent (die)
+//	any -> dead        the link has ended (die)
+//
+// The reader hears, the writer beats, and a goroutine of its own probes.
+type pulse struct {
+	heard atomic.Uint64 // grows with each thing heard
+	now   atomic.Int32  // a life
+
+	mu     sync.Mutex // held while now changes and while that is told, so that both are in one order
+	seen   uint64     // heard, at the last heartbeat
+	silent int        // heartbeats since
+}
+
+// What the writer is to do at a heartbeat.
+type duty int
+
+const (
+	rest  duty = iota
+	ask        // with a PING
+	probe      // with a new connection
+)
+
+func (p *pulse) life() life { return life(p.now.Load()) }
+
+// hear counts what the reader has heard. It reports whether the link was doubted,
+// and wants to be revived.
+func (p *pulse) hear() (late bool) {
+	p.heard.Add(1)
+	return p.life() == doubted
+}
+
+// revive ends the doubt, and tells so.
+func (p *pulse) revive(tell func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.life() == doubted {
+		p.now.Store(int32(alive))
+		p.silent = 0
+		tell()
+	}
+}
+
+// beat is called once a heartbeat. It tells when the link becomes doubted, which
+// is to be probed then.
+func (p *pulse) beat(tell func()) duty {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	heard := p.heard.Load()
+	switch {
+	case p.life() != alive:
+		return rest
+	case heard != p.seen:
+		p.seen, p.silent = heard, 0
+		return rest
+	}
+	if p.silent++; p.silent < silentAfter {
+		return ask
+	}
+	p.now.Store(int32(doubted)) // from now on the reader looks
+	if p.heard.Load() != heard {
+		p.now.Store(int32(alive)) // it did not look yet
+		p.silent = 0
+		return rest
+	}
+	tell()
+	return probe
+}
+
+// die ends a doubted link, or any, for good. It reports whether it has.
+func (p *pulse) die(onlyDoubted bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := p.life(); now == dead || onlyDoubted && now != doubted {
+		return false
+	}
+	p.now.Store(int32(dead))
+	return true
+}
+
+// beat looks after the present link.
+func (r *Redis) beat() {
+	r.mu.Lock()
+	l := r.link
+	r.mu.Unlock()
+	select {
+	case <-l.started:
+		if l.err != nil {
+			return // there was no connection; the next link is on its way
+		}
+	default:
+		return // still connecting, which has limits of its own
+	}
+	switch l.pulse.beat(func() { r.state.set(Health{State: Degraded, Err: errSilent}) }) {
+	case ask:
+		_ = r.ping(l) // the reader sees an error
+	case probe:
+		r.running.Go(func() { r.probe(l) })
+	}
+}
+
+// probe waits until Redis can be reached over another connection. If l then says
+// nothing either, it is dead, and is replaced.
+func (r *Redis) probe(l *link) {
+	for !r.answers() {
+		sleep(r.ctx, lastPause)
+		if r.ctx.Err() != nil || l.pulse.life() != doubted {
+			return
+		}
+	}
+	sleep(r.ctx, probeGrace)
+	if r.ctx.Err() == nil && l.pulse.die(true) {
+		r.end(l, errSilent)
+	}
+}
+
+// answers reports whether Redis greets a new connection. Those of the pool may be
+// as dead as the silent one.
+func (r *Redis) answers() bool {
+	probe := r.client.Subscribe(r.ctx)
+	defer probe.Close()
+	return probe.Ping(r.ctx) == nil // connecting has waited for an answer
+}
