@@ -1,7 +1,7 @@
 // Command compare measures two SignalR nodes in turn with loadgen and prints
 // medians and ratios, which hold on a noisy machine where single figures do not.
 //
-//	go run ./interop/loadgen/compare -a "dotnet reference.dll" -b "path/to/node" [-rounds 3] [-seconds 6] [-only echo]
+//	go run ./cmd/loadgen/compare -a "dotnet reference.dll" -b "path/to/node" [-rounds 3] [-seconds 6] [-only echo]
 //
 // Each node is started anew for each mode and round, with --urls and what the
 // words of its command say, and prints "READY <url>".
@@ -85,7 +85,7 @@ func run(a, b string, rounds, seconds int, only string) error {
 	}
 	defer os.RemoveAll(dir)
 	tool := filepath.Join(dir, "loadgen")
-	if out, err := exec.Command("go", "build", "-o", tool, "github.com/hubwire/hubwire/interop/loadgen").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", tool, "github.com/hubwire/hubwire/cmd/loadgen").CombinedOutput(); err != nil {
 		return fmt.Errorf("build loadgen: %w\n%s", err, out)
 	}
 	fmt.Printf("| | A | B | B/A | p99 A / B (ms) |\n|---|---|---|---|---|\n")

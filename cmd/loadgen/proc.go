@@ -67,6 +67,7 @@ type statSource struct {
 
 func (s statSource) on() bool { return len(s.pids) > 0 || s.agent != "" }
 
+// read returns nothing if there is no server to look at.
 func (s statSource) read() (procStat, error) {
 	if s.agent == "" {
 		return readProc(s.pids)
@@ -80,11 +81,17 @@ func (s statSource) read() (procStat, error) {
 	return p, json.NewDecoder(r.Body).Decode(&p)
 }
 
-// resetPeak makes VmHWM start again from the present size.
-func (s statSource) resetPeak() {
+// first makes VmHWM start again from the present size, and reads.
+func (s statSource) first() (procStat, error) {
 	for _, pid := range s.pids {
+		// Where that is forbidden, the peak is that of the process's life.
 		_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 	}
+	p, err := s.read()
+	if err != nil {
+		err = fmt.Errorf("server figures: %w", err)
+	}
+	return p, err
 }
 
 func serveAgent(addr string, pids []int) error {

@@ -41,6 +41,27 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestTheEndOfEveryKindOfMessagePackValue(t *testing.T) {
+	for _, value := range []string{
+		"\x00", "\xff", "\xc0", "\xc3", "\xcc\x01", "\xcd\x01\x02", "\xce1234", "\xcf12345678", "\xd01", "\xd112", "\xd21234", "\xd312345678",
+		"\xca1234", "\xcb12345678", "\xa3abc", "\xd9\x03abc", "\xda\x00\x03abc", "\xdb\x00\x00\x00\x03abc",
+		"\xc4\x03abc", "\xc5\x00\x03abc", "\xc6\x00\x00\x00\x03abc", "\xc7\x03\xffabc", "\xc8\x00\x03\xffabc", "\xc9\x00\x00\x00\x03\xffabc",
+		"\xd4\xff1", "\xd5\xff12", "\xd6\xff1234", "\xd7\xff12345678", "\xd8\xff0123456789abcdef",
+		"\x93\x01\xa1a\xc0", "\x92\x92\x01\x02\x03", "\xdc\x00\x02\x01\x02", "\xdd\x00\x00\x00\x02\x01\x02",
+		"\x81\xa1a\x91\x01", "\xde\x00\x01\xa1a\x01", "\xdf\x00\x00\x00\x01\xa1a\x01",
+	} {
+		b := []byte("." + value + "\x01")
+		if got := mpSkip(b, 1); got != 1+len(value) {
+			t.Errorf("mpSkip(% x) = %d, want %d", value, got, 1+len(value))
+		}
+	}
+	for _, cut := range []string{"", "\xc1", "\xd9", "\x92\x01", "\xdd\x00\x00", "\xdd\xff\xff\xff\xff\x01"} {
+		if got := mpSkip([]byte(cut), 0); got != -1 {
+			t.Errorf("mpSkip(% x) = %d, want -1", cut, got)
+		}
+	}
+}
+
 func TestTemplate(t *testing.T) {
 	for _, p := range []protocol{protoJSON, protoMsgPack} {
 		for _, n := range []int{30, 60, 200, 70000} {

@@ -40,6 +40,13 @@ func newWorker(r *run) (*worker, error) {
 	return &worker{r: r, ep: ep, buf: make([]byte, 256<<10)}, err
 }
 
+func (w *worker) close() {
+	if w.ep >= 0 {
+		_ = syscall.Close(w.ep)
+		w.ep = -1
+	}
+}
+
 func (w *worker) event(c *conn, out bool) *syscall.EpollEvent {
 	e := &syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP} // Fd: place in w.conns
 	if out {
@@ -93,12 +100,12 @@ func (w *worker) view() []*conn {
 
 // keepAlive sends the client's hub pings (a server drops silent clients).
 func (w *worker) keepAlive() {
-	p := w.r.ping
+	p := w.r.hello
 	if len(p) == 0 {
 		return
 	}
 	for _, c := range w.view() {
-		if w.now-c.lastPing > int64(w.r.pingEvery) {
+		if w.now-c.lastPing > int64(w.r.ping) {
 			c.lastPing = w.now
 			b := append([]byte(nil), p...)
 			maskFrame(b, 6, c.mask)
@@ -207,29 +214,15 @@ func (w *worker) stream(c *conn, p []byte) {
 		c.rec = append(c.rec, p...)
 		p = c.rec
 	}
-	if w.r.proto == protoMsgPack {
-		for len(p) > 0 {
-			n, k := 0, 0
-			for ; k < len(p) && k < 5; k++ {
-				n |= int(p[k]&0x7f) << (7 * k)
-				if p[k] < 0x80 {
-					break
-				}
-			}
-			if k++; k > len(p) || len(p)-k < n {
-				break
-			}
-			w.record(c, p[k:k+n])
-			p = p[k+n:]
+	for {
+		begin, end := w.r.proto.next(p)
+		if end < 0 {
+			break
 		}
-	} else {
-		for {
-			i := bytes.IndexByte(p, 0x1e)
-			if i < 0 {
-				break
-			}
-			w.record(c, p[:i])
-			p = p[i+1:]
+		w.record(c, p[begin:end])
+		p = p[end:]
+		if w.r.proto != protoMsgPack {
+			p = p[1:] // 0x1e
 		}
 	}
 	if kept || len(p) > 0 {
@@ -237,64 +230,14 @@ func (w *worker) stream(c *conn, p []byte) {
 	}
 }
 
+// record looks at one hub message.
 func (w *worker) record(c *conn, rec []byte) {
-	var m message
-	switch w.r.proto {
-	case protoJSON:
-		m = parseJSON(rec)
-	case protoMsgPack:
-		m = parseMsgPack(rec)
-	case protoRaw:
-		if len(rec) > 9 && rec[0] == 'E' {
-			m.kind = 3
-			m.id, m.hasID = undec(rec[1:9])
-		} else {
-			m.kind = 1
-		}
-	}
+	m := w.r.proto.parse(rec)
 	switch m.kind {
 	case 1:
-		ts, seq, ok := stamp(rec)
-		if !ok {
-			w.odd.Add(1)
-			w.r.note("invocation without a stamp: %.200q", rec)
-			return
-		}
-		c.got++
-		if w.r.measuring.Load() {
-			w.lat.add(w.now - ts)
-		}
-		if w.r.sequenced {
-			if c.seenSeq && seq != c.lastSeq+1 {
-				if seq > c.lastSeq {
-					w.lost.Add(uint64(seq - c.lastSeq - 1))
-				} else {
-					w.disorder.Add(1)
-				}
-			}
-			c.seenSeq, c.lastSeq = true, seq
-		}
+		w.invoked(c, rec)
 	case 3:
-		ts, ok := c.settle(m.id)
-		if !ok || !m.hasID {
-			w.unmatched.Add(1)
-			w.r.note("unmatched completion: %.200q", rec)
-			return
-		}
-		if m.err {
-			w.errs.Add(1)
-			w.r.note("completion with error: %.300q", rec)
-		} else if w.r.echo != nil && !c.verified {
-			c.verified = true
-			if want := w.r.echo.payload; !bytes.Contains(rec, bTS) || len(rec) < len(want) {
-				w.errs.Add(1)
-				w.r.note("echo answered something else: %.300q", rec)
-			}
-		}
-		c.due++
-		if w.r.echo != nil && w.r.measuring.Load() {
-			w.lat.add(w.now - ts)
-		}
+		w.completed(c, rec, m)
 	case 6:
 		w.pings.Add(1)
 	case 7:
@@ -302,5 +245,55 @@ func (w *worker) record(c *conn, rec []byte) {
 	default:
 		w.odd.Add(1)
 		w.r.note("message not understood: %.200q", rec)
+	}
+}
+
+// invoked counts a delivery, and looks at its time and its number.
+func (w *worker) invoked(c *conn, rec []byte) {
+	ts, seq, ok := stamp(rec)
+	if !ok {
+		w.odd.Add(1)
+		w.r.note("invocation without a stamp: %.200q", rec)
+		return
+	}
+	c.got++
+	if w.r.measuring.Load() {
+		w.lat.add(w.now - ts)
+	}
+	if !w.r.sequenced {
+		return
+	}
+	switch {
+	case !c.seenSeq || seq == c.lastSeq+1:
+	case seq > c.lastSeq:
+		w.lost.Add(uint64(seq - c.lastSeq - 1))
+	default:
+		w.disorder.Add(1)
+	}
+	c.seenSeq, c.lastSeq = true, seq
+}
+
+// completed finds the call that m answers.
+func (w *worker) completed(c *conn, rec []byte, m message) {
+	ts, ok := c.settle(m.id)
+	if !ok || !m.hasID {
+		w.unmatched.Add(1)
+		w.r.note("unmatched completion: %.200q", rec)
+		return
+	}
+	echo := w.r.echo
+	if m.err {
+		w.errs.Add(1)
+		w.r.note("completion with error: %.300q", rec)
+	} else if echo != nil && !c.verified {
+		c.verified = true
+		if !bytes.Contains(rec, bTS) || len(rec) < len(echo.payload) {
+			w.errs.Add(1)
+			w.r.note("echo answered something else: %.300q", rec)
+		}
+	}
+	c.due++
+	if echo != nil && w.r.measuring.Load() {
+		w.lat.add(w.now - ts)
 	}
 }

@@ -1,0 +1,123 @@
+//go:build linux
+
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// config is what the flags say.
+type config struct {
+	mode, url, protocol, label            string
+	skipNegotiate, invoke                 bool
+	conns, groups, depth, payload         int
+	rate                                  float64
+	warmup, duration, settle, ping, stall time.Duration
+	ramp, dialers, workers                int
+	server                                statSource
+	listen                                string
+	headers                               list
+	methods                               struct{ echo, broadcast, group, join string }
+}
+
+// A list is a flag that may come again.
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, ",") }
+func (l *list) Set(s string) error { *l = append(*l, s); return nil }
+
+// parse reads the flags. Those that the flag package refuses end the process.
+func parse(args []string) (*config, error) {
+	c := &config{}
+	flags := flag.NewFlagSet("loadgen", flag.ExitOnError)
+	flags.StringVar(&c.mode, "mode", "echo", "echo, broadcast, groups, idle, connect, or agent")
+	flags.StringVar(&c.url, "url", "http://127.0.0.1:5000/hub", "hub address")
+	flags.StringVar(&c.protocol, "protocol", "json", "json, messagepack, or raw (plain records, no hub)")
+	flags.BoolVar(&c.skipNegotiate, "skip-negotiate", false, "open the WebSocket without negotiating")
+	flags.IntVar(&c.conns, "c", 50, "connections (groups mode: per group)")
+	flags.IntVar(&c.groups, "groups", 10, "groups mode: number of groups")
+	flags.IntVar(&c.depth, "depth", 1, "messages in flight per connection (echo) or per group (broadcast, groups)")
+	flags.Float64Var(&c.rate, "rate", 0, "open loop: messages a second in all (0 = closed loop)")
+	flags.IntVar(&c.payload, "payload", 60, "bytes of the text argument (at least 30)")
+	flags.DurationVar(&c.warmup, "warmup", time.Second, "time before the measured window")
+	flags.DurationVar(&c.duration, "duration", 5*time.Second, "measured window")
+	flags.IntVar(&c.ramp, "ramp", 0, "connections opened a second (0 = as fast as the dialers go)")
+	flags.IntVar(&c.dialers, "dialers", 16, "connections being opened at once")
+	flags.DurationVar(&c.settle, "settle", time.Second, "pause after connecting before memory is read")
+	flags.IntVar(&c.workers, "workers", max(1, runtime.NumCPU()/2), "polling threads")
+	flags.BoolVar(&c.invoke, "invoke", false, "broadcast, groups: ask for a completion of each send")
+	pids := flags.String("pid", "", "server process id(s), comma separated: report its CPU and memory")
+	flags.StringVar(&c.server.agent, "agent", "", "address of an agent on the server's machine, e.g. http://host:9100/")
+	flags.StringVar(&c.listen, "listen", "127.0.0.1:9100", "agent mode: address to serve -pid figures on")
+	flags.StringVar(&c.methods.echo, "echo-method", "Echo", "hub method: text -> text")
+	flags.StringVar(&c.methods.broadcast, "broadcast-method", "Broadcast", "hub method: text to all clients, the caller too")
+	flags.StringVar(&c.methods.group, "group-method", "SendToGroup", "hub method: group, text")
+	flags.StringVar(&c.methods.join, "join-method", "JoinGroup", "hub method: group")
+	flags.DurationVar(&c.ping, "ping", 15*time.Second, "client hub ping interval")
+	flags.StringVar(&c.label, "label", "", "copied into the report")
+	flags.DurationVar(&c.stall, "stall", 5*time.Second, "closed loop: give up after this long without progress")
+	flags.Var(&c.headers, "H", "extra request header \"Name: value\" (repeatable)")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	for _, s := range strings.FieldsFunc(*pids, func(c rune) bool { return c == ',' }) {
+		pid, err := strconv.Atoi(s)
+		if err != nil {
+			return nil, fmt.Errorf("-pid: %w", err)
+		}
+		c.server.pids = append(c.server.pids, pid)
+	}
+	return c, c.check()
+}
+
+func (c *config) check() error {
+	if c.depth > ringSize/2 {
+		return fmt.Errorf("-depth: at most %d", ringSize/2)
+	}
+	switch c.mode {
+	case "echo", "broadcast", "groups", "idle", "connect", "agent":
+		return nil
+	}
+	return fmt.Errorf("unknown mode %q", c.mode)
+}
+
+func main() {
+	rep, err := play(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "loadgen:", err)
+		os.Exit(1)
+	}
+	rep.print()
+	if len(rep.Errors) > 0 || rep.Missing > 0 {
+		os.Exit(1)
+	}
+}
+
+// play does what the flags say. An agent returns only with an error.
+func play(args []string) (*report, error) {
+	c, err := parse(args)
+	if err != nil {
+		return nil, err
+	}
+	if c.mode == "agent" {
+		return nil, serveAgent(c.listen, c.server.pids)
+	}
+	if runtime.GOMAXPROCS(0) < c.workers+2 {
+		runtime.GOMAXPROCS(c.workers + 2) // workers hold their threads
+	}
+	r, err := newRun(c)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	if c.mode == "connect" {
+		return r.connectAgainAndAgain()
+	}
+	return r.load()
+}
