@@ -27,42 +27,32 @@ func errArgumentCount(got, want int) error {
 	return &protocol.Error{Type: "InvalidDataException", Text: fmt.Sprintf("Invocation provides %d argument(s) but target expects %d.", got, want)}
 }
 
-// bind decodes the arguments of an invocation into pointers to the method's
-// parameter types, in the order of its parameters; streams are left nil. JSON
-// finds a wrong type before a wrong count, MessagePack the other way round, as
-// in ASP.NET Core. room may be nil.
-func (m *method) bind(codec protocol.Codec, inv *protocol.Invocation, room *callRoom) ([]any, error) {
-	if inv.ArgumentsErr != nil {
-		return nil, inv.ArgumentsErr
+// bind decodes the arguments of m into the variables of its parameters. JSON
+// finds a wrong type before a wrong count, MessagePack the other way round, as in
+// ASP.NET Core.
+func (inv *invocation) bind(m *protocol.Invocation) error {
+	method, codec, raw := inv.method, inv.conn.codec, m.RawArguments
+	switch {
+	case m.ArgumentsErr != nil:
+		return m.ArgumentsErr
+	case codec.Binary() && len(raw) != method.arguments:
+		return errArgumentCount(len(raw), method.arguments)
 	}
-	raw := inv.RawArguments
-	if codec.Binary() && len(raw) != m.arguments {
-		return nil, errArgumentCount(len(raw), m.arguments)
-	}
-	if len(m.params) == 0 {
-		if len(raw) != 0 {
-			return nil, errArgumentCount(len(raw), 0)
-		}
-		return nil, nil
-	}
-	args := room.list(len(m.params))
 	n := 0
-	for i, p := range m.params {
+	for i, p := range method.params {
 		if !p.argument() {
 			continue
 		}
 		if n == len(raw) {
-			return nil, errArgumentCount(len(raw), m.arguments)
+			return errArgumentCount(len(raw), method.arguments)
 		}
-		v := room.value(p.t, i)
-		if err := unmarshal(codec, raw[n], v); err != nil {
-			return nil, &unfitError{i, p.t, raw[n], errBinding}
+		if err := unmarshal(codec, raw[n], inv.args[i]); err != nil {
+			return &unfitError{i, p.t, raw[n], errBinding}
 		}
-		args[i] = v
 		n++
 	}
 	if n != len(raw) {
-		return nil, errArgumentCount(len(raw), m.arguments)
+		return errArgumentCount(len(raw), method.arguments)
 	}
-	return args, nil
+	return nil
 }

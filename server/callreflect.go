@@ -5,7 +5,11 @@ import "reflect"
 // callReflect calls a method of any shape. The arguments are pointers to the
 // parameters' types, or the streams that the client sends.
 func (m *method) callReflect(call *Call) (any, error) {
-	in := make([]reflect.Value, 0, 1+len(m.params))
+	in := call.inv.cells // where the arguments are all that the method takes
+	if in != nil {
+		return m.results(m.call.Call(in))
+	}
+	in = make([]reflect.Value, 0, 1+len(m.params))
 	if m.takesCall {
 		in = append(in, reflect.ValueOf(call))
 	}
@@ -20,7 +24,11 @@ func (m *method) callReflect(call *Call) (any, error) {
 		}
 		in = append(in, reflect.ValueOf(call.inv.args[i]).Elem())
 	}
-	out := m.call.Call(in)
+	return m.results(m.call.Call(in))
+}
+
+// results are what a call by reflection has returned.
+func (m *method) results(out []reflect.Value) (any, error) {
 	var err error
 	if m.hasError {
 		err, _ = out[len(out)-1].Interface().(error)

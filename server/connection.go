@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -35,12 +34,10 @@ type connection struct {
 	permits permits // of ordinary calls
 
 	state     atomic.Int32 // handshaking, opening, open, refused
-	handedOn  atomic.Int32 // goroutines that runtime.Goexit ends, and whose loop others have
 	closed    atomic.Bool  // the Close message is out: later sends are dropped
-	over      atomic.Bool  // the client is gone, or about to be: nothing that waits begins any more
 	endedBy   atomic.Pointer[ending]
 	finishing sync.Once
-	connected bool // OnConnected has succeeded; owned by the loop, then by finish
+	connected bool // OnConnected has succeeded; owned by the leader, then by finish
 
 	refreshing    atomic.Int32 // calls of OnAuthenticationRefreshed that wait or run
 	acceptRefresh atomic.Pointer[refreshPolicy]
@@ -131,92 +128,6 @@ func (c *connection) Abort() {
 	c.end(ending{how: endedByAbort})
 }
 
-// Start implements transport.App.
-func (c *connection) Start() {
-	c.lastPing = time.Now()
-	if d := c.hub.opts.HandshakeTimeout; d != math.MaxInt64 {
-		c.handshakeTimer = time.AfterFunc(d, func() { c.refuse(handshakeCanceled) })
-	}
-}
-
-// Ended implements transport.App.
-func (c *connection) Ended(cause error) {
-	c.stop()
-	if c.reliable != nil {
-		c.reliable.drop()
-	}
-	// Who goes away, stays away or is sent away is no error, as in ASP.NET Core.
-	if cause != nil && !errors.Is(cause, transport.ErrTimeout) && !errors.Is(cause, transport.ErrLost) && !errors.Is(cause, transport.ErrForbidden) {
-		c.endedBy.CompareAndSwap(nil, &ending{cause: cause, silent: true})
-	}
-	if cause != nil {
-		c.giveUp()
-	}
-	in := &c.in
-	in.mu.Lock()
-	in.ended, in.cause = true, cause
-	if in.busy && cause == nil {
-		time.AfterFunc(lastCalls, c.giveUp)
-	}
-	done := !in.busy && !in.stopped
-	if done {
-		in.stopped = true
-	}
-	partial := len(in.buf) > 0
-	in.wake()
-	in.mu.Unlock()
-	if done {
-		c.inputDone(partial)
-	}
-}
-
-// Shutdown implements transport.App.
-func (c *connection) Shutdown() {
-	if c.state.Load() == handshaking {
-		c.refuse(handshakeCanceled)
-		return
-	}
-	c.end(ending{allowReconnect: true, how: endedByShutdown})
-}
-
-// Tick implements transport.App: pings, and the time-out of silent clients.
-func (c *connection) Tick(now time.Time) {
-	switch {
-	case c.state.Load() == handshaking && c.expires && c.expired(now):
-		c.refuse(handshakeCanceled)
-		return
-	case c.state.Load() != open || c.closed.Load():
-		return
-	}
-	if c.Transport() != LongPolling && now.Sub(c.lastPing) > c.hub.opts.KeepAliveInterval {
-		c.lastPing = now
-		if frame, err := c.hub.ping.frame(c.codec); err == nil {
-			_ = c.bytes.Send(frame) // not counted; who takes no ping is ending already
-		}
-	}
-	if c.expires && c.expired(now) {
-		c.end(ending{allowReconnect: true, how: endedByExpiry})
-		return
-	}
-	if c.reliable != nil && c.reliable.tick(now, c.hub.opts.SlowClientTimeout) {
-		c.bytes.TooSlow()
-		return
-	}
-	if !c.pinged.Load() {
-		return
-	}
-	c.in.mu.Lock()
-	busy := c.in.busy
-	c.in.mu.Unlock()
-	if busy { // who is not being read cannot be heard
-		c.lastHeard.Store(now.UnixNano())
-		return
-	}
-	if now.Sub(time.Unix(0, c.lastHeard.Load())) > c.hub.opts.ClientTimeoutInterval {
-		c.end(ending{cause: errClientTimeout, allowReconnect: true})
-	}
-}
-
 // expired reports whether the authentication of the user has ended. A refresh
 // may have replaced it.
 func (c *connection) expired(now time.Time) bool {
@@ -231,34 +142,23 @@ var errClientTimeout = WithErrorType("OperationCanceledException",
 func (c *connection) heard() { c.lastHeard.Store(time.Now().UnixNano()) }
 
 // end brings the connection to its end: at once if nothing is being
-// dispatched, else when the loop comes back. Only the first call counts.
+// dispatched, else when the leader notices. Only the first call counts.
 func (c *connection) end(e ending) {
 	if !c.endedBy.CompareAndSwap(nil, &e) {
 		return
 	}
 	c.bytes.DisableReconnect()
-	c.giveUp()
-	in := &c.in
-	in.mu.Lock()
-	done := !in.busy && !in.stopped
-	if done {
-		in.stopped = true
-		in.buf = nil
-		in.wake()
-	}
-	in.mu.Unlock()
-	if done {
+	c.in.giveUp()
+	if c.in.stop() {
 		c.inputDone(false)
 	}
 }
 
-// inputDone is called once the loop has ended for good. partial says that the
+// inputDone is called once nobody leads any more. partial says that the
 // input ended inside a message.
 func (c *connection) inputDone(partial bool) {
 	c.finishing.Do(func() {
-		c.in.mu.Lock() // a socket may be lost at this moment
-		cause := c.in.cause
-		c.in.mu.Unlock()
+		cause := c.in.endCause()
 		e := &ending{allowReconnect: true, how: howInputEnded(cause)}
 		if partial {
 			e.cause = errInputEndedInside
@@ -275,7 +175,7 @@ var errInputEndedInside = &protocol.Error{Type: "InvalidDataException", Text: "C
 func (c *connection) finish() {
 	defer c.surviveFinish()
 	e := *c.endedBy.Load()
-	c.giveUp() // what waits outside the loop, for its authorization
+	c.in.giveUp() // what waits for its authorization
 	if c.handshakeTimer != nil {
 		c.handshakeTimer.Stop()
 	}

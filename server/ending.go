@@ -13,35 +13,6 @@ import (
 // was lost, or the server ends the connection, what still waits never begins.
 const lastCalls = 5 * time.Second
 
-// giveUp ends what the connection's loop waits for: nothing that has not begun
-// does so any more.
-func (c *connection) giveUp() {
-	in := &c.in
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if c.over.Swap(true) {
-		return
-	}
-	if in.gone != nil {
-		close(in.gone)
-	}
-}
-
-// whenOver returns a channel that is closed by giveUp. It is made when somebody
-// waits: most connections never do.
-func (c *connection) whenOver() <-chan struct{} {
-	in := &c.in
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.gone == nil {
-		in.gone = make(chan struct{})
-		if c.over.Load() {
-			close(in.gone)
-		}
-	}
-	return in.gone
-}
-
 // How a connection ended, for the log, where its cause does not say it.
 const (
 	endedByClient   = "closed by the client"

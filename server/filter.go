@@ -25,16 +25,19 @@ type Filter struct {
 
 // chain is a hub's hooks with its filters around them, made once.
 type chain struct {
-	invoke         func(*Call) (any, error)
-	onConnected    func(*Call) error // nil: nothing to call
+	invoke         func(*Call) (any, error) // nil: no filter stands around calls
+	onConnected    func(*Call) error        // nil: nothing to call
 	onDisconnected func(*Call, error)
 }
 
 func newChain(table *methodTable, filters []Filter) chain {
-	c := chain{invoke: invokeMethod, onConnected: table.onConnected, onDisconnected: table.onDisconnected}
+	c := chain{onConnected: table.onConnected, onDisconnected: table.onDisconnected}
 	for _, f := range slices.Backward(filters) {
 		if f.Invoke != nil {
 			next := c.invoke
+			if next == nil {
+				next = invokeMethod
+			}
 			c.invoke = func(call *Call) (any, error) { return f.Invoke(call, next) }
 		}
 		if f.OnConnected != nil {

@@ -16,7 +16,7 @@ import (
 // LifetimeManager behind hubManager, a slog.Handler behind logHandler.
 
 // guard runs user code and turns a panic into an error. It does not stop
-// runtime.Goexit, which its callers survive by what they defer: see onLoop.
+// runtime.Goexit, which its callers survive by what they defer: see leader.end.
 func guard(f func() error) (err error) {
 	defer catch(&err)
 	return f()

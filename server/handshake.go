@@ -18,9 +18,9 @@ const (
 )
 
 // handshake reads the handshake request from data and answers it. It returns
-// what follows the request, the connection's first hub messages. c.codec stays
-// nil while the request is incomplete, or if it is refused.
-func (c *connection) handshake(data []byte, as role) (rest []byte, did outcome) {
+// what follows the request, the connection's first hub messages. While the request
+// is incomplete it returns data, and nothing once it is refused.
+func (c *connection) handshake(data []byte) (rest []byte, accepted bool) {
 	limit := c.hub.opts.MaximumReceiveMessageSize
 	window := data[:min(len(data), limit)]
 	req, after, err := protocol.ParseHandshakeRequest(window)
@@ -28,12 +28,12 @@ func (c *connection) handshake(data []byte, as role) (rest []byte, did outcome) 
 	case errors.Is(err, protocol.ErrIncomplete):
 		if len(data) > limit {
 			c.refuse(handshakeCanceled)
-			return nil, goOn
+			return nil, false
 		}
-		return data, goOn
+		return data, false
 	case err != nil:
 		c.refuse(errorText(handshakeFailed, err, c.hub.opts.EnableDetailedErrors))
-		return nil, goOn
+		return nil, false
 	}
 	rest = data[len(window)-len(after):]
 	codec, text := c.choose(req)
@@ -42,10 +42,10 @@ func (c *connection) handshake(data []byte, as role) (rest []byte, did outcome) 
 	}
 	if text != "" {
 		c.refuse(text)
-		return nil, goOn
+		return nil, false
 	}
 	if !c.state.CompareAndSwap(handshaking, opening) {
-		return nil, goOn // refused meanwhile: too late, or shutting down
+		return nil, false // refused meanwhile: too late, or shutting down
 	}
 	if c.handshakeTimer != nil {
 		c.handshakeTimer.Stop()
@@ -61,14 +61,7 @@ func (c *connection) handshake(data []byte, as role) (rest []byte, did outcome) 
 	c.codec = codec
 	c.heard()
 	c.state.Store(open)
-	if c.hub.local && c.hub.chain.onConnected == nil {
-		c.register()
-		return rest, goOn
-	}
-	if did = c.handOver(nil, rest, as, c.register, nil); did == goOn {
-		return rest, goOn
-	}
-	return nil, did
+	return rest, true
 }
 
 // register makes the connection known and calls OnConnected.

@@ -29,7 +29,7 @@ type Hub struct {
 	local   bool         // manager is the one of this package: it never waits
 	log     *slog.Logger // of the package
 	userLog *slog.Logger // of hub methods: no line is left out
-	watch   inlineWatch
+	watch   watch
 	ping    *Message
 	main    *transport.Endpoint
 
@@ -97,7 +97,7 @@ func newHub(hub any, opts *Options) *Hub {
 	}
 	h.manager = newHubManager(o.LifetimeManager, codecs)
 	for _, m := range methods.exact {
-		m.pooled = m.plain() && !m.takesCall && !m.cancellable && m.authorize == nil && len(o.Filters) == 0
+		m.pool.reuse = m.canReuse() && h.manager.standard && len(o.Filters) == 0
 	}
 	h.watch.tasks = &h.running
 	h.main = h.newEndpoint(o.Endpoint)
@@ -122,7 +122,7 @@ func (h *Hub) Endpoint(opts EndpointOptions) http.Handler {
 func (h *Hub) newEndpoint(opts EndpointOptions) *transport.Endpoint {
 	t := opts.transportOptions(h.opts.Authenticate, h.log)
 	t.SlowClientTimeout, t.Limit = h.opts.SlowClientTimeout, h.opts.QueueLimit.limit
-	e := transport.NewEndpoint(t, func(c *transport.Conn) transport.App { return newConnection(h, c, opts) })
+	e := transport.NewEndpoint(t, func(c *transport.Conn) transport.App { return (*hubApp)(newConnection(h, c, opts)) })
 	h.mu.Lock()
 	down := h.down
 	if !down {

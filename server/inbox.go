@@ -2,27 +2,136 @@ package server
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// An inbox holds what was received and not yet dispatched.
+// receiveBuffer is how much a client may send ahead of what is dispatched,
+// before it is no longer read. Source: ApplicationMaxBufferSize of ASP.NET Core.
+const receiveBuffer = 64 << 10
+
+// An inbox holds what a connection has received and not yet dispatched. Only
+// this file touches its fields.
 type inbox struct {
-	mu      sync.Mutex
+	over atomic.Bool // the client is gone, or about to be: nothing that waits begins any more
+
+	mu      sync.Mutex // guards what follows
 	buf     []byte
-	held    int           // bytes that a pump has taken and not yet dispatched
-	busy    bool          // somebody has the loop
-	room    chan struct{} // not nil: Receive waits, closed when there is room
+	held    int           // bytes that the leader has taken and not yet dispatched
+	led     bool          // a goroutine leads
+	space   chan struct{} // not nil: a follower waits; closed when there is space
 	seen    int           // bytes at the start of buf in which no message ends
 	want    int           // as long as buf is shorter, no message ends in it
 	cuts    []int         // where in buf a socket was lost; what was incomplete there stays so
 	ended   bool          // nothing more comes
 	cause   error         // what the transport said of its end
-	stopped bool          // the loop has ended for good; what comes is dropped
-	gone    chan struct{} // not nil: somebody waits; closed when the connection is over
+	stopped bool          // nobody leads any more; what comes is dropped
+	givenUp chan struct{} // not nil: somebody waits; closed by giveUp
 	news    chan struct{} // not nil: somebody looks ahead; told when more has come
+}
+
+// accept takes p into the inbox, once there is space. With leads the caller leads,
+// and begins with data; else there is nothing to do now, or another one does it.
+func (c *connection) accept(p []byte, lent bool) (data []byte, leads bool) {
+	in := &c.in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for in.led && len(in.buf)+in.held >= receiveBuffer && !in.stopped {
+		if in.space == nil {
+			in.space = make(chan struct{})
+		}
+		if !c.awaitSpace(in.space) {
+			return nil, false // the client is gone: what it said last counts no more
+		}
+	}
+	switch {
+	case in.stopped:
+		return nil, false
+	case in.led:
+		in.buf = append(in.buf, p...)
+		in.tell()
+		return nil, false
+	case len(in.buf) > 0 || !lent:
+		in.buf = append(in.buf, p...)
+		if c.incomplete(in.buf) {
+			return nil, false
+		}
+		if in.led = true; !lent {
+			return nil, true // it is in the inbox
+		}
+		p, in.buf = in.buf, nil
+	}
+	in.led = true
+	return p, true
+}
+
+// awaitSpace waits, without the lock of the inbox, until space is closed. It
+// reports false if the input ended first.
+func (c *connection) awaitSpace(space <-chan struct{}) bool {
+	c.in.mu.Unlock()
+	defer c.in.mu.Lock()
+	c.bytes.Uncork() // what others sent meanwhile must not wait with us
+	select {
+	case <-space:
+		return true
+	case <-c.bytes.Done():
+		return false
+	}
+}
+
+// more returns what the leader goes on with. With none nobody leads any more, for
+// good if stopped is set; left is then what is left over.
+func (c *connection) more(rest []byte) (data, left []byte, stopped bool) {
+	in := &c.in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	data, left = c.takeWhole(rest)
+	in.held = len(data)
+	switch {
+	case in.over.Load():
+		in.stopped = true
+		in.buf, in.held = nil, 0
+	case len(data) > 0:
+	default:
+		in.buf = left
+		in.stopped = in.ended
+		in.led = false
+	}
+	in.wake()
+	return data, left, in.stopped
+}
+
+// next decodes one message. The decoder is shown no more bytes than one message
+// may have; if there is no whole message among them, the message is too long.
+func (c *connection) next(decoder *protocol.Decoder, data []byte) (protocol.Message, []byte, error) {
+	limit := c.hub.opts.MaximumReceiveMessageSize
+	if limit == math.MaxInt || len(data) <= limit {
+		return c.decode(decoder, data)
+	}
+	m, rest, err := c.decode(decoder, data[:limit:limit])
+	if errors.Is(err, protocol.ErrIncomplete) {
+		return nil, nil, errMessageSize(limit)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, data[limit-len(rest):], nil
+}
+
+func errMessageSize(limit int) error {
+	return &protocol.Error{Type: "InvalidDataException",
+		Text: fmt.Sprintf("The maximum message size of %dB was exceeded. The message size can be configured in AddHubOptions.", limit)}
+}
+
+func (c *connection) decode(decoder *protocol.Decoder, data []byte) (protocol.Message, []byte, error) {
+	decoder.Reset(decoding(c.codec)) // it may have served another connection
+	return decoder.Next(data)
 }
 
 // incomplete reports whether data, the undispatched bytes from the start of a
@@ -92,12 +201,12 @@ func (in *inbox) take(rest []byte) (data, still []byte) {
 	return data, nil
 }
 
-// ownMemory returns rest, the undispatched end of data, in memory that the
-// inbox may keep and append to. Borrowed memory, which is the transport's or
+// ownMemory returns rest, the undispatched end of so many bytes, in memory that
+// the inbox may keep and append to. Borrowed memory, which is the transport's or
 // the end of something larger, is left alone, and so is memory of which most
 // has been dispatched.
-func ownMemory(rest, data []byte, borrowed bool) []byte {
-	if borrowed || len(rest) < len(data)/2 {
+func ownMemory(rest []byte, of int, borrowed bool) []byte {
+	if borrowed || len(rest) < of/2 {
 		return bytes.Clone(rest)
 	}
 	return rest
@@ -105,6 +214,8 @@ func ownMemory(rest, data []byte, borrowed bool) []byte {
 
 // putBack puts what was not dispatched in front of what has come since.
 func (in *inbox) putBack(rest []byte) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	in.buf = slices.Concat(rest, in.buf)
 	for i := range in.cuts {
 		in.cuts[i] += len(rest)
@@ -115,8 +226,8 @@ func (in *inbox) putBack(rest []byte) {
 func (in *inbox) cut() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.busy {
-		in.cuts = append(in.cuts, len(in.buf)) // the goroutine that has the loop comes to it
+	if in.led {
+		in.cuts = append(in.cuts, len(in.buf)) // the leader processes it
 	} else {
 		in.buf, in.seen, in.want = nil, 0, 0
 	}
@@ -133,10 +244,116 @@ func (in *inbox) tell() {
 	}
 }
 
-// wake lets a waiting Receive go on.
+// wake lets a follower that waits for space go on.
 func (in *inbox) wake() {
-	if in.room != nil && (!in.busy || len(in.buf)+in.held < receiveBuffer/2 || in.stopped) {
-		close(in.room)
-		in.room = nil
+	if in.space != nil && (!in.led || len(in.buf)+in.held < receiveBuffer/2 || in.stopped) {
+		close(in.space)
+		in.space = nil
 	}
+}
+
+// hold notes that the leader has n bytes left while it waits.
+func (in *inbox) hold(n int) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.held = n
+	in.wake()
+}
+
+// isLed reports whether a goroutine leads.
+func (in *inbox) isLed() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.led
+}
+
+// end notes that nothing more comes, and why. done says that nobody leads, and
+// nobody will; partial that a message is incomplete.
+func (in *inbox) end(cause error) (led, done, partial bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.ended, in.cause = true, cause
+	if done = !in.led && !in.stopped; done {
+		in.stopped = true
+	}
+	in.wake()
+	return in.led, done, len(in.buf) > 0
+}
+
+// endCause is what end was given, or nil.
+func (in *inbox) endCause() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.cause
+}
+
+// stop drops what has come, unless somebody leads. It reports whether that has
+// ended the input.
+func (in *inbox) stop() (done bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.led || in.stopped {
+		return false
+	}
+	in.drop()
+	return true
+}
+
+// crash drops what has come, whoever leads.
+func (in *inbox) crash() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.drop()
+}
+
+func (in *inbox) drop() {
+	in.stopped = true
+	in.buf, in.held = nil, 0
+	in.wake()
+}
+
+// listen lets news be told when more has come; nil ends that.
+func (in *inbox) listen(news chan struct{}) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.news = news
+}
+
+// appendFrom appends what is in the inbox from the byte at on. Where a socket was
+// lost it stops, and says so.
+func (in *inbox) appendFrom(at int, buf []byte) (longer []byte, end int, cut bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	end = len(in.buf)
+	if cut = len(in.cuts) > 0; cut {
+		end = in.cuts[0]
+	}
+	if end <= at {
+		return buf, at, cut
+	}
+	return append(buf, in.buf[at:end]...), end, cut
+}
+
+// giveUp ends what the leader waits for: nothing that has not begun does so any
+// more.
+func (in *inbox) giveUp() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !in.over.Swap(true) && in.givenUp != nil {
+		close(in.givenUp)
+	}
+}
+
+// whenOver returns a channel that is closed by giveUp. It is made when somebody
+// waits: most connections never do.
+func (in *inbox) whenOver() <-chan struct{} {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.givenUp == nil {
+		in.givenUp = make(chan struct{})
+		if in.over.Load() {
+			close(in.givenUp)
+		}
+	}
+	return in.givenUp
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"reflect"
 	"sync"
 	"sync/atomic"
 
@@ -24,60 +25,168 @@ type invocation struct {
 
 	connecting atomic.Bool // OnConnected is running
 	id         string
-	streaming  bool  // it came as a StreamInvocation
-	args       []any // bound; one for each parameter, *upload for streams
+	streaming  bool            // it came as a StreamInvocation
+	args       []any           // a pointer for each parameter, *upload for streams
+	cells      []reflect.Value // what args point to, where an invocation is reused; see pool.go
+	streamIDs  []string
 	uploads    []*upload
 	streams    int          // counted in conn.streams
 	permit     atomic.Int32 // noPermit, permitHeld or permitLent
+	completion protocol.Completion
 
-	// While it runs on a goroutine lent by a reader or pump; see inline.go.
-	inline atomic.Int32
-	turn   atomic.Uint32 // how often it has been inline; a pooled call more than once
-	slot   int32
-	role   role
-	rest   []byte // what the loop goes on with if the goroutine is kept
+	leader *leader // that began to run it, in its turn; nil: it began on a goroutine of its own
+	turn   uint64
 
-	room *callRoom // not nil: a call that no user code can keep, see pool.go
-
+	allowed    bool        // set by authorizeWhileOthersWait
 	cancelable atomic.Bool // CancelInvocation finds it
 	untracked  bool        // over: CancelInvocation no longer finds it; guarded by conn.mu
 	closed     bool        // its uploads were closed; owned by the goroutine that runs it
 }
 
-// context is that of the method's Call. It is made when it is asked for.
-func (c *invocation) context() context.Context {
-	c.ctxMu.Lock()
-	defer c.ctxMu.Unlock()
-	if c.ctx == nil {
-		c.ctx, c.cancel = context.WithCancel(c.conn.ctx)
-		if c.over {
-			c.cancel()
+// admit registers what the call needs while it runs, or says why it must not
+// begin. A plain one has its permit.
+func (inv *invocation) admit() (refusal string) {
+	c, m := inv.conn, inv.method
+	if !m.plain() {
+		return c.openStreams(inv)
+	}
+	inv.permit.Store(permitHeld)
+	switch {
+	case len(inv.streamIDs) > 0:
+		refusal = c.streamCountText(m, len(inv.streamIDs))
+	case m.cancellable && !c.track(inv): // others are tracked once they are detached
+		refusal = idInUseText(inv.id)
+	default:
+		return ""
+	}
+	inv.releasePermit()
+	return refusal
+}
+
+// needsGoroutine reports whether the leader must not run the call: several calls
+// of a client may run at once, or it would hold the leader up. Items of an upload
+// come through the leader, so the method would wait for itself; and a stream that
+// has blocked once would block until it is detached, a thousand times a second
+// at most.
+func (inv *invocation) needsGoroutine() bool {
+	return inv.conn.hub.opts.MaximumParallelInvocationsPerClient > 1 || len(inv.uploads) > 0 || inv.method.blocks.Load()
+}
+
+// runAlone runs the call on a goroutine of its own.
+func (inv *invocation) runAlone() {
+	defer inv.conn.survive()
+	inv.conn.track(inv)
+	defer inv.finish()
+	inv.run()
+}
+
+// run calls the method and answers the call, also if user code ends the
+// goroutine.
+func (inv *invocation) run() {
+	returned := false
+	defer func() {
+		if v := recover(); v != nil {
+			panic(v) // a mistake of ours: see survive
+		}
+		if !returned {
+			inv.failed(errGoexit)
+		}
+		inv.conn.closeUploads(inv)
+	}()
+	if !inv.method.plain() || inv.permitted() {
+		switch result, err := inv.callMethod(); {
+		case err != nil:
+			inv.failed(err)
+		case inv.method.streamsResult():
+			inv.stream(reflect.ValueOf(result))
+		default:
+			inv.complete(protocol.ResultValue, result)
 		}
 	}
-	return c.ctx
+	returned = true
+}
+
+// callMethod calls user code; a panic is an error.
+func (inv *invocation) callMethod() (result any, err error) {
+	defer catch(&err)
+	if filtered := inv.conn.hub.chain.invoke; filtered != nil {
+		return filtered(&inv.call)
+	}
+	if inv.method.fast != nil {
+		return inv.method.fast(&inv.call, inv.args)
+	}
+	return inv.method.callReflect(&inv.call)
+}
+
+// failed answers a call whose method has failed.
+func (inv *invocation) failed(err error) {
+	inv.conn.logFailure(inv.method.name, err)
+	inv.fail(inv.conn.invokeText(inv.method, err))
+}
+
+// finish follows a call that did not run on the leader's goroutine, or no longer:
+// what it sent goes out now, and the next call may start.
+func (inv *invocation) finish() {
+	inv.settle()
+	inv.conn.untrack(inv)
+	inv.conn.bytes.Uncork()
+	inv.releasePermit()
+}
+
+// finishInTime follows a call that the leader has run.
+func (inv *invocation) finishInTime() {
+	inv.settle()
+	if inv.cancelable.Load() {
+		inv.conn.untrack(inv)
+	} else {
+		inv.endContext()
+	}
+	inv.releasePermit()
+	inv.recycle()
+}
+
+// mayBlock is called where user code is about to wait. The leader that runs the
+// call, if one does, is detached.
+func (inv *invocation) mayBlock() {
+	if inv.leader != nil {
+		inv.leader.detach(inv.turn)
+	}
+}
+
+// context is that of the method's Call. It is made when it is asked for.
+func (inv *invocation) context() context.Context {
+	inv.ctxMu.Lock()
+	defer inv.ctxMu.Unlock()
+	if inv.ctx == nil {
+		inv.ctx, inv.cancel = context.WithCancel(inv.conn.ctx)
+		if inv.over {
+			inv.cancel()
+		}
+	}
+	return inv.ctx
 }
 
 // endContext ends the context, if anybody has asked for it or ever does.
-func (c *invocation) endContext() {
-	c.ctxMu.Lock()
-	defer c.ctxMu.Unlock()
-	c.over = true
-	if c.cancel != nil {
-		c.cancel()
+func (inv *invocation) endContext() {
+	inv.ctxMu.Lock()
+	defer inv.ctxMu.Unlock()
+	inv.over = true
+	if inv.cancel != nil {
+		inv.cancel()
 	}
 }
 
 // sendCaller sends to the caller and waits while too much is on its way to it.
-func (c *invocation) sendCaller(ctx context.Context, m *Message) error {
-	if c.conn.wouldWait() {
-		c.keepGoroutine()
+func (inv *invocation) sendCaller(ctx context.Context, m *Message) error {
+	if inv.conn.wouldWait() {
+		inv.mayBlock()
 	}
-	if err := c.conn.hub.manager.ready(m); err != nil {
+	if err := inv.conn.hub.manager.ready(m); err != nil {
 		return err
 	}
-	err := c.conn.sendWait(ctx, m)
+	err := inv.conn.sendWait(ctx, m)
 	if errors.Is(err, ErrConnectionClosed) {
-		return nil // who is gone is no error, as with every send
+		return nil // a client that is gone is no error, as with every send
 	}
 	return err
 }
@@ -85,21 +194,21 @@ func (c *invocation) sendCaller(ctx context.Context, m *Message) error {
 var errNoResultsInOnConnected = WithErrorType("InvalidOperationException",
 	errors.New("Client results inside OnConnectedAsync Hub methods are not allowed."))
 
-// beforeClientResult lets the connection read on while this call waits for an
-// answer, which may be the caller's own.
-func (c *invocation) beforeClientResult() error {
-	if c.connecting.Load() {
+// beforeClientResult lets the connection read on while this call waits for a
+// client result, which may be the caller's own.
+func (inv *invocation) beforeClientResult() error {
+	if inv.connecting.Load() {
 		return errNoResultsInOnConnected
 	}
-	c.keepGoroutine()
-	if c.permit.CompareAndSwap(permitHeld, permitLent) {
-		c.conn.waiting.Add(1)
-		c.conn.permits.release()
+	inv.mayBlock()
+	if inv.permit.CompareAndSwap(permitHeld, permitLent) {
+		inv.conn.waiting.Add(1)
+		inv.conn.permits.release()
 	}
 	return nil
 }
 
-// States of Call.permit.
+// States of invocation.permit.
 const (
 	noPermit   int32 = iota
 	permitHeld       // one of conn.permits
@@ -107,38 +216,11 @@ const (
 )
 
 // releasePermit is called when the call is over.
-func (c *invocation) releasePermit() {
-	switch c.permit.Swap(noPermit) {
+func (inv *invocation) releasePermit() {
+	switch inv.permit.Swap(noPermit) {
 	case permitHeld:
-		c.conn.permits.release()
+		inv.conn.permits.release()
 	case permitLent:
-		c.conn.waiting.Add(-1)
+		inv.conn.waiting.Add(-1)
 	}
-}
-
-// complete answers the call with a result, if an answer was asked for.
-func (c *invocation) complete(kind protocol.ResultKind, result any) {
-	c.answer(protocol.Completion{Kind: kind, Result: result})
-}
-
-// fail answers the call with an error, if an answer was asked for.
-func (c *invocation) fail(text string) {
-	c.answer(protocol.Completion{Kind: protocol.ResultError, Error: text})
-}
-
-// onHeap is a function of its own so that answer need not allocate each time.
-func onHeap(m protocol.Completion) *protocol.Completion { return &m }
-
-func (c *invocation) answer(m protocol.Completion) {
-	if c.id == "" {
-		return
-	}
-	c.settle() // who reads the answer may make the next call
-	m.InvocationID = c.id
-	if c.room == nil {
-		c.conn.reply(c, onHeap(m))
-		return
-	}
-	c.room.answer = m
-	c.conn.reply(c, &c.room.answer)
 }

@@ -51,35 +51,35 @@ const (
 
 // settle gives back what the call counts for in the bounds of its connection, and
 // its ids: the client may use them again as soon as it has the answer.
-func (c *invocation) settle() {
-	if c.cancelable.Load() {
-		c.conn.freeID(c)
+func (inv *invocation) settle() {
+	if inv.cancelable.Load() {
+		inv.conn.freeID(inv)
 	}
-	c.conn.closeUploads(c)
-	if c.permit.CompareAndSwap(permitLent, noPermit) {
-		c.conn.waiting.Add(-1)
+	inv.conn.closeUploads(inv)
+	if inv.permit.CompareAndSwap(permitLent, noPermit) {
+		inv.conn.waiting.Add(-1)
 	}
-	if c.streams > 0 {
-		c.conn.mu.Lock()
-		c.conn.streams -= c.streams
-		c.conn.mu.Unlock()
-		c.streams = 0
+	if inv.streams > 0 {
+		inv.conn.mu.Lock()
+		inv.conn.streams -= inv.streams
+		inv.conn.mu.Unlock()
+		inv.streams = 0
 	}
 }
 
-// reserveStreams counts the streams that call is about to open, until it is
+// reserveStreams counts the streams that inv is about to open, until it is
 // over, or says why it may not.
-func (c *connection) reserveStreams(call *invocation, uploads int) (refusal string) {
+func (c *connection) reserveStreams(inv *invocation, uploads int) (refusal string) {
 	n := uploads
-	if call.streaming {
+	if inv.streaming {
 		n++
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if n > c.hub.opts.MaximumStreamsPerClient-c.streams {
-		return fmt.Sprintf(tooManyStreams, call.method.name)
+		return fmt.Sprintf(tooManyStreams, inv.method.name)
 	}
 	c.streams += n
-	call.streams = n
+	inv.streams = n
 	return ""
 }

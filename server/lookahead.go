@@ -7,7 +7,7 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// While the loop of a connection waits, for a permit or for space in an upload
+// While the leader of a connection waits, for a permit or for space in an upload
 // stream, nothing that came later is dispatched. What it waits for may be a call
 // that only a CancelInvocation ends; ASP.NET Core hangs then. So the messages that
 // wait are looked through for the cancellation of calls that run. They are
@@ -25,23 +25,16 @@ type lookahead struct {
 }
 
 // lookAhead looks through what waits, and what comes meanwhile, until done is
-// closed. pending is what the loop has taken from the inbox and not yet
-// dispatched; call, if not nil, is what the loop waits with.
-func (c *connection) lookAhead(pending []byte, call *invocation, done <-chan struct{}) {
+// closed. pending is what the leader has taken from the inbox and not yet
+// dispatched; inv, if not nil, is what it waits with.
+func (c *connection) lookAhead(pending []byte, inv *invocation, done <-chan struct{}) {
 	l := lookahead{conn: c, buf: bytes.Clone(pending), later: map[string]bool{}}
-	if call != nil {
-		l.later[call.id] = true
+	if inv != nil {
+		l.later[inv.id] = true
 	}
 	news := make(chan struct{}, 1)
-	in := &c.in
-	in.mu.Lock()
-	in.news = news
-	in.mu.Unlock()
-	defer func() {
-		in.mu.Lock()
-		in.news = nil
-		in.mu.Unlock()
-	}()
+	c.in.listen(news)
+	defer c.in.listen(nil)
 	for l.more() {
 		select {
 		case <-news:
@@ -54,20 +47,10 @@ func (c *connection) lookAhead(pending []byte, call *invocation, done <-chan str
 
 // more reads what has come. It reports false if nothing more can be read.
 func (l *lookahead) more() bool {
-	in := &l.conn.in
-	in.mu.Lock()
 	// What a lost socket has left incomplete is sent again: nothing can be read
-	// across such a cut before the loop has come to it.
-	end := len(in.buf)
-	cut := len(in.cuts) > 0
-	if cut {
-		end = in.cuts[0]
-	}
-	if end > l.at {
-		l.buf = append(l.buf, in.buf[l.at:end]...)
-		l.at = end
-	}
-	in.mu.Unlock()
+	// across such a cut before the leader has come to it.
+	var cut bool
+	l.buf, l.at, cut = l.conn.in.appendFrom(l.at, l.buf)
 	for l.whole() {
 		m, rest, err := l.conn.codec.Next(l.buf)
 		if errors.Is(err, protocol.ErrIncomplete) {
@@ -75,7 +58,7 @@ func (l *lookahead) more() bool {
 			break
 		}
 		if err != nil {
-			return false // the loop will say so
+			return false // the leader will say so
 		}
 		l.buf, l.seen, l.want = rest, 0, 0
 		l.look(m)
@@ -112,7 +95,7 @@ func (l *lookahead) look(m protocol.Message) {
 
 // waitLooking calls wait, and meanwhile looks ahead if there are calls that a
 // client could cancel.
-func (c *connection) waitLooking(pending []byte, call *invocation, wait func()) {
+func (c *connection) waitLooking(pending []byte, inv *invocation, wait func()) {
 	c.mu.Lock()
 	running := len(c.running)
 	c.mu.Unlock()
@@ -124,7 +107,7 @@ func (c *connection) waitLooking(pending []byte, call *invocation, wait func()) 
 	c.hub.running.Go(func() {
 		defer close(looked)
 		defer c.survive()
-		c.lookAhead(pending, call, done)
+		c.lookAhead(pending, inv, done)
 	})
 	wait()
 	close(done)

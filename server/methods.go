@@ -25,7 +25,7 @@ type method struct {
 	name      string // as registered; error texts use it
 	call      reflect.Value
 	fast      fastCall // not nil for common shapes
-	pooled    bool     // no user code sees its *Call
+	pool      invocationPool
 	takesCall bool
 	params    []parameter // without *Call
 	arguments int         // how many of params come from the message
@@ -33,7 +33,7 @@ type method struct {
 	result    resultShape
 	hasError  bool
 	authorize func(*Call) error
-	waits     atomic.Bool // a stream of it has kept its goroutine once
+	blocks    atomic.Bool // a stream of it has been detached once
 
 	cancellable bool // it takes a context.Context
 }
@@ -59,6 +59,14 @@ const (
 
 // streamsResult reports whether clients must call m with a StreamInvocation.
 func (m *method) streamsResult() bool { return m.result >= channelResult }
+
+// hasBlocked notes that the next call of a method that streams needs a goroutine
+// of its own from the start.
+func (m *method) hasBlocked() {
+	if m.streamsResult() && !m.blocks.Load() {
+		m.blocks.Store(true)
+	}
+}
 
 // plain reports whether m takes a permit: it streams in neither direction.
 func (m *method) plain() bool { return !m.streamsResult() && m.streams == 0 }

@@ -2,83 +2,108 @@ package server
 
 import (
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// Calls of methods that do not ask for *Call, in a hub without filters, are
-// never seen by user code: they come from a pool and bring room for what a
-// short call needs.
-var callPool = sync.Pool{New: func() any { return newPooled() }}
-
-type callRoom struct {
-	args    [3]any
-	strings [3]string
-	ints    [3]int
-	answer  protocol.Completion
+// An invocation that no user code can keep is reused by later calls of the same
+// method, with its Completion and with the variables that its arguments are
+// decoded into: methods get what is in the variables, never a pointer to them. All
+// of them are set to zero after the call, so what a call has decoded, slices,
+// maps and what pointers point to, belongs to that call alone.
+type invocationPool struct {
+	reuse bool
+	free  sync.Pool
 }
 
-func newPooled() *invocation {
-	i := &invocation{room: &callRoom{}}
-	i.call.inv = i
-	return i
-}
-
-// newInvocation returns an invocation of m, from the pool if nobody can keep it.
-func (c *connection) newInvocation(m *method) *invocation {
-	if !m.pooled {
-		return c.invocationOf(m)
+// canReuse reports whether no user code sees what an invocation of m consists
+// of: neither the Call, nor the variables in which values decode themselves.
+func (m *method) canReuse() bool {
+	if !m.plain() || m.takesCall || m.cancellable || m.authorize != nil {
+		return false
 	}
-	i := callPool.Get().(*invocation)
-	i.conn, i.method = c, m
-	return i
+	for _, p := range m.params {
+		if decodesItself(p.t) {
+			return false
+		}
+	}
+	return true
+}
+
+// decodesItself reports whether a method of the user's decodes a t, or a part
+// that is stored in it: such a method is given a pointer, and may keep it.
+func decodesItself(t reflect.Type) bool {
+	if path := t.PkgPath(); path != "" && !strings.Contains(strings.Split(path, "/")[0], ".") && path != "main" {
+		return false // of the standard library
+	}
+	for methods, i := reflect.PointerTo(t), 0; i < methods.NumMethod(); i++ {
+		if name := methods.Method(i).Name; strings.HasPrefix(name, "Unmarshal") || strings.HasPrefix(name, "Decode") {
+			return true
+		}
+	}
+	switch t.Kind() {
+	case reflect.Array:
+		return decodesItself(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if decodesItself(t.Field(i).Type) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// newInvocation returns an invocation of m, with a variable for each argument.
+func (c *connection) newInvocation(m *method) *invocation {
+	if !m.pool.reuse {
+		inv := c.invocationOf(m)
+		inv.args = make([]any, len(m.params))
+		for i, p := range m.params {
+			if p.argument() {
+				inv.args[i] = reflect.New(p.t).Interface()
+			}
+		}
+		return inv
+	}
+	if inv, ok := m.pool.free.Get().(*invocation); ok {
+		inv.conn = c
+		return inv
+	}
+	inv := c.invocationOf(m)
+	for _, p := range m.params {
+		v := reflect.New(p.t)
+		inv.args = append(inv.args, v.Interface())
+		inv.cells = append(inv.cells, v.Elem())
+	}
+	return inv
 }
 
 // invocationOf returns an invocation whose Call user code may see; m is nil in
 // the hub's own hooks.
 func (c *connection) invocationOf(m *method) *invocation {
-	i := &invocation{conn: c, method: m}
-	i.call.inv = i
+	inv := &invocation{conn: c, method: m}
+	inv.call.inv = inv
 	if c.refreshes {
-		i.user = c.User()
+		inv.user = c.User()
 	}
-	return i
+	return inv
 }
 
-// recycle gives an invocation back that has run inline and has returned in time.
-func (c *invocation) recycle() {
-	if c.room == nil {
+// recycle gives an invocation back that is over, and that never had a goroutine
+// of its own.
+func (inv *invocation) recycle() {
+	if !inv.method.pool.reuse {
 		return
 	}
-	*c.room = callRoom{}
-	c.conn, c.method, c.id, c.streaming, c.args = nil, nil, "", false, nil
-	c.rest, c.over = nil, false
-	callPool.Put(c)
-}
-
-// list returns room for n bound arguments.
-func (r *callRoom) list(n int) []any {
-	if r == nil || n > len(r.args) {
-		return make([]any, n)
+	for _, cell := range inv.cells {
+		cell.SetZero()
 	}
-	return r.args[:n:n]
+	inv.conn, inv.leader, inv.user = nil, nil, User{}
+	inv.id, inv.streaming, inv.streamIDs = "", false, nil
+	inv.completion = protocol.Completion{}
+	inv.over = false
+	inv.method.pool.free.Put(inv)
 }
-
-// value returns a pointer to a new t, for the i-th parameter.
-func (r *callRoom) value(t reflect.Type, i int) any {
-	if r != nil && i < len(r.args) {
-		switch t {
-		case typeString:
-			return &r.strings[i]
-		case typeInt:
-			return &r.ints[i]
-		}
-	}
-	return reflect.New(t).Interface()
-}
-
-var (
-	typeString = reflect.TypeFor[string]()
-	typeInt    = reflect.TypeFor[int]()
-)

@@ -59,15 +59,16 @@ func capExpires(u User, d time.Duration) User {
 // id that counts, as the hub has computed it, and no claim; before, and where
 // there is none, it is the identity that all requests must have in common.
 // Source: captures of ASP.NET Core 11.
-func (c *connection) SameUser(r *http.Request, old, fresh any) (same, decided bool) {
+func (a *hubApp) SameUser(r *http.Request, old, fresh any) (same, decided bool) {
+	c := (*connection)(a)
 	if c.state.Load() != open {
 		return false, false
 	}
-	b, _ := fresh.(User)
+	user, _ := fresh.(User)
 	if policy := c.acceptRefresh.Load(); policy != nil {
-		a, _ := old.(User)
+		known, _ := old.(User)
 		err := guard(func() (err error) {
-			same, err = (*policy)(r.Context(), AuthenticationRefresh{Request: r, User: a, NewUser: b})
+			same, err = (*policy)(r.Context(), AuthenticationRefresh{Request: r, User: known, NewUser: user})
 			return err
 		})
 		if err != nil {
@@ -80,7 +81,7 @@ func (c *connection) SameUser(r *http.Request, old, fresh any) (same, decided bo
 		return false, false
 	}
 	err := guard(func() error {
-		same = c.hub.opts.UserID(r, b) == c.userID
+		same = c.hub.opts.UserID(r, user) == c.userID
 		return nil
 	})
 	if err != nil {
@@ -98,7 +99,8 @@ const maximumRefreshes = 16
 // Refreshed implements transport.Refresher. OnAuthenticationRefreshed takes a
 // permit like a call: it waits for those that run, and those that come later wait
 // for it. The answer to the client does not.
-func (c *connection) Refreshed() {
+func (a *hubApp) Refreshed() {
+	c := (*connection)(a)
 	hook := c.hub.methods.onAuthenticationRefreshed
 	if hook == nil || c.state.Load() != open {
 		return

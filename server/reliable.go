@@ -30,7 +30,7 @@ type reliable struct {
 	codec protocol.Codec
 	limit int // bytes kept before a writer that can wait does so
 
-	// The receiving side is owned by the loop; received is read by Tick.
+	// The receiving side is owned by the leader; received is read by Tick.
 	expected int64        // number of the next counted message
 	received atomic.Int64 // highest number seen
 	acked    int64        // highest number acknowledged; owned by Tick
@@ -331,7 +331,8 @@ func (r *reliable) receive(m protocol.Message) (dispatch bool, err error) {
 }
 
 // Lost implements transport.Reconnector.
-func (c *connection) Lost(cause error) {
+func (a *hubApp) Lost(cause error) {
+	c := (*connection)(a)
 	if c.state.Load() != open || c.reliable == nil { // before its handshake there is nothing to come back to
 		c.bytes.Abort(cause)
 		return
@@ -342,7 +343,8 @@ func (c *connection) Lost(cause error) {
 
 // Reconnected implements transport.Reconnector. What the old socket has left
 // incomplete is forgotten: the client sends the whole message again.
-func (c *connection) Reconnected() {
+func (a *hubApp) Reconnected() {
+	c := (*connection)(a)
 	if c.state.Load() != open || c.reliable == nil {
 		c.bytes.Abort(transport.ErrClosed)
 		return

@@ -77,7 +77,8 @@ func (l *QueueLimit) Stats() QueueStats {
 func (h *Hub) QueueStats() QueueStats { return h.opts.QueueLimit.Stats() }
 
 // TooSlow implements transport.SlowApp.
-func (c *connection) TooSlow() {
+func (a *hubApp) TooSlow() {
+	c := (*connection)(a)
 	if c.reliable != nil {
 		c.reliable.drop()
 	}

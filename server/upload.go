@@ -11,13 +11,13 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// An upload is a stream that the client sends to a hub method. The connection's
-// loop is the only one that adds items; the method takes them.
+// An upload is a stream that the client sends to a hub method. The leader of the
+// connection is the only one that adds items; the method takes them.
 type upload struct {
 	id    string
 	item  reflect.Type
-	items reflect.Value // chan item, with room for StreamBufferCapacity
-	gone  chan struct{} // closed when the method has returned
+	items reflect.Value // chan item, with space for StreamBufferCapacity
+	done  chan struct{} // closed when the method has returned
 
 	mu     sync.Mutex
 	err    error
@@ -29,7 +29,7 @@ func newUpload(id string, item reflect.Type, capacity int) *upload {
 		id:    id,
 		item:  item,
 		items: reflect.MakeChan(reflect.ChanOf(reflect.BothDir, item), capacity),
-		gone:  make(chan struct{}),
+		done:  make(chan struct{}),
 	}
 }
 
@@ -50,18 +50,18 @@ func (u *upload) failure() error {
 	return u.err
 }
 
-// tryAdd adds an item if there is room.
+// tryAdd adds an item if there is space.
 func (u *upload) tryAdd(v reflect.Value) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.closed || u.items.TrySend(v)
 }
 
-// add waits for room, until the method returns or over is closed.
+// add waits for space, until the method returns or over is closed.
 func (u *upload) add(over <-chan struct{}, v reflect.Value) {
 	reflect.Select([]reflect.SelectCase{
 		{Dir: reflect.SelectSend, Chan: u.items, Send: v},
-		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(u.gone)},
+		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(u.done)},
 		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(over)},
 	})
 }
@@ -90,9 +90,10 @@ func (u *upload) argument(t reflect.Type) reflect.Value {
 }
 
 // openUploads registers the streams of a call, so that their items find it.
-func (c *connection) openUploads(call *invocation, ids []string) error {
-	if len(ids) != call.method.streams {
-		return NewHubError("Client sent %d stream(s), Hub method expects %d.", len(ids), call.method.streams)
+func (c *connection) openUploads(inv *invocation) error {
+	ids := inv.streamIDs
+	if len(ids) != inv.method.streams {
+		return NewHubError("Client sent %d stream(s), Hub method expects %d.", len(ids), inv.method.streams)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,17 +106,14 @@ func (c *connection) openUploads(call *invocation, ids []string) error {
 		c.uploads = map[string]*upload{}
 	}
 	n := 0
-	if call.args == nil {
-		call.args = make([]any, len(call.method.params))
-	}
-	for i, p := range call.method.params {
+	for i, p := range inv.method.params {
 		if p.item == nil {
 			continue
 		}
 		u := newUpload(ids[n], p.item, c.hub.opts.StreamBufferCapacity)
 		c.uploads[u.id] = u
-		call.args[i] = u
-		call.uploads = append(call.uploads, u)
+		inv.args[i] = u
+		inv.uploads = append(inv.uploads, u)
 		n++
 	}
 	return nil
@@ -123,18 +121,18 @@ func (c *connection) openUploads(call *invocation, ids []string) error {
 
 // closeUploads forgets the streams of a call whose method has returned; items
 // that still come are ignored.
-func (c *connection) closeUploads(call *invocation) {
-	if call.closed {
+func (c *connection) closeUploads(inv *invocation) {
+	if inv.closed {
 		return
 	}
-	call.closed = true
-	for _, u := range call.uploads {
+	inv.closed = true
+	for _, u := range inv.uploads {
 		c.mu.Lock()
 		if c.uploads[u.id] == u {
 			delete(c.uploads, u.id)
 		}
 		c.mu.Unlock()
-		close(u.gone)
+		close(u.done)
 	}
 }
 
@@ -154,10 +152,10 @@ func (c *connection) removeUpload(u *upload) {
 
 // uploadItem hands an item to its stream. While the stream is full the whole
 // connection waits.
-func (c *connection) uploadItem(m *protocol.StreamItem, rest []byte, as role) outcome {
+func (c *connection) uploadItem(l *leader, m *protocol.StreamItem) {
 	u := c.findUpload(m.InvocationID)
 	if u == nil {
-		return goOn
+		return
 	}
 	v := reflect.New(u.item)
 	if err := unmarshal(c.codec, m.RawItem, v.Interface()); err != nil {
@@ -166,12 +164,12 @@ func (c *connection) uploadItem(m *protocol.StreamItem, rest []byte, as role) ou
 			c.log.Debug("stream item does not fit", "connection", c.ID(), "want", u.item.String(), "got", kindOf(c.codec, m.RawItem))
 		}
 		u.end(&HubError{Message: c.streamBindText(err)})
-		return goOn
+		return
 	}
 	if u.tryAdd(v.Elem()) {
-		return goOn
+		return
 	}
-	return c.handOver(nil, rest, as, func() { u.add(c.whenOver(), v.Elem()) }, nil)
+	l.await(nil, func() { u.add(c.in.whenOver(), v.Elem()) }, nil)
 }
 
 // streamBindText is what a method is told of an item that does not fit.
@@ -206,7 +204,7 @@ func (c *connection) completion(m *protocol.Completion) {
 var errUploadConnectionEnded = WithErrorType("OperationCanceledException",
 	errors.New("The underlying connection was closed."))
 
-// failUploads ends what the client can no longer send. The loop has ended.
+// failUploads ends what the client can no longer send. Nobody leads any more.
 func (c *connection) failUploads() {
 	c.mu.Lock()
 	uploads := c.uploads

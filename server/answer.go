@@ -1,0 +1,90 @@
+package server
+
+import (
+	"fmt"
+
+	"github.com/hubwire/hubwire/protocol"
+)
+
+// complete answers the call with a result, if an answer was asked for.
+func (inv *invocation) complete(kind protocol.ResultKind, result any) {
+	inv.answer(protocol.Completion{Kind: kind, Result: result})
+}
+
+// fail answers the call with an error, if an answer was asked for.
+func (inv *invocation) fail(text string) {
+	inv.answer(protocol.Completion{Kind: protocol.ResultError, Error: text})
+}
+
+func (inv *invocation) answer(m protocol.Completion) {
+	if inv.id == "" {
+		return
+	}
+	inv.settle() // who reads the answer may make the next call
+	m.InvocationID = inv.id
+	inv.completion = m
+	inv.reply(&inv.completion)
+}
+
+// reply sends an answer of user code, which waits while the client does not read.
+func (inv *invocation) reply(m protocol.Message) {
+	c := inv.conn
+	f, ok := c.encode(m)
+	if !ok {
+		return
+	}
+	if !c.wouldWait() {
+		_ = c.write(f.frame) // the client is gone; no reply is needed
+		return
+	}
+	inv.mayBlock()
+	_ = c.writeWait(c.ctx, f.frame)
+}
+
+// fail answers a call that does not begin, if it wants an answer. It never waits.
+func (c *connection) fail(id, text string) {
+	if id == "" {
+		return
+	}
+	if f, ok := c.encode(&protocol.Completion{InvocationID: id, Kind: protocol.ResultError, Error: text}); ok {
+		_ = c.write(f.frame) // the client is gone; no reply is needed
+	}
+}
+
+// encode encodes an answer. One that cannot be encoded ends the connection, as
+// in ASP.NET Core: the client could never know what became of its call.
+func (c *connection) encode(m protocol.Message) (f form, ok bool) {
+	if c.closed.Load() {
+		return form{}, false
+	}
+	f.err = errGoexit // unless encode returns
+	defer func() {
+		if f.err != nil {
+			c.closed.Store(true) // nothing behind it is sent, a Completion of its stream neither
+			c.end(ending{cause: f.err, allowReconnect: true})
+			c.log.Error("result cannot be encoded", "type", fmt.Sprintf("%T", f.err), "connection", c.ID(), "error", describe(f.err).text)
+		}
+	}()
+	f = encode(c.codec, m)
+	return f, f.err == nil
+}
+
+func (c *connection) invokeText(m *method, err error) string {
+	return errorText(fmt.Sprintf("An unexpected error occurred invoking '%s' on the server.", m.name), err, c.hub.opts.EnableDetailedErrors)
+}
+
+func (c *connection) streamCountText(m *method, got int) string {
+	return c.invokeText(m, NewHubError("Client sent %d stream(s), Hub method expects %d.", got, m.streams))
+}
+
+func idInUseText(id string) string {
+	return fmt.Sprintf("Invocation ID '%s' is already in use.", id)
+}
+
+func nonStreamingText(m *method) string {
+	return fmt.Sprintf("The client attempted to invoke the non-streaming '%s' method with a streaming invocation.", m.name)
+}
+
+func unauthorizedText(m *method) string {
+	return fmt.Sprintf("Failed to invoke '%s' because user is unauthorized", m.name)
+}

@@ -1,0 +1,99 @@
+package server
+
+import (
+	"errors"
+	"math"
+	"time"
+
+	"github.com/hubwire/hubwire/server/internal/transport"
+)
+
+// A hubApp is a connection as its transport sees it. Nobody else gets one: a
+// LifetimeManager, which is given the connection as a Receiver, must not be able
+// to call what the transport calls.
+type hubApp connection
+
+var _ interface {
+	transport.App
+	transport.Reconnector
+	transport.SlowApp
+	transport.Refresher
+} = (*hubApp)(nil)
+
+// Start implements transport.App.
+func (a *hubApp) Start() {
+	c := (*connection)(a)
+	c.lastPing = time.Now()
+	if d := c.hub.opts.HandshakeTimeout; d != math.MaxInt64 {
+		c.handshakeTimer = time.AfterFunc(d, func() { c.refuse(handshakeCanceled) })
+	}
+}
+
+// Ended implements transport.App.
+func (a *hubApp) Ended(cause error) {
+	c := (*connection)(a)
+	c.stop()
+	if c.reliable != nil {
+		c.reliable.drop()
+	}
+	// Who goes away, stays away or is sent away is no error, as in ASP.NET Core.
+	if cause != nil && !errors.Is(cause, transport.ErrTimeout) && !errors.Is(cause, transport.ErrLost) && !errors.Is(cause, transport.ErrForbidden) {
+		c.endedBy.CompareAndSwap(nil, &ending{cause: cause, silent: true})
+	}
+	if cause != nil {
+		c.in.giveUp()
+	}
+	led, done, partial := c.in.end(cause)
+	if led && cause == nil {
+		time.AfterFunc(lastCalls, c.in.giveUp)
+	}
+	if done {
+		c.inputDone(partial)
+	}
+}
+
+// Shutdown implements transport.App.
+func (a *hubApp) Shutdown() {
+	c := (*connection)(a)
+	if c.state.Load() == handshaking {
+		c.refuse(handshakeCanceled)
+		return
+	}
+	c.end(ending{allowReconnect: true, how: endedByShutdown})
+}
+
+// Tick implements transport.App: pings, and the time-out of silent clients.
+func (a *hubApp) Tick(now time.Time) {
+	c := (*connection)(a)
+	switch {
+	case c.state.Load() == handshaking && c.expires && c.expired(now):
+		c.refuse(handshakeCanceled)
+		return
+	case c.state.Load() != open || c.closed.Load():
+		return
+	}
+	if c.Transport() != LongPolling && now.Sub(c.lastPing) > c.hub.opts.KeepAliveInterval {
+		c.lastPing = now
+		if frame, err := c.hub.ping.frame(c.codec); err == nil {
+			_ = c.bytes.Send(frame) // not counted; who takes no ping is ending already
+		}
+	}
+	if c.expires && c.expired(now) {
+		c.end(ending{allowReconnect: true, how: endedByExpiry})
+		return
+	}
+	if c.reliable != nil && c.reliable.tick(now, c.hub.opts.SlowClientTimeout) {
+		c.bytes.TooSlow()
+		return
+	}
+	if !c.pinged.Load() {
+		return
+	}
+	if c.in.isLed() { // who is not being read cannot be heard
+		c.lastHeard.Store(now.UnixNano())
+		return
+	}
+	if now.Sub(time.Unix(0, c.lastHeard.Load())) > c.hub.opts.ClientTimeoutInterval {
+		c.end(ending{cause: errClientTimeout, allowReconnect: true})
+	}
+}

@@ -1,0 +1,266 @@
+package server
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hubwire/hubwire/protocol"
+)
+
+// A leader is a goroutine that dispatches what a connection has received,
+// strictly in order; at any moment a connection has one at most. It runs short
+// methods itself, so that a message costs neither a goroutine nor a wake-up, and
+// the answers to all messages of one read are written together.
+//
+// Other goroutines are followers: the transport's, which read on and leave what
+// they have read in the inbox while somebody else leads.
+//
+// A leader that cannot go on promotes another goroutine, in one of two ways:
+//
+//   - A method runs for longer than about a millisecond, or is about to wait (for
+//     a client result, for a caller that does not read). It keeps its goroutine,
+//     which is detached from the connection; the promoted one goes on with what
+//     is left to dispatch, and with the reading.
+//   - The next message itself must wait: for a permit, for space in an upload, for
+//     an authorization. A goroutine of the transport cannot wait, since it reads;
+//     it promotes one of ours and follows. One of ours waits itself.
+//
+// What a leader has belongs to its goroutine alone; leader.go and watch.go are
+// the only files that touch its fields (structure_test.go sees to that). A
+// leader is not a part of a connection: it serves one for as long as there is
+// something to dispatch, and may then serve another.
+type leader struct {
+	conn     *connection // that it serves now
+	lent     bool        // the transport's goroutine, which returns to reading; else one of ours
+	role     role
+	rest     []byte // what is left to dispatch
+	taken    int    // rest is the end of so many bytes
+	borrowed bool   // rest is in memory of the transport
+
+	decoder protocol.Decoder // with memory for the message that is being dispatched
+
+	// While it runs a call; read by who detaches it. turn is odd then, and goes
+	// up by one when the call returns or is detached, whichever comes first.
+	running *invocation
+	slot    int32 // in the hub's watch
+	turn    atomic.Uint64
+}
+
+// The roles of a goroutine that may lead.
+type role uint8
+
+const (
+	leading   role = iota
+	following      // another one leads; this one may read on
+	resigned       // there was nothing left to dispatch: nobody leads
+	detached       // a call keeps it; another one leads, and reads in its place
+)
+
+var leaders = sync.Pool{New: func() any { return &leader{} }}
+
+func newLeader(c *connection, lent bool) *leader {
+	l := leaders.Get().(*leader)
+	l.conn, l.lent, l.role = c, lent, leading
+	return l
+}
+
+// Receive implements transport.App.
+func (a *hubApp) Receive(p []byte, lent bool) (readOn bool) {
+	c := (*connection)(a)
+	l := newLeader(c, lent)
+	readOn = !lent // what is returned after a panic
+	defer l.end()
+	data, leads := c.accept(p, lent)
+	switch {
+	case !leads:
+		l.role = resigned
+	case lent:
+		l.rest, l.taken, l.borrowed = data, len(data), true
+		l.lead()
+	default:
+		l.promote(nil)
+		l.role = resigned // its scratch memory is free
+	}
+	return l.role != detached
+}
+
+// lead dispatches what is left and what comes meanwhile, message by message,
+// for as long as l leads.
+func (l *leader) lead() {
+	c := l.conn
+	for heard := false; l.role == leading; {
+		if c.in.over.Load() {
+			l.rest = nil
+		}
+		if len(l.rest) == 0 {
+			l.take()
+			heard = false
+			continue
+		}
+		if c.codec == nil {
+			l.handshake()
+			continue
+		}
+		m, rest, err := c.next(&l.decoder, l.rest)
+		switch {
+		case errors.Is(err, protocol.ErrIncomplete):
+			l.take()
+			heard = false
+			continue
+		case err != nil:
+			c.end(ending{cause: err, allowReconnect: true})
+			continue
+		}
+		if l.rest = rest; !heard { // once for what came together
+			c.heard()
+			heard = true
+		}
+		if c.isNew(m) {
+			c.dispatch(l, m)
+		}
+	}
+}
+
+// handshake handles the first message.
+func (l *leader) handshake() {
+	c := l.conn
+	rest, accepted := c.handshake(l.rest)
+	switch l.rest = rest; {
+	case !accepted:
+		l.take() // the rest of the handshake, or nothing if it was refused
+	case c.hub.local && c.hub.chain.onConnected == nil:
+		c.register()
+	default:
+		l.await(nil, c.register, nil)
+	}
+}
+
+// take adds what has come meanwhile to what is left. l resigns if there is no
+// whole message among it.
+func (l *leader) take() {
+	data, left, stopped := l.conn.more(ownMemory(l.rest, l.taken, l.borrowed))
+	l.rest, l.taken, l.borrowed = data, len(data), false
+	if stopped || len(data) == 0 {
+		l.role = resigned
+	}
+	if stopped {
+		l.conn.inputDone(len(left) > 0)
+	}
+}
+
+// start begins a call that has waited for whatever it must wait for. A call that
+// may be short runs right here: what it sends at once stands before the answers
+// to what is behind it, as in ASP.NET Core.
+func (l *leader) start(inv *invocation) {
+	c := l.conn
+	if refusal := inv.admit(); refusal != "" {
+		c.fail(inv.id, refusal)
+		return
+	}
+	if inv.needsGoroutine() || !c.hub.watch.enter(l, inv) {
+		c.hub.running.Go(inv.runAlone)
+		return
+	}
+	exited := true // by runtime.Goexit, in user code
+	defer func() {
+		if exited {
+			l.detach(inv.turn)
+			l.role = detached
+			inv.finish()
+		}
+	}()
+	inv.run()
+	exited = false
+	if !c.hub.watch.leave(l) {
+		l.role = detached
+		inv.finish()
+		return
+	}
+	inv.finishInTime()
+}
+
+// await calls wait, and then then with the goroutine that leads, which is
+// another one if that of l must not wait. wait should end with the connection,
+// see inbox.whenOver: then is not called if it has. inv, if not nil, is what waits.
+func (l *leader) await(inv *invocation, wait func(), then func(*leader)) {
+	c := l.conn
+	if l.lent {
+		c.in.putBack(l.rest)
+		l.promote(func(next *leader) { next.await(inv, wait, then) })
+		return
+	}
+	c.in.hold(len(l.rest))
+	c.bytes.Uncork()
+	c.waitLooking(l.rest, inv, wait)
+	c.bytes.Cork()
+	if then != nil && !c.in.over.Load() {
+		then(l)
+	}
+}
+
+// promote lets a goroutine of ours lead in the place of l. It begins with first,
+// if that is not nil, and goes on with the inbox.
+func (l *leader) promote(first func(next *leader)) {
+	l.rest, l.role = nil, following
+	next := newLeader(l.conn, false)
+	l.conn.hub.running.Go(func() { next.goOn(first) })
+}
+
+// detach lets another goroutine go on in the place of that of l, unless the call
+// of the given turn has returned or was detached already. It may be called by
+// any goroutine.
+func (l *leader) detach(turn uint64) {
+	if turn&1 == 0 || !l.turn.CompareAndSwap(turn, turn+1) {
+		return
+	}
+	c, inv := l.conn, l.running
+	c.hub.watch.slots[l.slot].Store(nil)
+	inv.method.hasBlocked()
+	next := newLeader(c, l.lent)
+	next.rest, next.borrowed = l.rest, true
+	c.hub.running.Go(func() {
+		next.goOn(func(*leader) {
+			c.track(inv)     // from now on a CancelInvocation can be read while it runs
+			c.bytes.Uncork() // the answers before the slow call
+		})
+	})
+}
+
+// goOn is the goroutine of a leader that was promoted.
+func (l *leader) goOn(first func(*leader)) {
+	c := l.conn
+	if l.goOnLeading(first) {
+		c.bytes.ReadOn()
+	}
+}
+
+// goOnLeading reports whether the goroutine must read on.
+func (l *leader) goOnLeading(first func(*leader)) (readOn bool) {
+	defer l.end()
+	c := l.conn
+	if first != nil {
+		first(l)
+	}
+	c.bytes.Cork()
+	l.lead()
+	if l.role == detached {
+		return false
+	}
+	c.bytes.Uncork()
+	return l.lent
+}
+
+// end is deferred by every goroutine that may lead. Where user code has ended the
+// goroutine by runtime.Goexit, which no guard can stop, nobody leads any more.
+func (l *leader) end() {
+	switch v := recover(); {
+	case v != nil:
+		l.conn.crash(v)
+	case l.role == leading:
+		l.conn.exited(l.lent)
+	case l.role == resigned: // of other roles, a call may still use the scratch memory
+		l.conn, l.rest, l.running = nil, nil, nil
+		leaders.Put(l)
+	}
+}
