@@ -51,11 +51,20 @@ func (a arguments) scan(pointers []any) error {
 	return nil
 }
 
+// values decodes the arguments.
+func (a arguments) values() []any {
+	all := make([]any, len(a.raw))
+	for i, raw := range a.raw {
+		all[i] = a.value(raw)
+	}
+	return all
+}
+
 // String shows the arguments in JSON, whatever their protocol.
 func (a arguments) String() string {
 	texts := make([]string, len(a.raw))
-	for i, raw := range a.raw {
-		texts[i] = show(a.value(raw))
+	for i, v := range a.values() {
+		texts[i] = show(v)
 	}
 	return strings.Join(texts, ", ")
 }
