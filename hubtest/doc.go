@@ -22,6 +22,8 @@
 //		sent.Expect(hubtest.ToGroup("lobby"), "Said", "hello")
 //	}
 //
+// docs/testing.md shows more.
+//
 // Everything works inside a testing/synctest bubble, where pings, timeouts and
 // the methods' own timers take no time, and outside of one. Nothing waits for a
 // while and hopes: Expect waits for the message, and ExpectNone asks the server
