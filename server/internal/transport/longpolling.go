@@ -153,6 +153,9 @@ func (c *Conn) awaitPoll(p *poll, w http.ResponseWriter, r *http.Request, rc *ht
 		case <-timeout:
 			return http.StatusOK, textPlain
 		case <-r.Context().Done():
+			if isOverdue(r) {
+				return http.StatusOK, textPlain
+			}
 			return 0, noType
 		}
 	}
@@ -185,7 +188,7 @@ func (c *Conn) answerData(w http.ResponseWriter, rc *http.ResponseController, fr
 		}
 	}
 	if err == nil {
-		err = rc.Flush()
+		err = flush(rc)
 	}
 	c.writtenUpTo(0)
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -45,6 +45,12 @@ func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, use
 	if err == nil {
 		err = stream.run(r.Context().Done())
 	}
+	switch {
+	case errors.Is(err, http.ErrNotSupported):
+		e.lacks(w, needFlush)
+	case err != nil && isOverdue(r):
+		e.logOverdue()
+	}
 	stream.end(err)
 }
 
@@ -114,7 +120,7 @@ func (s *eventStream) write(p []byte) error {
 			if p = p[n:]; len(p) > 0 {
 				s.conn.writtenUpTo(len(p))
 			} else {
-				err = s.rc.Flush()
+				err = flush(s.rc)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -25,6 +26,13 @@ func (e *Endpoint) lacks(w http.ResponseWriter, need string) {
 		"type", name, "of", need)
 }
 
+// logOverdue logs, once, that a middleware's deadline ends event streams.
+func (e *Endpoint) logOverdue() {
+	if _, told := e.told.LoadOrStore(needFlush, nil); !told {
+		e.log.Error("the deadline of a middleware ends requests that live long: put the hub outside of this middleware", "of", needFlush)
+	}
+}
+
 // innermost unwraps w as far as that goes, as http.ResponseController does.
 func innermost(w http.ResponseWriter) http.ResponseWriter {
 	for {
@@ -36,32 +44,38 @@ func innermost(w http.ResponseWriter) http.ResponseWriter {
 	}
 }
 
-// canFlush reports whether w, or what it wraps, can flush.
+// canFlush reports whether w can flush. The innermost writer decides: those around
+// it ask it, and some, as echo's, have a Flush in any case.
 func canFlush(w http.ResponseWriter) bool {
-	for {
-		switch x := w.(type) {
-		case http.Flusher, interface{ FlushError() error }:
-			return true
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = x.Unwrap()
-		default:
-			return false
-		}
+	switch innermost(w).(type) {
+	case http.Flusher, interface{ FlushError() error }:
+		return true
 	}
+	return false
 }
 
-// canHijack reports whether w, or what it wraps, can give its connection away.
+// canHijack reports whether w can give its connection away; see canFlush.
 func canHijack(w http.ResponseWriter) bool {
-	for {
-		switch x := w.(type) {
-		case http.Hijacker:
-			return true
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = x.Unwrap()
-		default:
-			return false
+	_, ok := innermost(w).(http.Hijacker)
+	return ok
+}
+
+// flush flushes what rc controls. Some wrappers panic where what they wrap cannot
+// flush.
+func flush(rc *http.ResponseController) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%v: %w", v, http.ErrNotSupported)
 		}
-	}
+	}()
+	return rc.Flush()
+}
+
+// isOverdue reports whether the deadline of a middleware has ended r, and not its
+// client. A poll is answered then, as after PollTimeout. An event stream has to
+// end: nothing would tell any more that its client has left.
+func isOverdue(r *http.Request) bool {
+	return errors.Is(r.Context().Err(), context.DeadlineExceeded)
 }
 
 // clearDeadlines lifts the deadlines of the http.Server, which are meant for

@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -23,6 +24,11 @@ type (
 	flushWriter struct{ bareWriter }
 	// classicWriter lets through what there was before ResponseController.
 	classicWriter struct{ flushWriter }
+	// bossyWriter has a Flush and a Hijack that need those of what it wraps, and
+	// an Unwrap, as echo's.
+	bossyWriter struct{ classicWriter }
+	// breakingWriter panics when it writes.
+	breakingWriter struct{ classicWriter }
 	// holdingWriter notes a status down and writes it later, as gin's does.
 	holdingWriter struct {
 		classicWriter
@@ -36,6 +42,8 @@ func (b bareWriter) Write(p []byte) (int, error)    { return b.w.Write(p) }
 func (b bareWriter) WriteHeader(status int)         { b.w.WriteHeader(status) }
 func (u unwrapWriter) Unwrap() http.ResponseWriter  { return u.w }
 func (f flushWriter) Flush()                        { f.w.(http.Flusher).Flush() }
+func (b bossyWriter) Unwrap() http.ResponseWriter   { return b.w }
+func (breakingWriter) Write([]byte) (int, error)    { panic("broken") }
 func (h holdingWriter) WriteHeader(status int)      { *h.status = status }
 func (h holdingWriter) Write(p []byte) (int, error) { h.now(); return h.w.Write(p) }
 func (h holdingWriter) Flush()                      { h.now(); h.classicWriter.Flush() }
@@ -61,6 +69,12 @@ func unwraps(w http.ResponseWriter) http.ResponseWriter { return unwrapWriter{ba
 func flushes(w http.ResponseWriter) http.ResponseWriter { return flushWriter{bareWriter{w}} }
 func classic(w http.ResponseWriter) http.ResponseWriter {
 	return classicWriter{flushWriter{bareWriter{w}}}
+}
+func bossy(w http.ResponseWriter) http.ResponseWriter {
+	return bossyWriter{classicWriter{flushWriter{bareWriter{w}}}}
+}
+func breaks(w http.ResponseWriter) http.ResponseWriter {
+	return breakingWriter{classicWriter{flushWriter{bareWriter{w}}}}
 }
 func holds(w http.ResponseWriter) http.ResponseWriter {
 	status := 200
@@ -126,6 +140,9 @@ func TestEveryTransportWorksBehindAMiddlewaresWriterOrTheLogSaysWhyNot(t *testin
 		{"nothing let through", bare, 500, 500, "transport.bareWriter"},
 		{"nothing let through, below Unwrap", func(w http.ResponseWriter) http.ResponseWriter { return unwraps(bare(w)) }, 500, 500, "transport.bareWriter"},
 		{"a Hijack that panics", func(w http.ResponseWriter) http.ResponseWriter { return classic(flushes(w)) }, 500, 200, "transport.classicWriter"},
+		{"a Hijack and a Flush that panic", func(w http.ResponseWriter) http.ResponseWriter { return classic(bare(w)) }, 500, 200, "transport.classicWriter"},
+		{"a Hijack and a Flush that panic, with Unwrap", func(w http.ResponseWriter) http.ResponseWriter { return bossy(bare(w)) }, 500, 500, "transport.bareWriter"},
+		{"a Hijack and a Flush that need what is below, with Unwrap", bossy, 101, 200, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			log := &textLog{}
@@ -206,11 +223,82 @@ func TestTheLogSaysThatAMiddlewareHidesTheDeadlines(t *testing.T) {
 }
 
 func TestAWriterThatPanicsEndsItsConnection(t *testing.T) {
-	n := serveWrapped(t, defaults(), func(w http.ResponseWriter) http.ResponseWriter { return classic(bare(w)) }, nil)
-	p := n.dial()
-	p.request("GET", n.negotiate(), "", "Accept: text/event-stream")
-	p.expectEnd()
+	n := serve(t, defaults(), nil)
+	url := n.negotiate()
+	w := breaks(httptest.NewRecorder())
+	r := httptest.NewRequest("GET", url, nil)
+	r.Header.Set("Accept", "text/event-stream")
+	func() {
+		defer func() {
+			if v := recover(); v != "broken" {
+				t.Errorf("the panic is %v", v)
+			}
+		}()
+		n.endpoint.ServeHTTP(w, r)
+	}()
 	eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
+}
+
+func TestTheLogNamesAWriterThatCannotFlush(t *testing.T) {
+	log := &textLog{}
+	opts := defaults()
+	opts.Logger = log.logger()
+	n := serveWrapped(t, opts, func(w http.ResponseWriter) http.ResponseWriter { return classic(bare(w)) }, nil)
+	for range 2 {
+		if r := n.do("GET", n.negotiate(), "", "Accept: text/event-stream"); r.body != ":\r\n" {
+			t.Errorf("SSE: %v, want the beginning and the end", r)
+		}
+	}
+	eventually(t, "the connections are forgotten", func() bool { return n.connections() == 0 })
+	if got := strings.Count(log.String(), `type=transport.classicWriter of="Server-Sent Events"`); got != 1 {
+		t.Errorf("%d lines name the writer, want 1: %s", got, log)
+	}
+}
+
+func TestADeadlineOfAMiddlewareEndsAPollAsItsTimeoutDoesAndAStreamWithALineInTheLog(t *testing.T) {
+	log := &textLog{}
+	opts := defaults()
+	opts.Logger = log.logger()
+	inBubble(t, opts, nil, func(t *testing.T, n *node) {
+		for _, test := range []struct {
+			name, accept string
+			end          func(context.Context) (context.Context, context.CancelFunc)
+			status       int // of a recorder: 0 if nothing is written
+			lines        int
+		}{
+			{"a poll whose client leaves", "", context.WithCancel, 0, 0},
+			{"a poll that is overdue", "", inAWhile, 200, 0},
+			{"a stream whose client leaves", "text/event-stream", context.WithCancel, 200, 0},
+			{"a stream that is overdue", "text/event-stream", inAWhile, 200, 1},
+			{"another one", "text/event-stream", inAWhile, 200, 1},
+		} {
+			url := n.negotiate()
+			if test.accept == "" {
+				n.do("GET", url, "") // the first poll does not wait
+			}
+			ctx, stop := test.end(t.Context())
+			r := httptest.NewRequestWithContext(ctx, "GET", url, nil)
+			r.Header.Set("Accept", test.accept)
+			w := httptest.NewRecorder()
+			w.Code = 0
+			served := make(chan struct{})
+			go func() { n.endpoint.ServeHTTP(w, r); close(served) }()
+			time.Sleep(2 * time.Second) // of the fake clock
+			stop()
+			<-served
+			if w.Code != test.status || w.Body.String() != map[string]string{"": "", "text/event-stream": ":\r\n"}[test.accept] {
+				t.Errorf("%s: %d %q, want %d", test.name, w.Code, w.Body, test.status)
+			}
+			if got := strings.Count(log.String(), "deadline of a middleware"); got != test.lines {
+				t.Errorf("%s: %d lines, want %d: %s", test.name, got, test.lines, log)
+			}
+		}
+	})
+}
+
+// inAWhile is a context as middleware that limits requests makes it.
+func inAWhile(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, time.Second)
 }
 
 func TestA101SaysNothingOfABody(t *testing.T) {
