@@ -36,6 +36,9 @@ type ConnOptions struct {
 	// WebSockets.
 	Transport string
 
+	// Compressed asks for compressed answers, as browsers do, and unpacks them.
+	Compressed bool
+
 	// SkipNegotiation opens a WebSocket at once. The client then does not know
 	// its connection id.
 	SkipNegotiation bool
@@ -103,7 +106,7 @@ func Open(ctx context.Context, o ConnOptions) (*Conn, error) {
 		return nil, fmt.Errorf("hubclient: %s needs negotiation", o.Transport)
 	}
 	c := &Conn{opts: o, http: &http.Client{
-		Transport:     &http.Transport{DialContext: o.DialContext, DisableCompression: true},
+		Transport:     &http.Transport{DialContext: o.DialContext, DisableCompression: !o.Compressed},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	if !o.SkipNegotiation {

@@ -59,6 +59,9 @@ func openSocket(ctx context.Context, c *Conn) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.opts.Compressed { // net/http adds it to the requests of the others
+		r.Header.Set("Accept-Encoding", "gzip")
+	}
 	conn, err := dial(ctx, c.opts.DialContext, r.URL)
 	if err != nil {
 		return nil, err

@@ -3,28 +3,29 @@ package routers
 import (
 	"bytes"
 	"context"
-	"io"
+	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	gingzip "github.com/gin-contrib/gzip"
-	"github.com/gin-contrib/requestid"
 	"github.com/gin-gonic/gin"
-	"github.com/go-chi/chi/v5"
-	chimiddleware "github.com/go-chi/chi/v5/middleware"
-	"github.com/go-chi/cors"
-	"github.com/gorilla/handlers"
-	"github.com/gorilla/mux"
-	"github.com/labstack/echo/v4"
-	echomiddleware "github.com/labstack/echo/v4/middleware"
 
+	"github.com/hubwire/hubwire/internal/hubclient"
+	"github.com/hubwire/hubwire/internal/memnet"
 	"github.com/hubwire/hubwire/server"
 )
+
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode)
+	os.Exit(m.Run())
+}
 
 // chat is the hub.
 type chat struct{}
@@ -32,107 +33,12 @@ type chat struct{}
 // Echo returns what it is given.
 func (chat) Echo(text string) string { return text }
 
-// long is a timeout of middleware that no exchange of these tests reaches.
-const long = time.Minute
-
-// mounted is the hub as net/http has it.
-func mounted(h *server.Hub) http.Handler {
-	m := http.NewServeMux()
-	server.Mount(m, "/chat", h)
-	return m
-}
-
-// A variant is a router with its middleware. In stuck are the transports that
-// cannot work, with what the log says then; a server that cannot know says
-// nothing.
-type variant struct {
-	name  string
-	path  string
-	build func(h *server.Hub) http.Handler
-	stuck map[string]string
-}
-
-// inTheWay is what the log says of a writer that cannot be got around.
-const inTheWay = "stands in the way"
-
-var streaming = map[string]string{"WebSockets": inTheWay, "ServerSentEvents": inTheWay}
-
-var variants = []variant{
-	{name: "net/http", path: "/chat", build: mounted},
-	{name: "net/http, StripPrefix", path: "/api/chat", build: func(h *server.Hub) http.Handler { return http.StripPrefix("/api", mounted(h)) }},
-	{name: "net/http, the hub below a subtree", path: "/api/chat", build: func(h *server.Hub) http.Handler {
-		outer := http.NewServeMux()
-		outer.Handle("/api/", chiRouter(h))
-		return outer
-	}},
-	{name: "net/http, MaxBytesHandler", path: "/chat", build: func(h *server.Hub) http.Handler { return http.MaxBytesHandler(mounted(h), 1000) }},
-	{name: "net/http, the hub is the handler", path: "/any", build: func(h *server.Hub) http.Handler { return h }},
-	{name: "net/http, TimeoutHandler", path: "/chat", stuck: streaming, build: func(h *server.Hub) http.Handler { return http.TimeoutHandler(mounted(h), long, "too late") }},
-	{name: "chi with middleware", path: "/api/chat", build: chiRouter},
-	{name: "chi, Mount", path: "/v1/chat", build: func(h *server.Hub) http.Handler { r := chi.NewRouter(); r.Mount("/v1/chat", h); return r }},
-	{name: "chi, Compress of everything", path: "/chat", build: func(h *server.Hub) http.Handler {
-		return chimiddleware.Compress(5, "text/event-stream", "application/json", "text/plain", "application/octet-stream")(mounted(h))
-	}},
-	{name: "gorilla/mux with middleware", path: "/chat", build: gorillaRouter},
-	{name: "gin with middleware", path: "/chat", build: ginRouter},
-	{name: "echo with middleware", path: "/chat", build: echoRouter},
-	{name: "echo, Gzip", path: "/chat", build: func(h *server.Hub) http.Handler {
-		e := echo.New()
-		e.Use(echomiddleware.Gzip())
-		return echoRoutes(e, h)
-	}},
-}
-
-// chiRouter has chi's usual middleware.
-func chiRouter(h *server.Hub) http.Handler {
-	r, api := chi.NewRouter(), chi.NewRouter()
-	r.Use(chimiddleware.RequestID, chimiddleware.RealIP, chimiddleware.RequestLogger(&chimiddleware.DefaultLogFormatter{Logger: discard{}, NoColor: true}),
-		chimiddleware.Recoverer, chimiddleware.Compress(5), chimiddleware.Timeout(long), cors.Handler(cors.Options{AllowedOrigins: []string{"http://app.test"}}))
-	api.Handle("/chat", h)
-	api.Handle("/chat/*", h)
-	r.Mount("/api", api)
-	return r
-}
-
-// discard is a logger for chi.
-type discard struct{}
-
-// Print implements chi's LoggerInterface.
-func (discard) Print(...any) {}
-
-// gorillaRouter has the middleware of gorilla/handlers.
-func gorillaRouter(h *server.Hub) http.Handler {
-	r := mux.NewRouter()
-	r.PathPrefix("/chat").Handler(h)
-	var wrapped http.Handler = handlers.CompressHandler(r)
-	wrapped = handlers.CORS(handlers.AllowedOrigins([]string{"http://app.test"}))(wrapped)
-	wrapped = handlers.RecoveryHandler()(handlers.ProxyHeaders(wrapped))
-	return handlers.CombinedLoggingHandler(io.Discard, wrapped)
-}
-
-// ginRouter has gin's usual middleware.
-func ginRouter(h *server.Hub) http.Handler {
-	gin.SetMode(gin.ReleaseMode)
-	g := gin.New()
-	g.Use(gin.LoggerWithWriter(io.Discard), gin.Recovery(), requestid.New(), gingzip.Gzip(gingzip.DefaultCompression))
-	g.Any("/chat", gin.WrapH(h))
-	g.Any("/chat/*any", gin.WrapH(h))
-	return g
-}
-
-// echoRouter has echo's usual middleware.
-func echoRouter(h *server.Hub) http.Handler {
-	e := echo.New()
-	e.Use(echomiddleware.LoggerWithConfig(echomiddleware.LoggerConfig{Output: io.Discard}), echomiddleware.Recover(), echomiddleware.RequestID(),
-		echomiddleware.BodyLimit("2M"), echomiddleware.CORS(), echomiddleware.ContextTimeout(long))
-	return echoRoutes(e, h)
-}
-
-func echoRoutes(e *echo.Echo, h *server.Hub) http.Handler {
-	e.Any("/chat", echo.WrapHandler(h))
-	e.Any("/chat/*", echo.WrapHandler(h))
-	return e
-}
+const (
+	patience = 20 * time.Second // for a whole exchange
+	long     = time.Minute      // a limit of middleware that no exchange reaches
+	short    = 2 * time.Second  // one that is over while a client is idle
+	idle     = 11 * time.Second // longer than any timer but the client's
+)
 
 // lines is a log that is read while it is written.
 type lines struct {
@@ -154,34 +60,159 @@ func (l *lines) String() string {
 	return l.all.String()
 }
 
+// A site serves one variant.
+type site struct {
+	hub *server.Hub
+	web *http.Server
+	log *lines
+	end chan error // of web.Serve
+}
+
+func (v variant) serve(l net.Listener, limit time.Duration) *site {
+	s := &site{log: &lines{}, end: make(chan error, 1)}
+	s.hub = server.MustHub(chat{}, &server.Options{
+		Logger:   slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Endpoint: server.EndpointOptions{PollTimeout: 5 * time.Second, CloseTimeout: time.Second},
+	})
+	s.web = &http.Server{Handler: v.build(s.hub, limit), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	if v.web != nil {
+		v.web(s.web, limit)
+	}
+	go func() { s.end <- s.web.Serve(l) }()
+	return s
+}
+
+// stop stops the hub first: net/http waits for its requests.
+func (s *site) stop(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := errors.Join(s.hub.Shutdown(ctx), s.web.Shutdown(ctx)); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	<-s.end
+}
+
+// options are those of a client that asks for compressed answers, as browsers
+// do, and names its origin.
+func options(v variant, transport, host string, dial func(context.Context, string, string) (net.Conn, error)) hubclient.Options {
+	return hubclient.Options{ConnOptions: hubclient.ConnOptions{
+		URL: "http://" + host + v.path, Transport: transport, Header: http.Header{"Origin": {"http://" + host}}, Compressed: true, DialContext: dial,
+	}}
+}
+
+// sayHello plays one call.
+func sayHello(ctx context.Context, c *hubclient.Client) error {
+	var answer string
+	if err := c.Invoke(ctx, &answer, "Echo", "hello"); err != nil || answer != "hello" {
+		return errors.Join(err, c.Err(), errors.New("the answer is "+answer))
+	}
+	return nil
+}
+
+// check compares what a client was told with what the table says.
+func (s *site) check(t *testing.T, when string, err error, want outcome, fails bool) {
+	t.Helper()
+	switch {
+	case !fails && err != nil:
+		t.Errorf("%s: %v; log: %s", when, err, s.log)
+	case !fails:
+	case err == nil:
+		t.Errorf("%s: the call is answered; the entry %+v must go", when, want)
+	case !strings.Contains(err.Error(), want.err):
+		t.Errorf("%s: %v, want an error with %q; log: %s", when, err, want.err, s.log)
+	case want.log == "" && s.log.String() != "" || !strings.Contains(s.log.String(), want.log):
+		t.Errorf("%s: %v, and the log is %q, want %q", when, err, s.log, want.log)
+	}
+}
+
 func TestEveryTransportWorksOrTheLogSaysWhatToDo(t *testing.T) {
 	for _, v := range variants {
-		for name, play := range transports {
-			t.Run(v.name+"/"+name, func(t *testing.T) {
-				log := &lines{}
-				hub := server.MustHub(chat{}, &server.Options{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
-				web := httptest.NewServer(v.build(hub))
-				// The hub first: net/http waits for its requests.
-				defer web.Close()
-				defer shutdown(t, hub)
-				said, err := play(t, web.URL+v.path)
-				switch line, stuck := v.stuck[name]; {
-				case stuck && err == nil:
-					t.Errorf("the call is answered: %q; the row must go", said)
-				case stuck && !strings.Contains(log.String(), line):
-					t.Errorf("the log has no line with %q: %q", line, log)
-				case !stuck && err != nil:
-					t.Errorf("%v behind %q; log: %s", err, said, log)
+		for _, transport := range []string{ws, sse, lp} {
+			t.Run(v.name+"/"+transport, func(t *testing.T) {
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
 				}
+				s := v.serve(l, long)
+				defer s.stop(t)
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				c, err := hubclient.Dial(ctx, options(v, transport, l.Addr().String(), nil))
+				if err == nil {
+					defer c.Close()
+					err = sayHello(ctx, c)
+				}
+				want, fails := v.fails[transport]
+				s.check(t, "a call", err, want, fails)
 			})
 		}
 	}
 }
 
-func shutdown(t *testing.T, hub *server.Hub) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	if err := hub.Shutdown(ctx); err != nil {
-		t.Errorf("Shutdown: %v", err)
+// An idle client outlives the limits that are meant for short requests, or the
+// table says what it is told.
+func TestAnIdleClientOutlivesTheLimitsOfRequests(t *testing.T) {
+	for _, v := range variants {
+		for _, transport := range []string{ws, sse, lp} {
+			if _, fails := v.fails[transport]; fails {
+				continue
+			}
+			t.Run(v.name+"/"+transport, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					l := memnet.Listen()
+					s := v.serve(l, short)
+					defer s.stop(t)
+					ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+					defer cancel()
+					c, err := hubclient.Dial(ctx, options(v, transport, "127.0.0.1:80", l.Link(nil).DialContext))
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer c.Close()
+					s.check(t, "a call", sayHello(ctx, c), outcome{}, false)
+					time.Sleep(idle) // of the fake clock
+					want, fails := v.later[transport]
+					s.check(t, "a call after a while", sayHello(ctx, c), want, fails)
+				})
+			})
+		}
+	}
+}
+
+// Middleware for CORS sends headers. What a page of another origin may do is the
+// hub's to say: browsers ask no CORS headers of WebSockets.
+func TestTheCORSMiddlewareOfARouterDoesNotOpenTheHub(t *testing.T) {
+	listing, cors, err := origins()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listing.Shutdown(context.Background()) }() // it has no clients any more
+	closed := server.MustHub(chat{}, nil)
+	for name, test := range map[string]struct {
+		h      http.Handler
+		status int // 0: the call is answered
+	}{
+		"a hub without origins behind chi's CORS": {chiRouter(closed, long), http.StatusForbidden},
+		"a hub that lists the origin":             {http.StripPrefix("/api", withChi(listing)), 0},
+		"and has its CORS around the router":      {cors(http.StripPrefix("/api", withChi(listing))), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			web := httptest.NewServer(test.h)
+			defer web.Close()
+			c, err := hubclient.Dial(t.Context(), hubclient.Options{ConnOptions: hubclient.ConnOptions{
+				URL: web.URL + "/api/chat", Header: http.Header{"Origin": {"https://app.example"}},
+			}})
+			var refused *hubclient.StatusError
+			switch {
+			case errors.As(err, &refused) && refused.Code == test.status:
+			case err != nil || test.status != 0:
+				t.Errorf("Dial = %v, want status %d", err, test.status)
+			default:
+				defer c.Close()
+				if err := sayHello(t.Context(), c); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }
