@@ -175,12 +175,17 @@ func client(t *testing.T, r *Redis, id, user string) *fakeClient {
 	return c
 }
 
-func (c *fakeClient) ID() string               { return c.id }
-func (c *fakeClient) UserID() string           { return c.user }
-func (c *fakeClient) Codec() protocol.Codec    { return c.codec }
+func (c *fakeClient) ID() string     { return c.id }
+func (c *fakeClient) UserID() string { return c.user }
+func (c *fakeClient) Codec() protocol.Codec {
+	if c.codec == nil {
+		return protocol.JSON{}
+	}
+	return c.codec
+}
 func (c *fakeClient) Context() context.Context { return c.ctx }
 func (c *fakeClient) Send(m *server.Message) error {
-	b, err := m.Bytes(c.codec)
+	b, err := m.Bytes(c.Codec())
 	if err == nil {
 		c.got <- string(b)
 	}

@@ -76,8 +76,8 @@ func (p *peer) lives() {
 	}
 	p.node.mu.Lock()
 	defer p.node.mu.Unlock()
-	if n := len(p.node.pending); n > mostAsked {
-		p.t.Fatalf("%d pending invocations, the limit is %d", n, mostAsked)
+	if n := p.node.results.Len(); n > mostPending {
+		p.t.Fatalf("%d pending invocations, the limit is %d", n, mostPending)
 	}
 	if losses := p.node.stats.losses.Load(); losses != 0 {
 		p.t.Fatalf("%d links were lost", losses)
@@ -166,7 +166,7 @@ func TestOfTooManyClientResultsTheOldestFails(t *testing.T) {
 		if _, err := results.Receive(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for i := range mostAsked + more {
+		for i := range mostPending + more {
 			m.publish(p.node.channels.Connection("c"), wire.AppendInvocation(nil, wire.Invocation{
 				Blobs: []wire.Blob{{Protocol: "json", Bytes: []byte("{}\x1e")}}, InvocationID: fmt.Sprint(i), ReturnChannel: "App.Hub:internal:return:S",
 			}))
@@ -185,8 +185,8 @@ func TestOfTooManyClientResultsTheOldestFails(t *testing.T) {
 		p.node.Disconnected(p.client)
 		p.node.mu.Lock()
 		defer p.node.mu.Unlock()
-		if len(p.node.pending) != 0 {
-			t.Errorf("%d pending invocations of a client that has gone", len(p.node.pending))
+		if p.node.results.Len() != 0 {
+			t.Errorf("%d pending invocations of a client that has gone", p.node.results.Len())
 		}
 	})
 }

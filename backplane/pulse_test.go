@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,8 +116,8 @@ func TestTheStateOfANodeWhoseRedisIsSilent(t *testing.T) {
 		"the network has forgotten the connection": {func(_ *memoryRedis, l line) { l.strand() },
 			fmt.Sprint(doubt, " degraded ", doubt+probeGrace+firstPause, " ready")},
 		"it comes back in the last moment": {func(m *memoryRedis, _ line) {
-			first := true // the probe is answered
-			m.pauseAt(func(args []string) bool { was := first; first = false; return was && args[0] == "ping" })
+			var asked atomic.Bool // the probe is answered
+			m.pauseAt(func(args []string) bool { return args[0] == "ping" && asked.CompareAndSwap(false, true) })
 			time.AfterFunc(doubt+probeGrace/2, m.resume)
 		}, fmt.Sprint(doubt, " degraded ", doubt+probeGrace/2, " ready")},
 	} {
@@ -125,14 +126,22 @@ func TestTheStateOfANodeWhoseRedisIsSilent(t *testing.T) {
 				m := newMemoryRedis(t)
 				l := m.line()
 				start := time.Now()
+				var mu sync.Mutex
 				var told []string
-				r := node(t, l, Options{OnStateChange: func(h Health) { told = append(told, fmt.Sprint(time.Since(start), " ", h.State)) }})
+				r := node(t, l, Options{OnStateChange: func(h Health) {
+					mu.Lock()
+					defer mu.Unlock()
+					if time.Since(start) > 0 {
+						told = append(told, fmt.Sprint(time.Since(start), " ", h.State))
+					}
+				}})
 				ready(t, r)
 				synctest.Wait()
-				told = nil
 				test.trouble(m, l)
 				time.Sleep(time.Minute)
 				synctest.Wait()
+				mu.Lock()
+				defer mu.Unlock()
 				if got := strings.Join(told, " "); got != test.want {
 					t.Errorf("%q, want %q", got, test.want)
 				}

@@ -62,7 +62,7 @@ func (r *Redis) handle(channel string, payload []byte) error {
 	return r.deliver(channel, payload)
 }
 
-// deliver hands an invocation to the members of its channel. Its blobs are not
+// deliver hands an invocation to the members of its channel. Its encodings are not
 // decoded: they go to the clients as they came.
 func (r *Redis) deliver(channel string, payload []byte) error {
 	r.mu.Lock()
@@ -87,7 +87,7 @@ func (r *Redis) deliver(channel string, payload []byte) error {
 	one := strings.HasPrefix(channel, r.channels.Connection(""))
 	switch {
 	case one && m.InvocationID != "":
-		return r.ask(strings.TrimPrefix(channel, r.channels.Connection("")), m, message)
+		return r.invokeForPeer(strings.TrimPrefix(channel, r.channels.Connection("")), m, message)
 	case channel == r.channels.All(), strings.HasPrefix(channel, r.channels.Group("")):
 		s.send(message, m.Excluded)
 	default:

@@ -1,7 +1,6 @@
 package backplane
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire/backplane/internal/wire"
+	"github.com/hubwire/hubwire/internal/members"
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 	"github.com/redis/go-redis/v9"
@@ -49,6 +49,8 @@ type Redis struct {
 	peers      peers
 	unanswered bool // the last PUBLISH was; of the publisher
 
+	results members.Results // with mu held where a client must not leave meanwhile
+
 	mu          sync.Mutex // guards what follows; nothing waits while it is held
 	link        *link
 	subscribed  map[string]*subscription // also those that Redis still has to forget
@@ -56,7 +58,6 @@ type Redis struct {
 	connections map[string]*connection
 	acks        map[int32]chan struct{}
 	lastAck     int32
-	pending     map[string]*pendingInvocation // of client results, by invocation id
 }
 
 var (
@@ -70,9 +71,7 @@ type connection struct {
 
 	// Guarded by Redis.mu:
 	groups  map[string]struct{}
-	joining int       // joins on their way
-	asked   list.List // of *pendingInvocation, by other nodes, the oldest first
-	asking  int       // pending invocations of this node
+	joining int // joins on their way
 }
 
 // Errors of sends and joins.
@@ -117,7 +116,6 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 		marked:      map[string]struct{}{},
 		connections: map[string]*connection{},
 		acks:        map[int32]chan struct{}{},
-		pending:     map[string]*pendingInvocation{},
 	}
 	_, r.cluster = client.(*redis.ClusterClient)
 	for _, codec := range o.Protocols {
@@ -128,7 +126,7 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 	r.fence.work = r.work
 	r.base = r.baseChannels()
 	for _, channel := range r.base {
-		r.subscribed[channel] = &subscription{channel: channel, base: true, members: map[string]server.Receiver{}}
+		r.subscribed[channel] = &subscription{channel: channel, base: true}
 	}
 	first := r.renew() // the writer needs one from the beginning
 	r.running.Go(func() { r.read(first) })
@@ -229,7 +227,7 @@ func (r *Redis) Disconnected(c server.Receiver) {
 	for group := range groups { // others get Redis.mu in between
 		r.leave(r.channels.Group(group), c.ID())
 	}
-	r.abandon(own)
+	r.failResults(own)
 }
 
 // bounded is a context for work that waits for Redis.
@@ -291,11 +289,11 @@ func (r *Redis) local(id string) *connection {
 
 // send publishes m on each channel.
 func (r *Redis) send(ctx context.Context, m *server.Message, except, channels []string) error {
-	blobs, err := r.blobs(m)
+	encodings, err := r.encodings(m)
 	if err != nil {
 		return err
 	}
-	payload := wire.AppendInvocation(nil, wire.Invocation{Excluded: except, Blobs: blobs})
+	payload := wire.AppendInvocation(nil, wire.Invocation{Excluded: except, Blobs: encodings})
 	defer r.waiting.begin(m, channels, payload)()
 	return r.publishOn(ctx, payload, channels)
 }
@@ -309,16 +307,16 @@ func (r *Redis) hears(channel string) bool {
 	return r.subscribed[channel] != nil
 }
 
-// blobs encodes m in every protocol, used here or not: clients of other nodes
+// encodings has m in every protocol, used here or not: clients of other nodes
 // may speak it.
-func (r *Redis) blobs(m *server.Message) ([]wire.Blob, error) {
-	blobs := make([]wire.Blob, 0, len(r.opts.Protocols))
+func (r *Redis) encodings(m *server.Message) ([]wire.Blob, error) {
+	list := make([]wire.Blob, 0, len(r.opts.Protocols))
 	for _, codec := range r.opts.Protocols {
 		b, err := m.Bytes(codec)
 		if err != nil {
 			return nil, fmt.Errorf("encode for %s: %w", codec.Name(), err)
 		}
-		blobs = append(blobs, wire.Blob{Protocol: codec.Name(), Bytes: b})
+		list = append(list, wire.Blob{Protocol: codec.Name(), Bytes: b})
 	}
-	return blobs, nil
+	return list, nil
 }

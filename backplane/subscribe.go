@@ -3,8 +3,8 @@ package backplane
 import (
 	"context"
 	"fmt"
-	"sync"
 
+	"github.com/hubwire/hubwire/internal/members"
 	"github.com/hubwire/hubwire/server"
 	"github.com/redis/go-redis/v9"
 )
@@ -25,9 +25,7 @@ type subscription struct {
 	alone     bool          // subscribed by a command of its own, as a refusal asks for
 	changed   chan struct{} // closed at the next change, where somebody waits
 
-	mu       sync.RWMutex
-	members  map[string]server.Receiver
-	snapshot []server.Receiver // nil after a change
+	members members.Set[server.Receiver]
 }
 
 // confirmed reports whether Redis hears the subscription now. Redis.mu is held.
@@ -41,56 +39,18 @@ func (s *subscription) wake() {
 	}
 }
 
-// add reports whether c is a new member.
-func (s *subscription) add(c server.Receiver) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, member := s.members[c.ID()]
-	s.members[c.ID()] = c
-	s.snapshot = nil
-	return !member
-}
-
-func (s *subscription) remove(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.members, id)
-	s.snapshot = nil
-}
-
 // wanted reports whether Redis should hear the subscription.
-func (s *subscription) wanted() bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.base || len(s.members) > 0
-}
+func (s *subscription) wanted() bool { return s.base || s.members.Len() > 0 }
 
 // send delivers m to every member but those in except. It never waits.
 func (s *subscription) send(m *server.Message, except []string) {
-	excepted := server.Excepted(except)
-	for _, c := range s.all() {
+	list, _ := s.members.All()
+	excepted := members.Except(except)
+	for _, c := range list {
 		if len(except) == 0 || !excepted(c.ID()) {
 			_ = c.Send(m) // a client that cannot take it ends itself
 		}
 	}
-}
-
-func (s *subscription) all() []server.Receiver {
-	s.mu.RLock()
-	list := s.snapshot
-	s.mu.RUnlock()
-	if list != nil {
-		return list
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.snapshot == nil {
-		s.snapshot = make([]server.Receiver, 0, len(s.members))
-		for _, c := range s.members {
-			s.snapshot = append(s.snapshot, c)
-		}
-	}
-	return s.snapshot
 }
 
 // enter makes c a member of channel, which Redis hears soon. It reports whether
@@ -100,10 +60,10 @@ func (r *Redis) enter(channel string, c server.Receiver) (s *subscription, added
 	defer r.mu.Unlock()
 	s = r.subscribed[channel]
 	if s == nil {
-		s = &subscription{channel: channel, members: map[string]server.Receiver{}}
+		s = &subscription{channel: channel}
 		r.subscribed[channel] = s
 	}
-	added = s.add(c)
+	added = s.members.Add(c)
 	s.refused = nil
 	r.markLocked(s)
 	return s, added
@@ -114,7 +74,7 @@ func (r *Redis) leave(channel, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s := r.subscribed[channel]; s != nil {
-		s.remove(id)
+		s.members.Remove(id)
 		r.markLocked(s)
 	}
 }

@@ -7,19 +7,18 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hubwire/hubwire/internal/members"
 	"github.com/hubwire/hubwire/protocol"
 )
 
 // NewLifetimeManager returns the manager of a hub whose connections are all in
 // this process. It serves one hub.
 func NewLifetimeManager() LifetimeManager {
-	m := &localManager{
+	return &localManager{
 		groups: map[string]*memberSet{},
 		users:  map[string]*memberSet{},
 		joined: map[string]map[string]struct{}{},
 	}
-	m.results.start()
-	return m
 }
 
 // localManager is the manager of one process. A lock is held for one membership
@@ -30,12 +29,12 @@ type localManager struct {
 	groups  map[string]*memberSet
 	users   map[string]*memberSet
 	joined  map[string]map[string]struct{} // connection id -> groups
-	results resultTable
+	results members.Results
 	lastID  atomic.Uint64
 }
 
 func (m *localManager) Connected(_ context.Context, c Receiver) error {
-	m.all.add(c)
+	m.all.Add(c)
 	if id := c.UserID(); id != "" {
 		m.mu.Lock()
 		join(m.users, id, c)
@@ -45,7 +44,7 @@ func (m *localManager) Connected(_ context.Context, c Receiver) error {
 }
 
 func (m *localManager) Disconnected(c Receiver) {
-	m.all.remove(c.ID()) // from now on it joins no group
+	m.all.Remove(c.ID()) // from now on it joins no group
 	m.mu.Lock()
 	groups := m.joined[c.ID()]
 	delete(m.joined, c.ID())
@@ -56,7 +55,7 @@ func (m *localManager) Disconnected(c Receiver) {
 	for group := range groups {
 		m.leaveGroup(c.ID(), group)
 	}
-	m.results.disconnected(c.ID())
+	m.results.Disconnected(c.ID())
 }
 
 func (m *localManager) leaveGroup(id, group string) {
@@ -72,11 +71,11 @@ func join(sets map[string]*memberSet, name string, c Receiver) {
 		set = &memberSet{}
 		sets[name] = set
 	}
-	set.add(c)
+	set.Add(c)
 }
 
 func leave(sets map[string]*memberSet, name, id string) {
-	if set := sets[name]; set != nil && set.remove(id) {
+	if set := sets[name]; set != nil && set.Remove(id) {
 		delete(sets, name)
 	}
 }
@@ -91,7 +90,7 @@ func (m *localManager) set(sets map[string]*memberSet, name string) *memberSet {
 func (m *localManager) Send(_ context.Context, to Audience, msg *Message) error {
 	switch to.Kind {
 	case ToAll:
-		return m.all.send(msg, to.Except)
+		return sendTo(&m.all, msg, to.Except)
 	case ToConnections:
 		return m.sendConnections(to.Names, msg)
 	case ToGroups:
@@ -120,7 +119,7 @@ func (m *localManager) sendConnections(ids []string, msg *Message) error {
 }
 
 func (m *localManager) sendConnection(id string, msg *Message) error {
-	c := m.all.get(id)
+	c := m.all.Get(id)
 	if c == nil {
 		return nil
 	}
@@ -137,7 +136,7 @@ func (m *localManager) sendGroups(to Audience, msg *Message) error {
 			return NewHubError("Cannot send to an empty group name.")
 		}
 		if set := m.set(m.groups, group); set != nil {
-			if err := set.send(msg, to.Except); err != nil {
+			if err := sendTo(set, msg, to.Except); err != nil {
 				return err
 			}
 		}
@@ -148,7 +147,7 @@ func (m *localManager) sendGroups(to Audience, msg *Message) error {
 func (m *localManager) sendUsers(ids []string, msg *Message) error {
 	for _, id := range ids {
 		if set := m.set(m.users, id); set != nil {
-			if err := set.send(msg, nil); err != nil {
+			if err := sendTo(set, msg, nil); err != nil {
 				return err
 			}
 		}
@@ -157,7 +156,7 @@ func (m *localManager) sendUsers(ids []string, msg *Message) error {
 }
 
 func (m *localManager) AddToGroup(_ context.Context, id, group string) error {
-	c := m.all.get(id)
+	c := m.all.Get(id)
 	if c == nil || c.Context().Err() != nil {
 		return nil
 	}
@@ -170,7 +169,7 @@ func (m *localManager) AddToGroup(_ context.Context, id, group string) error {
 	if err := CheckJoin(c, group, len(groups)); err != nil {
 		return err
 	}
-	if m.all.get(id) != c { // it has left meanwhile: Disconnected has looked at joined, or is about to
+	if m.all.Get(id) != c { // it has left meanwhile: Disconnected has looked at joined, or is about to
 		return nil
 	}
 	if groups == nil {
@@ -194,25 +193,34 @@ func (m *localManager) RemoveFromGroup(_ context.Context, id, group string) erro
 }
 
 func (m *localManager) InvokeConnection(ctx context.Context, id string, inv *protocol.Invocation) (ClientResult, error) {
-	c := m.all.get(id)
+	c := m.all.Get(id)
 	if c == nil || c.Context().Err() != nil {
 		return ClientResult{}, &ConnectionError{ID: id}
 	}
 	inv.InvocationID = "s" + strconv.FormatUint(m.lastID.Add(1), 10)
-	wait, err := m.results.add(inv.InvocationID, c)
-	if err != nil {
+	p := &members.Pending{ID: inv.InvocationID, ConnectionID: id}
+	if _, err := m.results.Add(p, func(own, _ int) error { return CheckClientResult(c, own) }); err != nil {
 		return ClientResult{}, err
 	}
-	defer m.results.remove(inv.InvocationID)
+	defer m.results.Remove(p)
 	if err := c.Send(NewMessage(inv)); err != nil {
 		if c.Context().Err() != nil {
 			return ClientResult{}, &ConnectionError{ID: id, Gone: true}
 		}
 		return ClientResult{}, err
 	}
-	return m.results.wait(ctx, wait, c)
+	result, end := p.Await(ctx, c.Context().Done(), nil)
+	return clientResult(id, result, end)
 }
 
 func (m *localManager) SetResult(c Receiver, completion *protocol.Completion) (bool, error) {
-	return m.results.set(c, completion)
+	p, wrong := m.results.Claim(completion.InvocationID, c.ID())
+	switch {
+	case wrong:
+		return true, errWrongConnection(c.ID(), completion.InvocationID)
+	case p == nil:
+		return false, nil
+	}
+	p.Answer(members.ReadResult(c.Codec(), completion))
+	return true, nil
 }
