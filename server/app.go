@@ -41,11 +41,11 @@ func (a *hubApp) Ended(cause error) {
 		c.endedBy.CompareAndSwap(nil, &ending{cause: cause, silent: true})
 	}
 	if cause != nil {
-		c.in.giveUp()
+		c.in.setOver()
 	}
 	led, done, partial := c.in.end(cause)
 	if led && cause == nil {
-		time.AfterFunc(lastCalls, c.in.giveUp)
+		time.AfterFunc(lastCalls, c.in.setOver)
 	}
 	if done {
 		c.inputDone(partial)

@@ -148,7 +148,7 @@ func (c *connection) end(e ending) {
 		return
 	}
 	c.bytes.DisableReconnect()
-	c.in.giveUp()
+	c.in.setOver()
 	if c.in.stop() {
 		c.inputDone(false)
 	}
@@ -175,7 +175,7 @@ var errInputEndedInside = &protocol.Error{Type: "InvalidDataException", Text: "C
 func (c *connection) finish() {
 	defer c.surviveFinish()
 	e := *c.endedBy.Load()
-	c.in.giveUp() // what waits for its authorization
+	c.in.setOver() // what waits for its authorization
 	if c.handshakeTimer != nil {
 		c.handshakeTimer.Stop()
 	}
@@ -304,7 +304,7 @@ func (c *connection) sendWait(ctx context.Context, m *Message) error {
 
 func (c *connection) writeWait(ctx context.Context, f transport.Frame) error {
 	if c.reliable != nil {
-		if err := c.reliable.waitForRoom(ctx); err != nil {
+		if err := c.reliable.waitForSpace(ctx); err != nil {
 			if errors.Is(err, errNoAck) {
 				c.end(ending{cause: err, allowReconnect: true})
 			}

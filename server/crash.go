@@ -24,7 +24,7 @@ func (c *connection) survive() {
 func (c *connection) crash(v any) {
 	c.logCrash(v)
 	c.endedBy.CompareAndSwap(nil, &ending{cause: errPanic, allowReconnect: true})
-	c.in.giveUp()
+	c.in.setOver()
 	c.in.crash()
 	c.bytes.Abort(transport.ErrClosed)
 	c.inputDone(false)
@@ -42,7 +42,7 @@ func (c *connection) exited(lent bool) {
 	}
 	c.endedBy.CompareAndSwap(nil, e)
 	c.bytes.DisableReconnect()
-	c.in.giveUp()
+	c.in.setOver()
 	c.in.crash()
 	if lent {
 		c.hub.running.Go(c.bytes.ReadOn) // up to the client's close frame

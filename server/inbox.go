@@ -32,7 +32,7 @@ type inbox struct {
 	ended   bool          // nothing more comes
 	cause   error         // what the transport said of its end
 	stopped bool          // nobody leads any more; what comes is dropped
-	givenUp chan struct{} // not nil: somebody waits; closed by giveUp
+	overCh  chan struct{} // not nil: somebody waits; closed by setOver
 	news    chan struct{} // not nil: somebody looks ahead; told when more has come
 }
 
@@ -334,26 +334,26 @@ func (in *inbox) appendFrom(at int, buf []byte) (longer []byte, end int, cut boo
 	return append(buf, in.buf[at:end]...), end, cut
 }
 
-// giveUp ends what the leader waits for: nothing that has not begun does so any
+// setOver ends what the leader waits for: nothing that has not begun does so any
 // more.
-func (in *inbox) giveUp() {
+func (in *inbox) setOver() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if !in.over.Swap(true) && in.givenUp != nil {
-		close(in.givenUp)
+	if !in.over.Swap(true) && in.overCh != nil {
+		close(in.overCh)
 	}
 }
 
-// whenOver returns a channel that is closed by giveUp. It is made when somebody
+// whenOver returns a channel that is closed by setOver. It is made when somebody
 // waits: most connections never do.
 func (in *inbox) whenOver() <-chan struct{} {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.givenUp == nil {
-		in.givenUp = make(chan struct{})
+	if in.overCh == nil {
+		in.overCh = make(chan struct{})
 		if in.over.Load() {
-			close(in.givenUp)
+			close(in.overCh)
 		}
 	}
-	return in.givenUp
+	return in.overCh
 }

@@ -5,9 +5,8 @@ import (
 	"sync"
 )
 
-// permits bounds how many ordinary calls of one connection run at once. Who
-// waits for one gets it in the order of waiting. Its methods are safe for
-// concurrent use.
+// permits bounds how many ordinary calls of one connection run at once. They are
+// handed out in the order of waiting. Its methods are safe for concurrent use.
 type permits struct {
 	mu      sync.Mutex
 	free    int
@@ -43,7 +42,7 @@ func (p *permits) enqueue() (turn chan struct{}) {
 	return turn
 }
 
-// await waits for the permit that turn stands for, or gives the place up when
+// await waits for the permit of turn, or gives the place up when
 // over is closed. It reports whether there is a permit, to be released.
 func (p *permits) await(turn chan struct{}, over <-chan struct{}) bool {
 	select {

@@ -40,7 +40,7 @@ type reliable struct {
 	kept  []transport.Frame // kept[head:] is not acknowledged
 	head  int
 	bytes int           // in kept
-	room  chan struct{} // not nil: somebody waits for an acknowledgement
+	space chan struct{} // not nil: somebody waits for an acknowledgement
 	lost  bool          // there is no socket: what is sent is only kept
 	ended bool          // nothing is kept any more: it was dropped
 	held  int           // of kept: those that the queue limit counts
@@ -81,9 +81,9 @@ func (r *reliable) full() bool {
 
 var errNoAck = WithErrorType("OperationCanceledException", errors.New("The operation was canceled."))
 
-// waitForRoom waits until no more than limit bytes are kept. errNoAck says that
+// waitForSpace waits until no more than limit bytes are kept. errNoAck says that
 // the client has acknowledged nothing for too long.
-func (r *reliable) waitForRoom(ctx context.Context) error {
+func (r *reliable) waitForSpace(ctx context.Context) error {
 	timeout := time.NewTimer(statefulWait)
 	defer timeout.Stop()
 	for {
@@ -96,10 +96,10 @@ func (r *reliable) waitForRoom(ctx context.Context) error {
 			r.mu.Unlock()
 			return nil
 		}
-		room := r.awaitLocked()
+		space := r.awaitLocked()
 		r.mu.Unlock()
 		select {
-		case <-room:
+		case <-space:
 		case <-timeout.C:
 			return errNoAck
 		case <-ctx.Done():
@@ -108,18 +108,18 @@ func (r *reliable) waitForRoom(ctx context.Context) error {
 	}
 }
 
-// awaitLocked is closed when it is worth another look whether there is room.
+// awaitLocked is closed when it is worth another look whether there is space.
 func (r *reliable) awaitLocked() <-chan struct{} {
-	if r.room == nil {
-		r.room = make(chan struct{})
+	if r.space == nil {
+		r.space = make(chan struct{})
 	}
-	return r.room
+	return r.space
 }
 
 func (r *reliable) wakeLocked() {
-	if r.room != nil {
-		close(r.room)
-		r.room = nil
+	if r.space != nil {
+		close(r.space)
+		r.space = nil
 	}
 }
 
@@ -136,10 +136,10 @@ func (r *reliable) waitForClient(ctx context.Context) error {
 			r.mu.Unlock()
 			return nil
 		}
-		room := r.awaitLocked()
+		space := r.awaitLocked()
 		r.mu.Unlock()
 		select {
-		case <-room:
+		case <-space:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

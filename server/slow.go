@@ -30,7 +30,7 @@ const (
 
 	// DropOldest drops the oldest sends that wait for the client, for one that
 	// only wants the latest: prices, positions. Dropped are whole messages of
-	// Send, of this node or another; never answers, stream items, questions to
+	// Send, of this node or another; never answers, stream items, requests to
 	// the client or pings, and nothing that is being written. It happens when
 	// more than Options.MaximumQueuedBytes wait for the client (down to half
 	// of that), and instead of closing the connection. A client for which that
@@ -142,7 +142,7 @@ func (m *Message) IsWaiting() bool { return m.behind != nil }
 func (m *Message) WaitFor(original *Message) { m.behind = original.behind }
 
 // MustArrive marks m as a message that is not dropped for a client that wants
-// the latest only (see DropOldest), though it was encoded elsewhere: a question
-// to the client. It must be called before m is given to a Receiver. Messages of
-// NewMessage need no mark.
+// the latest only (see DropOldest), though it was encoded elsewhere: a request
+// for a client result. It must be called before m is given to a Receiver.
+// Messages of NewMessage need no mark.
 func (m *Message) MustArrive() { m.latest = false }

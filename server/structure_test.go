@@ -8,9 +8,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
 // private are types of which only the named files touch the fields.
@@ -79,5 +82,23 @@ func TestOnlyTheFilesOfTheLeaderReachWhatItOwns(t *testing.T) {
 	}
 	if uses < 100 {
 		t.Errorf("found only %d uses of fields of %d types", uses, len(private))
+	}
+}
+
+// A LifetimeManager is given connections as Receivers. It must not be able to
+// call what only their transports call.
+func TestAReceiverHasNoMethodOfItsTransport(t *testing.T) {
+	receiver := reflect.TypeFor[*connection]()
+	for _, app := range []reflect.Type{
+		reflect.TypeFor[transport.App](), reflect.TypeFor[transport.Reconnector](),
+		reflect.TypeFor[transport.SlowApp](), reflect.TypeFor[transport.Refresher](),
+	} {
+		for i := range app.NumMethod() {
+			if name := app.Method(i).Name; !reflect.TypeFor[*hubApp]().Implements(app) {
+				t.Errorf("hubApp is no %v", app)
+			} else if _, ok := receiver.MethodByName(name); ok {
+				t.Errorf("%v has %s of %v", receiver, name, app)
+			}
+		}
 	}
 }
