@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/hubwire/hubwire/internal/msgp"
@@ -37,12 +36,14 @@ type DateTime struct {
 }
 
 // MarshalJSON implements json.Marshaler.
-func (d DateTime) MarshalJSON() ([]byte, error) {
+func (d DateTime) MarshalJSON() ([]byte, error) { return d.appendJSON(nil) }
+
+func (d DateTime) appendJSON(dst []byte) ([]byte, error) {
 	t := d.Time
 	if d.Kind == UTC {
 		t = t.UTC()
 	}
-	b, err := appendClock([]byte{'"'}, t)
+	b, err := appendClock(append(dst, '"'), t)
 	if err != nil {
 		return nil, err
 	}
@@ -116,12 +117,14 @@ func (d DateTimeOffset) whole() (t time.Time, minutes int, err error) {
 }
 
 // MarshalJSON implements json.Marshaler.
-func (d DateTimeOffset) MarshalJSON() ([]byte, error) {
+func (d DateTimeOffset) MarshalJSON() ([]byte, error) { return d.appendJSON(nil) }
+
+func (d DateTimeOffset) appendJSON(dst []byte) ([]byte, error) {
 	t, _, err := d.whole()
 	if err != nil {
 		return nil, err
 	}
-	b, err := appendClock([]byte{'"'}, t)
+	b, err := appendClock(append(dst, '"'), t)
 	if err != nil {
 		return nil, err
 	}
@@ -328,13 +331,4 @@ func (r *mpReader) timestamp() (time.Time, error) {
 	}
 	t = t.UTC()
 	return t, checkYear(t)
-}
-
-// time reads a timestamp into a time.Time.
-func (r *mpReader) time(v reflect.Value) error {
-	t, err := r.timestamp()
-	if err == nil {
-		v.Set(reflect.ValueOf(t))
-	}
-	return err
 }

@@ -126,9 +126,11 @@ func cutDecimal(s string) (digits string, scale int, negative, ok bool) {
 
 // String returns the digits of d.
 func (d Decimal) String() string {
-	n := new(big.Int).Lsh(big.NewInt(int64(d.high)), 64)
-	n.Or(n, new(big.Int).SetUint64(d.low))
-	digits := n.String()
+	digits := strconv.FormatUint(d.low, 10)
+	if d.high != 0 {
+		n := new(big.Int).Lsh(big.NewInt(int64(d.high)), 64)
+		digits = n.Or(n, new(big.Int).SetUint64(d.low)).String()
+	}
 	if scale := int(d.scale); scale > 0 {
 		if missing := scale + 1 - len(digits); missing > 0 {
 			digits = strings.Repeat("0", missing) + digits
@@ -148,7 +150,9 @@ func (d Decimal) Float64() float64 {
 }
 
 // MarshalJSON implements json.Marshaler.
-func (d Decimal) MarshalJSON() ([]byte, error) { return []byte(d.String()), nil }
+func (d Decimal) MarshalJSON() ([]byte, error) { return d.appendJSON(nil) }
+
+func (d Decimal) appendJSON(dst []byte) ([]byte, error) { return append(dst, d.String()...), nil }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (d *Decimal) UnmarshalJSON(b []byte) error {

@@ -18,8 +18,8 @@ import (
 //		return map[int64]string{0: "Red", 1: "Green", 2: "Blue"}
 //	}
 //
-// The kind of the type should be that of the .NET enum, usually int32 or int:
-// encoding/json writes slices of uint8 as base64.
+// The kind of the type should be that of the .NET enum, usually int32 or int: in
+// JSON, slices of uint8 are base64.
 type Enum interface {
 	// EnumNames returns the names by value. It is called once, on the zero
 	// value of the type.

@@ -152,6 +152,9 @@ func fuzzValue(f *testing.F, codec protocol.Codec) {
 				continue
 			}
 			wire, err := codec.AppendValue(nil, value.Elem().Interface())
+			if err != nil && !codec.Binary() && hasInfinity(value.Elem()) {
+				continue // as in .NET
+			}
 			if err != nil {
 				t.Fatalf("%q decodes into %#v, which does not encode: %v", raw, value.Elem(), err)
 			}

@@ -15,9 +15,9 @@ const recordSeparator = 0x1e
 //
 // Source: docs/reference/hub-protocol.md, section 2.
 type JSON struct {
-	// Values encodes and decodes arguments, items and results. Nil means
-	// encoding/json, made as strict and as exact as ASP.NET Core; see
-	// AppendValue and Unmarshal.
+	// Values encodes and decodes arguments, items and results. Nil means this
+	// package, which reads encoding/json's tags and interfaces and is as strict
+	// and as exact as ASP.NET Core; see AppendValue and Unmarshal.
 	Values JSONValues
 }
 

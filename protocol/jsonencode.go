@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"cmp"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -75,7 +74,8 @@ func (e *jsonEncoder) any(dst []byte, v any) ([]byte, error) {
 	case map[string]any:
 		return e.dict(dst, v)
 	}
-	return e.value(dst, reflect.ValueOf(v))
+	r := reflect.ValueOf(v)
+	return e.value(dst, r, planOf(r.Type()))
 }
 
 // raw appends a value that is JSON already.
@@ -143,54 +143,43 @@ func (e *jsonEncoder) open() error {
 	return nil
 }
 
-// value appends v, of any type.
-func (e *jsonEncoder) value(dst []byte, v reflect.Value) ([]byte, error) {
-	if !v.IsValid() {
-		return append(dst, "null"...), nil
-	}
-	j := jsonTypeOf(v.Type())
-	way := j.way
+// value appends v, whose plan is p.
+func (e *jsonEncoder) value(dst []byte, v reflect.Value, p *plan) ([]byte, error) {
+	way := p.json.encode
 	if v.CanAddr() {
-		way = j.addressed
+		way = p.json.addressed
 	}
 	switch way {
-	case jsonByTime:
+	case byTime:
 		if v.CanAddr() {
 			return appendJSONTime(dst, *v.Addr().Interface().(*time.Time))
 		}
 		return appendJSONTime(dst, v.Interface().(time.Time))
-	case jsonByRaw:
+	case byRaw:
 		return e.raw(dst, v.Bytes())
-	case jsonByNumber:
+	case byNumber:
 		return appendJSONNumber(dst, v.String())
-	case jsonByMarshaler:
+	case byOwn:
+		return withMethods(v).(jsonAppender).appendJSON(dst)
+	case byJSON:
 		text, err := withMethods(v).(json.Marshaler).MarshalJSON()
 		if err != nil {
 			return nil, err
 		}
 		return finishJSON(dst, text, e.left)
-	case jsonByText:
+	case byText:
 		text, err := withMethods(v).(encoding.TextMarshaler).MarshalText()
 		if err != nil {
 			return nil, err
 		}
 		return appendJSONString(dst, text), nil
 	}
-	return e.kind(dst, v, j)
+	return e.byKind(dst, v, p)
 }
 
-// withMethods returns v, or a pointer to it where there can be one: it has the
-// methods of v, too, and v is not copied to the heap.
-func withMethods(v reflect.Value) any {
-	if v.CanAddr() {
-		v = v.Addr()
-	}
-	return v.Interface()
-}
-
-// kind appends a v that has no encoding of its own.
-func (e *jsonEncoder) kind(dst []byte, v reflect.Value, j *jsonType) ([]byte, error) {
-	switch v.Kind() {
+// byKind appends a v that has no encoding of its own.
+func (e *jsonEncoder) byKind(dst []byte, v reflect.Value, p *plan) ([]byte, error) {
+	switch p.kind {
 	case reflect.Bool:
 		return strconv.AppendBool(dst, v.Bool()), nil
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
@@ -204,41 +193,41 @@ func (e *jsonEncoder) kind(dst []byte, v reflect.Value, j *jsonType) ([]byte, er
 	case reflect.String:
 		return appendJSONString(dst, v.String()), nil
 	case reflect.Struct:
-		return e.structure(dst, v, j.fields())
+		return e.structure(dst, v, p.json.members)
 	case reflect.Array:
-		return e.elements(dst, v)
+		return e.elements(dst, v, p.elem)
 	case reflect.Slice, reflect.Map, reflect.Pointer, reflect.Interface:
 		if v.IsNil() {
 			return append(dst, "null"...), nil
 		}
 		switch {
-		case v.Kind() == reflect.Map:
-			return e.entries(dst, v)
-		case v.Kind() != reflect.Slice:
-			return e.target(dst, v)
-		case j.bytes:
+		case p.kind == reflect.Map:
+			return e.entries(dst, v, p)
+		case p.kind != reflect.Slice:
+			return e.target(dst, v, p)
+		case p.json.bytes:
 			return appendBase64(dst, v.Bytes()), nil
 		}
-		return e.elements(dst, v)
+		return e.elements(dst, v, p.elem)
 	}
-	return nil, unsupported(v.Type(), "encoded")
+	return nil, unsupported(p.typ, "encoded")
 }
 
 // target appends what the pointer or interface v refers to.
-func (e *jsonEncoder) target(dst []byte, v reflect.Value) (_ []byte, err error) {
+func (e *jsonEncoder) target(dst []byte, v reflect.Value, p *plan) (_ []byte, err error) {
 	if e.hops++; e.hops > maxJSONHops {
 		return nil, errJSONTooDeep
 	}
-	if v.Kind() == reflect.Interface {
+	if p.kind == reflect.Interface {
 		dst, err = e.any(dst, v.Elem().Interface())
 	} else {
-		dst, err = e.value(dst, v.Elem())
+		dst, err = e.value(dst, v.Elem(), p.elem)
 	}
 	e.hops--
 	return dst, err
 }
 
-func (e *jsonEncoder) elements(dst []byte, v reflect.Value) (_ []byte, err error) {
+func (e *jsonEncoder) elements(dst []byte, v reflect.Value, elem *plan) (_ []byte, err error) {
 	if err := e.open(); err != nil {
 		return nil, err
 	}
@@ -247,7 +236,7 @@ func (e *jsonEncoder) elements(dst []byte, v reflect.Value) (_ []byte, err error
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		if dst, err = e.value(dst, v.Index(i)); err != nil {
+		if dst, err = e.value(dst, v.Index(i), elem); err != nil {
 			return nil, err
 		}
 	}
@@ -256,30 +245,21 @@ func (e *jsonEncoder) elements(dst []byte, v reflect.Value) (_ []byte, err error
 }
 
 // entries appends a map in the order of its keys' text.
-func (e *jsonEncoder) entries(dst []byte, v reflect.Value) (_ []byte, err error) {
+func (e *jsonEncoder) entries(dst []byte, v reflect.Value, p *plan) (_ []byte, err error) {
 	if err := e.open(); err != nil {
 		return nil, err
 	}
-	type entry struct {
-		name  string
-		value reflect.Value
+	list, err := sortedEntries(v, p, jsonKey)
+	if err != nil {
+		return nil, err
 	}
-	list := make([]entry, 0, v.Len())
-	for each := v.MapRange(); each.Next(); {
-		name, err := jsonKey(each.Key())
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, entry{name, each.Value()})
-	}
-	slices.SortFunc(list, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
 	dst = append(dst, '{')
 	for i, x := range list {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(appendJSONString(dst, x.name), ':')
-		if dst, err = e.value(dst, x.value); err != nil {
+		if dst, err = e.value(dst, x.value, p.elem); err != nil {
 			return nil, err
 		}
 	}
@@ -287,76 +267,30 @@ func (e *jsonEncoder) entries(dst []byte, v reflect.Value) (_ []byte, err error)
 	return append(dst, '}'), nil
 }
 
-// jsonKey is the key of a map as text. Like ASP.NET Core, and other than
-// encoding/json, it knows bools, floats, and keys of which only the value has
-// such a type.
-func jsonKey(v reflect.Value) (string, error) {
-	for v.Kind() == reflect.Interface && !v.IsNil() {
-		v = v.Elem()
-	}
-	if v.Kind() == reflect.String {
-		return v.String(), nil
-	}
-	if t, ok := v.Interface().(time.Time); ok {
-		quoted, err := appendJSONTime(nil, t)
-		return string(bytesInside(quoted)), err
-	}
-	if text, ok := v.Interface().(encoding.TextMarshaler); ok {
-		if v.Kind() == reflect.Pointer && v.IsNil() {
-			return "", nil
-		}
-		b, err := text.MarshalText()
-		return string(b), err
-	}
-	switch k := v.Kind(); {
-	case v.CanInt():
-		return strconv.FormatInt(v.Int(), 10), nil
-	case v.CanUint():
-		return strconv.FormatUint(v.Uint(), 10), nil
-	case v.CanFloat():
-		b, err := appendJSONFloat(nil, v.Float(), v.Type().Bits())
-		return string(b), err
-	case k == reflect.Bool && v.Bool():
-		return "True", nil
-	case k == reflect.Bool:
-		return "False", nil
-	}
-	return "", unsupported(v.Type(), "keys in JSON")
-}
-
-// bytesInside is the text of a string that needs no escapes, without its
-// quotes.
-func bytesInside(quoted []byte) []byte {
-	if len(quoted) < 2 {
-		return nil
-	}
-	return quoted[1 : len(quoted)-1]
-}
-
-func (e *jsonEncoder) structure(dst []byte, v reflect.Value, fields []jsonField) (_ []byte, err error) {
+func (e *jsonEncoder) structure(dst []byte, v reflect.Value, ms *members) (_ []byte, err error) {
 	if err := e.open(); err != nil {
 		return nil, err
 	}
 	dst = append(dst, '{')
 	first := true
-	for i := range fields {
-		f := &fields[i]
-		member, err := v.FieldByIndexErr(f.index)
-		if err != nil || f.omitEmpty && isEmpty(member) || f.isZero != nil && f.isZero(member) {
-			continue // an error is an embedded pointer that is nil
+	for i := range ms.list {
+		m := &ms.list[i]
+		x, ok := m.of(v)
+		if !ok || m.omit != nil && m.omit(x) {
+			continue
 		}
 		if !first {
 			dst = append(dst, ',')
 		}
 		first = false
-		dst = append(dst, f.label...)
-		if f.asString {
-			dst, err = e.asString(dst, member)
+		dst = append(dst, m.label...)
+		if m.asString {
+			dst, err = e.asString(dst, x, m.plan)
 		} else {
-			dst, err = e.value(dst, member)
+			dst, err = e.value(dst, x, m.plan)
 		}
 		if err != nil {
-			return nil, &ValueError{Where: "member " + strconv.Quote(f.name), Err: err}
+			return nil, m.failed(err)
 		}
 	}
 	e.left++
@@ -365,33 +299,21 @@ func (e *jsonEncoder) structure(dst []byte, v reflect.Value, fields []jsonField)
 
 // asString appends v inside a string, as the tag's option "string" asks for.
 // nil, and types that encode themselves, are as ever.
-func (e *jsonEncoder) asString(dst []byte, v reflect.Value) ([]byte, error) {
-	if v.Kind() == reflect.Pointer {
+func (e *jsonEncoder) asString(dst []byte, v reflect.Value, p *plan) ([]byte, error) {
+	if p.kind == reflect.Pointer {
 		if v.IsNil() {
 			return append(dst, "null"...), nil
 		}
-		v = v.Elem()
+		v, p = v.Elem(), p.elem
 	}
-	j := jsonTypeOf(v.Type())
-	if way := j.way; way != jsonByKind && way != jsonByNumber || way != j.addressed && v.CanAddr() {
-		return e.value(dst, v)
+	if way := p.json.encode; way != byKind && way != byNumber || way != p.json.addressed && v.CanAddr() {
+		return e.value(dst, v, p)
 	}
-	text, err := e.value(nil, v)
+	text, err := e.value(nil, v, p)
 	if err != nil {
 		return nil, err
 	}
 	return appendJSONString(dst, text), nil
-}
-
-// isEmpty is what omitempty asks.
-func isEmpty(v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
-		return v.Len() == 0
-	case reflect.Struct:
-		return false
-	}
-	return v.IsZero()
 }
 
 // appendJSONTime appends t with at most seven digits of a second.

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -15,8 +13,11 @@ import (
 // refuses: numbers from strings and strings from numbers, integers out of
 // range or written with a fraction or exponent, null for values that cannot be
 // nil, text that is not UTF-8. null is an empty string, as strings of .NET may
-// be null. Numbers become float64 in an any; names of members match without
-// regard to case; a *Raw gets a copy.
+// be null. A number that is too large for a float is infinite, wherever it is.
+// Numbers become float64 in an any; names of members match without regard to
+// case; keys of maps may be of any type that AppendValue writes but an
+// interface; a *Raw gets a copy. Slices get new memory; maps and what pointers
+// refer to are filled, where they are there already.
 func (c JSON) Unmarshal(raw Raw, v any) error {
 	if err := c.unmarshal(raw, v); err != nil {
 		return &ValueError{Where: fmt.Sprintf("decode JSON into %T", v), Err: err}
@@ -96,7 +97,7 @@ func (c JSON) unmarshal(raw Raw, v any) error {
 	case *time.Time:
 		return unmarshalTime(token, first, p)
 	}
-	return unmarshalStandard(token, v)
+	return decodeJSONInto(token, v)
 }
 
 // wrongKind says why a token that starts with first does not fit.
@@ -155,9 +156,7 @@ func unmarshalFloat[T float32 | float64](token []byte, first byte, bits int, p *
 	if !isNumber(first) {
 		return wrongKind(first)
 	}
-	// What is too large is infinite, as for .NET: the token is a number already.
-	f, _ := strconv.ParseFloat(string(token), bits)
-	*p = T(f)
+	*p = T(parseFloat(token, bits))
 	return nil
 }
 
@@ -172,38 +171,4 @@ func unmarshalTime(token []byte, first byte, p *time.Time) error {
 		}
 		return err
 	})
-}
-
-// unmarshalStandard decodes token by encoding/json, after a look at what that
-// does not refuse. Most values need no more than a search for null.
-func unmarshalStandard(token []byte, v any) error {
-	target := reflect.ValueOf(v)
-	if target.Kind() != reflect.Pointer || target.IsNil() {
-		return errTarget
-	}
-	if err := checkText(token); err != nil {
-		return err
-	}
-	shape := jsonShapeOf(target.Type().Elem())
-	if shape.look || bytes.Contains(token, []byte("null")) {
-		var err error
-		if token, err = editJSON(token, shape); err != nil {
-			return err
-		}
-	}
-	return ownErrors(json.Unmarshal(token, v))
-}
-
-// ownErrors puts our errors in the place of those of encoding/json, whose texts
-// have names of Go types.
-func ownErrors(err error) error {
-	var wrong *json.UnmarshalTypeError
-	if !errors.As(err, &wrong) || err != error(wrong) {
-		return err
-	}
-	cause := errKind
-	if strings.HasPrefix(wrong.Value, "number ") { // the number is shown where it does not fit
-		cause = errRange
-	}
-	return &ValueError{Where: wrong.Error(), Err: cause}
 }

@@ -126,6 +126,54 @@ func TestJSONTimesAreReadInsideStructs(t *testing.T) {
 	}
 }
 
+// Source: captures of ASP.NET Core 10.0.12, dictionaries of all keys.
+func TestJSONKeysAreReadInTheFormThatTheyAreWrittenIn(t *testing.T) {
+	at := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	testReadings(t, protocol.JSON{}, []reading{
+		{`{"true":1}`, new(map[bool]int), map[bool]int{true: 1}}, {`{"False":1}`, new(map[bool]int), map[bool]int{false: 1}}, {`{"1":1}`, new(map[bool]int), nil},
+		{`{"0.5":1,"1E+21":2}`, new(map[float64]int), map[float64]int{0.5: 1, 1e21: 2}}, {`{"NaN":1}`, new(map[float64]int), nil}, {`{" 1":1}`, new(map[float32]int), nil},
+		{`{"01":1,"-5":2}`, new(map[int8]int), map[int8]int{1: 1, -5: 2}}, {`{"1.0":1}`, new(map[int]int), nil}, {`{"128":1}`, new(map[int8]int), nil}, {`{"-1":1}`, new(map[uint]int), nil}, {`{"":1}`, new(map[int]int), nil},
+		{`{"2026-01-02T00:00:00Z":1}`, new(map[time.Time]int), map[time.Time]int{at: 1}}, {`{"x":1}`, new(map[time.Time]int), nil},
+		{`{"a\u0062":1,"ab":2}`, new(map[named]int), map[named]int{"ab": 2}}, {`{"1":1}`, new(map[any]int), nil}, {`{}`, new(map[any]int), map[any]int{}},
+		{`{"00010203-0405-0607-0809-0a0b0c0d0e0f":1}`, new(map[protocol.Guid]int), map[protocol.Guid]int{fixedSample().Guid: 1}}, {`{"x":1}`, new(map[protocol.Guid]int), nil},
+	})
+}
+
+// What a target already refers to may be in use by others.
+func TestADecodedListGetsMemoryOfItsOwn(t *testing.T) {
+	for name, codec := range codecs {
+		raw, err := codec.AppendValue(nil, []int{7, 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := []int{1, 2, 3}
+		target := used
+		if err := codec.Unmarshal(raw, &target); err != nil || !reflect.DeepEqual(target, []int{7, 8}) || !reflect.DeepEqual(used, []int{1, 2, 3}) {
+			t.Errorf("%s: %v is decoded, what was there is %v, error %v", name, target, used, err)
+		}
+	}
+}
+
+// Memory follows what has come: neither the length that a peer announces nor the
+// bytes behind the first elements make room for thousands.
+func TestMemoryOfAListFollowsItsElements(t *testing.T) {
+	type wide struct{ A [128]int }
+	rest := strings.Repeat("a", 20_000)
+	for name, raw := range map[string]string{
+		"json":        `[{},{},{},{},"` + rest + `"]`,
+		"messagepack": "\xdc\x27\x10\x80\x80\x80\x80" + strings.Repeat("\xa1a", 9996),
+	} {
+		used := allocatedBy(func() {
+			if codecs[name].Unmarshal(protocol.Raw(raw), new([]wide)) == nil {
+				t.Errorf("%s: text is decoded into a struct", name)
+			}
+		})
+		if most := uint64(100 * reflect.TypeFor[wide]().Size()); used > most {
+			t.Errorf("%s: four elements of %d bytes take %d", name, reflect.TypeFor[wide]().Size(), used)
+		}
+	}
+}
+
 func TestTargetsMustBePointers(t *testing.T) {
 	for name, codec := range codecs {
 		raw, err := codec.AppendValue(nil, 1)

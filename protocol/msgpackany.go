@@ -9,6 +9,11 @@ import (
 	"github.com/hubwire/hubwire/internal/msgp"
 )
 
+// maxMessagePackDepth is how deep values may nest when they are encoded or
+// decoded. It is the limit of MessagePack-CSharp for untrusted data; going
+// round a cycle ends there too.
+const maxMessagePackDepth = 500
+
 // A mpReader reads values of MessagePack into values of Go.
 type mpReader struct{ msgp.Reader }
 

@@ -4,82 +4,72 @@ import (
 	"bytes"
 	"encoding"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
-	"strconv"
+	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// value decodes the next value into v, which can be set. depth containers are
-// open.
-func (r *mpReader) value(v reflect.Value, depth int) error {
+// into decodes the next value into v, which can be set and whose plan is p.
+// depth containers are open.
+func (r *mpReader) into(v reflect.Value, p *plan, depth int) error {
 	if depth > maxMessagePackDepth {
 		return errTooDeep
 	}
-	switch v.Kind() {
+	switch p.kind {
 	case reflect.Pointer:
 		if r.Nil() {
 			v.SetZero()
 			return nil
 		}
 		if v.IsNil() {
-			v.Set(reflect.New(v.Type().Elem()))
+			v.Set(reflect.New(p.elem.typ))
 		}
-		return r.value(v.Elem(), depth+1)
+		return r.into(v.Elem(), p.elem, depth+1)
 	case reflect.Interface:
 		return r.intoInterface(v, depth)
 	}
-	m := mpTypeOf(v.Type())
-	switch m.decode {
-	case mpByRaw:
+	switch p.pack.decode {
+	case byRaw:
 		raw, _ := r.Value()
 		v.SetBytes(bytes.Clone(raw))
 		return nil
-	case mpByVendor:
-		return r.vendor(v, depth)
-	case mpByJSON:
+	case byCustom: // decides about nil, too
+		return r.custom(v, depth)
+	case byJSON:
 		return r.viaJSON(v, depth)
 	}
 	if r.Nil() {
-		return setNull(v)
+		return p.setNull(v)
 	}
-	switch m.decode {
-	case mpByHelper:
-		return v.Addr().Interface().(mpHelperReader).readMessagePack(r)
-	case mpByEnum:
-		return r.enum(v, m.enum)
-	case mpByTime:
-		return r.time(v)
-	case mpByText:
+	switch p.pack.decode {
+	case byOwn:
+		return v.Addr().Interface().(packReader).readMessagePack(r)
+	case byEnum:
+		return r.enum(v, p.enum())
+	case byTime:
+		t, err := r.timestamp()
+		if err == nil {
+			*v.Addr().Interface().(*time.Time) = t
+		}
+		return err
+	case byText:
 		s, ok := r.Str()
 		if !ok {
 			return errKind
 		}
 		return v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(mpText(s)))
-	case mpByNumber:
+	case byNumber:
 		return r.number(v)
 	}
-	return r.kind(v, m, depth)
+	return r.byKind(v, p, depth)
 }
 
-// setNull makes v nil. A string becomes empty, as a null string would be in
-// .NET.
-func setNull(v reflect.Value) error {
-	switch v.Kind() {
-	case reflect.Slice, reflect.Map, reflect.String:
-		v.SetZero()
-		return nil
-	}
-	return errNull
-}
-
-// kind decodes into a v that has no encoding of its own and cannot be nil
-// here.
-func (r *mpReader) kind(v reflect.Value, m *mpType, depth int) error {
+// byKind decodes into a v that does not decode itself. The value is not nil.
+func (r *mpReader) byKind(v reflect.Value, p *plan, depth int) error {
 	ok := true
-	switch v.Kind() {
+	switch p.kind {
 	case reflect.Bool:
 		var b bool
 		if b, ok = r.Bool(); ok {
@@ -87,12 +77,12 @@ func (r *mpReader) kind(v reflect.Value, m *mpType, depth int) error {
 		}
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		var n int64
-		if n, ok = r.Signed(v.Type().Bits()); ok {
+		if n, ok = r.Signed(p.typ.Bits()); ok {
 			v.SetInt(n)
 		}
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
 		var u uint64
-		if u, ok = r.Unsigned(v.Type().Bits()); ok {
+		if u, ok = r.Unsigned(p.typ.Bits()); ok {
 			v.SetUint(u)
 		}
 	case reflect.Float32, reflect.Float64:
@@ -106,15 +96,15 @@ func (r *mpReader) kind(v reflect.Value, m *mpType, depth int) error {
 			v.SetString(mpText(s))
 		}
 	case reflect.Slice:
-		return r.slice(v, depth)
+		return r.slice(v, p, depth)
 	case reflect.Array:
-		return r.fixedArray(v, depth)
+		return r.fixedArray(v, p, depth)
 	case reflect.Map:
-		return r.intoMap(v, depth)
+		return r.intoMap(v, p, depth)
 	case reflect.Struct:
-		return r.structure(v, m.fields(), depth)
+		return r.structure(v, p.pack.members, depth)
 	default:
-		return unsupported(v.Type(), "decoded")
+		return unsupported(p.typ, "decoded")
 	}
 	if !ok {
 		return errKind
@@ -146,8 +136,8 @@ func (r *mpReader) byteString() ([]byte, error) {
 	return b, nil
 }
 
-func (r *mpReader) slice(v reflect.Value, depth int) error {
-	if isByte(v.Type().Elem()) {
+func (r *mpReader) slice(v reflect.Value, p *plan, depth int) error {
+	if p.pack.bytes {
 		b, err := r.byteString()
 		if err != nil {
 			return err
@@ -159,23 +149,24 @@ func (r *mpReader) slice(v reflect.Value, depth int) error {
 	if !ok {
 		return errKind
 	}
-	// The elements may be far larger than their bytes: grow only as they come.
-	v.Set(reflect.MakeSlice(v.Type(), 0, min(n, 16)))
+	unread := r.Left()
+	v.Set(reflect.MakeSlice(p.typ, 0, 0)) // what was in v may be in use
 	for i := range n {
 		if i == v.Cap() {
-			v.Grow(min(n-i, i))
+			v.Grow(growList(p.elem, i, n-i, unread-r.Left(), r.Left()))
 		}
 		v.SetLen(i + 1)
-		v.Index(i).SetZero()
-		if err := r.value(v.Index(i), depth+1); err != nil {
+		x := v.Index(i)
+		x.SetZero()
+		if err := r.into(x, p.elem, depth+1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *mpReader) fixedArray(v reflect.Value, depth int) error {
-	if isByte(v.Type().Elem()) {
+func (r *mpReader) fixedArray(v reflect.Value, p *plan, depth int) error {
+	if p.pack.bytes {
 		b, err := r.byteString()
 		if err != nil {
 			return err
@@ -194,31 +185,32 @@ func (r *mpReader) fixedArray(v reflect.Value, depth int) error {
 		return fmt.Errorf("%d elements for an array of %d", n, v.Len())
 	}
 	for i := range n {
-		if err := r.value(v.Index(i), depth+1); err != nil {
+		if err := r.into(v.Index(i), p.elem, depth+1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *mpReader) intoMap(v reflect.Value, depth int) error {
+func (r *mpReader) intoMap(v reflect.Value, p *plan, depth int) error {
 	n, ok := r.Map()
 	if !ok {
 		return errKind
 	}
-	t := v.Type()
 	if v.IsNil() {
-		v.Set(reflect.MakeMap(t))
+		v.Set(reflect.MakeMap(p.typ))
 	}
+	key, value := reflect.New(p.key.typ).Elem(), reflect.New(p.elem.typ).Elem()
 	for range n {
-		key, value := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
-		if err := r.key(key, depth+1); err != nil {
+		key.SetZero()
+		value.SetZero()
+		if err := r.key(key, p.key, depth+1); err != nil {
 			return err
 		}
 		if !key.Comparable() {
 			return errKind
 		}
-		if err := r.value(value, depth+1); err != nil {
+		if err := r.into(value, p.elem, depth+1); err != nil {
 			return err
 		}
 		v.SetMapIndex(key, value)
@@ -227,36 +219,37 @@ func (r *mpReader) intoMap(v reflect.Value, depth int) error {
 }
 
 // key decodes the key of a map. As in JSON, UnmarshalJSON does not count there.
-func (r *mpReader) key(v reflect.Value, depth int) error {
-	m := mpTypeOf(v.Type())
-	if m.decode != mpByJSON {
-		return r.value(v, depth)
+func (r *mpReader) key(v reflect.Value, p *plan, depth int) error {
+	if p.pack.decode != byJSON {
+		return r.into(v, p, depth)
 	}
 	if r.Nil() {
 		return errNull
 	}
-	return r.kind(v, m, depth)
+	return r.byKind(v, p, depth)
 }
 
-func (r *mpReader) structure(v reflect.Value, fs *mpFields, depth int) error {
-	if fs.asArray {
-		return r.positional(v, fs, depth)
+func (r *mpReader) structure(v reflect.Value, ms *members, depth int) error {
+	if ms.asArray {
+		return r.positional(v, ms, depth)
 	}
 	n, ok := r.Map()
 	if !ok {
 		return errKind
 	}
+	var m *member
+	at := 0
 	for range n {
 		name, ok := r.Str()
 		if !ok {
 			return errKind
 		}
-		i, known := fs.byName[string(name)]
-		if !known {
+		if m, at = ms.find(name, at); m == nil {
 			r.Skip(1) // Unmarshal has looked at the whole value
 			continue
 		}
-		if err := r.member(v, &fs.list[i], depth); err != nil {
+		at++
+		if err := r.member(v, m, depth); err != nil {
 			return err
 		}
 	}
@@ -265,44 +258,36 @@ func (r *mpReader) structure(v reflect.Value, fs *mpFields, depth int) error {
 
 // positional decodes an array into the members in their order. Members without
 // an element stay as they are, elements without a member are skipped.
-func (r *mpReader) positional(v reflect.Value, fs *mpFields, depth int) error {
+func (r *mpReader) positional(v reflect.Value, ms *members, depth int) error {
 	n, ok := r.Array()
 	if !ok {
 		return errKind
 	}
 	for i := range n {
-		if i >= len(fs.list) {
+		if i >= len(ms.list) {
 			r.Skip(1)
-		} else if err := r.member(v, &fs.list[i], depth); err != nil {
+		} else if err := r.member(v, &ms.list[i], depth); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *mpReader) member(v reflect.Value, f *mpField, depth int) error {
-	for i, x := range f.index {
-		if i > 0 && v.Kind() == reflect.Pointer { // embedded
-			if v.IsNil() {
-				if !v.CanSet() {
-					return &ValueError{Where: "member " + strconv.Quote(f.name), Err: errors.New("embedded pointer is not exported")}
-				}
-				v.Set(reflect.New(v.Type().Elem()))
-			}
-			v = v.Elem()
-		}
-		v = v.Field(x)
+func (r *mpReader) member(v reflect.Value, m *member, depth int) error {
+	x, err := m.reach(v)
+	if err != nil {
+		return err
 	}
-	if err := r.value(v, depth+1); err != nil {
-		return &ValueError{Where: "member " + strconv.Quote(f.name), Err: err}
+	if err := r.into(x, m.plan, depth+1); err != nil {
+		return m.failed(err)
 	}
 	return nil
 }
 
-// vendor decodes into a v that decodes itself with vmihailenco/msgpack. That
+// custom decodes into a v that decodes itself with vmihailenco/msgpack. That
 // package reads what nests by recursion without a bound, and a stack that
 // overflows cannot be recovered from: too deep values never get there.
-func (r *mpReader) vendor(v reflect.Value, depth int) error {
+func (r *mpReader) custom(v reflect.Value, depth int) error {
 	raw, ok := r.Shallow(maxMessagePackDepth - depth)
 	if !ok {
 		return errTooDeep

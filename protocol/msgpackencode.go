@@ -27,74 +27,69 @@ type mpEncoder struct {
 	depth int
 }
 
-// value appends v.
-func (e *mpEncoder) value(v reflect.Value) error {
-	if !v.IsValid() {
-		e.dst = append(e.dst, msgp.Nil)
+// value appends v, whose plan is p.
+func (e *mpEncoder) value(v reflect.Value, p *plan) error {
+	switch p.pack.addressed {
+	case byOwn:
+		return e.appended(v.Interface().(packAppender).appendMessagePack(e.dst))
+	case byEnum:
+		e.dst = appendMPString(e.dst, p.enum().name(enumValue(v)))
 		return nil
-	}
-	m := mpTypeOf(v.Type())
-	switch m.encode {
-	case mpByHelper:
-		return e.appended(v.Interface().(mpHelper).appendMessagePack(e.dst))
-	case mpByEnum:
-		e.dst = appendMPString(e.dst, m.enum.name(enumValue(v)))
-		return nil
-	case mpByTime:
+	case byTime:
+		if v.CanAddr() {
+			return e.appended(appendTimestamp(e.dst, *v.Addr().Interface().(*time.Time)))
+		}
 		return e.appended(appendTimestamp(e.dst, v.Interface().(time.Time)))
-	case mpByRaw:
+	case byRaw:
 		return e.raw(v.Bytes())
-	case mpByVendor:
-		return e.vendor(methods(v, m.encodePointer))
-	case mpByText:
-		return e.text(methods(v, m.encodePointer))
-	case mpByNumber:
+	case byCustom:
+		return e.custom(e.methods(v, p))
+	case byText:
+		return e.text(v, p)
+	case byNumber:
 		return e.number(v.String())
-	case mpByJSON:
-		return e.viaJSON(methods(v, m.encodePointer))
+	case byJSON:
+		return e.viaJSON(e.methods(v, p))
 	}
-	return e.kind(v, m)
+	return e.byKind(v, p)
+}
+
+// methods returns v with the methods that encode it, those of its pointer where
+// it has none itself.
+func (e *mpEncoder) methods(v reflect.Value, p *plan) any {
+	if p.pack.encode == p.pack.addressed {
+		return v.Interface()
+	}
+	return withPointerMethods(v)
 }
 
 // key appends the key of a map. As in JSON, MarshalJSON does not count there.
-func (e *mpEncoder) key(v reflect.Value) error {
-	if m := mpTypeOf(v.Type()); m.encode == mpByJSON {
-		return e.kind(v, m)
+func (e *mpEncoder) key(v reflect.Value, p *plan) error {
+	if p.pack.addressed == byJSON {
+		return e.byKind(v, p)
 	}
-	return e.value(v)
+	return e.value(v, p)
 }
 
-// methods returns v with all methods of its pointer, if those are needed.
-func methods(v reflect.Value, pointer bool) reflect.Value {
-	if !pointer {
-		return v
-	}
-	if v.CanAddr() {
-		return v.Addr()
-	}
-	p := reflect.New(v.Type())
-	p.Elem().Set(v)
-	return p
-}
+// any appends x, which is in an interface.
+func (e *mpEncoder) any(x reflect.Value) error { return e.value(x, planOf(x.Type())) }
 
-// kind appends a v that has no encoding of its own.
-func (e *mpEncoder) kind(v reflect.Value, m *mpType) error {
-	switch v.Kind() {
+// byKind appends a v that has no encoding of its own.
+func (e *mpEncoder) byKind(v reflect.Value, p *plan) error {
+	switch p.kind {
 	case reflect.Bool:
 		e.dst = msgp.AppendBool(e.dst, v.Bool())
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		if e.wide {
-			n := v.Int()
-			e.dst = msgp.AppendWideInt(e.dst, n, mpWidth(v, n == int64(int32(n))))
+		if n := v.Int(); e.wide {
+			e.dst = msgp.AppendWideInt(e.dst, n, wideSize(p, n == int64(int32(n))))
 		} else {
-			e.dst = msgp.AppendInt(e.dst, v.Int())
+			e.dst = msgp.AppendInt(e.dst, n)
 		}
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		if e.wide {
-			u := v.Uint()
-			e.dst = msgp.AppendWideUint(e.dst, u, mpWidth(v, u <= math.MaxUint32))
+		if u := v.Uint(); e.wide {
+			e.dst = msgp.AppendWideUint(e.dst, u, wideSize(p, u <= math.MaxUint32))
 		} else {
-			e.dst = msgp.AppendUint(e.dst, v.Uint())
+			e.dst = msgp.AppendUint(e.dst, u)
 		}
 	case reflect.Float32:
 		e.dst = msgp.AppendFloat32(e.dst, float32(v.Float()))
@@ -103,61 +98,76 @@ func (e *mpEncoder) kind(v reflect.Value, m *mpType) error {
 	case reflect.String:
 		e.dst = appendMPString(e.dst, v.String())
 	case reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
-		return e.nested(v, m)
+		return e.nested(v, p)
 	default:
-		return unsupported(v.Type(), "encoded")
+		return unsupported(p.typ, "encoded")
 	}
 	return nil
 }
 
+// wideSize is how many bytes an integer has inside an any. An int, which .NET
+// does not have, is one of 32 bits if they suffice.
+func wideSize(p *plan, fits32 bool) int {
+	switch p.kind {
+	case reflect.Int, reflect.Uint:
+		if fits32 {
+			return 4
+		}
+		return 8
+	case reflect.Uintptr:
+		return 8
+	}
+	return p.typ.Bits() / 8
+}
+
 // nested appends a v that others may be inside of.
-func (e *mpEncoder) nested(v reflect.Value, m *mpType) error {
+func (e *mpEncoder) nested(v reflect.Value, p *plan) error {
 	if e.depth++; e.depth > maxMessagePackDepth {
 		return errTooDeep
 	}
 	wide := e.wide
-	err := e.container(v, m)
+	err := e.container(v, p)
 	e.depth--
 	e.wide = wide
 	return err
 }
 
-func (e *mpEncoder) container(v reflect.Value, m *mpType) error {
-	switch v.Kind() {
+func (e *mpEncoder) container(v reflect.Value, p *plan) error {
+	switch p.kind {
 	case reflect.Struct:
-		return e.structure(v, m.fields())
+		return e.structure(v, p.pack.members)
 	case reflect.Array:
-		if isByte(v.Type().Elem()) {
+		if p.pack.bytes {
 			b := make([]byte, v.Len())
 			reflect.Copy(reflect.ValueOf(b), v)
 			e.dst = appendMPBytes(e.dst, b)
 			return nil
 		}
-		return e.array(v)
+		return e.array(v, p.elem)
 	}
 	switch {
 	case v.IsNil():
 		e.dst = append(e.dst, msgp.Nil)
 		return nil
-	case v.Kind() == reflect.Pointer:
-		return e.value(v.Elem())
-	case v.Kind() == reflect.Interface:
+	case p.kind == reflect.Pointer:
+		return e.value(v.Elem(), p.elem)
+	case p.kind == reflect.Interface:
 		e.wide = true
-		return e.value(v.Elem())
-	case v.Kind() == reflect.Map:
-		return e.dict(v)
-	case isByte(v.Type().Elem()):
+		return e.any(v.Elem())
+	case p.kind == reflect.Map:
+		return e.dict(v, p)
+	case p.pack.bytes:
 		e.dst = appendMPBytes(e.dst, v.Bytes())
 		return nil
 	}
-	return e.array(v)
+	return e.array(v, p.elem)
 }
 
-func (e *mpEncoder) array(v reflect.Value) error {
+func (e *mpEncoder) array(v reflect.Value, elem *plan) error {
 	n := v.Len()
 	e.dst = msgp.AppendArray(e.dst, n)
 	for i := range n {
-		if err := e.value(v.Index(i)); err != nil {
+		if err := e.value(v.Index(i), elem); err != nil {
 			return err
 		}
 	}
@@ -167,10 +177,23 @@ func (e *mpEncoder) array(v reflect.Value) error {
 // dict appends a map in the order of its keys, so that equal maps are equal
 // bytes. Numbers and strings have their own order, other keys that of their
 // bytes.
-func (e *mpEncoder) dict(v reflect.Value) error {
+func (e *mpEncoder) dict(v reflect.Value, p *plan) error {
+	e.dst = msgp.AppendMap(e.dst, v.Len())
+	if p.key.kind == reflect.String && p.key.pack.addressed == byKind {
+		list, err := sortedEntries(v, p, nil)
+		if err != nil {
+			return err
+		}
+		for _, x := range list {
+			e.dst = appendMPString(e.dst, x.name)
+			if err := e.value(x.value, p.elem); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	keys := v.MapKeys()
-	e.dst = msgp.AppendMap(e.dst, len(keys))
-	switch kind := v.Type().Key().Kind(); {
+	switch kind := p.key.kind; {
 	case kind == reflect.String:
 		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
 	case kind >= reflect.Int && kind <= reflect.Int64:
@@ -178,25 +201,25 @@ func (e *mpEncoder) dict(v reflect.Value) error {
 	case kind >= reflect.Uint && kind <= reflect.Uint64:
 		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.Uint(), b.Uint()) })
 	default:
-		return e.dictByBytes(v, keys)
+		return e.dictByBytes(v, p, keys)
 	}
 	for _, key := range keys {
-		if err := e.key(key); err != nil {
+		if err := e.key(key, p.key); err != nil {
 			return err
 		}
-		if err := e.value(v.MapIndex(key)); err != nil {
+		if err := e.value(v.MapIndex(key), p.elem); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *mpEncoder) dictByBytes(v reflect.Value, keys []reflect.Value) error {
+func (e *mpEncoder) dictByBytes(v reflect.Value, p *plan, keys []reflect.Value) error {
 	encoded := make([][]byte, len(keys))
 	order := make([]int, len(keys))
 	for i, key := range keys {
 		one := mpEncoder{wide: e.wide, depth: e.depth}
-		if err := one.key(key); err != nil {
+		if err := one.key(key, p.key); err != nil {
 			return err
 		}
 		encoded[i], order[i] = one.dst, i
@@ -204,60 +227,54 @@ func (e *mpEncoder) dictByBytes(v reflect.Value, keys []reflect.Value) error {
 	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(encoded[a], encoded[b]) })
 	for _, i := range order {
 		e.dst = append(e.dst, encoded[i]...)
-		if err := e.value(v.MapIndex(keys[i])); err != nil {
+		if err := e.value(v.MapIndex(keys[i]), p.elem); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *mpEncoder) structure(v reflect.Value, fs *mpFields) error {
-	n := len(fs.list)
-	if fs.asArray {
+func (e *mpEncoder) structure(v reflect.Value, ms *members) error {
+	n := len(ms.list)
+	if ms.asArray {
 		e.dst = msgp.AppendArray(e.dst, n)
 	} else {
-		if fs.mayOmit {
-			for i := range fs.list {
-				if fs.list[i].omit(v) {
+		if ms.mayOmit {
+			for i := range ms.list {
+				if ms.list[i].leftOut(v) {
 					n--
 				}
 			}
 		}
 		e.dst = msgp.AppendMap(e.dst, n)
 	}
-	for i := range fs.list {
-		f := &fs.list[i]
-		if !fs.asArray {
-			if f.omit(v) {
+	for i := range ms.list {
+		m := &ms.list[i]
+		if !ms.asArray {
+			if m.leftOut(v) {
 				continue
 			}
-			e.dst = appendMPString(e.dst, f.name)
+			e.dst = append(e.dst, m.label...)
 		}
-		member, err := v.FieldByIndexErr(f.index)
-		if err != nil { // behind an embedded pointer that is nil
+		x, ok := m.of(v)
+		if !ok { // inside an embedded pointer that is nil
 			e.dst = append(e.dst, msgp.Nil)
 			continue
 		}
-		if err := e.value(member); err != nil {
-			return &ValueError{Where: "member " + strconv.Quote(f.name), Err: err}
+		if err := e.value(x, m.plan); err != nil {
+			return m.failed(err)
 		}
 	}
 	return nil
 }
 
-func (f *mpField) omit(v reflect.Value) bool {
-	if !f.omitEmpty {
+// leftOut reports whether v is written without the member.
+func (m *member) leftOut(v reflect.Value) bool {
+	if m.omit == nil {
 		return false
 	}
-	member, err := v.FieldByIndexErr(f.index)
-	if err != nil {
-		return true
-	}
-	switch member.Kind() {
-	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
-		return member.Len() == 0
-	}
-	return member.IsZero()
+	x, ok := m.of(v)
+	return !ok || m.omit(x)
 }
 
 // appended takes over what a function that appends has returned.
@@ -279,14 +296,14 @@ func (e *mpEncoder) raw(raw Raw) error {
 	return nil
 }
 
-// vendor appends a v that encodes itself with vmihailenco/msgpack.
-func (e *mpEncoder) vendor(v reflect.Value) error {
+// custom appends a v that encodes itself with vmihailenco/msgpack.
+func (e *mpEncoder) custom(v any) error {
 	start := len(e.dst)
 	enc := msgpack.GetEncoder()
 	defer msgpack.PutEncoder(enc)
 	enc.Reset((*mpWriter)(&e.dst))
 	enc.UseCompactInts(true)
-	if err := enc.Encode(v.Interface()); err != nil {
+	if err := enc.Encode(v); err != nil {
 		return err
 	}
 	r := newMPReader(e.dst[start:])
@@ -311,12 +328,12 @@ func (w *mpWriter) WriteByte(c byte) error {
 
 // text appends a v that encodes itself as text: a string, as .NET writes such
 // types.
-func (e *mpEncoder) text(v reflect.Value) error {
-	if v.Kind() == reflect.Map && v.IsNil() || v.Kind() == reflect.Slice && v.IsNil() {
+func (e *mpEncoder) text(v reflect.Value, p *plan) error {
+	if (p.kind == reflect.Map || p.kind == reflect.Slice) && p.pack.encode == byText && v.IsNil() {
 		e.dst = append(e.dst, msgp.Nil)
 		return nil
 	}
-	t, err := v.Interface().(encoding.TextMarshaler).MarshalText()
+	t, err := e.methods(v, p).(encoding.TextMarshaler).MarshalText()
 	if err != nil {
 		return err
 	}
@@ -327,8 +344,8 @@ func (e *mpEncoder) text(v reflect.Value) error {
 // viaJSON appends a v that has no other encoding of its own than JSON: what it
 // hides or rewrites there, it means to hide here. A number is written in the
 // shortest form, since its width is not known.
-func (e *mpEncoder) viaJSON(v reflect.Value) error {
-	text, err := v.Interface().(json.Marshaler).MarshalJSON()
+func (e *mpEncoder) viaJSON(v any) error {
+	text, err := v.(json.Marshaler).MarshalJSON()
 	if err != nil {
 		return err
 	}
@@ -342,7 +359,11 @@ func (e *mpEncoder) viaJSON(v reflect.Value) error {
 	if s.next(); s.i != len(text) || d.Decode(&x) != nil {
 		return errNoJSON
 	}
-	return e.value(reflect.ValueOf(x))
+	if x == nil {
+		e.dst = append(e.dst, msgp.Nil)
+		return nil
+	}
+	return e.any(reflect.ValueOf(x))
 }
 
 // number appends a json.Number: an integer if it is one, else a float64.
@@ -365,16 +386,4 @@ func (e *mpEncoder) number(text string) error {
 	}
 	e.dst = msgp.AppendFloat64(e.dst, f)
 	return nil
-}
-
-// mpWidth is how many bytes an integer of v's kind has inside an any. An int,
-// which .NET does not have, is one of 32 bits if they suffice.
-func mpWidth(v reflect.Value, fits32 bool) int {
-	switch k := v.Kind(); {
-	case (k == reflect.Int || k == reflect.Uint) && fits32:
-		return 4
-	case k == reflect.Int || k == reflect.Uint || k == reflect.Uintptr:
-		return 8
-	}
-	return int(v.Type().Size())
 }

@@ -36,6 +36,10 @@ type (
 		ID   int
 		Base `msgpack:",inline"`
 	}
+	overshadowed struct {
+		Base
+		Own int `msgpack:"ID"`
+	}
 	twoBases struct {
 		Base
 		Other
@@ -89,6 +93,7 @@ func TestStructsWithTagsAreRead(t *testing.T) {
 	testReadings(t, protocol.MessagePack{}, []reading{
 		{"\x93\x01\xa1b\x03", new(asArray), asArray{A: 1, B: "b"}}, {"\x91\x01", new(asArray), asArray{A: 1}}, {"\x90", new(asArray), asArray{}}, {"\x92\xc0\xa1b", new(asArray), nil}, {"\x81\xa1A\x01", new(asArray), nil},
 		{"\x83\xa2ID\x05\xa4name\xa1n\xa3Own\x06", new(inlinedPointer), inlinedPointer{&Base{5, "n"}, 6}}, {"\x81\xa3Own\x06", new(inlinedPointer), inlinedPointer{Own: 6}}, {"\x81\xa2ID\xc0", new(inlinedPointer), nil},
+		{"\x82\xa2ID\x01\xa2ID\x02", new(overshadowed), overshadowed{Own: 2}}, // the name is the last one's
 		{"\x81\xa4Base\x81\xa2ID\x05", new(notInlined), notInlined{Base{ID: 5}}},
 		{"\xa7" + "1.2.3.4", new(netip.Addr), netip.MustParseAddr("1.2.3.4")}, {"\xa1x", new(netip.Addr), nil}, {"\x01", new(netip.Addr), nil}, {"\xc0", new(netip.Addr), nil}, {"\x81\xa7" + "1.2.3.4\x01", new(map[netip.Addr]int), map[netip.Addr]int{netip.MustParseAddr("1.2.3.4"): 1}},
 	})

@@ -72,7 +72,7 @@ func appendMPValue(dst []byte, v any) ([]byte, error) {
 		return appendMPBytes(dst, v), nil
 	}
 	e := mpEncoder{dst: dst}
-	if err := e.value(reflect.ValueOf(v)); err != nil {
+	if err := e.any(reflect.ValueOf(v)); err != nil {
 		return nil, err
 	}
 	return e.dst, nil
@@ -176,7 +176,7 @@ func unmarshalMPAny(raw Raw, v any) error {
 		return errTarget
 	}
 	r := newMPReader(raw)
-	return r.value(target.Elem(), 0)
+	return r.into(target.Elem(), planOf(target.Type().Elem()), 0)
 }
 
 // readInt decodes an integer that fits into so many bits.

@@ -7,10 +7,9 @@ import (
 	"github.com/hubwire/hubwire/internal/msgp"
 )
 
-// quoted is s as a JSON string; s needs no escapes.
-func quoted(s string) []byte {
-	b := make([]byte, 0, len(s)+2)
-	return append(append(append(b, '"'), s...), '"')
+// appendQuoted appends s as a JSON string; s needs no escapes.
+func appendQuoted(dst []byte, s string) []byte {
+	return append(append(append(dst, '"'), s...), '"')
 }
 
 // unquoted calls parse with the text of the JSON string b. Values of .NET that
@@ -108,18 +107,31 @@ func ParseGuid(s string) (Guid, error) {
 
 // String returns the 36 characters of g.
 func (g Guid) String() string {
-	b, _ := g.MarshalText() // never fails
-	return string(b)
+	t := g.text()
+	return string(t[:])
 }
 
 // MarshalText implements encoding.TextMarshaler.
 func (g Guid) MarshalText() ([]byte, error) {
-	digits := hex.AppendEncode(make([]byte, 0, 32), g[:])
-	b := make([]byte, 0, 36)
-	for i, dash := range guidDashes {
-		b = append(append(b, digits[len(b)-i:dash-i]...), '-')
+	t := g.text()
+	return t[:], nil
+}
+
+func (g Guid) appendJSON(dst []byte) ([]byte, error) {
+	t := g.text()
+	return append(append(append(dst, '"'), t[:]...), '"'), nil
+}
+
+func (g Guid) text() (t [36]byte) {
+	start, n := 0, 0 // of the text and of the bytes
+	for _, dash := range append(guidDashes[:], len(t)) {
+		n += hex.Encode(t[start:dash], g[n:n+(dash-start)/2]) / 2
+		if dash < len(t) {
+			t[dash] = '-'
+		}
+		start = dash + 1
 	}
-	return append(b, digits[20:]...), nil
+	return t
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -152,11 +164,13 @@ type Char uint16
 func (c Char) surrogate() bool { return c >= 0xd800 && c < 0xe000 }
 
 // MarshalJSON implements json.Marshaler.
-func (c Char) MarshalJSON() ([]byte, error) {
+func (c Char) MarshalJSON() ([]byte, error) { return c.appendJSON(nil) }
+
+func (c Char) appendJSON(dst []byte) ([]byte, error) {
 	if c.surrogate() {
 		return nil, errBadSurrogate(rune(c))
 	}
-	return appendJSONString(nil, string(rune(c))), nil
+	return appendJSONString(dst, string(rune(c))), nil
 }
 
 // UnmarshalJSON implements json.Unmarshaler.

@@ -46,7 +46,9 @@ func (t TimeSpan) String() string {
 }
 
 // MarshalJSON implements json.Marshaler.
-func (t TimeSpan) MarshalJSON() ([]byte, error) { return quoted(t.String()), nil }
+func (t TimeSpan) MarshalJSON() ([]byte, error) { return t.appendJSON(nil) }
+
+func (t TimeSpan) appendJSON(dst []byte) ([]byte, error) { return appendQuoted(dst, t.String()), nil }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (t *TimeSpan) UnmarshalJSON(b []byte) error {
@@ -103,7 +105,11 @@ func (t TimeOnly) check() error {
 }
 
 // MarshalJSON implements json.Marshaler.
-func (t TimeOnly) MarshalJSON() ([]byte, error) { return quoted(t.String()), t.check() }
+func (t TimeOnly) MarshalJSON() ([]byte, error) { return t.appendJSON(nil) }
+
+func (t TimeOnly) appendJSON(dst []byte) ([]byte, error) {
+	return appendQuoted(dst, t.String()), t.check()
+}
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (t *TimeOnly) UnmarshalJSON(b []byte) error {
@@ -165,7 +171,11 @@ func (d DateOnly) check() error {
 }
 
 // MarshalJSON implements json.Marshaler.
-func (d DateOnly) MarshalJSON() ([]byte, error) { return quoted(d.String()), d.check() }
+func (d DateOnly) MarshalJSON() ([]byte, error) { return d.appendJSON(nil) }
+
+func (d DateOnly) appendJSON(dst []byte) ([]byte, error) {
+	return appendQuoted(dst, d.String()), d.check()
+}
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (d *DateOnly) UnmarshalJSON(b []byte) error {

@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"sync"
 	"testing"
-	"time"
 )
 
 type (
@@ -54,26 +54,68 @@ func membersOf(t *testing.T, v any) []string {
 	return names
 }
 
-func TestShapesHaveTheMembersOfEncodingJSON(t *testing.T) {
+func TestPlansHaveTheMembersOfEncodingJSON(t *testing.T) {
 	for _, v := range []any{shapeA{}, shapeB{}, shapeC{shapeB: &shapeB{}}, shapeD{shapeB: shapeB{Z: 1}}, shapeE{hidden: 1}} {
-		shape := jsonShapeOf(reflect.TypeOf(v))
+		ms := planOf(reflect.TypeOf(v)).json.members
 		for _, name := range membersOf(t, v) {
-			if shape.member([]byte(name), true) == nil {
-				t.Errorf("shape of %T has no member %q", v, name)
+			if m, _ := ms.findFolded([]byte(name), 0); m == nil || m.name != name {
+				t.Errorf("plan of %T has no member %q", v, name)
 			}
 		}
 	}
-	for _, tt := range []struct {
-		v    any
-		name string
-	}{{shapeE{}, "-x"}, {shapeE{}, "hidden"}, {shapeE{}, "Not"}, {shapeE{}, "Number"}} {
-		if jsonShapeOf(reflect.TypeOf(tt.v)).member([]byte(tt.name), true) != nil {
-			t.Errorf("shape of %T has a member %q", tt.v, tt.name)
+	for _, name := range []string{"-x", "hidden", "Not", "Number"} {
+		if m, _ := planOf(reflect.TypeFor[shapeE]()).json.members.findFolded([]byte(name), 0); m != nil {
+			t.Errorf("plan of a shapeE has a member %q", name)
 		}
 	}
 }
 
-func TestShapesTakeOddTagsAsEncodingJSONDoes(t *testing.T) {
+// Whatever member the last one was, the same one is found next.
+func TestMembersAreFoundInAnyOrderAndCase(t *testing.T) {
+	type folding struct {
+		Kind, Set, A int
+		Ärger        int `json:"ärger"`
+		B            int `json:"a"` // by its exact name; A is A's in any case
+	}
+	ms := planOf(reflect.TypeFor[folding]()).json.members
+	for name, want := range map[string]string{
+		"Kind": "Kind", "KIND": "Kind", "\u212aind": "Kind", "set": "Set", "\u017fet": "Set", "A": "A", "a": "a", "ÄRGER": "ärger", "ärger": "ärger",
+		"": "", "Kin": "", "Kinds": "", "ar": "",
+	} {
+		for next := range len(ms.list) + 2 {
+			got := ""
+			if m, i := ms.findFolded([]byte(name), next); m != nil && m == &ms.list[i] {
+				got = m.name
+			}
+			if got != want {
+				t.Errorf("%q after member %d is %q, want %q", name, next, got, want)
+			}
+		}
+	}
+}
+
+// Types refer to themselves and to each other, and are met by many goroutines at
+// once.
+func TestPlansOfTypesThatReferToEachOtherAreComplete(t *testing.T) {
+	type tree struct {
+		Children []*tree
+		ByName   map[string]tree
+	}
+	type forest struct{ Trees [2]*tree }
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() {
+			p := planOf(reflect.TypeFor[*forest]())
+			inner := p.elem.json.members.list[0].plan.elem.elem
+			if inner != planOf(reflect.TypeFor[tree]()) || inner.json.members.list[0].plan.elem.elem != inner || inner.pack.members.list[1].plan.elem != inner {
+				t.Error("the plan of a tree is not the one that it refers to")
+			}
+		})
+	}
+	wait.Wait()
+}
+
+func TestPlansTakeOddTagsAsEncodingJSONDoes(t *testing.T) {
 	for tag, name := range map[string]string{`json:"a\"b"`: "Field", `json:"a'b"`: "Field", `json:"-,"`: "-", `json:"<&>"`: "<&>", `json:",omitempty"`: "Field", `json:""`: "Field"} {
 		odd := reflect.StructOf([]reflect.StructField{{Name: "Field", Type: reflect.TypeFor[float64](), Tag: reflect.StructTag(tag)}})
 		v := reflect.New(odd).Elem()
@@ -83,24 +125,6 @@ func TestShapesTakeOddTagsAsEncodingJSONDoes(t *testing.T) {
 		}
 		if got, err := (JSON{}).AppendValue(nil, v.Interface()); err != nil || string(got) != `{"`+name+`":1E+20}` {
 			t.Errorf("AppendValue of a field with %s = %s, error %v", tag, got, err)
-		}
-	}
-}
-
-func TestShapesSayWhatNeedsALook(t *testing.T) {
-	type node struct {
-		Next *node
-		At   *time.Time
-	}
-	for _, tt := range []struct {
-		v    any
-		look bool
-	}{
-		{shapeA{}, false}, {shapeB{}, false}, {node{}, true}, {[]byte{}, true}, {map[string][]float32{}, false}, {json.RawMessage{}, false},
-		{[]any{}, false}, {time.Time{}, true}, {Decimal{}, false}, {[3]byte{}, false}, {[][]byte{}, true},
-	} {
-		if shape := jsonShapeOf(reflect.TypeOf(tt.v)); shape.look != tt.look {
-			t.Errorf("shape of %T: look %v, want %v", tt.v, shape.look, tt.look)
 		}
 	}
 }

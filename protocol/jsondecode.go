@@ -1,0 +1,439 @@
+package protocol
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/base64"
+	"encoding/json"
+	"reflect"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// A jsonDecoder reads JSON text, which is known to be valid, into Go values. What
+// it takes is what ASP.NET Core takes; names, tags and types that decode
+// themselves are those of encoding/json.
+type jsonDecoder struct {
+	jsonScanner
+	hops int // pointers and interfaces passed
+}
+
+// decodeJSONInto decodes token into what v points to.
+func decodeJSONInto(token []byte, v any) error {
+	target := reflect.ValueOf(v)
+	if target.Kind() != reflect.Pointer || target.IsNil() {
+		return errTarget
+	}
+	if err := checkText(token); err != nil {
+		return err
+	}
+	d := jsonDecoder{jsonScanner: jsonScanner{b: token}}
+	return d.into(target.Elem(), planOf(target.Type().Elem()))
+}
+
+// checkText reports text that .NET cannot turn into strings, wherever it is in
+// token.
+func checkText(token []byte) error {
+	if !utf8.Valid(token) {
+		return errInvalidUTF8
+	}
+	if !bytes.Contains(token, []byte(`\u`)) {
+		return nil
+	}
+	for s := (jsonScanner{b: token}); ; {
+		quote := bytes.IndexByte(s.b[s.i:], '"')
+		if quote < 0 {
+			return nil
+		}
+		s.i += quote
+		inner, _, _ := s.str()
+		if bytes.IndexByte(inner, '\\') >= 0 {
+			if _, err := unescape(nil, inner); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// token passes one value and returns its text.
+func (d *jsonDecoder) token() []byte {
+	d.space()
+	start := d.i
+	d.value(0)
+	return d.b[start:d.i:d.i]
+}
+
+// into decodes the next value into v, which can be set and whose plan is p.
+func (d *jsonDecoder) into(v reflect.Value, p *plan) error {
+	c := d.next()
+	switch p.kind {
+	case reflect.Pointer:
+		return d.pointer(v, p, c)
+	case reflect.Interface:
+		return d.intoInterface(v, c)
+	}
+	switch p.json.decode {
+	case byRaw:
+		v.SetBytes(bytes.Clone(d.token()))
+		return nil
+	case byJSON: // decides about null, too
+		return v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(d.token())
+	}
+	if c == 'n' {
+		d.i += len("null")
+		return p.setNull(v)
+	}
+	switch p.json.decode {
+	case byTime:
+		return unmarshalTime(d.token(), c, v.Addr().Interface().(*time.Time))
+	case byNumber:
+		return d.jsonNumber(v, c)
+	case byText:
+		s, err := d.text(c)
+		if err != nil {
+			return err
+		}
+		return v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(s))
+	}
+	return d.byKind(v, p, c)
+}
+
+func (d *jsonDecoder) pointer(v reflect.Value, p *plan, c byte) error {
+	if c == 'n' {
+		d.i += len("null")
+		v.SetZero()
+		return nil
+	}
+	if v.IsNil() {
+		v.Set(reflect.New(p.elem.typ))
+	}
+	return d.follow(v.Elem(), p.elem)
+}
+
+// follow decodes into v, which a pointer refers to.
+func (d *jsonDecoder) follow(v reflect.Value, p *plan) error {
+	if d.hops++; d.hops > maxJSONHops {
+		return errTooDeep
+	}
+	err := d.into(v, p)
+	d.hops--
+	return err
+}
+
+// intoInterface decodes into an interface: into what the pointer in it refers to,
+// as encoding/json does, else the interface must be able to hold any value.
+func (d *jsonDecoder) intoInterface(v reflect.Value, c byte) error {
+	if e := v.Elem(); e.Kind() == reflect.Pointer && !e.IsNil() && (c != 'n' || e.Elem().Kind() == reflect.Pointer) {
+		return d.follow(e.Elem(), planOf(e.Type().Elem()))
+	}
+	if c == 'n' {
+		d.i += len("null")
+		v.SetZero()
+		return nil
+	}
+	if v.NumMethod() > 0 {
+		return unsupported(v.Type(), "decoded")
+	}
+	x, err := d.any()
+	if err == nil {
+		v.Set(reflect.ValueOf(x))
+	}
+	return err
+}
+
+// byKind decodes into a v that does not decode itself. The value is not null.
+func (d *jsonDecoder) byKind(v reflect.Value, p *plan, c byte) error {
+	switch p.kind {
+	case reflect.Bool:
+		if c != 't' && c != 'f' {
+			return errKind
+		}
+		d.scalar(c)
+		v.SetBool(c == 't')
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		number, err := d.digitsOf(c)
+		if err != nil {
+			return err
+		}
+		n, ok := parseInt(number, p.typ.Bits())
+		if !ok {
+			return errRange
+		}
+		v.SetInt(n)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		number, err := d.digitsOf(c)
+		if err != nil {
+			return err
+		}
+		u, ok := parseUint(number, p.typ.Bits())
+		if !ok {
+			return errRange
+		}
+		v.SetUint(u)
+	case reflect.Float32, reflect.Float64:
+		number, err := d.digitsOf(c)
+		if err != nil {
+			return err
+		}
+		v.SetFloat(parseFloat(number, p.typ.Bits()))
+	case reflect.String:
+		s, err := d.text(c)
+		if err != nil {
+			return err
+		}
+		v.SetString(s)
+	case reflect.Slice:
+		return d.slice(v, p, c)
+	case reflect.Array:
+		return d.array(v, p, c)
+	case reflect.Map:
+		return d.dict(v, p, c)
+	case reflect.Struct:
+		return d.structure(v, p.json.members, c)
+	default:
+		return unsupported(p.typ, "decoded")
+	}
+	return nil
+}
+
+// digitsOf passes the number that starts with c and returns its text.
+func (d *jsonDecoder) digitsOf(c byte) ([]byte, error) {
+	if !isNumber(c) {
+		return nil, errKind
+	}
+	start := d.i
+	d.number()
+	return d.b[start:d.i], nil
+}
+
+// parseFloat is the value of a JSON number. What is too large is infinite, as for
+// .NET.
+func parseFloat(number []byte, bits int) float64 {
+	f, _ := strconv.ParseFloat(string(number), bits)
+	return f
+}
+
+// text passes the string that starts with c.
+func (d *jsonDecoder) text(c byte) (string, error) {
+	if c != '"' {
+		return "", errKind
+	}
+	inner, plain, _ := d.str()
+	return text(inner, plain)
+}
+
+func (d *jsonDecoder) slice(v reflect.Value, p *plan, c byte) error {
+	if c == '"' && p.elem.kind == reflect.Uint8 {
+		s, err := d.text(c)
+		if err != nil {
+			return err
+		}
+		b, err := base64.StdEncoding.DecodeString(s)
+		if err == nil {
+			v.SetBytes(b)
+		}
+		return err
+	}
+	if c != '[' || p.json.bytes { // encoding/json takes numbers for bytes
+		return errKind
+	}
+	d.i++
+	start := d.i
+	v.Set(reflect.MakeSlice(p.typ, 0, 0)) // what was in v may be in use
+	for i := 0; d.element(i); i++ {
+		if i == v.Cap() {
+			v.Grow(growList(p.elem, i, -1, d.i-start, len(d.b)-d.i))
+		}
+		v.SetLen(i + 1)
+		x := v.Index(i)
+		x.SetZero()
+		if err := d.into(x, p.elem); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// element passes the comma in front of element i of an array or object, or its
+// end.
+func (d *jsonDecoder) element(i int) bool {
+	switch d.next() {
+	case ']', '}':
+		d.i++
+		return false
+	case ',':
+		if i > 0 {
+			d.i++
+			d.space()
+		}
+	}
+	return true
+}
+
+// array decodes into an array. As for encoding/json, elements without a place are
+// skipped, and places without an element are zero.
+func (d *jsonDecoder) array(v reflect.Value, p *plan, c byte) error {
+	if c != '[' {
+		return errKind
+	}
+	d.i++
+	n := 0
+	for ; d.element(n); n++ {
+		if n >= v.Len() {
+			d.value(0)
+		} else if err := d.into(v.Index(n), p.elem); err != nil {
+			return err
+		}
+	}
+	for ; n < v.Len(); n++ {
+		v.Index(n).SetZero()
+	}
+	return nil
+}
+
+func (d *jsonDecoder) dict(v reflect.Value, p *plan, c byte) error {
+	if c != '{' {
+		return errKind
+	}
+	if v.IsNil() {
+		v.Set(reflect.MakeMap(p.typ))
+	}
+	key, value := reflect.New(p.key.typ).Elem(), reflect.New(p.elem.typ).Elem()
+	d.i++
+	for i := 0; d.element(i); i++ {
+		name, err := d.text('"')
+		if err != nil {
+			return err
+		}
+		if err := setJSONKey(key, p.key, name); err != nil {
+			return err
+		}
+		d.colon()
+		value.SetZero()
+		if err := d.into(value, p.elem); err != nil {
+			return err
+		}
+		v.SetMapIndex(key, value)
+	}
+	return nil
+}
+
+func (d *jsonDecoder) structure(v reflect.Value, ms *members, c byte) error {
+	if c != '{' {
+		return errKind
+	}
+	d.i++
+	var m *member
+	for i, at := 0, 0; d.element(i); i++ {
+		name, plain, _ := d.str()
+		if !plain && bytes.IndexByte(name, '\\') >= 0 {
+			name, _ = unescape(make([]byte, 0, len(name)), name) // checkText has seen it
+		}
+		d.colon()
+		if m, at = ms.findFolded(name, at); m == nil {
+			d.value(0)
+			continue
+		}
+		at++
+		x, err := m.reach(v)
+		if err != nil {
+			return err
+		}
+		if m.asString {
+			err = d.fromString(x, m.plan)
+		} else {
+			err = d.into(x, m.plan)
+		}
+		if err != nil {
+			return m.failed(err)
+		}
+	}
+	return nil
+}
+
+// fromString decodes a value inside a string, as the tag's option "string" asks
+// for. null, and types that decode themselves, are as ever.
+func (d *jsonDecoder) fromString(v reflect.Value, p *plan) error {
+	inner := p
+	if p.kind == reflect.Pointer {
+		inner = p.elem
+	}
+	c := d.next()
+	if way := inner.json.decode; c == 'n' || way != byKind && way != byNumber {
+		return d.into(v, p)
+	}
+	s, err := d.text(c)
+	if err != nil {
+		return err
+	}
+	inside := jsonDecoder{jsonScanner: jsonScanner{b: []byte(s)}}
+	if c := inside.next(); inside.i > 0 || c == 0 || !inside.scalar(c) || inside.i != len(s) {
+		return errKind
+	}
+	inside.i = 0
+	return inside.into(v, p)
+}
+
+// jsonNumber decodes into a json.Number, for which a string will do, too.
+func (d *jsonDecoder) jsonNumber(v reflect.Value, c byte) error {
+	if c == '"' {
+		s, err := d.text(c)
+		if err != nil {
+			return err
+		}
+		if n := (jsonScanner{b: []byte(s)}); !n.number() || n.i != len(s) {
+			return errKind
+		}
+		v.SetString(s)
+		return nil
+	}
+	number, err := d.digitsOf(c)
+	if err == nil {
+		v.SetString(string(number))
+	}
+	return err
+}
+
+// any decodes the next value without knowing what it is: into a float64, string,
+// bool, []any, map[string]any or nil.
+func (d *jsonDecoder) any() (any, error) {
+	switch c := d.next(); c {
+	case '[':
+		d.i++
+		list := []any{}
+		for i := 0; d.element(i); i++ {
+			x, err := d.any()
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, x)
+		}
+		return list, nil
+	case '{':
+		d.i++
+		dict := make(map[string]any)
+		for i := 0; d.element(i); i++ {
+			name, err := d.text('"')
+			if err != nil {
+				return nil, err
+			}
+			d.colon()
+			if dict[name], err = d.any(); err != nil {
+				return nil, err
+			}
+		}
+		return dict, nil
+	case '"':
+		return d.text(c)
+	case 't', 'f', 'n':
+		d.scalar(c)
+		if c == 'n' {
+			return nil, nil
+		}
+		return c == 't', nil
+	default:
+		number, err := d.digitsOf(c)
+		return parseFloat(number, 64), err
+	}
+}
