@@ -1,39 +1,52 @@
 package server
 
-import "reflect"
+import (
+	"reflect"
+	"sync"
+)
 
-// callReflect calls a method of any shape. The arguments are pointers to the
-// parameters' types, or the streams that the client sends.
-func (m *method) callReflect(call *Call) (any, error) {
-	in := call.inv.cells // where the arguments are all that the method takes
-	if in != nil {
-		return m.results(m.call.Call(in))
-	}
-	in = make([]reflect.Value, 0, 1+len(m.params))
-	if m.takesCall {
-		in = append(in, reflect.ValueOf(call))
-	}
-	for i, p := range m.params {
-		if p.item != nil {
-			in = append(in, call.inv.args[i].(*upload).argument(p.t))
-			continue
-		}
-		if p.context {
-			in = append(in, reflect.ValueOf(call.Context()))
-			continue
-		}
-		in = append(in, reflect.ValueOf(call.inv.args[i]).Elem())
-	}
-	return m.results(m.call.Call(in))
+// A reflectCall calls a method of any shape by reflection. The list of its
+// arguments is memory that calls use again.
+type reflectCall struct {
+	function  reflect.Value // of the method expression: the hub is its first argument
+	hub       func(*Call) reflect.Value
+	takesCall bool
+	params    []parameter
+	result    resultShape
+	hasError  bool
+	lists     sync.Pool // of *[]reflect.Value
 }
 
-// results are what a call by reflection has returned.
-func (m *method) results(out []reflect.Value) (any, error) {
+// call calls the method. The arguments are pointers to the parameters' types, or
+// the streams that the client sends.
+func (r *reflectCall) call(c *Call, args []any) (any, error) {
+	list, _ := r.lists.Get().(*[]reflect.Value)
+	if list == nil {
+		list = new([]reflect.Value)
+	}
+	in := append((*list)[:0], r.hub(c))
+	if r.takesCall {
+		in = append(in, reflect.ValueOf(c))
+	}
+	for i, p := range r.params {
+		switch {
+		case p.item != nil:
+			in = append(in, args[i].(*upload).argument(p.t))
+		case p.context:
+			in = append(in, reflect.ValueOf(c.Context()))
+		default:
+			in = append(in, reflect.ValueOf(args[i]).Elem())
+		}
+	}
+	out := r.function.Call(in)
+	clear(in) // the next call must not keep these arguments
+	*list = in
+	r.lists.Put(list)
 	var err error
-	if m.hasError {
+	if r.hasError {
 		err, _ = out[len(out)-1].Interface().(error)
 	}
-	if m.result == noResult || err != nil {
+	if r.result == noResult || err != nil {
 		return nil, err
 	}
 	return out[0].Interface(), nil

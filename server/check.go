@@ -11,18 +11,6 @@ import (
 	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
-// CheckHub reports why hub and opts cannot be given to NewHub, or nil: a
-// *HubTypeError that names everything that is wrong.
-func CheckHub(hub any, opts *Options) error {
-	if opts == nil {
-		opts = &Options{}
-	}
-	_, err := newMethodTable(hub, opts.Methods)
-	errs := []error{err}
-	errs = append(errs, opts.check()...)
-	return newHubTypeError(fmt.Sprintf("%T", hub), errs)
-}
-
 // A HubTypeError says why a Go type, or its options, cannot be a hub.
 type HubTypeError struct {
 	Type string // the Go type, as fmt's %T prints it
@@ -65,11 +53,15 @@ func (o *Options) check() (errs []error) {
 	if m := o.LifetimeManager; m != nil {
 		if v := reflect.ValueOf(m); v.Kind() == reflect.Pointer && v.IsNil() {
 			wrong("LifetimeManager is a nil %T", m)
-		} else if other := managers.owner(m); other != "" {
-			wrong("LifetimeManager serves the hub %s already; each hub needs its own", other)
+		} else if other := managers.owner(m); other != nil {
+			errs = append(errs, errManagerTaken(other))
 		}
 	}
 	return append(errs, o.Endpoint.check("Endpoint.")...)
+}
+
+func errManagerTaken(by *Hub) error {
+	return fmt.Errorf("LifetimeManager serves the hub %s already; each hub needs its own", by.methods.typeName)
 }
 
 func (o *Options) checkProtocols() (errs []error) {

@@ -57,7 +57,19 @@ type fineHub struct{ sync.Mutex }
 func (*fineHub) Hi()       {}
 func (*fineHub) Internal() {}
 
-func TestCheckHubNamesWhatIsWrongWithAHub(t *testing.T) {
+// refusal is why NewHub refuses a hub, or nil. The hub is not kept.
+func refusal(hub any, opts *server.Options) error {
+	h, err := server.NewHub(hub, opts)
+	if (h == nil) == (err == nil) {
+		panic(fmt.Sprintf("NewHub = %v, %v", h, err))
+	}
+	if err != nil {
+		return err
+	}
+	return h.Shutdown(context.Background())
+}
+
+func TestNewHubNamesWhatIsWrongWithAHub(t *testing.T) {
 	p := &fineHub{}
 	for _, test := range []struct {
 		hub  any
@@ -84,19 +96,19 @@ func TestCheckHubNamesWhatIsWrongWithAHub(t *testing.T) {
 		{p, &server.Options{Methods: map[string]server.MethodOptions{"NoSuch": {}}}, []string{"method NoSuch: Options.Methods names it, but *server_test.fineHub has no such method"}},
 		{&pointerHub{}, &server.Options{Methods: map[string]server.MethodOptions{"OnConnected": {Hidden: true}}}, []string{"method OnConnected: has no MethodOptions: clients never call it"}},
 	} {
-		err := server.CheckHub(test.hub, test.opts)
+		err := refusal(test.hub, test.opts)
 		if (err == nil) != (test.want == nil) {
-			t.Errorf("CheckHub(%T) = %v", test.hub, err)
+			t.Errorf("NewHub(%T) = %v", test.hub, err)
 		}
 		for _, want := range test.want {
 			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("CheckHub(%T) = %v\n   without %s", test.hub, err, want)
+				t.Errorf("NewHub(%T) = %v\n   without %s", test.hub, err, want)
 			}
 		}
 	}
 }
 
-func TestCheckHubNamesOptionsThatAreOutOfRangeOrAgainstEachOther(t *testing.T) {
+func TestNewHubNamesOptionsThatAreOutOfRangeOrAgainstEachOther(t *testing.T) {
 	var nilManager *panicManager
 	for want, opts := range map[string]server.Options{
 		"there are no supported protocols":                                   {Protocols: []protocol.Codec{}},
@@ -123,9 +135,9 @@ func TestCheckHubNamesOptionsThatAreOutOfRangeOrAgainstEachOther(t *testing.T) {
 		"Endpoint.AllowStatefulReconnects needs WebSockets":                  {Endpoint: server.EndpointOptions{AllowStatefulReconnects: true, AllowedTransports: server.LongPolling}},
 		"Endpoint.OnAuthenticationRefresh needs EnableAuthenticationRefresh": {Endpoint: server.EndpointOptions{OnAuthenticationRefresh: noAdmins}},
 	} {
-		err := server.CheckHub(&fineHub{}, &opts)
+		err := refusal(&fineHub{}, &opts)
 		if err == nil || !strings.HasPrefix(err.Error(), "server: *server_test.fineHub: "+want) {
-			t.Errorf("CheckHub = %v\n     want %s", err, want)
+			t.Errorf("NewHub = %v\n     want %s", err, want)
 		}
 		if !strings.HasPrefix(want, "Endpoint.") {
 			continue
@@ -150,8 +162,8 @@ func TestCheckHubNamesOptionsThatAreOutOfRangeOrAgainstEachOther(t *testing.T) {
 		{SlowClients: server.DropOldest, SlowClientTimeout: -1, QueueLimit: server.NewQueueLimit(-1)},
 		{Protocols: []protocol.Codec{protocol.MessagePack{}}, Filters: []server.Filter{{}}},
 	} {
-		if err := server.CheckHub(&fineHub{}, opts); err != nil {
-			t.Errorf("CheckHub(%+v) = %v", opts, err)
+		if err := refusal(&fineHub{}, opts); err != nil {
+			t.Errorf("NewHub(%+v) = %v", opts, err)
 		}
 	}
 	if err := panicOf(func() { server.NewConnectionHandler(nil, nil) }); err == nil || err.Error() != "server: ConnectionHandler: serve is nil" {
@@ -179,16 +191,18 @@ func TestAManagerServesOneHubUntilItIsShutDown(t *testing.T) {
 		opts := func() *server.Options {
 			return &server.Options{LifetimeManager: m, Logger: slog.New(slog.DiscardHandler)}
 		}
-		for range 2 { // it only asks
-			if err := server.CheckHub(&fineHub{}, opts()); err != nil {
+		for range 2 { // what is refused takes no manager
+			bad := opts()
+			bad.StreamBufferCapacity = -1
+			if err := refusal(&fineHub{}, bad); err == nil || strings.Contains(err.Error(), "LifetimeManager") {
 				t.Fatal(err)
 			}
 		}
 		first := server.MustHub(&fineHub{}, opts())
 		const want = "LifetimeManager serves the hub *server_test.fineHub already; each hub needs its own"
-		err := server.CheckHub(goodHub{newTestHub()}, opts())
+		err := refusal(goodHub{newTestHub()}, opts())
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("CheckHub = %v, want %s", err, want)
+			t.Errorf("NewHub = %v, want %s", err, want)
 		}
 		if err := panicOf(func() { server.MustHub(&fineHub{}, opts()) }); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("NewHub panics with %v, want %s", err, want)
@@ -202,7 +216,7 @@ func TestAManagerServesOneHubUntilItIsShutDown(t *testing.T) {
 	}
 	value := valueManager{server.NewLifetimeManager()}
 	for range 2 {
-		if err := server.CheckHub(&fineHub{}, &server.Options{LifetimeManager: value}); err != nil {
+		if err := refusal(&fineHub{}, &server.Options{LifetimeManager: value}); err != nil {
 			t.Error(err)
 		}
 	}

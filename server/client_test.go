@@ -56,7 +56,7 @@ func serve(t testing.TB, hub http.Handler) string {
 }
 
 // newHub is NewHub with a silent log.
-func newHub(hub any, opts *server.Options) *server.Hub {
+func newHub[H any](hub H, opts *server.Options) *server.Hub {
 	if opts == nil {
 		opts = &server.Options{}
 	}

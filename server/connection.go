@@ -41,6 +41,7 @@ type connection struct {
 
 	refreshing    atomic.Int32 // calls of OnAuthenticationRefreshed that wait or run
 	acceptRefresh atomic.Pointer[refreshPolicy]
+	instance      atomic.Pointer[any] // the hub of this connection, if each has its own
 
 	opened         int64 // when the handshake was accepted, in Unix nanoseconds
 	handshakeTimer *time.Timer

@@ -43,10 +43,10 @@ func TestTheRulesOfAnEndpointStandAroundOtherRoutes(t *testing.T) {
 	server.CORS(server.EndpointOptions{AllowedOrigins: []string{"app.test"}})
 }
 
-func TestCheckHubNamesWhatIsNoOrigin(t *testing.T) {
+func TestNewHubNamesWhatIsNoOrigin(t *testing.T) {
 	opts := &server.Options{Endpoint: server.EndpointOptions{AllowedOrigins: []string{"http://localhost:4200/", "*", "app.test"}}}
-	err := server.CheckHub(struct{}{}, opts)
+	err := refusal(struct{}{}, opts)
 	if err == nil || !strings.Contains(err.Error(), `AllowedOrigins: origin "app.test"`) {
-		t.Errorf("CheckHub = %v, want an error that names app.test", err)
+		t.Errorf("NewHub = %v, want an error that names app.test", err)
 	}
 }

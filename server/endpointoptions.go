@@ -150,7 +150,7 @@ type EndpointOptions struct {
 	// means no others. Pages of these origins get CORS headers, with
 	// credentials. Letter case, a scheme's own port and a slash at the end make
 	// no difference; "https://*.app.example" is every subdomain. What is no
-	// origin is refused by CheckHub. "*" allows every origin, without
+	// origin is refused by NewHub. "*" allows every origin, without
 	// credentials: browsers' clients need withCredentials: false.
 	//
 	// What comes from a page of another origin is answered 403, as net/http's

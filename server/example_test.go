@@ -64,10 +64,10 @@ func ExampleInvoke() {
 	// Output: Connection 'nobody' does not exist.
 }
 
-// CheckHub says everything that is wrong with a type at once; NewHub panics with
+// NewHub says everything that is wrong with a type at once; MustHub panics with
 // the same error.
-func ExampleCheckHub() {
-	err := server.CheckHub(wrongHub{}, nil)
+func ExampleNewHub_errors() {
+	_, err := server.NewHub(wrongHub{}, nil)
 	fmt.Println(err)
 	// Output:
 	// server: server_test.wrongHub: method Each: parameter 1: a func(int) cannot come from a client

@@ -60,9 +60,5 @@ func newChain(table *methodTable, filters []Filter) chain {
 
 // invokeMethod is the end of the chain.
 func invokeMethod(call *Call) (any, error) {
-	m := call.inv.method
-	if m.fast != nil {
-		return m.fast(call, call.inv.args)
-	}
-	return m.callReflect(call)
+	return call.inv.method.call(call, call.inv.args)
 }

@@ -64,7 +64,8 @@ func (c *connection) handshake(data []byte) (rest []byte, accepted bool) {
 	return rest, true
 }
 
-// register makes the connection known and calls OnConnected.
+// register makes the connection known, and its hub where each has its own, and
+// calls OnConnected.
 func (c *connection) register() {
 	failed := ending{cause: errGoexit, allowReconnect: true, connectFailed: true}
 	defer func() {
@@ -82,19 +83,41 @@ func (c *connection) register() {
 		failed.cause = err
 		return
 	}
-	if hook := c.hub.chain.onConnected; hook != nil {
-		failed.allowReconnect = false
-		call := c.invocationOf(nil)
-		defer call.endContext()
-		call.connecting.Store(true)
+	failed.allowReconnect = false
+	if failed.cause = c.callOnConnected(); failed.cause == nil {
+		c.connected = true
+	}
+}
+
+// callOnConnected calls what the hub does for a new connection.
+func (c *connection) callOnConnected() error {
+	create, hook := c.hub.methods.create, c.hub.chain.onConnected
+	if create == nil && hook == nil {
+		return nil
+	}
+	call := c.invocationOf(nil)
+	defer call.endContext()
+	call.connecting.Store(true)
+	if create != nil {
+		var hub any
+		err := guard(func() (err error) {
+			hub, err = create(&call.call)
+			return err
+		})
+		if err != nil {
+			c.logFailure("NewHubFunc", err)
+			return err
+		}
+		c.instance.Store(&hub)
+	}
+	if hook != nil {
 		if err := guard(func() error { return hook(&call.call) }); err != nil {
 			c.logFailure("OnConnected", err)
-			failed.cause = err
-			return
+			return err
 		}
-		call.connecting.Store(false)
 	}
-	c.connected = true
+	call.connecting.Store(false)
+	return nil
 }
 
 // choose finds the codec that the client asks for, or says why not.

@@ -33,8 +33,9 @@ var hooks = []reflect.Type{
 }
 
 // hookNames returns "Options.UserID" and the like for every field that is a func
-// and every method of the interfaces.
+// and every method of the interfaces, and the function of NewHubFunc.
 func hookNames() (names []string) {
+	names = append(names, "NewHubFunc")
 	for _, t := range hooks {
 		if t.Kind() == reflect.Interface {
 			for i := range t.NumMethod() {
@@ -62,6 +63,7 @@ func hookNames() (names []string) {
 type hookTest struct {
 	set   func(o *server.Options, boom func()) // puts the hook into o
 	raw   bool                                 // it is served by a ConnectionHandler
+	each  bool                                 // the function of NewHubFunc is the hook
 	drive func(t *testing.T, url string)       // meets the hook
 	exit  func(t *testing.T, url string)       // meets it when it calls runtime.Goexit; nil: as drive
 }
@@ -196,6 +198,11 @@ func logged(name string) hookTest {
 }
 
 var hookTests = map[string]hookTest{
+	"NewHubFunc": {
+		set:   func(*server.Options, func()) {},
+		each:  true,
+		drive: records("", `{}`, `{"type":7,"error":"Connection closed with an error."}`, "close 1000"),
+	},
 	"Options.Authenticate": {
 		set: func(o *server.Options, boom func()) {
 			o.Authenticate = func(*http.Request) (server.User, error) { boom(); return server.User{}, nil }
@@ -399,13 +406,14 @@ func TestAPanicOrGoexitInAnyHookEndsOneConnectionAtMost(t *testing.T) {
 // playHook meets a hook that ends with end, and shows that others are served.
 func playHook(t *testing.T, name string, test hookTest, drive func(*testing.T, string), end func()) {
 	var armed, met atomic.Bool
-	o := &server.Options{}
-	test.set(o, func() {
+	o := &server.Options{Logger: slog.New(slog.DiscardHandler)}
+	boom := func() {
 		if armed.Load() {
 			met.Store(true)
 			end()
 		}
-	})
+	}
+	test.set(o, boom)
 	if test.raw {
 		h := server.NewConnectionHandler(func(*server.Connection) error { return nil },
 			&server.ConnectionOptions{Endpoint: o.Endpoint, Authenticate: o.Authenticate, Logger: slog.New(slog.DiscardHandler)})
@@ -416,7 +424,11 @@ func playHook(t *testing.T, name string, test hookTest, drive func(*testing.T, s
 		negotiateStatus(200)(t, url)
 		return
 	}
-	url := serve(t, newHub(hookHub{}, o))
+	hub := server.MustHub(hookHub{}, o)
+	if test.each {
+		hub = server.MustHubFunc(func(*server.Call) (hookHub, error) { boom(); return hookHub{}, nil }, o)
+	}
+	url := serve(t, hub)
 	armed.Store(true)
 	drive(t, url)
 	armed.Store(false)
@@ -429,7 +441,7 @@ func playHook(t *testing.T, name string, test hookTest, drive func(*testing.T, s
 // A hook may also be met before anything of the hub runs.
 func TestACodecThatPanicsWhileAHubIsMadeIsAnErrorOfTheHub(t *testing.T) {
 	for _, name := range []string{"Name", "Binary"} {
-		err := server.CheckHub(hookHub{}, &server.Options{Protocols: []protocol.Codec{
+		err := refusal(hookHub{}, &server.Options{Protocols: []protocol.Codec{
 			panicCodec{protocol.JSON{}, name, func() { panic("in " + name) }},
 		}})
 		if err == nil || !strings.Contains(err.Error(), "panic: in "+name) {

@@ -3,9 +3,9 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 
@@ -40,7 +40,8 @@ type Hub struct {
 }
 
 // NewHub returns a hub whose clients can call the exported methods of hub,
-// which serves all of them concurrently. A nil opts means defaults.
+// which serves all of them concurrently. A nil opts means defaults. See
+// NewHubFunc for a hub that keeps the state of a connection in its fields.
 //
 // A method takes at most one *Call first, then its arguments. An argument of
 // type <-chan T or iter.Seq2[T, error] is a stream that the client sends. It
@@ -54,31 +55,74 @@ type Hub struct {
 // an exported method from clients.
 //
 // NewHub returns a *HubTypeError that names every method that cannot be served,
-// and why, and every option that is wrong. NewHub keeps a copy of opts.
+// and why, and every option that is wrong; opts.LifetimeManager is then as free
+// as before. NewHub keeps a copy of opts. H should be the hub's own type: where
+// it is an interface, methods are called by reflection, which is slower.
 func NewHub[H any](hub H, opts *Options) (*Hub, error) {
-	if err := CheckHub(hub, opts); err != nil {
-		return nil, err
-	}
-	if opts != nil && opts.LifetimeManager != nil && !managers.bind(opts.LifetimeManager, fmt.Sprintf("%T", hub)) {
-		return nil, CheckHub(hub, opts) // another has taken it meanwhile
-	}
-	return newHub(hub, opts), nil
+	return newHub(&instances[H]{one: hub}, opts)
 }
 
 // MustHub is NewHub for hubs and options that are written in the program: it
 // panics where NewHub returns an error.
-func MustHub[H any](hub H, opts *Options) *Hub {
-	h, err := NewHub(hub, opts)
+func MustHub[H any](hub H, opts *Options) *Hub { return must(NewHub(hub, opts)) }
+
+// NewHubFunc returns a hub with a value of its own for each connection, whose
+// fields are the connection's state. create makes it before OnConnected, and all
+// that the connection calls is called on it; it is released with the connection,
+// after OnDisconnected. An error of create refuses the connection as one of
+// OnConnected does, and OnDisconnected is then not called, nor is it for a
+// connection that ends before. create may be called concurrently, for different
+// connections.
+//
+// ASP.NET Core makes a hub for each call. Here calls of one connection share one:
+// they run one after the other, unless
+// Options.MaximumParallelInvocationsPerClient is more than 1, a call waits for a
+// client result, or it streams. OnDisconnected does not wait for calls that are
+// still running. A hub for which one of these is true guards its fields, as with
+// a mutex.
+//
+// The rules for H and the errors are those of NewHub. H must not be an interface.
+func NewHubFunc[H any](create func(call *Call) (H, error), opts *Options) (*Hub, error) {
+	if create == nil {
+		return nil, newHubTypeError(reflect.TypeFor[H]().String(), []error{errors.New("the function that makes the hubs is nil")})
+	}
+	return newHub(&instances[H]{create: create}, opts)
+}
+
+// MustHubFunc is NewHubFunc for functions and options that are written in the
+// program: it panics where NewHubFunc returns an error.
+func MustHubFunc[H any](create func(call *Call) (H, error), opts *Options) *Hub {
+	return must(NewHubFunc(create, opts))
+}
+
+func must(h *Hub, err error) *Hub {
 	if err != nil {
 		panic(err)
 	}
 	return h
 }
 
-// newHub makes a hub of what CheckHub has seen.
-func newHub(hub any, opts *Options) *Hub {
+func newHub[H any](hub *instances[H], opts *Options) (*Hub, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	table, err := newMethodTable(hub, opts.Methods)
+	errs := append([]error{err}, opts.check()...)
+	if err := newHubTypeError(hub.name(), errs); err != nil {
+		return nil, err
+	}
+	h := serveMethods(table, opts)
+	if m := opts.LifetimeManager; m != nil {
+		if other := managers.bind(m, h); other != nil { // since opts.check has asked
+			return nil, newHubTypeError(hub.name(), []error{errManagerTaken(other)})
+		}
+	}
+	return h, nil
+}
+
+// serveMethods makes a hub of methods and options that have been checked.
+func serveMethods(methods *methodTable, opts *Options) *Hub {
 	o := opts.withDefaults()
-	methods, _ := newMethodTable(hub, o.Methods)
 	h := &Hub{
 		name:    methods.hubName,
 		opts:    o,
@@ -160,6 +204,6 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	wg.Wait()
 	errs = append(errs, h.running.wait(ctx)) // methods may outlive their connections
 	h.manager.down.Store(true)
-	managers.release(h.opts.LifetimeManager)
+	managers.release(h.opts.LifetimeManager, h)
 	return errors.Join(errs...)
 }

@@ -399,10 +399,10 @@ func TestGroupsAndOthers(t *testing.T) {
 }
 
 func TestBadHubsAreRefusedWithReasons(t *testing.T) {
-	err := server.CheckHub(newTestHub(), nil)
+	err := refusal(newTestHub(), nil)
 	var bad *server.HubTypeError
 	if !errors.As(err, &bad) || !strings.Contains(err.Error(), "method Bad: a result of type func() cannot be sent") {
-		t.Errorf("CheckHub = %v, want the reason against Bad", err)
+		t.Errorf("NewHub = %v, want the reason against Bad", err)
 	}
 	defer func() {
 		if _, ok := recover().(*server.HubTypeError); !ok {

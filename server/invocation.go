@@ -112,10 +112,7 @@ func (inv *invocation) callMethod() (result any, err error) {
 	if filtered := inv.conn.hub.chain.invoke; filtered != nil {
 		return filtered(&inv.call)
 	}
-	if inv.method.fast != nil {
-		return inv.method.fast(&inv.call, inv.args)
-	}
-	return inv.method.callReflect(&inv.call)
+	return inv.method.call(&inv.call, inv.args)
 }
 
 // failed answers a call whose method has failed.

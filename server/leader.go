@@ -129,7 +129,7 @@ func (l *leader) handshake() {
 	switch l.rest = rest; {
 	case !accepted:
 		l.take() // the rest of the handshake, or nothing if it was refused
-	case c.hub.local && c.hub.chain.onConnected == nil:
+	case c.hub.local && c.hub.chain.onConnected == nil && c.hub.methods.create == nil:
 		c.register()
 	default:
 		l.await(nil, c.register, nil)

@@ -4,70 +4,71 @@ import (
 	"reflect"
 	"runtime"
 	"sync"
-	"unsafe"
 	"weak"
 )
 
 // managers knows which LifetimeManager serves which hub: two hubs that share one
-// would send to each other's clients. Only pointers are known, and weakly: a
-// hub that nobody uses goes without a word, and takes its entry with it.
+// would send to each other's clients. A manager is known by its address, which is
+// its own as long as its hub lives, since the hub holds it. Hubs are known
+// weakly: one that nobody uses goes without a word, and takes its entry with it.
 var managers managerTable
 
 type managerTable struct {
 	mu   sync.Mutex
-	hubs map[weak.Pointer[byte]]string
+	hubs map[uintptr]weak.Pointer[Hub]
 }
 
-// pointerOf returns what identifies a manager, or nil. Those without fields
-// cannot know any connection.
-func pointerOf(m LifetimeManager) *byte {
+// addressOf returns what identifies a manager. Those that are no pointers cannot
+// be told apart, and those without fields cannot know any connection.
+func addressOf(m LifetimeManager) (address uintptr, known bool) {
 	v := reflect.ValueOf(m)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Type().Elem().Size() == 0 {
+		return 0, false
+	}
+	return v.Pointer(), true
+}
+
+// owner returns the hub that m serves, or nil.
+func (t *managerTable) owner(m LifetimeManager) *Hub {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	address, _ := addressOf(m)
+	return t.hubs[address].Value()
+}
+
+// bind says that m, which h holds, serves h from now on. It returns another hub
+// that m serves, if there is one.
+func (t *managerTable) bind(m LifetimeManager, h *Hub) (other *Hub) {
+	address, known := addressOf(m)
+	if !known {
 		return nil
 	}
-	return (*byte)(unsafe.Pointer(v.UnsafePointer()))
-}
-
-// owner returns the name of the hub that m serves, or "".
-func (t *managerTable) owner(m LifetimeManager) string {
-	p := pointerOf(m)
-	if p == nil {
-		return ""
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.hubs[weak.Make(p)]
-}
-
-// bind says that m serves hub from now on. It reports false if m serves another.
-func (t *managerTable) bind(m LifetimeManager, hub string) bool {
-	p := pointerOf(m)
-	if p == nil {
-		return true
-	}
-	key := weak.Make(p)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.hubs[key] != "" {
-		return false
+	if other := t.hubs[address].Value(); other != nil {
+		return other
 	}
 	if t.hubs == nil {
-		t.hubs = map[weak.Pointer[byte]]string{}
+		t.hubs = map[uintptr]weak.Pointer[Hub]{}
 	}
-	t.hubs[key] = hub
-	runtime.AddCleanup(p, t.forget, key)
-	return true
+	own := weak.Make(h)
+	t.hubs[address] = own
+	runtime.AddCleanup(h, func(own weak.Pointer[Hub]) { t.forget(address, own) }, own)
+	return nil
 }
 
-// release lets another hub have m.
-func (t *managerTable) release(m LifetimeManager) {
-	if p := pointerOf(m); p != nil {
-		t.forget(weak.Make(p))
+// release lets another hub than h have m.
+func (t *managerTable) release(m LifetimeManager, h *Hub) {
+	if address, known := addressOf(m); known {
+		t.forget(address, weak.Make(h))
 	}
 }
 
-func (t *managerTable) forget(key weak.Pointer[byte]) {
+// forget removes the entry of a hub, unless another one has the address by now.
+func (t *managerTable) forget(address uintptr, of weak.Pointer[Hub]) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.hubs, key)
+	if t.hubs[address] == of {
+		delete(t.hubs, address)
+	}
 }

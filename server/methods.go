@@ -12,8 +12,9 @@ import (
 type methodTable struct {
 	hubName        string
 	typeName       string
-	byName         map[string]*method // lower case
-	exact          map[string]*method // as registered, for clients that spell so
+	create         func(*Call) (any, error) // makes the hub of a connection; nil: there is one for all
+	byName         map[string]*method       // lower case
+	exact          map[string]*method       // as registered, for clients that spell so
 	onConnected    func(*Call) error
 	onDisconnected func(*Call, error)
 
@@ -23,15 +24,13 @@ type methodTable struct {
 // A method is the plan of how one hub method is called.
 type method struct {
 	name      string // as registered; error texts use it
-	call      reflect.Value
-	fast      fastCall // not nil for common shapes
+	call      methodCall
 	pool      invocationPool
 	takesCall bool
 	params    []parameter // without *Call
 	arguments int         // how many of params come from the message
 	streams   int         // how many are streams that the client sends
 	result    resultShape
-	hasError  bool
 	authorize func(*Call) error
 	blocks    atomic.Bool // a stream of it has been detached once
 
@@ -79,14 +78,14 @@ func (t *methodTable) find(target string) *method {
 	return t.byName[strings.ToLower(target)]
 }
 
-var (
-	typeCall  = reflect.TypeFor[*Call]()
-	typeError = reflect.TypeFor[error]()
-)
+var typeCall = reflect.TypeFor[*Call]()
 
-// newMethodTable plans all exported methods of hub that are for clients.
-func newMethodTable(hub any, special map[string]MethodOptions) (*methodTable, error) {
-	v := reflect.ValueOf(hub)
+// newMethodTable plans all exported methods of a hub that are for clients.
+func newMethodTable[H any](hub *instances[H], special map[string]MethodOptions) (*methodTable, error) {
+	if err := hub.check(); err != nil {
+		return nil, err
+	}
+	v := hub.prototype()
 	says := map[string]hubtype.Special{}
 	for name, m := range special {
 		says[name] = hubtype.Special{Name: m.Name, Hidden: m.Hidden, Authorize: m.Authorize != nil}
@@ -95,18 +94,10 @@ func newMethodTable(hub any, special map[string]MethodOptions) (*methodTable, er
 	if err != nil {
 		return nil, err
 	}
-	table := &methodTable{hubName: read.Name, typeName: v.Type().String(), byName: map[string]*method{}, exact: map[string]*method{}}
-	if read.OnConnected {
-		table.onConnected = v.MethodByName("OnConnected").Interface().(func(*Call) error)
-	}
-	if read.OnDisconnected {
-		table.onDisconnected = v.MethodByName("OnDisconnected").Interface().(func(*Call, error))
-	}
-	if read.OnAuthenticationRefreshed {
-		table.onAuthenticationRefreshed = v.MethodByName("OnAuthenticationRefreshed").Interface().(func(*Call) error)
-	}
+	table := &methodTable{hubName: read.Name, typeName: v.Type().String(), create: hub.creator(), byName: map[string]*method{}, exact: map[string]*method{}}
+	table.setHooks(read, func(c *Call) any { return hub.of(c) })
 	for _, r := range read.Methods {
-		m := newMethod(v, r)
+		m := newMethod(hub, v.Type(), r)
 		m.authorize = special[r.GoName].Authorize
 		table.byName[strings.ToLower(m.name)] = m
 		table.exact[m.name] = m
@@ -114,11 +105,29 @@ func newMethodTable(hub any, special map[string]MethodOptions) (*methodTable, er
 	return table, nil
 }
 
-func newMethod(hub reflect.Value, read hubtype.Method) *method {
-	m := &method{
-		name: read.Name, call: hub.MethodByName(read.GoName),
-		takesCall: read.TakesCall, result: read.Result, hasError: read.HasError,
+// setHooks sets the hub's own methods that it has; of returns the hub.
+func (t *methodTable) setHooks(read hubtype.Hub, of func(*Call) any) {
+	if read.OnConnected {
+		t.onConnected = func(c *Call) error {
+			return of(c).(interface{ OnConnected(*Call) error }).OnConnected(c)
+		}
 	}
+	if read.OnDisconnected {
+		t.onDisconnected = func(c *Call, cause error) {
+			of(c).(interface{ OnDisconnected(*Call, error) }).OnDisconnected(c, cause)
+		}
+	}
+	if read.OnAuthenticationRefreshed {
+		t.onAuthenticationRefreshed = func(c *Call) error {
+			return of(c).(interface{ OnAuthenticationRefreshed(*Call) error }).OnAuthenticationRefreshed(c)
+		}
+	}
+}
+
+// newMethod plans a method of a hub of type t, which is H unless that is an
+// interface.
+func newMethod[H any](hub *instances[H], t reflect.Type, read hubtype.Method) *method {
+	m := &method{name: read.Name, takesCall: read.TakesCall, result: read.Result}
 	for _, p := range read.Params {
 		m.params = append(m.params, parameter{t: p.Type, item: p.Item, context: p.Context})
 		switch {
@@ -130,8 +139,19 @@ func newMethod(hub reflect.Value, read hubtype.Method) *method {
 			m.arguments++
 		}
 	}
-	if m.plain() {
-		m.fast = newFastCall(hub, read.GoName)
+	expression, _ := t.MethodByName(read.GoName)
+	if m.call = directCall(hub, expression.Func.Interface()); m.call != nil {
+		return m
 	}
+	value := func(c *Call) reflect.Value { return reflect.ValueOf(hub.of(c)) }
+	if hub.create == nil {
+		one := reflect.ValueOf(hub.one)
+		value = func(*Call) reflect.Value { return one }
+	}
+	by := &reflectCall{
+		function: expression.Func, hub: value,
+		takesCall: read.TakesCall, params: m.params, result: read.Result, hasError: read.HasError,
+	}
+	m.call = by.call
 	return m
 }

@@ -12,7 +12,7 @@ import (
 // Options configures a hub. A nil *Options and the zero value both mean
 // SignalR's own defaults. NewHub copies it; changes made later have no effect.
 // For every duration, zero means the default and a negative value "never"; one
-// shorter than a millisecond is an error of CheckHub, as are options that
+// shorter than a millisecond is an error of NewHub, as are options that
 // exclude each other.
 type Options struct {
 	// EnableDetailedErrors lets clients see the text of every error. False
@@ -38,12 +38,12 @@ type Options struct {
 
 	// MaximumParallelInvocationsPerClient is how many ordinary calls of one
 	// client run at the same time; calls that stream are not counted. Zero
-	// means 1, which also keeps their order. Negative is an error of CheckHub.
+	// means 1, which also keeps their order. Negative is an error of NewHub.
 	MaximumParallelInvocationsPerClient int
 
 	// StreamBufferCapacity is how many items of one client-to-server stream
 	// are buffered before the connection is no longer read. Zero means 10; the
-	// most is 1,048,576, and negative is an error of CheckHub.
+	// most is 1,048,576, and negative is an error of NewHub.
 	StreamBufferCapacity int
 
 	// SlowClientTimeout is how long a message may wait for a client before the
@@ -115,8 +115,8 @@ type Options struct {
 
 	// LifetimeManager knows the connections and groups and delivers to them.
 	// Nil means one that knows those of this process only. It serves one hub:
-	// NewHub panics if the manager, a pointer, serves another that is not shut
-	// down.
+	// NewHub refuses a manager, if it is a pointer, that serves another one that
+	// is in use and not shut down.
 	LifetimeManager LifetimeManager
 
 	// Authenticate says who sent a request; it is asked for every negotiate,

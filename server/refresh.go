@@ -105,6 +105,9 @@ func (a *hubApp) Refreshed() {
 	if hook == nil || c.state.Load() != open {
 		return
 	}
+	if c.hub.methods.create != nil && c.instance.Load() == nil {
+		return // the hub of the connection is being made, and finds the new user
+	}
 	if c.refreshing.Add(1) > maximumRefreshes {
 		c.refreshing.Add(-1)
 		return

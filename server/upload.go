@@ -72,7 +72,7 @@ func (u *upload) argument(t reflect.Type) reflect.Value {
 		return u.items.Convert(t)
 	}
 	return reflect.MakeFunc(t, func(in []reflect.Value) []reflect.Value {
-		yield, none := in[0], reflect.Zero(typeError)
+		yield, none := in[0], reflect.Zero(reflect.TypeFor[error]())
 		for {
 			v, ok := u.items.Recv()
 			if ok {

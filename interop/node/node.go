@@ -53,10 +53,11 @@ func newNode(c *config) (*node, error) {
 	if bus != nil {
 		opts.LifetimeManager = bus
 	}
-	if err := server.CheckHub(&TestHub{ended}, opts); err != nil {
+	hub, err := server.NewHub(&TestHub{ended}, opts)
+	if err != nil {
 		return nil, errors.Join(err, n.bus.close())
 	}
-	n.hub = server.MustHub(&TestHub{ended}, opts)
+	n.hub = hub
 	n.echo = server.NewConnectionHandler(echo, &server.ConnectionOptions{
 		Endpoint: common, Authenticate: authenticate, Logger: c.logger,
 	})

@@ -114,7 +114,8 @@ func TestHubgenReadsEveryHubAsTheServerDoes(t *testing.T) {
 		{MixedStreams{}, nil, "Mix/3"},
 	} {
 		var out bytes.Buffer
-		checked, err := server.CheckHub(test.hub, test.opts), hubgen.TypeScript(&out, test.hub, test.opts)
+		_, checked := server.NewHub(test.hub, test.opts)
+		err := hubgen.TypeScript(&out, test.hub, test.opts)
 		what := fmt.Sprintf("%T %+v", test.hub, test.opts)
 		if test.want == "refused" {
 			if checked == nil || err == nil || reason(checked) != reason(err) {
