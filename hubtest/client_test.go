@@ -241,26 +241,31 @@ type refusing struct{}
 func (refusing) OnConnected(*server.Call) error { return server.NewHubError("not today") }
 
 func TestWhoIsRefusedLearnsWhy(t *testing.T) {
-	n := hubtest.New(t, newDesk(), &server.Options{
-		Authenticate: func(r *http.Request) (server.User, error) {
-			if r.Header.Get("Authorization") != "Bearer good" {
-				return server.User{}, server.ErrUnauthorized
-			}
-			return server.User{ID: "bob"}, nil
-		},
-		Endpoint: server.EndpointOptions{AllowedTransports: server.WebSockets},
-	})
-	_, err := n.TryConnect()
-	if refused, ok := errors.AsType[*hubtest.RefusedError](err); !ok || refused.Status != http.StatusUnauthorized {
-		t.Errorf("without a token: %v", err)
-	}
-	if _, err := n.TryConnect(hubtest.Header("Authorization", "Bearer good"), hubtest.Over(server.LongPolling)); err == nil {
-		t.Error("a transport that is not allowed connects")
-	}
-	for want, o := range map[string]hubtest.Option{"bob": hubtest.Header("Authorization", "Bearer good"), "carol": hubtest.User(server.User{ID: "carol"})} {
-		if got := hubtest.Result[string](n.Connect(o), "User"); got != want {
-			t.Errorf("the user is %q, want %q", got, want)
+	byToken := func(r *http.Request) (server.User, error) {
+		if r.Header.Get("Authorization") != "Bearer good" {
+			return server.User{}, server.ErrUnauthorized
 		}
+		return server.User{ID: "bob"}, nil
+	}
+	for name, opts := range map[string]*server.Options{
+		"of the hub":      {Authenticate: byToken, Endpoint: server.EndpointOptions{AllowedTransports: server.WebSockets}},
+		"of the endpoint": {Endpoint: server.EndpointOptions{Authenticate: byToken, AllowedTransports: server.WebSockets}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := hubtest.New(t, newDesk(), opts)
+			_, err := n.TryConnect()
+			if refused, ok := errors.AsType[*hubtest.RefusedError](err); !ok || refused.Status != http.StatusUnauthorized {
+				t.Errorf("without a token: %v", err)
+			}
+			if _, err := n.TryConnect(hubtest.Header("Authorization", "Bearer good"), hubtest.Over(server.LongPolling)); err == nil {
+				t.Error("a transport that is not allowed connects")
+			}
+			for want, o := range map[string]hubtest.Option{"bob": hubtest.Header("Authorization", "Bearer good"), "carol": hubtest.User(server.User{ID: "carol"})} {
+				if got := hubtest.Result[string](n.Connect(o), "User"); got != want {
+					t.Errorf("the user is %q, want %q", got, want)
+				}
+			}
+		})
 	}
 }
 

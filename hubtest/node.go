@@ -48,6 +48,9 @@ func New[H any](t testing.TB, hub H, opts *server.Options) *Node {
 		own = *opts
 	}
 	own.Authenticate = Authenticate(own.Authenticate)
+	if own.Endpoint.Authenticate != nil {
+		own.Endpoint.Authenticate = Authenticate(own.Endpoint.Authenticate)
+	}
 	if own.Logger == nil {
 		own.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}

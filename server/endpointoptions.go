@@ -113,6 +113,14 @@ type EndpointOptions struct {
 	// their connection after a network loss.
 	AllowStatefulReconnects bool
 
+	// Authenticate says who sent a request of this endpoint; see
+	// Options.Authenticate. Endpoints of one hub may differ in it, as tokens for
+	// /chat and cookies for /admin/chat. All requests of a connection go to the
+	// endpoint at which it negotiated, so they are authenticated in one way, and
+	// must come from one user. Nil means Options.Authenticate; an endpoint for
+	// everybody returns User{}, nil.
+	Authenticate func(r *http.Request) (User, error)
+
 	// CloseOnAuthenticationExpiration closes connections, allowing them to
 	// reconnect, once User.Expires has passed, up to one second late.
 	CloseOnAuthenticationExpiration bool
@@ -125,7 +133,7 @@ type EndpointOptions struct {
 	// EnableAuthenticationRefresh serves POST <route>/refresh: a client whose
 	// credentials end soon sends fresh ones, with its connection token in the
 	// header X-SignalR-Connection-Token, and its connection goes on with the
-	// User that Options.Authenticate makes of them. Negotiate then tells
+	// User that Authenticate makes of them. Negotiate then tells
 	// clients how long theirs are good for; those of .NET 11 refresh by
 	// themselves. What comes with a poll or a stateful reconnect counts, too.
 	// Credentials that end earlier than those that the connection has are not
@@ -192,7 +200,8 @@ type EndpointOptions struct {
 	Redirect func(r *http.Request) (url, accessToken string, ok bool)
 }
 
-// transportOptions translates e for the transports.
+// transportOptions translates e for the transports. authenticate counts where e
+// has none of its own.
 func (e EndpointOptions) transportOptions(authenticate func(*http.Request) (User, error), log *slog.Logger) transport.Options {
 	t := transport.Options{
 		Transports:              transport.Transport(e.AllowedTransports),
@@ -231,6 +240,9 @@ func (e EndpointOptions) transportOptions(authenticate func(*http.Request) (User
 		t.MaximumPostSize = 30_000_000
 	} else if t.MaximumPostSize < 0 {
 		t.MaximumPostSize = math.MaxInt64
+	}
+	if e.Authenticate != nil {
+		authenticate = e.Authenticate
 	}
 	if authenticate != nil {
 		t.Authenticate = func(r *http.Request) (any, transport.Refusal) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -96,6 +97,49 @@ func ExampleOptions_authenticate() {
 			return server.User{ID: id}, nil
 		},
 		Methods: map[string]server.MethodOptions{"Say": {Authorize: server.RequireUser}},
+	})
+}
+
+// One hub for two kinds of clients: the app's with tokens, and the pages of the
+// administration with a cookie.
+func ExampleEndpointOptions_authenticate() {
+	hub := server.MustHub(Chat{}, &server.Options{
+		Authenticate: func(r *http.Request) (server.User, error) {
+			id, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer token of ")
+			if !ok {
+				return server.User{}, server.ErrUnauthorized
+			}
+			return server.User{ID: id}, nil
+		},
+	})
+	mux := http.NewServeMux()
+	server.Mount(mux, "/chat", hub)
+	server.Mount(mux, "/admin/chat", hub.Endpoint(server.EndpointOptions{
+		Authenticate: func(r *http.Request) (server.User, error) {
+			session, err := r.Cookie("session")
+			if err != nil {
+				return server.User{}, server.ErrUnauthorized
+			}
+			return server.User{ID: session.Value, Claims: map[string]any{"role": "admin"}}, nil
+		},
+	}))
+}
+
+// A hub for clients that read JSON alone.
+func ExampleOptions_protocols() {
+	server.MustHub(Chat{}, &server.Options{Protocols: []protocol.Codec{protocol.JSON{}}})
+}
+
+// Methods ask for a role, or for a claim, of the user that Authenticate has
+// found. jwtbearer finds both in tokens.
+func ExampleRequireRole() {
+	server.MustHub(Chat{}, &server.Options{
+		Authenticate: func(r *http.Request) (server.User, error) {
+			return server.User{ID: "alice", Claims: map[string]any{"role": []string{"editor", "admin"}}}, nil
+		},
+		Methods: map[string]server.MethodOptions{
+			"Say": {Authorize: server.RequireRole("admin", "owner")},
+		},
 	})
 }
 

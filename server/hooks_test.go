@@ -210,6 +210,13 @@ var hookTests = map[string]hookTest{
 		drive: negotiateStatus(500),
 		exit:  negotiateUnanswered,
 	},
+	"EndpointOptions.Authenticate": {
+		set: func(o *server.Options, boom func()) {
+			o.Endpoint.Authenticate = func(*http.Request) (server.User, error) { boom(); return server.User{}, nil }
+		},
+		drive: negotiateStatus(500),
+		exit:  negotiateUnanswered,
+	},
 	"Options.UserID": {
 		set: func(o *server.Options, boom func()) {
 			o.UserID = func(*http.Request, server.User) string { boom(); return "" }

@@ -102,8 +102,19 @@ type Options struct {
 	// Negative means no bound.
 	MaximumGroupNameLength int
 
-	// Protocols are the hub protocols that clients may choose. Nil means
-	// protocol.JSON and protocol.MessagePack.
+	// Protocols are the hub protocols that clients may choose. Nil means both
+	// that there are:
+	//
+	//	Protocols: []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}}
+	//
+	// and this one switches MessagePack off:
+	//
+	//	Protocols: []protocol.Codec{protocol.JSON{}}
+	//
+	// The handshake of a client that asks for another one is refused with "The
+	// protocol 'messagepack' is not supported.", as by ASP.NET Core. Hubs with
+	// different Protocols may share a backplane; leave its own Protocols as they
+	// are then: each message is published for the clients of every node.
 	Protocols []protocol.Codec
 
 	// Methods holds what is special about single hub methods, by their Go name.
@@ -122,10 +133,11 @@ type Options struct {
 	// Authenticate says who sent a request; it is asked for every negotiate,
 	// connect, poll, send and delete. ErrUnauthorized (or an error that wraps
 	// it) is answered 401, an *InvalidTokenError 401 with its reason,
-	// ErrForbidden 403, any other error 500. An
-	// access_token of the query stands in the Authorization header of r for
-	// WebSocket and Server-Sent Events requests, and only for them. Nil means
-	// that every client is anonymous. It may be called concurrently.
+	// ErrForbidden 403, any other error 500. An access_token of the query is in
+	// the Authorization header of r for WebSocket and Server-Sent Events
+	// requests, and only for them. Nil means that every client is anonymous. It
+	// may be called concurrently. EndpointOptions.Authenticate is that of a
+	// single endpoint.
 	Authenticate func(r *http.Request) (User, error)
 
 	// UserID names the user for Clients().User. Nil means User.ID. It is asked

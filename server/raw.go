@@ -219,7 +219,8 @@ type ConnectionOptions struct {
 	// Endpoint configures the transports.
 	Endpoint EndpointOptions
 
-	// Authenticate says who sent a request; see Options.Authenticate.
+	// Authenticate says who sent a request; see Options.Authenticate. It counts
+	// where Endpoint has none.
 	Authenticate func(r *http.Request) (User, error)
 
 	// Logger receives the endpoint's log: connections and refused credentials
