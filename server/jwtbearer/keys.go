@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-
-	"github.com/MicahParks/jwkset"
 )
 
 // A key is a secret ([]byte) or a public key, with what its set says of it.
@@ -168,23 +166,4 @@ func parseSet(text []byte, secrets bool) (keySet, error) {
 		return nil, errors.New("the key set has no key that verifies tokens")
 	}
 	return set, nil
-}
-
-func parseKey(text []byte) (key, error) {
-	var m jwkset.JWKMarshal
-	if err := json.Unmarshal(text, &m); err != nil {
-		return key{}, err
-	}
-	if m.USE != "" && m.USE != jwkset.UseSig {
-		return key{}, errors.New("not a key for signatures")
-	}
-	// Certificates prove nothing that the place of the set does not prove.
-	m.X5U, m.X5C, m.X5T, m.X5TS256 = "", nil, "", ""
-	skip := jwkset.JWKValidateOptions{SkipKeyOps: true, SkipMetadata: true, SkipUse: true}
-	private := jwkset.JWKMarshalOptions{Private: m.KTY == jwkset.KtyOct} // a secret counts as private
-	parsed, err := jwkset.NewJWKFromMarshal(m, private, skip)
-	if err != nil {
-		return key{}, err
-	}
-	return key{id: m.KID, alg: string(m.ALG), key: parsed.Key()}, nil
 }

@@ -2,6 +2,8 @@ package jwtbearer
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
@@ -11,20 +13,28 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/MicahParks/jwkset"
 )
 
 // jwkOf is a public key as an entry of a key set.
 func jwkOf(t *testing.T, id string) string {
 	t.Helper()
-	k, err := jwkset.NewJWKFromKey(testKeys()[id].Public(), jwkset.JWKOptions{Metadata: jwkset.JWKMetadataOptions{KID: id}})
-	if err != nil {
-		t.Fatal(err)
+	b64 := base64.RawURLEncoding.EncodeToString
+	switch k := testKeys()[id].Public().(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf(`{"kty":"RSA","kid":%q,"n":%q,"e":%q}`, id, b64(k.N.Bytes()), b64(big.NewInt(int64(k.E)).Bytes()))
+	case *ecdsa.PublicKey:
+		point, err := k.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, y := point[1:1+len(point)/2], point[1+len(point)/2:]
+		return fmt.Sprintf(`{"kty":"EC","kid":%q,"crv":%q,"x":%q,"y":%q}`, id, k.Curve.Params().Name, b64(x), b64(y))
+	case ed25519.PublicKey:
+		return fmt.Sprintf(`{"kty":"OKP","kid":%q,"crv":"Ed25519","x":%q}`, id, b64(k))
+	default:
+		t.Fatalf("a %T", k)
+		return ""
 	}
-	m := k.Marshal()
-	b := fmt.Sprintf(`{"kty":%q,"kid":%q,"crv":%q,"n":%q,"e":%q,"x":%q,"y":%q}`, m.KTY, id, m.CRV, m.N, m.E, m.X, m.Y)
-	return strings.NewReplacer(`,"crv":""`, "", `,"n":""`, "", `,"e":""`, "", `,"x":""`, "", `,"y":""`, "").Replace(b)
 }
 
 // oddKeys are entries of key sets that verify nothing.
@@ -38,6 +48,10 @@ func oddKeys() []string {
 		`{"kty":"EC","crv":"secp256k1","x":"AA","y":"AA"}`,
 		`{"kty":"EC","crv":"P-256","x":"!!","y":"AA"}`,
 		`{"kty":"EC","crv":"P-256","x":"` + b64(make([]byte, 32)) + `","y":"` + b64(make([]byte, 32)) + `"}`,
+		`{"kty":"EC","crv":"P-256","x":"` + b64(append([]byte{1}, make([]byte, 32)...)) + `","y":"AA"}`,
+		`{"kty":"EC","crv":"P-521"}`,
+		`{"kty":"RSA"}`,
+		`{"kty":"oct"}`,
 		`{"kty":"OKP","crv":"Ed448","x":"AA"}`,
 		`{"kty":"OKP","crv":"Ed25519","x":"AA"}`,
 		`{"kty":"OKP","crv":"X25519","x":"` + b64(make([]byte, 32)) + `"}`,
@@ -72,6 +86,23 @@ func TestOneOddKeyDoesNotSpoilTheSet(t *testing.T) {
 		}
 		if set, err := parseSet([]byte(`{"keys":[`+odd+`]}`), true); err == nil {
 			t.Errorf("%.80s alone: %d keys", odd, len(set))
+		}
+	}
+}
+
+// Padding, zeros that are missing in front, and what is not asked for change
+// nothing. Source of the keys: RFC 7517, appendices A.1 and A.2; RFC 8037,
+// appendix A.1.
+func TestKeysOfTheStandardsAreRead(t *testing.T) {
+	for _, tt := range []struct{ entry, alg string }{
+		{`{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","use":"sig","kid":"1"}`, "ES256"},
+		{`{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4=","y":"AOBLZekkVtmIi1Kzeb371R7oae8fD8ZbZllpW2zOCBcj","kid":"1","x5c":["none"],"key_ops":["verify"],"d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"}`, "ES256"},
+		{`{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"1"}`, "RS256"},
+		{`{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"1"}`, "EdDSA"},
+	} {
+		set, err := parseSet([]byte(`{"keys":[`+tt.entry+`]}`), false)
+		if err != nil || len(set.find("1", tt.alg)) != 1 {
+			t.Errorf("%s: %d keys, error %v", tt.entry, len(set.find("1", tt.alg)), err)
 		}
 	}
 }
