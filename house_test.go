@@ -77,6 +77,23 @@ func TestUsersDoNotLinkWhatOnlyTestsNeed(t *testing.T) {
 	}
 }
 
+// indirectModules is how many modules a user's go.mod gets from us, who uses
+// all there is, beside those that the user's own code imports, too.
+const indirectModules = 6
+
+func TestUsersGetFewModules(t *testing.T) {
+	packages := []string{"./protocol", "./server", "./server/jwtbearer", "./server/hubgen", "./server/lifetimetest", "./backplane", "./hubtest"}
+	found := strings.Fields(list(t, "{{with .Module}}{{.Path}}{{end}}", append([]string{"-deps"}, packages...)...))
+	slices.Sort(found)
+	found = slices.DeleteFunc(slices.Compact(found), func(m string) bool {
+		// backplane.New takes a client of go-redis.
+		return m == module || strings.HasPrefix(m, "github.com/redis/go-redis/")
+	})
+	if len(found) > indirectModules {
+		t.Errorf("%d modules, want at most %d: %q", len(found), indirectModules, found)
+	}
+}
+
 func topFolder(path string) string {
 	folder, _, _ := strings.Cut(path, "/")
 	return folder

@@ -14,6 +14,7 @@ type app struct {
 	bus          *bus         // nil with -backplane=off
 	angular      *angularPage // nil without npm, or with -angular=off
 	screen       *screen
+	clients      []*client
 }
 
 func newApp(addr, redisURL string, backplane, angular bool, screen *screen) (*app, error) {
@@ -64,6 +65,15 @@ func (a *app) build(addr, redisURL string, backplane, angular bool) (err error) 
 	return nil
 }
 
+// connect adds a client in the terminal, until the app stops.
+func (a *app) connect(ctx context.Context, name, url string) (*client, error) {
+	c, err := connect(ctx, name, url, a.screen)
+	if err == nil {
+		a.clients = append(a.clients, c)
+	}
+	return c, err
+}
+
 // buildAngular begins to build the Angular page, if there is to be one.
 func (a *app) buildAngular(ctx context.Context) {
 	if a.angular != nil {
@@ -71,10 +81,13 @@ func (a *app) buildAngular(ctx context.Context) {
 	}
 }
 
-// stop ends everything that newApp has begun.
+// stop ends everything that newApp and connect have begun.
 func (a *app) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
+	for _, c := range a.clients {
+		c.Close()
+	}
 	a.angular.close()
 	var errs []error
 	for _, n := range []*node{a.node1, a.node2} {

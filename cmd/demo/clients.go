@@ -2,58 +2,68 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
 	"time"
 
-	"github.com/philippseith/signalr"
-
 	"github.com/hubwire/hubwire/cmd/demo/blog"
+	"github.com/hubwire/hubwire/internal/hubclient"
+	"github.com/hubwire/hubwire/protocol"
 )
 
-// A client is a SignalR client in the terminal. It is philippseith/signalr's,
-// an implementation that shares no code with Hubwire.
+// A client is a SignalR client in the terminal, that of our own tests. The page
+// has the official one.
 type client struct {
-	signalr.Client
+	*hubclient.Client
 	name   string
 	screen *screen
 	news   chan string // what was received, in short
 }
 
-// connect returns a client that is connected to the hub at url.
+// connect returns a client that is connected to the hub at url. ctx bounds the
+// connecting; the caller closes the client.
 func connect(ctx context.Context, name, url string, screen *screen) (*client, error) {
 	c := &client{name: name, screen: screen, news: make(chan string, 100)}
 	var err error
-	c.Client, err = signalr.NewClient(ctx,
-		signalr.WithConnector(func() (signalr.Connection, error) { return signalr.NewHTTPConnection(ctx, url) }),
-		signalr.WithReceiver(&receiver{c}),
-		signalr.Logger(quiet{}, false))
+	c.Client, err = hubclient.Dial(ctx, hubclient.Options{
+		ConnOptions: hubclient.ConnOptions{URL: url},
+		Receive:     c.receive,
+	})
 	if err != nil {
-		return nil, err
-	}
-	c.Start()
-	if err := <-c.WaitForState(ctx, signalr.ClientConnected); err != nil {
 		return nil, fmt.Errorf("connect %s to %s: %w", name, url, err)
 	}
 	screen.printf("%-22s connected to %s", name, url)
 	return c, nil
 }
 
-// A receiver has the methods that the server can call.
-type receiver struct{ c *client }
-
-// ReceiveMessage is called for a chat message.
-func (r *receiver) ReceiveMessage(user, text string) {
-	r.c.screen.printf("%-22s ReceiveMessage  %s: %s", r.c.name, user, text)
-	r.c.note("message " + text)
+// receive is called for each method that the server calls.
+func (c *client) receive(m *protocol.Invocation) {
+	var user, text string
+	var post blog.Post
+	switch {
+	case m.Target == "ReceiveMessage" && read(m, &user, &text):
+		c.screen.printf("%-22s ReceiveMessage  %s: %s", c.name, user, text)
+		c.note("message " + text)
+	case m.Target == "PostPublished" && read(m, &post):
+		c.screen.printf("%-22s PostPublished   %d %q %s", c.name, post.ID, post.Title, post.PublishedAt.Format(time.TimeOnly))
+		c.note(fmt.Sprint("post ", post.ID))
+	default:
+		c.note(fmt.Sprintf("%s, which it does not know", m.Target))
+	}
 }
 
-// PostPublished is called for a post.
-func (r *receiver) PostPublished(p blog.Post) {
-	r.c.screen.printf("%-22s PostPublished   %d %q %s", r.c.name, p.ID, p.Title, p.PublishedAt.Format(time.TimeOnly))
-	r.c.note(fmt.Sprint("post ", p.ID))
+// read decodes the arguments of a call into pointers.
+func read(m *protocol.Invocation, args ...any) bool {
+	if len(m.RawArguments) != len(args) {
+		return false
+	}
+	for i, arg := range args {
+		if err := (protocol.JSON{}).Unmarshal(m.RawArguments[i], arg); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *client) note(news string) {
@@ -75,25 +85,6 @@ func (c *client) expect(ctx context.Context, want string) error {
 		return fmt.Errorf("%s has not received %s: %w", c.name, want, ctx.Err())
 	}
 }
-
-// call calls a method of the hub and waits for its result.
-func (c *client) call(ctx context.Context, method string, args ...any) error {
-	select {
-	case result, ok := <-c.Invoke(method, args...):
-		if !ok {
-			return errors.New("the connection has ended")
-		}
-		return result.Error
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// quiet throws a log away.
-type quiet struct{}
-
-// Log implements signalr.StructuredLogger.
-func (quiet) Log(...any) error { return nil }
 
 // A screen prints lines of several goroutines one after the other.
 type screen struct {

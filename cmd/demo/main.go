@@ -68,9 +68,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, app.stop()) }()
 	story, cancel := context.WithTimeout(ctx, storyTime)
 	defer cancel()
-	clients, cancelClients := context.WithCancel(ctx)
-	defer cancelClients()
-	if err := app.play(story, clients); err != nil || *once {
+	if err := app.play(story); err != nil || *once {
 		return err
 	}
 	app.screen.printf("\nOpen %s to go on in a browser, or: curl -X POST %s/api/posts/43/publish\nCtrl+C ends the demo.\n", app.node1.url, app.node1.url)
@@ -81,22 +79,22 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 
 // play tells the story: clients connect, chat, and receive a published post. It
 // returns an error if one has not received what it should, or more.
-func (a *app) play(ctx, clients context.Context) error {
+func (a *app) play(ctx context.Context) error {
 	a.screen.printf("Node 1: %s\nNode 2: %s\nRedis:  %s\n", a.node1.url, a.node2.url, a.bus)
-	client1, err1 := connect(clients, "client of node 1", a.node1.url+"/hub", a.screen)
-	client2, err2 := connect(clients, "client of node 2", a.node2.url+"/hub", a.screen)
-	other, err3 := connect(clients, "client of another app", a.node2.url+"/other/hub", a.screen)
+	client1, err1 := a.connect(ctx, "client of node 1", a.node1.url+"/hub")
+	client2, err2 := a.connect(ctx, "client of node 2", a.node2.url+"/hub")
+	other, err3 := a.connect(ctx, "client of another app", a.node2.url+"/other/hub")
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
 	// A hub answers a call when it knows the client: none misses what comes now.
 	for _, c := range []*client{client1, client2, other} {
-		if err := c.call(ctx, "JoinGroup", "readers"); err != nil {
+		if err := c.Invoke(ctx, nil, "JoinGroup", "readers"); err != nil {
 			return err
 		}
 	}
 	a.screen.printf("\nThe client of node 1 calls SendMessage")
-	if err := client1.call(ctx, "SendMessage", "client of node 1", "hello"); err != nil {
+	if err := client1.Invoke(ctx, nil, "SendMessage", "client of node 1", "hello"); err != nil {
 		return err
 	}
 	everywhere := []*client{client1, client2}

@@ -68,7 +68,8 @@ func TestSingleNodesShareARedisAndSayWhetherTheyAreReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.call(ctx, "JoinGroup", "readers"); err != nil { // its answer shows that the node knows the client
+	t.Cleanup(c.Close)
+	if err := c.Invoke(ctx, nil, "JoinGroup", "readers"); err != nil { // its answer shows that the node knows the client
 		t.Fatal(err)
 	}
 	if err := nodes[0].publish(ctx, "", 42, screen); err != nil {

@@ -15,6 +15,10 @@ import (
 // startTime is how long a node may take to print its READY line.
 const startTime = 60 * time.Second
 
+// BuildFlags are those that go build and go test need to build as the test was
+// built: -race, or nothing.
+func BuildFlags() []string { return buildFlags }
+
 // OwnNode reports whether the node under test is interop/node, and not one
 // that HUBWIRE_NODE names.
 func OwnNode() bool { return os.Getenv("HUBWIRE_NODE") == "" }

@@ -1,4 +1,4 @@
-// Package modules runs the tests of modules in this repository that
+// Package modules runs the tests of the modules in this repository that
 // "go test ./..." does not reach, because they require what the library must
-// not: interop/routers.
+// not: interop/routers and interop/philippseith.
 package modules

@@ -1,8 +1,10 @@
 package modules
 
 import (
+	"io/fs"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,20 +14,49 @@ import (
 // testTime bounds the build and the tests of a module.
 const testTime = 10 * time.Minute
 
-func TestTheHubWorksBehindRouters(t *testing.T) {
+func TestTheHubWorksBehindRouters(t *testing.T) { testModule(t, "interop/routers") }
+
+func TestClientsAndServersOfPhilippseithWorkWithOurs(t *testing.T) {
+	testModule(t, "interop/philippseith")
+}
+
+// A module of which this package does not know is tested by nobody.
+func TestEveryModuleIsTestedHere(t *testing.T) {
+	const root = "../.."
+	var found []string
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == "testdata") {
+			return fs.SkipDir
+		}
+		if d.Name() == "go.mod" {
+			dir, err := filepath.Rel(root, filepath.Dir(path))
+			found = append(found, filepath.ToSlash(dir))
+			return err
+		}
+		return nil
+	})
+	if want := []string{".", "interop/philippseith", "interop/routers"}; err != nil || !slices.Equal(found, want) {
+		t.Errorf("modules %q, %v; want %q", found, err, want)
+	}
+}
+
+// testModule vets a module and runs its tests, with the race detector if this
+// test has it.
+func testModule(t *testing.T, module string) {
 	if testing.Short() {
 		t.Skip("builds another module; not with -short")
 	}
-	dir, err := filepath.Abs("../routers")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := filepath.Join("..", "..", filepath.FromSlash(module))
 	fetch := exec.Command("go", "mod", "download")
 	fetch.Dir = dir
 	if out, err := fetch.CombinedOutput(); err != nil {
-		harness.Missing(t, "modules of %s: %v\n%s", dir, err, out)
+		harness.Missing(t, "modules of %s: %v\n%s", module, err, out)
 	}
-	for _, words := range [][]string{{"vet", "./..."}, {"test", "-count=1", "./..."}} {
+	test := append(append([]string{"test"}, harness.BuildFlags()...), "-count=1", "./...")
+	for _, words := range [][]string{{"vet", "./..."}, test} {
 		cmd := exec.Command("go", words...)
 		cmd.Dir = dir
 		if out, err := harness.Run(t, cmd, testTime); err != nil {
