@@ -72,7 +72,8 @@ func (c *connection) newInvocation(m *method) *invocation {
 		inv.conn = c
 		return inv
 	}
-	inv := c.invocationOf(m)
+	inv := &invocation{conn: c, method: m} // nobody asks it for its user
+	inv.call.inv = inv
 	for _, p := range m.params {
 		v := reflect.New(p.t)
 		inv.args = append(inv.args, v.Interface())
@@ -101,7 +102,7 @@ func (inv *invocation) recycle() {
 	for _, cell := range inv.cells {
 		cell.SetZero()
 	}
-	inv.conn, inv.leader, inv.user = nil, nil, User{}
+	inv.conn, inv.leader = nil, nil
 	inv.id, inv.streaming, inv.streamIDs = "", false, nil
 	inv.completion = protocol.Completion{}
 	inv.over = false
