@@ -121,7 +121,7 @@ func TestAFullQueueOfSendsDropsAcksAndResultsAndNoSend(t *testing.T) {
 		if known, err := r.SetResult(c, &protocol.Completion{InvocationID: id, Kind: protocol.ResultValue, RawResult: protocol.Raw("1")}); !known || err != nil {
 			t.Errorf("SetResult = %v, %v", known, err)
 		}
-		if n := log.lines("answer for another node dropped: too many wait"); n != 2 || r.Stats().Dropped != 2 {
+		if n := log.lines("ack or client result for another node dropped: too many wait"); n != 2 || r.Stats().Dropped != 2 {
 			t.Errorf("%d lines in the log, %d dropped, want an ack and a result", n, r.Stats().Dropped)
 		}
 		m.resume()

@@ -9,8 +9,8 @@ import (
 )
 
 // commandQueue bounds the group commands of other nodes that wait here. More are
-// dropped with a line in the log; whoever asked gets no answer and is told so
-// after its own AckTimeout.
+// dropped with a line in the log; the node that has sent one gets no ack, and its
+// caller ErrNoAck after its AckTimeout.
 const commandQueue = 4096
 
 // AddToGroup implements server.LifetimeManager. For a connection of another
@@ -75,13 +75,13 @@ func (r *Redis) removeLocal(c *connection, group string) {
 	}
 }
 
-// command asks the node that owns a connection, and waits for its answer.
+// command asks the node that owns a connection, and waits for its ack.
 func (r *Redis) command(ctx context.Context, action uint8, id, group string) error {
 	done := make(chan struct{})
 	r.mu.Lock()
 	r.lastAck++
 	ack := r.lastAck
-	r.acks[ack] = done // before the command is published: the answer may be quick
+	r.acks[ack] = done // before the command is published: the ack may be quick
 	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()
@@ -118,10 +118,10 @@ func (r *Redis) acknowledged(id int32) {
 	}
 }
 
-// runGroupCommands executes the commands of all nodes, in their order, for the connections
-// of this one. It answers when a join is confirmed, not before, and also for
-// what changed nothing, an unknown action too, as in ASP.NET Core. Nobody answers
-// for connections of others.
+// runGroupCommands executes the commands of all nodes, in their order, for the
+// connections of this one. It acknowledges a join when that is confirmed, not
+// before, and also what changed nothing, an unknown action too, as in ASP.NET Core.
+// Commands for connections of other nodes are not acknowledged here.
 func (r *Redis) runGroupCommands() {
 	for {
 		var command wire.GroupCommand

@@ -27,7 +27,7 @@ type guardedHandler struct{ slog.Handler }
 
 // Enabled implements slog.Handler.
 func (h guardedHandler) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
-	defer func() { _ = recover() }() // who logs has other things to do
+	defer func() { _ = recover() }() // the caller has other things to do
 	return h.Handler.Enabled(ctx, level)
 }
 

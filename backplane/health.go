@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// State says how this node stands with Redis.
+// State says whether this node is connected to Redis.
 type State int
 
 const (
@@ -58,7 +58,7 @@ type Stats struct {
 	Published uint64 // messages that were written to Redis
 	Failed    uint64 // sends that ended with an error, also those of unknown outcome
 	Received  uint64 // messages from Redis, of this node and others
-	Dropped   uint64 // messages from or for other nodes that could not be read or had no room
+	Dropped   uint64 // messages from or for other nodes that could not be read or found a full queue
 	Losses    uint64 // errors of the subscribing connection, failed tries to connect among them
 
 	Connections   int // of this node

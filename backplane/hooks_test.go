@@ -92,7 +92,7 @@ func TestUserCodeThatPanicsCostsItsCallOnly(t *testing.T) {
 			p := newPeer(t, m, m.node(t, Options{Protocols: []protocol.Codec{protocol.JSON{}, codec}}))
 			codec.reading.Store(true)
 			m.publish(p.node.channels.Physical(p.node.channels.Return(p.node.opts.ServerName)),
-				wire.AppendCompletion(nil, wire.Blob{Protocol: "panic", Bytes: []byte(`{"type":3,"invocationId":"1"}` + "\x1e")}))
+				wire.AppendCompletion(nil, wire.Encoding{Protocol: "panic", Bytes: []byte(`{"type":3,"invocationId":"1"}` + "\x1e")}))
 			synctest.Wait()
 			p.lives()
 			codec.writing.Store(true)
@@ -105,7 +105,7 @@ func TestUserCodeThatPanicsCostsItsCallOnly(t *testing.T) {
 			}
 			for range 2 { // the second one has the id of the first: the node answers itself
 				m.publish(p.node.channels.Connection("p"), wire.AppendInvocation(nil, wire.Invocation{
-					Blobs: []wire.Blob{{Protocol: "panic", Bytes: []byte("{}\x1e")}}, InvocationID: "1", ReturnChannel: "App.Hub:internal:return:S",
+					Encodings: []wire.Encoding{{Protocol: "panic", Bytes: []byte("{}\x1e")}}, InvocationID: "1", ReturnChannel: "App.Hub:internal:return:S",
 				}))
 			}
 			synctest.Wait()

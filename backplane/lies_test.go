@@ -121,22 +121,22 @@ func payloads() (list [][]byte) {
 	}
 	for _, returns := range []string{"", "App.Hub:internal:return:", "App.Hub:internal:return:S", "Other:internal:return:S", "__keyspace@0__:x", "App.Hub:all", "App.Hub:internal:return:" + strings.Repeat("x", 10_000)} {
 		for _, id := range []string{"", "1", strings.Repeat("x", 2000)} {
-			list = append(list, wire.AppendInvocation(nil, wire.Invocation{Blobs: []wire.Blob{{Protocol: "json", Bytes: []byte("{}\x1e")}}, InvocationID: id, ReturnChannel: returns}))
+			list = append(list, wire.AppendInvocation(nil, wire.Invocation{Encodings: []wire.Encoding{{Protocol: "json", Bytes: []byte("{}\x1e")}}, InvocationID: id, ReturnChannel: returns}))
 		}
 	}
 	for _, result := range []string{"", "{}", "{}\x1e", `{"type":3}` + "\x1e", `{"type":3,"invocationId":"1","result":` + strings.Repeat("[", 10_000), `{"type":1,"target":"x","arguments":[]}` + "\x1e"} {
 		for _, name := range []string{"json", "messagepack", "other", ""} {
-			list = append(list, wire.AppendCompletion(nil, wire.Blob{Protocol: name, Bytes: []byte(result)}))
+			list = append(list, wire.AppendCompletion(nil, wire.Encoding{Protocol: name, Bytes: []byte(result)}))
 		}
 	}
-	many := wire.Invocation{Blobs: []wire.Blob{{Protocol: "json", Bytes: []byte("{}\x1e")}}}
+	many := wire.Invocation{Encodings: []wire.Encoding{{Protocol: "json", Bytes: []byte("{}\x1e")}}}
 	for i := range 100_000 {
 		many.Excluded = append(many.Excluded, fmt.Sprint("id", i))
 	}
 	list = append(list, wire.AppendInvocation(nil, many))
 	protocols := wire.Invocation{}
 	for i := range 100_000 {
-		protocols.Blobs = append(protocols.Blobs, wire.Blob{Protocol: fmt.Sprint("p", i)})
+		protocols.Encodings = append(protocols.Encodings, wire.Encoding{Protocol: fmt.Sprint("p", i)})
 	}
 	return append(list, wire.AppendInvocation(nil, protocols))
 }
@@ -168,7 +168,7 @@ func TestOfTooManyClientResultsTheOldestFails(t *testing.T) {
 		}
 		for i := range mostPending + more {
 			m.publish(p.node.channels.Connection("c"), wire.AppendInvocation(nil, wire.Invocation{
-				Blobs: []wire.Blob{{Protocol: "json", Bytes: []byte("{}\x1e")}}, InvocationID: fmt.Sprint(i), ReturnChannel: "App.Hub:internal:return:S",
+				Encodings: []wire.Encoding{{Protocol: "json", Bytes: []byte("{}\x1e")}}, InvocationID: fmt.Sprint(i), ReturnChannel: "App.Hub:internal:return:S",
 			}))
 		}
 		synctest.Wait()
@@ -204,7 +204,7 @@ func TestAPeerCannotAnswerForAClientOfThisNode(t *testing.T) {
 		_, id, _ := strings.Cut(<-p.client.got, `"invocationId":"`)
 		id, _, _ = strings.Cut(id, `"`)
 		forged := fmt.Sprintf(`{"type":3,"invocationId":%q,"result":"forged"}`+"\x1e", id)
-		m.publish(p.node.channels.Physical(p.node.channels.Return(p.node.opts.ServerName)), wire.AppendCompletion(nil, wire.Blob{Protocol: "json", Bytes: []byte(forged)}))
+		m.publish(p.node.channels.Physical(p.node.channels.Return(p.node.opts.ServerName)), wire.AppendCompletion(nil, wire.Encoding{Protocol: "json", Bytes: []byte(forged)}))
 		synctest.Wait()
 		if known, err := p.node.SetResult(p.client, &protocol.Completion{InvocationID: id, Kind: protocol.ResultValue, RawResult: protocol.Raw(`"own"`)}); !known || err != nil {
 			t.Errorf("SetResult = %v, %v", known, err)

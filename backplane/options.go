@@ -1,12 +1,3 @@
-// Package backplane lets several nodes serve one hub through one Redis: Go nodes
-// and ASP.NET Core nodes alike, in the scheme of
-// Microsoft.AspNetCore.SignalR.StackExchangeRedis.
-//
-//	bp, err := backplane.New(client, &backplane.Options{
-//		HubName:       "BlogApp.Hubs.PostHub",
-//		ChannelPrefix: "BlogApp:SignalR:",
-//	})
-//	hub := server.MustHub(PostHub{}, &server.Options{LifetimeManager: bp})
 package backplane
 
 import (
@@ -31,7 +22,7 @@ type Options struct {
 	// "BlogApp.Hubs.PostHub". It must not be empty.
 	HubName string
 
-	// ChannelPrefix stands in front of every channel, as it is: a separator
+	// ChannelPrefix is put before the name of every channel, as it is: a separator
 	// must be part of it, as in "BlogApp:SignalR:". Apps with different
 	// prefixes do not hear each other; Redis databases do not separate them.
 	ChannelPrefix string

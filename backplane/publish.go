@@ -155,22 +155,22 @@ func (r *Redis) late(ctx context.Context) error {
 	return err
 }
 
-// answerTime is how long an answer to another node waits for Redis.
-const answerTime = 30 * time.Second
+// replyTime is how long an ack or a client result for another node waits for Redis.
+const replyTime = 30 * time.Second
 
-// post publishes an answer to another node without waiting for anything. An
-// answer that comes twice does no harm: only the first one is waited for. Where
-// the queue is full, the answer is dropped with a line in the log: the other
-// node has a limit of its own.
+// post publishes an ack or a client result for another node without waiting for
+// anything. One that comes twice does no harm: only the first is waited for. Where
+// the queue is full, it is dropped with a line in the log: the other node has a
+// time limit of its own.
 func (r *Redis) post(channel string, payload []byte) {
-	p := newPublish(channel, payload, time.Now().Add(answerTime))
+	p := newPublish(channel, payload, time.Now().Add(replyTime))
 	p.again = true
 	if !r.offer(p) {
-		r.drop(slog.LevelError, "answer for another node dropped: too many wait", "channel", channel, "limit", publishQueue)
+		r.drop(slog.LevelError, "ack or client result for another node dropped: too many wait", "channel", channel, "limit", publishQueue)
 	}
 }
 
-// offer queues p if there is room.
+// offer queues p if there is space.
 func (r *Redis) offer(p *publish) bool {
 	select {
 	case r.publishes <- p:

@@ -75,12 +75,12 @@ func (r *Redis) deliver(channel string, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	if len(m.Blobs) > mostEncodings {
-		return fmt.Errorf("message in %d protocols, the limit is %d", len(m.Blobs), mostEncodings)
+	if len(m.Encodings) > mostEncodings {
+		return fmt.Errorf("message in %d protocols, the limit is %d", len(m.Encodings), mostEncodings)
 	}
-	encoded := make([]server.Encoded, len(m.Blobs))
-	for i, blob := range m.Blobs {
-		encoded[i] = server.Encoded{Protocol: blob.Protocol, Bytes: blob.Bytes}
+	encoded := make([]server.Encoded, len(m.Encodings))
+	for i, encoding := range m.Encodings {
+		encoded[i] = server.Encoded{Protocol: encoding.Protocol, Bytes: encoding.Bytes}
 	}
 	message := server.NewEncodedMessage(encoded...)
 	r.waiting.tell(message, channel, payload)

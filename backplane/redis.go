@@ -17,8 +17,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Redis is the server.LifetimeManager and ResultRouter of one hub on one node. It is safe for
-// concurrent use.
+// Redis is the server.LifetimeManager and ResultRouter of one hub on one node. It
+// is safe for concurrent use.
 //
 // Who owns what: one goroutine reads the subscriptions and routes; it never
 // waits for a handler, a client or Redis. One writes what is to be subscribed.
@@ -160,8 +160,8 @@ func (r *Redis) Close() error {
 
 // Connected implements server.LifetimeManager: it returns once Redis has
 // confirmed the connection's channel and its user's. While Redis is away it does
-// not wait, but for a moment at the beginning: the client is served by this node
-// alone until Redis is back.
+// not wait, but for the first second of the loss, or after New: the client is
+// served by this node alone until Redis is back.
 func (r *Redis) Connected(ctx context.Context, c server.Receiver) error {
 	own := &connection{Receiver: c, groups: map[string]struct{}{}}
 	r.mu.Lock()
@@ -243,7 +243,7 @@ func (r *Redis) Send(ctx context.Context, to server.Audience, m *server.Message)
 			if _, err := m.Bytes(c.Codec()); err != nil {
 				return err
 			}
-			_ = c.Send(m) // who is gone, or too slow, is no error of the send
+			_ = c.Send(m) // a client that is gone, or too slow, is no error of the send
 			return nil
 		}
 	}
@@ -293,7 +293,7 @@ func (r *Redis) send(ctx context.Context, m *server.Message, except, channels []
 	if err != nil {
 		return err
 	}
-	payload := wire.AppendInvocation(nil, wire.Invocation{Excluded: except, Blobs: encodings})
+	payload := wire.AppendInvocation(nil, wire.Invocation{Excluded: except, Encodings: encodings})
 	defer r.waiting.begin(m, channels, payload)()
 	return r.publishOn(ctx, payload, channels)
 }
@@ -309,14 +309,14 @@ func (r *Redis) hears(channel string) bool {
 
 // encodings has m in every protocol, used here or not: clients of other nodes
 // may speak it.
-func (r *Redis) encodings(m *server.Message) ([]wire.Blob, error) {
-	list := make([]wire.Blob, 0, len(r.opts.Protocols))
+func (r *Redis) encodings(m *server.Message) ([]wire.Encoding, error) {
+	list := make([]wire.Encoding, 0, len(r.opts.Protocols))
 	for _, codec := range r.opts.Protocols {
 		b, err := m.Bytes(codec)
 		if err != nil {
 			return nil, fmt.Errorf("encode for %s: %w", codec.Name(), err)
 		}
-		list = append(list, wire.Blob{Protocol: codec.Name(), Bytes: b})
+		list = append(list, wire.Encoding{Protocol: codec.Name(), Bytes: b})
 	}
 	return list, nil
 }

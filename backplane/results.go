@@ -22,8 +22,8 @@ const (
 
 var errTooMany = errors.New("too many pending invocations of other nodes")
 
-// room says whether c may be asked once more.
-func room(c *connection) func(own, others int) error {
+// space says whether c may have one more pending invocation.
+func space(c *connection) func(own, others int) error {
 	return func(own, others int) error {
 		if err := server.CheckClientResult(c.Receiver, own+others); err != nil {
 			return err
@@ -43,7 +43,7 @@ func (r *Redis) InvokeConnection(ctx context.Context, id string, inv *protocol.I
 	r.mu.Lock()
 	c := r.connections[id]
 	p.Away = c == nil
-	oldest, err := r.results.Add(p, room(c))
+	oldest, err := r.results.Add(p, space(c))
 	r.mu.Unlock()
 	if err != nil {
 		return server.ClientResult{}, err
@@ -70,7 +70,7 @@ func (r *Redis) invokeAway(ctx context.Context, p *members.Pending, m *server.Me
 		return server.ClientResult{}, err
 	}
 	payload := wire.AppendInvocation(nil, wire.Invocation{
-		Blobs: encodings, InvocationID: p.ID, ReturnChannel: r.channels.Return(r.opts.ServerName),
+		Encodings: encodings, InvocationID: p.ID, ReturnChannel: r.channels.Return(r.opts.ServerName),
 	})
 	count, err := r.publish(ctx, r.channels.Connection(p.ConnectionID), payload)
 	switch {
@@ -147,7 +147,7 @@ func (r *Redis) invokeForPeer(id string, m wire.Invocation, message *server.Mess
 		r.mu.Unlock()
 		return nil // gone meanwhile
 	}
-	oldest, err := r.results.Add(p, room(c))
+	oldest, err := r.results.Add(p, space(c))
 	r.mu.Unlock()
 	switch {
 	case errors.Is(err, members.ErrCollision):
@@ -163,8 +163,8 @@ func (r *Redis) invokeForPeer(id string, m wire.Invocation, message *server.Mess
 	return nil
 }
 
-// cancel fails what another node has asked c, for which there is no room any more;
-// nil is nothing.
+// cancel fails what another node has asked c, for which there is no space any
+// more; nil is nothing.
 func (r *Redis) cancel(c *connection, p *members.Pending) {
 	if p != nil {
 		r.fail(c, p, members.TextCanceled)
@@ -195,12 +195,12 @@ func (r *Redis) forward(codec protocol.Codec, returnTo string, m *protocol.Compl
 		r.log.Error("client result cannot be forwarded", "error", err)
 		return
 	}
-	r.post(r.channels.Physical(returnTo), wire.AppendCompletion(nil, wire.Blob{Protocol: codec.Name(), Bytes: framed}))
+	r.post(r.channels.Physical(returnTo), wire.AppendCompletion(nil, wire.Encoding{Protocol: codec.Name(), Bytes: framed}))
 }
 
 // resultCame hands over a result that came from another node. Unknown ids are
 // late, and results of clients of this node come from themselves only.
-func (r *Redis) resultCame(b wire.Blob) error {
+func (r *Redis) resultCame(b wire.Encoding) error {
 	codec := r.codecs[b.Protocol]
 	if codec == nil {
 		return fmt.Errorf("received a client result for protocol %q, which this node does not have", b.Protocol)

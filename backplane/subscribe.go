@@ -155,7 +155,7 @@ func isDenial(err error) bool {
 	return false
 }
 
-// wake gives a token to a channel that has room for one.
+// wake gives a token to a channel that has space for one.
 func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -7,8 +7,8 @@ package wire
 // Channels names the channels of one hub. Names are compared byte by byte and
 // always literal, never patterns.
 type Channels struct {
-	// Prefix stands in front of every channel on Redis, as raw bytes without a
-	// separator. It never stands inside a payload.
+	// Prefix is put before every channel on Redis, as raw bytes without a
+	// separator. It never occurs inside a payload.
 	Prefix string
 	// Hub is the full name of the hub's class in .NET.
 	Hub string
@@ -33,7 +33,7 @@ func (c Channels) Groups() string { return c.Prefix + c.Hub + ":internal:groups"
 func (c Channels) Ack(server string) string { return c.Prefix + c.Hub + ":internal:ack:" + server }
 
 // Return is the logical name, without prefix, of the channel of client results
-// for one server. It stands inside payloads; Physical gives the channel.
+// for one server. It occurs inside payloads; Physical gives the channel.
 func (c Channels) Return(server string) string { return c.Hub + ":internal:return:" + server }
 
 // Physical is the channel on Redis of a logical name.

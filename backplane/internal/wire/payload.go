@@ -7,17 +7,17 @@ import (
 	"github.com/hubwire/hubwire/internal/msgp"
 )
 
-// A Blob is one hub message in one protocol, with its framing. Readers of
+// A Encoding is one hub message in one protocol, with its framing. Readers of
 // payloads alias them.
-type Blob struct {
+type Encoding struct {
 	Protocol string
 	Bytes    []byte
 }
 
 // An Invocation travels on the channels of all, groups, users and connections.
 type Invocation struct {
-	Excluded []string // connection ids that do not get it
-	Blobs    []Blob   // in the order of the sender; a protocol may occur twice
+	Excluded  []string   // connection ids that do not get it
+	Encodings []Encoding // in the order of the sender; a protocol may occur twice
 
 	// A client is asked for a result where InvocationID is not empty; the
 	// answer goes to ReturnChannel, a logical name.
@@ -35,9 +35,9 @@ func AppendInvocation(b []byte, m Invocation) []byte {
 	for _, id := range m.Excluded {
 		b = msgp.AppendString(b, id)
 	}
-	b = msgp.AppendMap(b, len(m.Blobs))
-	for _, blob := range m.Blobs {
-		b = msgp.AppendBytes(msgp.AppendString(b, blob.Protocol), blob.Bytes)
+	b = msgp.AppendMap(b, len(m.Encodings))
+	for _, encoding := range m.Encodings {
+		b = msgp.AppendBytes(msgp.AppendString(b, encoding.Protocol), encoding.Bytes)
 	}
 	if n == 4 {
 		b = msgp.AppendString(msgp.AppendString(b, m.InvocationID), m.ReturnChannel)
@@ -64,10 +64,10 @@ func ReadInvocation(p []byte) (m Invocation, err error) {
 		}
 	}
 	if k := r.mapping(); k > 0 {
-		m.Blobs = make([]Blob, 0, min(k, 8))
+		m.Encodings = make([]Encoding, 0, min(k, 8))
 		for range k {
 			name := r.text()
-			m.Blobs = append(m.Blobs, Blob{name, r.bytes()})
+			m.Encodings = append(m.Encodings, Encoding{name, r.bytes()})
 			if r.err != nil {
 				break
 			}
@@ -129,12 +129,12 @@ func ReadAck(p []byte) (id int32, err error) {
 }
 
 // AppendCompletion appends a client's answer in its protocol.
-func AppendCompletion(b []byte, c Blob) []byte {
+func AppendCompletion(b []byte, c Encoding) []byte {
 	return msgp.AppendBytes(msgp.AppendString(msgp.AppendArray(b, 2), c.Protocol), c.Bytes)
 }
 
 // ReadCompletion reads a client's answer.
-func ReadCompletion(p []byte) (c Blob, err error) {
+func ReadCompletion(p []byte) (c Encoding, err error) {
 	r := newReader(p)
 	if n := r.array(); r.err == nil && n < 2 {
 		return c, insufficient("CompletionMessage")

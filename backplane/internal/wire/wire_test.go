@@ -92,8 +92,8 @@ func TestWhatMustBeAcceptedAndRefused(t *testing.T) {
 		{"a completion needs two items", "completion", "91 a46a736f6e", "Insufficient items in CompletionMessage array."},
 		{"nil is no list", "invocation", "92 c0 80", "unexpected MessagePack code 0xc0"},
 		{"a count larger than the rest is refused", "invocation", "92 dd ffffffff", "Attempted to read past the end of the stream."},
-		{"str 8 is no blob", "completion", "92 a46a736f6e d90178", "unexpected MessagePack code 0xd9"},
-		{"fixstr is a blob", "completion", "92 a46a736f6e a178", "92 a46a736f6e c40178"},
+		{"str 8 is no encoding", "completion", "92 a46a736f6e d90178", "unexpected MessagePack code 0xd9"},
+		{"fixstr is a encoding", "completion", "92 a46a736f6e a178", "92 a46a736f6e c40178"},
 		{"an action above 255 is refused", "group-command", "95 01 a153 cd0100 a147 a143", "Arithmetic operation resulted in an overflow."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -147,7 +147,7 @@ func FuzzPayloads(f *testing.F) {
 }
 
 func BenchmarkInvocation(b *testing.B) {
-	m := Invocation{Blobs: []Blob{{"json", make([]byte, 100)}, {"messagepack", make([]byte, 60)}}}
+	m := Invocation{Encodings: []Encoding{{"json", make([]byte, 100)}, {"messagepack", make([]byte, 60)}}}
 	p := AppendInvocation(nil, m)
 	b.Run("append", func(b *testing.B) {
 		b.ReportAllocs()
