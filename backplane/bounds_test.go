@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
 
+	"github.com/hubwire/hubwire/internal/memnet"
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 )
@@ -28,40 +28,16 @@ func (h *boundHub) OnConnected(call *server.Call) error {
 	return nil
 }
 
-// A pipeListener accepts connections in memory.
-type pipeListener struct {
-	conns chan net.Conn
-	over  chan struct{}
-	once  sync.Once
-}
-
-func (l *pipeListener) dial(context.Context, string, string) (net.Conn, error) {
-	near, far := net.Pipe()
-	l.conns <- far
-	return near, nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }
-func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.over) }); return nil }
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.over:
-		return nil, net.ErrClosed
-	}
-}
-
 // webSocket connects a JSON client to hub, in memory.
 func webSocket(t *testing.T, hub *server.Hub) io.ReadWriter {
 	t.Helper()
-	l := &pipeListener{conns: make(chan net.Conn), over: make(chan struct{})}
+	l := memnet.Listen()
 	mux := http.NewServeMux()
 	server.Mount(mux, "/hub", hub)
 	s := &http.Server{Handler: mux}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = s.Serve(l) })
-	conn, _, _, err := ws.Dialer{NetDial: l.dial}.Dial(t.Context(), "ws://memory/hub")
+	conn, _, _, err := ws.Dialer{NetDial: l.Link(nil).DialContext}.Dial(t.Context(), "ws://memory/hub")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,6 +50,23 @@ func TestASendThatIsDoneHasReachedItsOwnNode(t *testing.T) {
 		}
 		if m, fake := s.(*memoryRedis); fake {
 			atEachStep(t, m, a, send)
+			synctest.Wait()
+			ready(t, a)
+			m.during(func(args []string, after bool) {
+				if args[0] == "publish" && !after {
+					m.killLocked()
+				}
+			})
+			m.slow(func(args []string) time.Duration { // the next link is there before the answer comes
+				return map[string]time.Duration{"publish": 50 * time.Millisecond}[args[0]]
+			})
+			before := unknown
+			send("late")
+			if unknown != before+1 {
+				t.Error("a send of before the loss is done")
+			}
+			m.slow(nil)
+			m.during(nil)
 			if unknown < 3 || len(done) == 0 { // before PUBLISH, after it, and before PING; and one without a loss
 				t.Errorf("%d sends done, %d of unknown outcome: the test proves nothing", len(done), unknown)
 			}

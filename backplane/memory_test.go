@@ -27,7 +27,7 @@ type memoryRedis struct {
 	paused      chan struct{}                       // closed when commands are handled again; nil if they are
 	waiting     func(args []string) bool            // what waits meanwhile, with all behind it on its connection
 	refuse      func(args []string) string          // the error that a command is answered with, or ""
-	delay       func(args []string) time.Duration   // how long a command takes; nil is no time
+	delay       func(args []string) time.Duration   // how long the answer to a command takes; nil is no time
 	handling    func(args []string, after bool)     // told before and after each command, if not nil; mu is held
 	limit       int                                 // bytes that may wait for a connection; 0 is no bound
 	commands    map[string]int                      // that were handled, by name
@@ -50,7 +50,9 @@ type memoryConn struct {
 	// Guarded by memoryRedis.mu:
 	resp3   bool
 	dropped bool
-	waits   int // bytes in out
+	waits   int      // bytes in out
+	slow    bool     // what is to go to out is held
+	held    []string // what is to go there then
 }
 
 func newMemoryRedis(t testing.TB) *memoryRedis {
@@ -188,15 +190,23 @@ func (c *memoryConn) handle() {
 		if paused != nil && wait(args) {
 			<-paused
 		}
-		if delay != nil {
-			time.Sleep(delay(args))
-		}
 		m.mu.Lock()
 		if !c.dropped {
 			m.commands[args[0]]++
+			c.slow = delay != nil
 			c.execute(args)
 		}
 		m.mu.Unlock()
+		if delay != nil {
+			time.Sleep(delay(args))
+			m.mu.Lock()
+			c.slow = false
+			for _, text := range c.held {
+				c.reply(text)
+			}
+			c.held = nil
+			m.mu.Unlock()
+		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -222,6 +232,10 @@ func (c *memoryConn) drop() {
 
 func (c *memoryConn) reply(text string) {
 	if c.dropped {
+		return
+	}
+	if c.slow {
+		c.held = append(c.held, text)
 		return
 	}
 	c.waits += len(text)

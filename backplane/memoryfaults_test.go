@@ -86,7 +86,7 @@ func (m *memoryRedis) refusing(text string, which func(args []string) bool) {
 	}
 }
 
-// slow has commands take their time, and what comes behind them.
+// slow has answers take their time, and what comes behind them on their connection.
 func (m *memoryRedis) slow(delay func(args []string) time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -89,14 +89,23 @@ func (p *pulse) beat(tell func()) duty {
 	if p.silent++; p.silent < silentAfter {
 		return ask
 	}
-	p.now.Store(int32(doubted)) // from now on the reader looks
-	if p.heard.Load() != heard {
-		p.now.Store(int32(alive)) // it did not look yet
-		p.silent = 0
+	if !p.doubt(heard) {
 		return rest
 	}
 	tell()
 	return probe
+}
+
+// doubt begins a doubt, unless more than heard was heard meanwhile: then the
+// reader may not have seen that it was to revive the link. p.mu is held.
+func (p *pulse) doubt(heard uint64) bool {
+	p.now.Store(int32(doubted)) // from now on the reader looks
+	if p.heard.Load() == heard {
+		return true
+	}
+	p.now.Store(int32(alive))
+	p.silent = 0
+	return false
 }
 
 // die ends a doubted link, or any, for good. It reports whether it has.

@@ -2,6 +2,7 @@ package backplane
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -15,8 +16,7 @@ func (l life) String() string { return [...]string{"alive", "doubted", "dead"}[l
 func (d duty) String() string { return [...]string{"rest", "ask", "probe"}[d] }
 
 // Each transition of a pulse, by what happens to it: "beat", "hear" (and what the
-// reader does then), "late" (the reader hears and has not looked yet), "probed"
-// and "lost".
+// reader does then), "late" (it does so after it has heard), "probed" and "lost".
 func TestThePulseOfALink(t *testing.T) {
 	silence := slices.Repeat([]string{"beat"}, silentAfter)
 	for name, test := range map[string]struct {
@@ -32,7 +32,7 @@ func TestThePulseOfALink(t *testing.T) {
 		"a doubted one that is heard is alive":          {append(silence[:len(silence):len(silence)], "hear"), "ask ask ask ask told probe revived", alive},
 		"and is doubted no sooner than a new one":       {slices.Concat(silence, []string{"hear", "beat"}, silence), "ask ask ask ask told probe revived rest ask ask ask ask told probe", doubted},
 		"silent though others are answered, it is dead": {append(silence[:len(silence):len(silence)], "probed"), "ask ask ask ask told probe died", dead},
-		"the dead stay dead":                            {slices.Concat(silence, []string{"probed", "hear", "beat", "probed", "lost"}), "ask ask ask ask told probe died rest", dead},
+		"the dead stay dead":                            {slices.Concat(silence, []string{"probed", "hear", "late", "beat", "probed", "lost"}), "ask ask ask ask told probe died rest", dead},
 		"a probe does not end what lives":               {slices.Concat(silence, []string{"hear", "probed"}), "ask ask ask ask told probe revived", alive},
 		"a lost one is dead":                            {[]string{"hear", "lost"}, "died", dead},
 		"and a probe of it finds nothing to end":        {slices.Concat(silence, []string{"lost", "probed"}), "ask ask ask ask told probe died", dead},
@@ -50,6 +50,8 @@ func TestThePulseOfALink(t *testing.T) {
 					if p.hear() {
 						p.revive(func() { say("revived") })
 					}
+				case "late":
+					p.revive(func() { say("revived") })
 				case "probed":
 					died = p.die(true)
 				case "lost":
@@ -66,24 +68,37 @@ func TestThePulseOfALink(t *testing.T) {
 	}
 }
 
-// What is heard while the link becomes doubted is told last: readers and writer
-// agree, whoever is first.
+// What is heard while the link becomes doubted ends the doubt, whether the reader
+// has looked before it began or after; and what is told last is how it is.
 func TestALinkIsNotLeftDoubtedThoughItIsHeard(t *testing.T) {
-	for range 2000 {
-		var p pulse
-		p.silent = silentAfter - 1
-		degraded := false // guarded by the pulse
-		var both sync.WaitGroup
-		both.Go(func() { p.beat(func() { degraded = true }) })
-		both.Go(func() {
+	var p pulse
+	heard := p.heard.Load() // the writer has looked
+	if p.hear() {
+		t.Fatal("the reader has seen a doubt")
+	}
+	if p.doubt(heard) || p.life() != alive {
+		t.Fatalf("it was heard meanwhile, and is %v", p.life())
+	}
+
+	p.silent = silentAfter - 1
+	p.seen = p.heard.Load()
+	var told []string
+	revived := make(chan struct{})
+	p.beat(func() {
+		go func() {
+			defer close(revived)
 			if p.hear() {
-				p.revive(func() { degraded = false })
+				p.revive(func() { told = append(told, "alive") })
 			}
-		})
-		both.Wait()
-		if p.life() != alive || degraded {
-			t.Fatalf("it was heard and is %v, degraded %v", p.life(), degraded)
+		}()
+		for range 1000 { // let it be first, if it can
+			runtime.Gosched()
 		}
+		told = append(told, "doubted")
+	})
+	<-revived
+	if !slices.Equal(told, []string{"doubted", "alive"}) || p.life() != alive {
+		t.Errorf("told %q, it is %v", told, p.life())
 	}
 }
 
