@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -24,6 +26,20 @@ func (c *Call) Context() context.Context {
 		return c.ctx
 	}
 	return c.inv.context()
+}
+
+// WithContext returns a copy of the call with another context, for a Filter that
+// hands it on: the method finds ctx in Call.Context and in its context.Context
+// parameter. ctx is usually made from Context and has a value, such as a span,
+// or a deadline more. The context of the copy ends with the call, also if ctx
+// does not. It panics if ctx is nil.
+func (c *Call) WithContext(ctx context.Context) *Call {
+	if ctx == nil {
+		panic("server: WithContext needs a context")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	context.AfterFunc(c.inv.context(), cancel)
+	return &Call{inv: c.inv, ctx: ctx}
 }
 
 // ConnectionContext ends when the connection ends, and not before: whether the
@@ -54,6 +70,39 @@ func (c *Call) UserID() string { return c.inv.conn.UserID() }
 // does).
 func (c *Call) Request() *http.Request { return c.inv.conn.Request() }
 
+// LocalAddr is the address of this server that the client has reached, as
+// net/http gives it in http.LocalAddrContextKey, or nil where nothing does.
+func (c *Call) LocalAddr() net.Addr {
+	r := c.Request()
+	if r == nil {
+		return nil
+	}
+	addr, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return addr
+}
+
+// Header returns what the client has put under name into the headers of this
+// call's message, or "". They are those of the hub protocol, not of HTTP, and
+// names are compared byte by byte. The hooks of a hub have none.
+func (c *Call) Header(name string) string {
+	for _, h := range c.inv.headers {
+		if h.Name == name {
+			return h.Value
+		}
+	}
+	return ""
+}
+
+// Headers are all headers of this call's message; see Header. The map is the
+// caller's.
+func (c *Call) Headers() map[string]string {
+	all := make(map[string]string, len(c.inv.headers))
+	for _, h := range c.inv.headers {
+		all[h.Name] = h.Value
+	}
+	return all
+}
+
 // Transport is the transport of the connection.
 func (c *Call) Transport() Transport { return c.inv.conn.Transport() }
 
@@ -61,8 +110,17 @@ func (c *Call) Transport() Transport { return c.inv.conn.Transport() }
 func (c *Call) Items() *sync.Map { return c.inv.conn.Items() }
 
 // Abort closes the connection; the client does not reconnect. The method goes
-// on, but what it sends to its caller is dropped.
-func (c *Call) Abort() { c.inv.conn.Abort() }
+// on, but what it sends to its caller is dropped. OnDisconnected gets no error.
+func (c *Call) Abort() { c.inv.conn.closeByHub(ending{how: endedByAbort}) }
+
+// Close closes the connection as Abort does, and tells the client why: reason is
+// the error of the Close message as it stands, whatever
+// Options.EnableDetailedErrors says, and none if it is empty. allowReconnect lets
+// a client that reconnects automatically come back, as after Hub.Shutdown; false
+// is the right choice for one that is not welcome any more.
+func (c *Call) Close(reason string, allowReconnect bool) {
+	c.inv.conn.closeByHub(ending{how: endedByHub, reason: strings.ToValidUTF8(reason, "\uFFFD"), allowReconnect: allowReconnect})
+}
 
 // Logger is Options.Logger with the hub's name and the connection's id. None of
 // its lines is left out.

@@ -158,7 +158,7 @@ func TestNewHubNamesOptionsThatAreOutOfRangeOrAgainstEachOther(t *testing.T) {
 	}
 	for _, opts := range []*server.Options{
 		nil, {KeepAliveInterval: -1, ClientTimeoutInterval: time.Second}, {KeepAliveInterval: time.Hour, ClientTimeoutInterval: -1},
-		{ClientTimeoutInterval: 5 * time.Second}, {MaximumReceiveMessageSize: -1, MaximumQueuedBytes: -1, StatefulReconnectBufferSize: -1},
+		{ClientTimeoutInterval: 5 * time.Second}, {MaximumReceiveMessageSize: -1, DropOldestLimit: -1, StatefulReconnectBufferSize: -1},
 		{SlowClients: server.DropOldest, SlowClientTimeout: -1, QueueLimit: server.NewQueueLimit(-1)},
 		{Protocols: []protocol.Codec{protocol.MessagePack{}}, Filters: []server.Filter{{}}},
 	} {

@@ -69,6 +69,7 @@ const (
 type ending struct {
 	cause          error  // given to OnDisconnected
 	silent         bool   // the Close message names no error though there is a cause
+	reason         string // of the Close message, as it stands, where there is no cause
 	allowReconnect bool   // the client may come back by itself
 	handshake      string // what the handshake is refused with; there is no Close then
 	connectFailed  bool   // OnConnected failed: OnDisconnected is not called
@@ -121,12 +122,12 @@ func (c *connection) Items() *sync.Map {
 	return c.items
 }
 
-// Abort closes the connection; the client does not reconnect.
-func (c *connection) Abort() {
+// closeByHub ends the connection because a method or hook says so.
+func (c *connection) closeByHub(e ending) {
 	if c.state.Load() == open {
 		c.closed.Store(true) // what is sent from now on is dropped
 	}
-	c.end(ending{how: endedByAbort})
+	c.end(e)
 }
 
 // expired reports whether the authentication of the user has ended. A refresh
@@ -220,7 +221,7 @@ func (c *connection) forget() {
 const closedWithError = "Connection closed with an error."
 
 func (c *connection) sendClose(e ending) {
-	m := &protocol.Close{AllowReconnect: e.allowReconnect}
+	m := &protocol.Close{AllowReconnect: e.allowReconnect, HasError: e.reason != "", Error: e.reason}
 	if e.cause != nil && !e.silent {
 		m.HasError = true
 		m.Error = errorText(closedWithError, e.cause, c.hub.opts.EnableDetailedErrors)
@@ -249,7 +250,7 @@ func (c *connection) Send(m *Message) error {
 	}
 	frame, err := m.frame(c.codec)
 	if err != nil {
-		if errors.Is(err, ErrProtocolMissing) {
+		if errors.Is(err, errProtocolMissing) {
 			c.log.Error("message from another node lacks this connection's protocol", "connection", c.ID(), "protocol", c.codec.Name())
 			c.end(ending{cause: err, allowReconnect: true})
 		}

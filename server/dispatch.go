@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/hubwire/hubwire/protocol"
 )
@@ -66,6 +67,9 @@ func (c *connection) invoke(l *leader, m *protocol.Invocation, streaming bool) {
 	}
 	inv := c.newInvocation(method)
 	inv.id, inv.streaming, inv.streamIDs = m.InvocationID, streaming, m.StreamIDs
+	if len(m.Headers) > 0 && !method.pool.reuse { // a copy: m is decoded into memory that is used again
+		inv.headers = slices.Clone(m.Headers)
+	}
 	if err := inv.bind(m); err != nil {
 		c.failUnfit(m, inv, err)
 		return

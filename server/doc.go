@@ -2,8 +2,37 @@
 // called by unchanged @microsoft/signalr and .NET HubConnection clients over
 // WebSockets, Server-Sent Events and long polling, in JSON and MessagePack.
 //
-//	hub := server.MustHub(Chat{}, nil)
+//	type Chat struct{}
+//
+//	// Clients call the exported methods.
+//	func (Chat) Say(call *server.Call, room, text string) error {
+//		return call.Clients().Group(room).Send(call.Context(), "Said", text)
+//	}
+//
+//	hub, err := server.NewHub(Chat{}, nil) // or MustHub; a nil *Options means SignalR's defaults
 //	server.Mount(mux, "/chat", hub)
+//
+// A hub is one value for all clients. NewHubFunc makes one for each connection,
+// with state in its fields. From outside any call, Hub.Clients sends and
+// Hub.Groups adds to groups. Invoke asks one client for a result. A Filter stands
+// around calls, Options.Authenticate says who a client is, and package backplane
+// joins nodes. Package hubtest tests hubs in memory.
+//
+// # Which bytes are bounded by what
+//
+//	client                                      server
+//	  | one message ---------------------------> its decoder
+//	  |      Options.MaximumReceiveMessageSize
+//	  |
+//	  | <--- queue of one connection <---------- sends, answers, stream items
+//	  |      beyond EndpointOptions.TransportMaxBufferSize the caller's own method
+//	  |        waits, and senders that are Waiting; nobody else
+//	  |      beyond Options.DropOldestLimit sends are dropped, under DropOldest only
+//	  |      all queues together: Options.QueueLimit
+//	  |      in time: Options.SlowClientTimeout, EndpointOptions.TransportSendTimeout
+//	  |
+//	  | <--- kept until acknowledged, with stateful reconnect
+//	         Options.StatefulReconnectBufferSize
 //
 // # What is guaranteed
 //

@@ -17,6 +17,7 @@ const lastCalls = 5 * time.Second
 const (
 	endedByClient   = "closed by the client"
 	endedByAbort    = "aborted"
+	endedByHub      = "closed by the hub"
 	endedByExpiry   = "authentication has expired"
 	endedByShutdown = "hub is shut down"
 )

@@ -25,7 +25,8 @@ type invocation struct {
 
 	connecting atomic.Bool // OnConnected is running
 	id         string
-	streaming  bool            // it came as a StreamInvocation
+	streaming  bool // it came as a StreamInvocation
+	headers    []protocol.Header
 	args       []any           // a pointer for each parameter, *upload for streams
 	cells      []reflect.Value // what args point to, where an invocation is reused; see pool.go
 	streamIDs  []string

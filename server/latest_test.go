@@ -30,7 +30,7 @@ func TestAClientThatWantsTheLatestGetsItAndEveryAnswer(t *testing.T) {
 		policy server.SlowClientPolicy
 	}{{"", server.DropOldest}, {"?want=latest", server.CloseSlow}} {
 		h := tickerHub{burstHub{make(chan error, 10)}}
-		hub := newHub(h, &server.Options{SlowClients: test.policy, MaximumQueuedBytes: 1 << 20})
+		hub := newHub(h, &server.Options{SlowClients: test.policy, DropOldestLimit: 1 << 20})
 		url := serve(t, hub)
 		c := dial(t, url, test.query)
 		c.handshake()
@@ -78,7 +78,7 @@ func TestAClientThatWantsTheLatestGetsItAndEveryAnswer(t *testing.T) {
 func TestAStatefulClientIsClosedThoughItWantsTheLatest(t *testing.T) {
 	h := tickerHub{burstHub{make(chan error, 10)}}
 	hub := newHub(h, &server.Options{
-		SlowClients: server.DropOldest, MaximumQueuedBytes: 1000, QueueLimit: server.NewQueueLimit(1 << 20),
+		SlowClients: server.DropOldest, DropOldestLimit: 1000, QueueLimit: server.NewQueueLimit(1 << 20),
 		Endpoint: server.EndpointOptions{AllowStatefulReconnects: true},
 	})
 	url := serve(t, hub)

@@ -58,8 +58,7 @@ func NewEncodedMessage(encoded ...Encoded) *Message {
 
 // Bytes returns the message in the protocol of codec, framing included. The
 // bytes are shared and must not be changed. The error says which value cannot
-// be encoded, or that the message came without this protocol
-// (ErrProtocolMissing).
+// be encoded, or that the message came without this protocol.
 func (m *Message) Bytes(codec protocol.Codec) ([]byte, error) {
 	frame, err := m.frame(codec)
 	if err != nil {
@@ -68,12 +67,9 @@ func (m *Message) Bytes(codec protocol.Codec) ([]byte, error) {
 	return frame.Payload(), nil
 }
 
-// Source returns the message that NewMessage was given, or nil.
-func (m *Message) Source() protocol.Message { return m.source }
-
-// ErrProtocolMissing says that a message from another node came without the
+// errProtocolMissing says that a message from another node came without the
 // protocol of a connection that it is for.
-var ErrProtocolMissing = WithErrorType("InvalidOperationException",
+var errProtocolMissing = WithErrorType("InvalidOperationException",
 	fmt.Errorf("This message was received from another server that did not have the requested protocol available."))
 
 func (m *Message) frame(codec protocol.Codec) (transport.Frame, error) {
@@ -82,7 +78,7 @@ func (m *Message) frame(codec protocol.Codec) (transport.Frame, error) {
 	f := m.find(codec.Name())
 	if f == nil {
 		if m.source == nil {
-			return transport.Frame{}, ErrProtocolMissing
+			return transport.Frame{}, errProtocolMissing
 		}
 		f = m.add(encode(codec, m.source))
 	}

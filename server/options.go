@@ -61,14 +61,14 @@ type Options struct {
 	SlowClients SlowClientPolicy
 
 	// QueueLimit bounds the bytes that wait for all clients of the hub, or of
-	// several hubs that are given the same one. Nil means one of
-	// DefaultQueueLimit for this hub.
+	// several hubs that are given the same one. Nil means one of 256
+	// MiB for this hub.
 	QueueLimit *QueueLimit
 
-	// MaximumQueuedBytes bounds what waits for one client under DropOldest, in
+	// DropOldestLimit bounds what waits for one client under DropOldest, in
 	// bytes: beyond it the oldest sends are dropped. Under CloseSlow it means
 	// nothing. Zero means 4 MiB. Negative means no bound but the QueueLimit.
-	MaximumQueuedBytes int
+	DropOldestLimit int
 
 	// StatefulReconnectBufferSize bounds the messages kept for a client that
 	// may reconnect statefully, in bytes. Zero means 100,000.
@@ -204,7 +204,7 @@ func (o *Options) withDefaults() *Options {
 	c.MaximumParallelInvocationsPerClient = size(c.MaximumParallelInvocationsPerClient, 1)
 	c.StreamBufferCapacity = size(c.StreamBufferCapacity, 10)
 	c.SlowClientTimeout = duration(c.SlowClientTimeout, 30*time.Second)
-	c.MaximumQueuedBytes = size(c.MaximumQueuedBytes, 4<<20)
+	c.DropOldestLimit = size(c.DropOldestLimit, 4<<20)
 	if c.QueueLimit == nil {
 		c.QueueLimit = NewQueueLimit(0)
 	}

@@ -32,7 +32,7 @@ const (
 	// only wants the latest: prices, positions. Dropped are whole messages of
 	// Send, of this node or another; never answers, stream items, requests to
 	// the client or pings, and nothing that is being written. It happens when
-	// more than Options.MaximumQueuedBytes wait for the client (down to half
+	// more than Options.DropOldestLimit wait for the client (down to half
 	// of that), and instead of closing the connection. A client for which that
 	// is not enough, and one that takes nothing at all, is closed all the same.
 	//
@@ -41,8 +41,8 @@ const (
 	DropOldest
 )
 
-// DefaultQueueLimit is the QueueLimit of a hub without one, in bytes.
-const DefaultQueueLimit = 256 << 20
+// defaultQueueLimit is the QueueLimit of a hub without one, in bytes.
+const defaultQueueLimit = 256 << 20
 
 // A QueueLimit bounds the bytes that wait for clients that are behind, of one
 // hub or of several that are given the same one. Bytes that wait for many
@@ -55,10 +55,10 @@ const DefaultQueueLimit = 256 << 20
 // need n times that in addition. It is safe for concurrent use.
 type QueueLimit struct{ limit *transport.Limit }
 
-// NewQueueLimit returns a limit of so many bytes. Zero means DefaultQueueLimit,
+// NewQueueLimit returns a limit of so many bytes. Zero means 256 MiB,
 // negative means no bound.
 func NewQueueLimit(bytes int) *QueueLimit {
-	return &QueueLimit{transport.NewLimit(int64(size(bytes, DefaultQueueLimit)))}
+	return &QueueLimit{transport.NewLimit(int64(size(bytes, defaultQueueLimit)))}
 }
 
 // QueueStats is what a QueueLimit has seen.
@@ -89,7 +89,7 @@ func (a *hubApp) TooSlow() {
 func (c *connection) setSlowPolicy(p SlowClientPolicy) {
 	most := 0
 	if p == DropOldest && c.reliable == nil {
-		most = c.hub.opts.MaximumQueuedBytes
+		most = c.hub.opts.DropOldestLimit
 	}
 	c.bytes.DropOldest(most)
 }

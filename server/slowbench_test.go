@@ -23,7 +23,7 @@ type audience struct {
 func newAudience(b *testing.B, slow bool, policy server.SlowClientPolicy) *audience {
 	hub := newHub(benchHub{}, &server.Options{
 		SlowClientTimeout: -1, QueueLimit: server.NewQueueLimit(math.MaxInt), // it is not closed during the benchmark
-		SlowClients: policy, MaximumQueuedBytes: 1 << 20,
+		SlowClients: policy, DropOldestLimit: 1 << 20,
 	})
 	a := &audience{all: hub.Clients().All(), records: &atomic.Int64{}, reached: make(chan struct{}, 1)}
 	openMemory(b, hub, "json", 99, a.records, a.reached)
