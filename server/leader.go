@@ -109,6 +109,7 @@ func (l *leader) lead() {
 			heard = false
 			continue
 		case err != nil:
+			l.rest = nil // though the connection may be ending for another reason
 			c.end(ending{cause: err, allowReconnect: true})
 			continue
 		}

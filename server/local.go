@@ -11,6 +11,8 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
+type memberSet = members.Set[Receiver]
+
 // NewLifetimeManager returns the manager of a hub whose connections are all in
 // this process. It serves one hub.
 func NewLifetimeManager() LifetimeManager {
@@ -80,6 +82,30 @@ func leave(sets map[string]*memberSet, name, id string) {
 	}
 }
 
+// sendTo delivers to every member of set but those in except. It encodes first: a
+// message that cannot be encoded reaches nobody.
+func sendTo(set *memberSet, m *Message, except []string) error {
+	list, codecs := set.All()
+	for _, codec := range codecs {
+		if _, err := m.Bytes(codec); err != nil {
+			return err
+		}
+	}
+	if len(except) == 0 {
+		for _, c := range list {
+			_ = c.Send(m) // a client that is gone or too slow is no error of the send
+		}
+		return nil
+	}
+	excepted := members.Except(except)
+	for _, c := range list {
+		if !excepted(c.ID()) {
+			_ = c.Send(m)
+		}
+	}
+	return nil
+}
+
 // set returns the set name of sets, which is m.groups or m.users, or nil.
 func (m *localManager) set(sets map[string]*memberSet, name string) *memberSet {
 	m.mu.Lock()
@@ -126,7 +152,7 @@ func (m *localManager) sendConnection(id string, msg *Message) error {
 	if _, err := msg.Bytes(c.Codec()); err != nil {
 		return err
 	}
-	_ = c.Send(msg) // who is gone, or too slow, is no error of the send
+	_ = c.Send(msg) // a client that is gone or too slow is no error of the send
 	return nil
 }
 
