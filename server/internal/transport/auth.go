@@ -7,11 +7,11 @@ import (
 
 // authenticate asks who sent r. Browsers cannot set headers on WebSocket and
 // SSE requests: there, and only there, the query may carry the token.
-func (e *Endpoint) authenticate(r *http.Request, means meant) (user any, no Refusal) {
+func (e *Endpoint) authenticate(r *http.Request, kind connectKind) (user any, no Refusal) {
 	if e.opts.Authenticate == nil {
 		return nil, Refusal{}
 	}
-	if means.transport != LongPolling && r.Header.Get("Authorization") == "" {
+	if kind.transport != LongPolling && r.Header.Get("Authorization") == "" {
 		if token := queryValue(r.URL.RawQuery, "access_token"); token != "" {
 			r = r.WithContext(r.Context())
 			r.Header = r.Header.Clone()

@@ -88,7 +88,7 @@ func TestPostsThatWaitForTheirTurnEndWithTheirClient(t *testing.T) {
 		posts := func() int {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			return c.posts
+			return c.http.posts
 		}
 		slow := n.dial()
 		slow.request("POST", url, "slow")

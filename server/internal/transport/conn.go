@@ -8,95 +8,77 @@ import (
 )
 
 // A Conn is one logical connection. Its methods are safe for concurrent use.
+//
+// Most connections are idle WebSockets. What others need, and what is needed
+// only now and then, is behind a pointer that is nil meanwhile; TestSizes says
+// what an idle connection costs.
 type Conn struct {
-	// Owned by whoever has set dirty: the way through the shard's list.
-	next *Conn
-
 	// mu guards what follows. It is never held while writing or calling the
 	// App. The fields that every delivery touches come first.
-	mu        sync.Mutex
-	queue     []Frame // queue[head:] waits to be written
-	head      int
-	taken     int           // queue[head:head+taken] is being written
-	queued    int           // bytes of frames not yet written
-	inFlight  int           // of them, those of the frames that are being written
-	behindAt  int           // queued: more is the business of the Limit and of DropOldest
-	gone      int64         // bytes ever written or dropped
-	dirty     bool          // on the shard's list already
-	corked    bool          // somebody will uncork
-	paused    bool          // between the loss of a socket and Resume: frames are dropped
-	slow      bool          // found too slow: only the farewell is sent
-	stalled   bool          // nothing was written for a whole tick, though something is queued
-	pongs     uint8         // in the queue
-	phase     phase         // of the transport
-	app       appState      // of the App
-	ended     bool          // no more input: Ended was called, or need not be
-	transport Transport     // 0 until the first connect request was accepted
-	socket    *socket       // WebSockets: the one that is served
-	wake      chan struct{} // SSE and long polling: tells the request that serves
-	poll      *poll         // long polling: the one that runs
-	newest    *poll         // the last one that waits for its end
-	cause     error         // why the input ended
-	failed    bool          // the App ended by FinishError
-	aborted   bool          // the transport ended by Abort
-	deleted   bool          // the transport ended by DELETE
-	reading   bool          // some goroutine has the reading of the sockets
-	permanent bool          // stateful reconnect was switched off for this connection
-	lastSeen  time.Time     // when the last request ended
-	room      chan struct{} // not nil: a sender waits
-	done      chan struct{} // not nil: somebody asked for Done
-	started   chan struct{} // not nil: a POST or another socket waits for the App
-	losing    chan struct{} // closed when App.Lost has returned the last time
-	posting   chan struct{} // the POST that runs holds its one token
-	posts     int           // POSTs that run or wait
+	mu sync.Mutex
+	state
+	transport Transport // 0 until the first connect request was accepted
+	reading   bool      // some goroutine reads the sockets
+	permanent bool      // stateful reconnect was switched off for this connection
+	stateful  bool      // stateful reconnect was negotiated; set before the connection is known to anybody
+	out       outbox
+	socket    *socket   // WebSockets: the one that is served
+	http      *requests // nil for WebSockets
 
-	seen       int64     // gone at the last tick
-	sent       int64     // gone and queued at the last tick
-	mark       int64     // gone when everything is written that was queued at markAt
-	markAt     time.Time // zero: nothing was queued at the last tick; of a slow one, when it was found
-	appBehind  time.Time // see Behind
-	held       int       // frames of the queue that the Limit counts
-	dropBeyond int       // see DropOldest; 0: nothing is dropped
-	dropAgain  int       // queued: less is not worth another look for what can be dropped
-	dropped    int       // frames since the last tick
+	// Owned by the goroutine that has set out.dirty: the way through the
+	// shard's list.
+	next *Conn
 
-	request   keptRequest // the first connect request
-	user      any         // as the App knows it
-	latest    any         // as the newest request that was let through says
-	refreshes uint32      // how often user was replaced
+	// Set before the connection is known to anybody, then read only.
+	shard    *shard
+	endpoint *Endpoint
+	id       string
+	token    string
+	handler  App // set by start, before the App is appRunning
 
-	deaf atomic.Bool // nothing is to be given to the App any more
+	end atomic.Pointer[end] // nil while the App gets input; set while mu is held
+
+	// Guarded by mu again.
+	waits     *waits
+	lastSeen  time.Duration // when the last request or socket ended, as Endpoint.clock says
+	request   keptRequest   // the first connect request
+	user      any           // as the App knows it
+	latest    any           // as the newest request that was let through says
+	refreshes uint32        // how often user was replaced
 
 	// Guarded by Endpoint.mu.
 	served bool // counted as connected
-
-	// Set before the connection is known to anybody, then read only.
-	endpoint *Endpoint
-	shard    *shard
-	id       string
-	token    string
-	stateful bool
-	handler  App // set by start, before app is appRunning
 }
 
-// The phases of the transport side.
-type phase uint8
+// An end is why there is no more input; nil is the client's proper end, or that
+// the App has finished. How the two sides have ended is their states' to say.
+type end struct{ cause error }
 
-const (
-	inactive phase = iota // negotiated, between polls, or a lost socket may come back
-	active                // a request or a socket serves the connection
-	disposed              // the transport has ended for good
-)
+// requests is what a connection over SSE or long polling has in place of a
+// socket. It is guarded by Conn.mu.
+type requests struct {
+	wake     chan struct{} // tells the request that serves
+	poll     *poll         // the poll that runs
+	lastPoll *poll         // the last one that waits for its end
+	posting  chan struct{} // the POST that runs holds its one token
+	posts    int           // POSTs that run or wait
+}
 
-// The states of the App side.
-type appState uint8
+// waits is what goroutines wait for. Each channel is made when somebody asks,
+// and guarded by Conn.mu.
+type waits struct {
+	space    chan struct{} // in the outbox, for a sender
+	done     chan struct{} // the end of the input
+	started  chan struct{} // the App: a POST waits for it, or another socket
+	lostDone chan struct{} // the latest call of App.Lost
+}
 
-const (
-	appNone appState = iota
-	appStarting
-	appRunning
-	appFinished
-)
+func (c *Conn) waitsLocked() *waits {
+	if c.waits == nil {
+		c.waits = &waits{}
+	}
+	return c.waits
+}
 
 // ID returns the public connection id.
 func (c *Conn) ID() string { return c.id }
@@ -147,13 +129,14 @@ func (c *Conn) Stateful() bool { return c.stateful }
 func (c *Conn) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.done == nil {
-		c.done = make(chan struct{})
-		if c.ended {
-			close(c.done)
+	w := c.waitsLocked()
+	if w.done == nil {
+		w.done = make(chan struct{})
+		if c.end.Load() != nil {
+			close(w.done)
 		}
 	}
-	return c.done
+	return w.done
 }
 
 // mayConnect says how a connect request for t must be refused, or fixes the
@@ -164,14 +147,11 @@ func (c *Conn) mayConnect(t Transport) (status int, body string) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.transport != 0 && c.transport != t {
+	switch {
+	case c.transport != 0 && c.transport != t:
 		return http.StatusBadRequest, "Cannot change transports mid-connection"
-	}
-	if t == LongPolling {
-		c.transport = t
-		return 0, ""
-	}
-	if c.phase == active && !c.replaceableLocked() {
+	case t == LongPolling: // polls take each other's place
+	case (c.link == linkServing || c.link == linkResuming) && !c.replaceableLocked():
 		return http.StatusConflict, ""
 	}
 	c.transport = t
@@ -187,21 +167,24 @@ func (c *Conn) activate(r *http.Request, user any) (first bool, status int) {
 }
 
 func (c *Conn) activateLocked(r *http.Request, user any) (first bool, status int) {
-	switch c.phase {
-	case active:
+	switch c.link {
+	case linkServing, linkResuming, linkLeaving:
 		return false, http.StatusConflict
-	case disposed:
+	case linkClosed, linkCut:
 		return false, http.StatusNotFound
-	}
-	c.phase = active
-	if c.app != appNone {
+	case linkLost:
+		c.stepLocked(linkResuming, c.app)
 		return false, 0
 	}
-	c.app = appStarting
+	if c.app != appNone {
+		c.stepLocked(linkServing, c.app)
+		return false, 0
+	}
+	c.stepLocked(linkServing, appStarting)
 	c.request.keep(r)
 	c.user, c.latest = user, user
 	if c.transport != WebSockets {
-		c.wake = make(chan struct{}, 1)
+		c.http = &requests{wake: make(chan struct{}, 1)}
 	}
 	return true, 0
 }
@@ -214,184 +197,56 @@ func (c *Conn) start() {
 	handler.Start()
 	c.mu.Lock()
 	if c.app == appStarting {
-		c.app = appRunning
+		c.stepLocked(c.link, appRunning)
 	}
-	c.releaseLocked()
-	tell := c.ended && c.app == appRunning
+	c.startedLocked()
+	end := c.end.Load()
+	tell := end != nil && c.app == appRunning
 	c.mu.Unlock()
 	if tell {
-		handler.Ended(c.cause)
+		handler.Ended(end.cause)
 	}
 }
 
-// endInput tells the App that no more bytes will come. Only the first call
-// counts, and none after Finish.
-func (c *Conn) endInput(cause error) {
-	c.mu.Lock()
-	if c.ended {
-		c.mu.Unlock()
-		return
+// awaitStartLocked returns what is closed when the App has been started, or
+// never will be.
+func (c *Conn) awaitStartLocked() <-chan struct{} {
+	w := c.waitsLocked()
+	if w.started == nil {
+		w.started = make(chan struct{})
 	}
-	c.cause = cause
-	c.endInputLocked()
-	tell := c.app == appRunning // else start tells
-	c.mu.Unlock()
-	if tell {
-		c.tell(func() { c.handler.Ended(cause) })
+	return w.started
+}
+
+// startedLocked lets those go on who wait for the App.
+func (c *Conn) startedLocked() {
+	if w := c.waits; w != nil && w.started != nil {
+		close(w.started)
+		w.started = nil
 	}
 }
 
-func (c *Conn) endInputLocked() {
-	c.ended = true
-	c.deaf.Store(true)
-	if c.done != nil {
-		close(c.done)
+// wakeRequestLocked tells the request that serves the connection to look again.
+func (c *Conn) wakeRequestLocked() {
+	if c.http != nil {
+		signal(c.http.wake)
 	}
-	if c.app == appNone {
-		c.releaseLocked() // nobody will start the App
-	}
-}
-
-// startedLocked is closed when the App has been started, or never will be.
-func (c *Conn) startedLocked() <-chan struct{} {
-	if c.started == nil {
-		c.started = make(chan struct{})
-	}
-	return c.started
-}
-
-// releaseLocked lets those go on who wait for the App.
-func (c *Conn) releaseLocked() {
-	if c.started != nil {
-		close(c.started)
-		c.started = nil
-	}
-}
-
-// disposeLocked ends the transport side for good: nothing queued is sent any
-// more, nobody waits for room.
-func (c *Conn) disposeLocked() {
-	c.phase = disposed
-	c.corked = false
-	c.dropQueueLocked()
-	if c.wake != nil {
-		signal(c.wake)
-	}
-}
-
-// forgetIfDone takes c out of the table if both sides have ended.
-func (c *Conn) forgetIfDone() {
-	c.mu.Lock()
-	done := c.phase == disposed && c.socket == nil && (c.app == appNone || c.app == appFinished)
-	c.mu.Unlock()
-	if done {
-		c.endpoint.remove(c)
-	}
-}
-
-// Finish is the App's end: what is queued is still written, then the transport
-// ends in its normal way, and the connection is forgotten. Sends after it return
-// ErrClosed. Only the first call of Finish and FinishError counts; App.Ended is
-// not called after it.
-func (c *Conn) Finish() { c.finish(false) }
-
-// FinishError is Finish for an App that failed: close frame 1011, 500.
-func (c *Conn) FinishError() { c.finish(true) }
-
-func (c *Conn) finish(failed bool) {
-	hurry := c.endpoint.hurry.Load()
-	c.mu.Lock()
-	if c.app == appFinished {
-		c.mu.Unlock()
-		return
-	}
-	c.app = appFinished
-	c.failed = failed
-	c.corked = false
-	if !c.ended {
-		c.endInputLocked()
-	}
-	c.makeRoomLocked()
-	if c.phase == inactive && (c.transport == WebSockets || hurry) {
-		c.disposeLocked() // nobody comes to fetch what is queued
-	}
-	s := c.socket
-	if c.phase == disposed || s == nil {
-		if c.wake != nil {
-			signal(c.wake)
-		}
-		c.mu.Unlock()
-		c.forgetIfDone()
-		return
-	}
-	s.closeCode = closeNormal
-	if failed {
-		s.closeCode = closeInternal
-	}
-	c.writeNow(s)
-}
-
-// Abort ends the transport at once, without a farewell. App.Ended follows,
-// unless it has been called.
-func (c *Conn) Abort(cause error) { c.abort(cause, true) }
-
-func (c *Conn) abort(cause error, reset bool) {
-	c.mu.Lock()
-	s := c.socket
-	if c.phase != disposed {
-		c.aborted = true
-		c.disposeLocked()
-	}
-	c.socket = nil
-	c.mu.Unlock()
-	if s != nil {
-		s.cut(reset)
-	}
-	c.endInput(cause)
-	c.forgetIfDone()
-}
-
-// shutdown asks the App to end. Where there is none, nothing is left to wait for.
-func (c *Conn) shutdown() {
-	c.mu.Lock()
-	state := c.app
-	c.mu.Unlock()
-	switch state {
-	case appRunning:
-		c.tell(c.handler.Shutdown)
-	case appFinished: // it is on its way
-	default:
-		c.Abort(ErrShutdown)
-	}
-}
-
-// abandon ends a connection that is only kept for a client that may fetch the
-// rest.
-func (c *Conn) abandon() {
-	c.mu.Lock()
-	if c.app == appFinished && c.phase == inactive {
-		c.disposeLocked()
-	}
-	c.mu.Unlock()
-	c.forgetIfDone()
 }
 
 // tick is called by the sweeper.
 func (c *Conn) tick(now time.Time) {
 	defer c.survive()
 	c.mu.Lock()
-	if c.phase == inactive && now.Sub(c.lastSeen) > c.endpoint.opts.DisconnectTimeout {
-		c.disposeLocked()
+	absent := c.link == linkWaiting || c.link == linkLost
+	if absent && c.endpoint.clock(now)-c.lastSeen > c.endpoint.opts.DisconnectTimeout {
+		c.closeLocked(linkClosed)
 		c.mu.Unlock()
 		c.endInput(ErrTimeout)
 		c.forgetIfDone()
 		return
 	}
-	c.shrinkLocked()
-	late, overdue := c.lateLocked(now), c.overdueLocked(now)
-	dropped := c.dropped
-	c.dropped = 0
-	running, finished := c.app == appRunning, c.app == appFinished
+	late, overdue, dropped := c.watchLocked(now)
+	told, finished := c.app.told(), c.app.over()
 	c.mu.Unlock()
 	if dropped > 0 {
 		c.endpoint.log.Debug("messages dropped: the client is slow and wants the latest", "connection", c.id, "count", dropped)
@@ -403,12 +258,15 @@ func (c *Conn) tick(now time.Time) {
 	case late:
 		c.TooSlow()
 	}
-	if running {
+	if told {
 		c.handler.Tick(now)
 	}
 }
 
-// signal wakes whoever waits on ch, now or the next time.
+// seenLocked begins the time within which the client must come back.
+func (c *Conn) seenLocked() { c.lastSeen = c.endpoint.clock(time.Now()) }
+
+// signal wakes the goroutine that waits on ch, now or the next time.
 func signal(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:

@@ -33,5 +33,5 @@ func (c *Conn) tell(f func()) {
 func (c *Conn) crash(v any) {
 	c.endpoint.log.Error("panic; the connection is ended", "connection", c.id, "panic", v, "stack", string(debug.Stack()))
 	c.giveUp(errPanic)
-	c.finish(true)
+	c.finish(appFailed)
 }

@@ -21,8 +21,11 @@ type Endpoint struct {
 	nextOne atomic.Uint32            // the shard of the next connection
 	closing atomic.Bool              // Shutdown was called; set while mu is held
 	hurry   atomic.Bool              // Shutdown waits for polls no longer
-	told    sync.Map                 // what lacks has logged
+	logged  sync.Map                 // what lacks has logged
 	mounts  atomic.Pointer[[]string] // patterns of MountedAt; changed while mu is held
+	started time.Time                // see clock
+
+	forbidden atomic.Pointer[forbiddenStep] // not nil: the sweeper is to log it
 
 	mu      sync.Mutex // guards what follows
 	table   map[string]*Conn
@@ -42,6 +45,8 @@ func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint {
 		log:    opts.Logger,
 		shards: make([]shard, runtime.GOMAXPROCS(0)),
 		table:  map[string]*Conn{},
+
+		started: time.Now(),
 	}
 	if e.log == nil {
 		e.log = slog.Default()
@@ -56,6 +61,9 @@ func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint {
 	e.cors = NewCORSPolicy(opts.AllowedOrigins, opts.AllowedHeaders, allow)
 	return e
 }
+
+// clock is now as connections keep times.
+func (e *Endpoint) clock(now time.Time) time.Duration { return now.Sub(e.started) }
 
 // ServeHTTP implements http.Handler. The order in which its answers win is
 // ASP.NET Core's. Source: docs/reference/transports.md, section 1.
@@ -74,12 +82,12 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if e.cors.Preflight(w, r) {
 		return
 	}
-	means := meaning(r)
-	if !e.cors.AddHeaders(w, r) && !isSameOrigin(r, means.upgrade) {
+	kind := kindOf(r)
+	if !e.cors.AddHeaders(w, r) && !isSameOrigin(r, kind.upgrade) {
 		e.refuseOrigin(w, r)
 		return
 	}
-	user, no := e.authenticate(r, means)
+	user, no := e.authenticate(r, kind)
 	if no.Status != 0 {
 		no.refuse(w, r)
 		return
@@ -92,7 +100,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case to == toNegotiate:
 		answer(w, r, http.StatusMethodNotAllowed, textPlain, "")
 	case r.Method == http.MethodGet, r.Method == http.MethodConnect:
-		e.serveConnect(w, r, means, user)
+		e.serveConnect(w, r, kind, user)
 	case r.Method == http.MethodPost:
 		e.servePost(w, r, user)
 	case r.Method == http.MethodDelete:
@@ -111,20 +119,20 @@ func (e *Endpoint) refuseOrigin(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveConnect serves what a transport begins with, and polls.
-func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, means meant, user any) {
+func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, kind connectKind, user any) {
 	switch {
-	case means.transport == LongPolling:
+	case kind.transport == LongPolling:
 		noCache(w)
-	case means.transport == WebSockets && r.ProtoMajor == 1 && !canHijack(w):
+	case kind.transport == WebSockets && r.ProtoMajor == 1 && !canHijack(w):
 		e.lacks(w, needHijack)
 		answer(w, r, http.StatusInternalServerError, noType, "")
 		return
 	}
-	c := e.connectionFor(w, r, means.transport, user)
+	c := e.connectionFor(w, r, kind.transport, user)
 	if c == nil {
 		return
 	}
-	if means.transport == WebSockets {
+	if kind.transport == WebSockets {
 		if queryValue(r.URL.RawQuery, "id") == "" {
 			defer c.forgetRefused()
 		}
@@ -139,11 +147,11 @@ func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, means me
 		answer(w, r, http.StatusServiceUnavailable, textPlain, full.Error())
 		return
 	}
-	if status, body := c.mayConnect(means.transport); status != 0 {
+	if status, body := c.mayConnect(kind.transport); status != 0 {
 		answer(w, r, status, textPlain, body)
 		return
 	}
-	switch means.transport {
+	switch kind.transport {
 	case WebSockets:
 		e.serveWebSocket(w, r, c, user)
 	case ServerSentEvents:
@@ -221,7 +229,7 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 	}
 	e.hurry.Store(true)
 	for _, c := range e.connections(nil) {
-		c.abandon()
+		c.stopWaiting()
 	}
 	select {
 	case <-empty:

@@ -26,7 +26,8 @@ func sinks(n int) ([]*Conn, *sink) {
 	k := &sink{}
 	conns := make([]*Conn, n)
 	for i := range conns {
-		c := &Conn{endpoint: e, shard: &e.shards[i%len(e.shards)], transport: WebSockets, phase: active, app: appRunning, behindAt: FreeBytes}
+		c := &Conn{endpoint: e, shard: &e.shards[i%len(e.shards)], transport: WebSockets, state: state{linkServing, appRunning}}
+		c.out.behindAt = FreeBytes
 		s := &socket{conn: c, raw: k}
 		s.tryW = func(uintptr) bool {
 			s.wrote, s.wErr = len(s.out), nil
@@ -43,7 +44,7 @@ func drained(t testing.TB, conns []*Conn) {
 	eventually(t, "everything is written", func() bool {
 		for _, c := range conns {
 			c.mu.Lock()
-			left := c.queued
+			left := c.out.queued
 			c.mu.Unlock()
 			if left > 0 {
 				return false
@@ -69,7 +70,7 @@ func TestFlusherJoinsWhatWaits(t *testing.T) {
 		t.Errorf("%d writes for 1,000 frames, want them joined", got)
 	}
 	for _, c := range conns {
-		if c.dirty || c.next != nil {
+		if c.out.dirty || c.next != nil {
 			t.Error("a connection is left on the list")
 		}
 	}
@@ -89,7 +90,7 @@ func TestABusyConnectionDoesNotStarveItsShard(t *testing.T) {
 	_ = other.Send(text("x"))
 	drained(t, conns[1:])
 	busy.mu.Lock()
-	busy.disposeLocked()
+	busy.closeLocked(linkClosed)
 	busy.mu.Unlock()
 }
 

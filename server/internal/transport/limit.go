@@ -157,24 +157,26 @@ func (c *Conn) Release(frames []Frame) int {
 	return 0
 }
 
-// farFuture is when those are behind who are not.
+// farFuture is since when a connection is behind that is not.
 var farFuture = time.Unix(math.MaxInt32, 0)
 
 // behindSince says since when c is behind, for the order in which connections
-// give way. Who is closed already comes first, who is behind for less than a
-// tick comes last.
+// give way. One that was found too slow comes first, one that is behind for less
+// than a tick last.
 func (c *Conn) behindSince() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	since := farFuture
+	since, w := farFuture, c.out.watch
 	switch {
-	case c.slow:
+	case w == nil:
+		return since
+	case !w.foundAt.IsZero():
 		return time.Time{}
-	case !c.markAt.IsZero():
-		since = c.markAt
+	case !w.markAt.IsZero():
+		since = w.markAt
 	}
-	if !c.appBehind.IsZero() && c.appBehind.Before(since) {
-		since = c.appBehind
+	if !w.appBehind.IsZero() && w.appBehind.Before(since) {
+		since = w.appBehind
 	}
 	return since
 }

@@ -40,17 +40,17 @@ func TestBytesThatManyQueuesShareCountOnce(t *testing.T) {
 		c.mu.Lock()
 		switch i % 3 { // all the ways out of a queue
 		case 0:
-			c.dropQueueLocked()
+			c.out.drop()
 		case 1:
-			c.takeLocked(len(c.queue))
+			c.out.takeSome(nil, 1<<30)
 			c.writtenLocked(10)
-			c.writtenLocked(c.inFlight)
+			c.writtenLocked(c.out.inFlight)
 		default:
-			c.takeLocked(1)
+			c.out.takeSome(nil, 1)
 			c.mu.Unlock()
 			c.TooSlow()
 			c.mu.Lock()
-			c.writtenLocked(c.inFlight)
+			c.writtenLocked(c.out.inFlight)
 		}
 		c.mu.Unlock()
 	}
@@ -62,7 +62,7 @@ func TestTheFurthestBehindGiveWayUntilItFits(t *testing.T) {
 	now := time.Now()
 	for i, c := range conns {
 		since := map[int]time.Duration{0: 9, 1: 5, 2: 20, 3: 5, 4: 1, 5: 7}[i]
-		c.markAt = now.Add(-since * time.Second)
+		c.slowWatchLocked().markAt = now.Add(-since * time.Second)
 		_ = c.Send(text(strings.Repeat("x", 60_000))) // free
 		size := 200_000
 		if i == 3 { // as far behind as 1, with more bytes
@@ -72,9 +72,11 @@ func TestTheFurthestBehindGiveWayUntilItFits(t *testing.T) {
 	}
 	slow := func() (which []int) {
 		for i, c := range conns {
-			if c.slow {
+			c.mu.Lock()
+			if w := c.out.watch; w != nil && !w.foundAt.IsZero() {
 				which = append(which, i)
 			}
+			c.mu.Unlock()
 		}
 		return which
 	}
@@ -105,25 +107,25 @@ func TestOneThatStillHoldsBytesThoughItWasToldToEndIsCut(t *testing.T) {
 	c := conns[0]
 	_ = c.Send(text(strings.Repeat("x", 200_000)))
 	c.mu.Lock()
-	c.takeLocked(1) // being written
+	c.out.takeSome(nil, 1) // being written
 	c.mu.Unlock()
 	c.TooSlow()
 	if l.Used() == 0 {
 		t.Error("what is being written does not count")
 	}
 	l.Relieve()
-	if l.Used() != 0 || c.phase != disposed {
-		t.Errorf("%d bytes count, phase %d; want the connection cut", l.Used(), c.phase)
+	if l.Used() != 0 || !c.link.over() {
+		t.Errorf("%d bytes count, the link is %v; want the connection cut", l.Used(), c.link)
 	}
 }
 
 func TestOneMessageThatIsTooMuchForTheLimitIsCutAtOnce(t *testing.T) {
 	conns, l := stuck(1, 100_000)
 	c := conns[0]
-	c.handler = mumblingApp{c.handler.(*echoApp)}
+	c.handler.(*echoApp).mumbles = true
 	_ = c.Send(text(strings.Repeat("x", 200_000)))
 	c.mu.Lock()
-	c.takeLocked(1) // being written: it cannot be dropped
+	c.out.takeSome(nil, 1) // being written: it cannot be dropped
 	c.mu.Unlock()
 	l.Relieve()
 	if l.Used() != 0 {

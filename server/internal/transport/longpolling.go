@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// farewellWait is how long the poll that is pending when the client deletes
-// its connection waits for what the App has to say at its end. A busy App says
-// nothing in time.
-const farewellWait = 100 * time.Millisecond
+// deleteGrace is how long the poll that is pending when the client deletes its
+// connection waits for what the App sends at its end. A busy App sends nothing
+// in time.
+const deleteGrace = 100 * time.Millisecond
 
 // A poll is one GET of long polling that serves a connection.
 type poll struct {
-	newer chan struct{} // closed when another poll wants to take its place
-	told  bool          // newer is closed; guarded by Conn.mu
-	done  chan struct{} // closed when its answer is written and the connection inactive
-	over  bool          // done is closed; the poll's own
-	last  bool          // the connection ended with it; set before done is closed
+	newer      chan struct{} // closed when another poll wants to take its place
+	superseded bool          // newer is closed; guarded by Conn.mu
+	done       chan struct{} // closed when its answer is written and the connection waits for the next
+	over       bool          // done is closed; the poll's own
+	last       bool          // the connection ended with it; set before done is closed
 }
 
 // servePoll answers one poll. Source: docs/reference/transports.md, section 6.2.
@@ -53,58 +53,63 @@ func (e *Endpoint) servePoll(w http.ResponseWriter, r *http.Request, c *Conn, us
 		return
 	}
 	status, contentType := c.awaitPoll(p, w, r, rc)
-	c.endPoll(p) // who has read a 204 finds no connection any more
+	c.endPoll(p) // before the answer: a client that has read a 204 finds no connection any more
 	if status != 0 {
 		answer(w, r, status, contentType, "")
 	}
 }
 
 // beginPoll makes p the poll of c, once the one that runs has ended. status is
-// not 0 if that cannot be: of several that wait the newest wins.
+// not 0 if that cannot be: of several that wait the last one wins.
 func (c *Conn) beginPoll(p *poll, r *http.Request, user any) (first bool, status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old := c.poll; old != nil && !c.goneLocked() {
-		if !old.told {
-			old.told = true
+	if old := c.pollLocked(); old != nil && !c.link.gone() {
+		if !old.superseded {
+			old.superseded = true
 			close(old.newer)
 		}
-		c.newest = p
+		c.http.lastPoll = p
 		c.mu.Unlock()
 		<-old.done // soon: it answers at once, or within the send timeout
 		c.mu.Lock()
 		switch {
 		case old.last:
 			return false, http.StatusNoContent
-		case c.newest != p && !c.goneLocked():
+		case c.http.lastPoll != p && !c.link.gone():
 			return false, http.StatusConflict
 		}
 	}
-	if c.goneLocked() {
+	if c.link.gone() {
 		return false, http.StatusNotFound
 	}
 	if first, status = c.activateLocked(r, user); status == 0 {
-		c.poll, c.newest = p, nil
+		c.http.poll, c.http.lastPoll = p, nil
 	}
 	return first, status
 }
 
-// goneLocked reports whether the connection is over for its client.
-func (c *Conn) goneLocked() bool { return c.phase == disposed || c.deleted }
+// pollLocked returns the poll that runs.
+func (c *Conn) pollLocked() *poll {
+	if c.http == nil {
+		return nil
+	}
+	return c.http.poll
+}
 
 // endPoll leaves the connection to the next poll.
 func (c *Conn) endPoll(p *poll) {
 	hurry := c.endpoint.hurry.Load()
 	c.mu.Lock()
-	c.poll = nil
-	if c.phase == active {
-		c.phase = inactive
-		if !c.failed { // every poll fails then, until the time is over
-			c.lastSeen = time.Now()
+	c.http.poll = nil
+	switch {
+	case p.last, c.link == linkLeaving, hurry && c.app.over():
+		c.closeLocked(linkClosed)
+	case c.link == linkServing:
+		c.stepLocked(linkWaiting, c.app)
+		if c.app != appFailed { // every poll fails then, until the time is over
+			c.seenLocked()
 		}
-	}
-	if p.last || c.deleted || (hurry && c.app == appFinished) {
-		c.disposeLocked()
 	}
 	c.mu.Unlock()
 	p.over = true
@@ -124,11 +129,11 @@ func (c *Conn) awaitPoll(p *poll, w http.ResponseWriter, r *http.Request, rc *ht
 	var farewell <-chan time.Time // not nil: the client has deleted the connection
 	for {
 		c.mu.Lock()
-		failed, deleted := c.failed, c.deleted
-		ended := c.app == appFinished || c.phase == disposed
+		failed, deleted := c.app == appFailed, c.link == linkLeaving
+		ended := c.app.over() || c.link.over()
 		var frames []Frame
 		if !failed {
-			frames = c.takeSomeLocked(nil, pollRoom)
+			frames = c.out.takeSome(nil, pollMost)
 		}
 		c.mu.Unlock()
 		switch {
@@ -141,10 +146,10 @@ func (c *Conn) awaitPoll(p *poll, w http.ResponseWriter, r *http.Request, rc *ht
 			p.last = true
 			return http.StatusNoContent, textPlain
 		case deleted && farewell == nil:
-			farewell = time.After(farewellWait)
+			farewell = time.After(deleteGrace)
 		}
 		select {
-		case <-c.wake:
+		case <-c.http.wake:
 		case <-farewell:
 			p.last = true
 			return http.StatusNoContent, textPlain
@@ -161,9 +166,9 @@ func (c *Conn) awaitPoll(p *poll, w http.ResponseWriter, r *http.Request, rc *ht
 	}
 }
 
-// pollRoom is how many bytes one poll is answered with; more only if that is one
+// pollMost is how many bytes one poll is answered with; more only if that is one
 // message.
-const pollRoom = 256 << 10
+const pollMost = 256 << 10
 
 // answerData answers with all of frames. They are gone if the client is: long
 // polling sends nothing twice.
@@ -219,13 +224,13 @@ func (e *Endpoint) serveDelete(w http.ResponseWriter, r *http.Request, user any)
 // says at its end; for everybody else the connection is gone.
 func (c *Conn) delete() {
 	c.mu.Lock()
-	if !c.goneLocked() {
-		c.deleted = true
-		if c.poll == nil {
-			c.disposeLocked()
-		} else {
-			signal(c.wake)
-		}
+	switch {
+	case c.link.gone():
+	case c.pollLocked() == nil:
+		c.closeLocked(linkClosed)
+	default:
+		c.stepLocked(linkLeaving, c.app)
+		c.wakeRequestLocked()
 	}
 	c.mu.Unlock()
 	c.endInput(nil)

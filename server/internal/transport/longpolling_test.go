@@ -92,17 +92,17 @@ func TestPollErrorIs500UntilTheTimeIsOver(t *testing.T) {
 // pendingPoll sends a poll and returns when it waits.
 func (n *node) pendingPoll(url string, a *echoApp) *peer {
 	n.t.Helper()
-	eventually(n.t, "the poll before has ended", func() bool { return phaseOf(a.conn) == inactive })
+	eventually(n.t, "the poll before has ended", func() bool { return linkOf(a.conn) == linkWaiting })
 	p := n.dial()
 	p.request("GET", url, "")
-	eventually(n.t, "the poll waits", func() bool { return phaseOf(a.conn) == active })
+	eventually(n.t, "the poll waits", func() bool { return linkOf(a.conn) == linkServing })
 	return p
 }
 
-func phaseOf(c *Conn) phase {
+func linkOf(c *Conn) linkState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.phase
+	return c.link
 }
 
 func TestPollTimeoutIs200(t *testing.T) {
@@ -129,7 +129,7 @@ func TestNewPollReplacesOld(t *testing.T) {
 	checkPoll(t, "older poll", older.response("GET"), 204, textPlain, "")
 	n.do("POST", url, "data")
 	checkPoll(t, "newer poll", newer.response("GET"), 200, octetStream, "data")
-	eventually(t, "the connection is inactive after the poll", func() bool { return phaseOf(a.conn) == inactive })
+	eventually(t, "the connection is inactive after the poll", func() bool { return linkOf(a.conn) == linkWaiting })
 }
 
 func TestRacingPollsOneWins(t *testing.T) {
@@ -137,7 +137,7 @@ func TestRacingPollsOneWins(t *testing.T) {
 	url := n.negotiate()
 	n.do("GET", url, "")
 	a := n.app()
-	eventually(t, "the first poll is over", func() bool { return phaseOf(a.conn) == inactive })
+	eventually(t, "the first poll is over", func() bool { return linkOf(a.conn) == linkWaiting })
 	const polls = 6
 	answers := make(chan reply, polls)
 	for range polls {
@@ -165,15 +165,15 @@ func TestNewestOfTheWaitingPollsWins(t *testing.T) {
 	url := n.negotiate()
 	n.do("GET", url, "")
 	a := n.app()
-	eventually(t, "the first poll has ended", func() bool { return phaseOf(a.conn) == inactive })
+	eventually(t, "the first poll has ended", func() bool { return linkOf(a.conn) == linkWaiting })
 	running := &poll{newer: make(chan struct{}), done: make(chan struct{})}
 	a.conn.mu.Lock()
-	a.conn.poll, a.conn.phase = running, active // it does not end until the test lets it
+	a.conn.http.poll, a.conn.link = running, linkServing // it does not end until the test lets it
 	a.conn.mu.Unlock()
 	var waiting []*peer
 	for range 3 {
 		a.conn.mu.Lock()
-		before := a.conn.newest
+		before := a.conn.http.lastPoll
 		a.conn.mu.Unlock()
 		p := n.dial()
 		p.request("GET", url, "")
@@ -181,7 +181,7 @@ func TestNewestOfTheWaitingPollsWins(t *testing.T) {
 		eventually(t, "the poll waits", func() bool {
 			a.conn.mu.Lock()
 			defer a.conn.mu.Unlock()
-			return a.conn.newest != before
+			return a.conn.http.lastPoll != before
 		})
 	}
 	a.conn.endPoll(running)
@@ -342,7 +342,7 @@ func TestTheRequestOfTheFirstPollStays(t *testing.T) {
 	p := n.dial()
 	p.request("GET", url+"&poll=2", "", "X-Poll: 2")
 	a := n.app()
-	eventually(t, "the second poll waits", func() bool { return phaseOf(a.conn) == active })
+	eventually(t, "the second poll waits", func() bool { return linkOf(a.conn) == linkServing })
 	r := a.conn.Request()
 	if r.Header.Get("X-Poll") != "1" || queryValue(r.URL.RawQuery, "poll") != "1" || r.Context().Value(key{}) != "1" {
 		t.Errorf("Request() = %v, want the first poll's", r)

@@ -29,9 +29,9 @@ func (e *Endpoint) servePost(w http.ResponseWriter, r *http.Request, user any) {
 		return
 	}
 	c.mu.Lock()
-	gone, early := c.goneLocked(), c.app == appNone
+	gone, preStart := c.link.gone(), c.app == appNone
 	c.mu.Unlock()
-	if early && !gone { // the transport's first request must come before
+	if preStart && !gone { // the transport's first request must come before
 		answer(w, r, http.StatusBadRequest, noType, "")
 		return
 	}
@@ -64,8 +64,8 @@ func (e *Endpoint) servePost(w http.ResponseWriter, r *http.Request, user any) {
 	_ = rc.SetReadDeadline(time.Unix(1, 0)) // nobody waits for the rest of the body
 }
 
-// clientGone stands for the status of a POST whose sender went away inside the
-// body: its TCP connection is ended without an answer.
+// clientGone is in place of the status of a POST whose sender went away inside
+// the body: its TCP connection is ended without an answer.
 const clientGone = -1
 
 func dropClient(rc *http.ResponseController) bool {
@@ -83,19 +83,20 @@ const tooManyPosts = "Too many requests of this connection wait for their turn."
 // the status to answer.
 func (c *Conn) post(rc *http.ResponseController, r *http.Request) int {
 	c.mu.Lock()
-	if c.posting == nil {
-		c.posting = make(chan struct{}, 1)
+	h := c.http
+	if h.posting == nil {
+		h.posting = make(chan struct{}, 1)
 	}
-	posting := c.posting
-	if c.posts >= c.endpoint.opts.MaximumWaitingPosts {
+	posting := h.posting
+	if h.posts >= c.endpoint.opts.MaximumWaitingPosts {
 		c.mu.Unlock()
 		return http.StatusTooManyRequests
 	}
-	c.posts++
+	h.posts++
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		c.posts--
+		h.posts--
 		c.mu.Unlock()
 	}()
 	b := takeBuffer(&rawPool, rawBuffer)
@@ -188,20 +189,20 @@ func (c *Conn) give(p []byte) bool {
 	for {
 		c.mu.Lock()
 		switch {
-		case c.goneLocked(), c.ended && c.app != appFinished:
+		case c.link.gone(), c.end.Load() != nil && !c.app.over():
 			c.mu.Unlock()
 			return false
-		case c.app == appFinished: // nobody is interested any more
+		case c.app.over(): // nobody is interested any more
 			c.mu.Unlock()
 			return true
-		case c.app == appRunning:
+		case c.app.told():
 			c.mu.Unlock()
 			if len(p) > 0 {
 				c.tell(func() { c.handler.Receive(p, false) })
 			}
 			return true
 		}
-		started := c.startedLocked()
+		started := c.awaitStartLocked()
 		c.mu.Unlock()
 		<-started // closed at the end, too
 	}
@@ -210,5 +211,5 @@ func (c *Conn) give(p []byte) bool {
 func (c *Conn) isGone() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.goneLocked()
+	return c.link.gone()
 }

@@ -27,7 +27,7 @@ func (s *socket) tryRead(fd uintptr) bool {
 			s.rErr = io.EOF
 		default:
 			s.rErr = nil
-			s.in = s.buf.bytes[:n]
+			s.buf.left = s.buf.bytes[:n]
 		}
 		return true
 	}

@@ -1,9 +1,6 @@
 package transport
 
-import (
-	"net/http"
-	"time"
-)
+import "net/http"
 
 // A Reconnector is an App whose connection may survive the loss of its
 // WebSocket, if stateful reconnect was negotiated.
@@ -25,10 +22,13 @@ type Reconnector interface {
 }
 
 // Resume lets frames through to the new socket. The first frame sent after it
-// is the first that the client gets.
+// is the first that the client gets. Once that socket is lost as well, Resume
+// does nothing: it is called again for the next one.
 func (c *Conn) Resume() {
 	c.mu.Lock()
-	c.paused = false
+	if c.link == linkResuming && c.socket != nil {
+		c.stepLocked(linkServing, c.app)
+	}
 	c.mu.Unlock()
 }
 
@@ -52,7 +52,7 @@ func (c *Conn) awaitStart(r *http.Request) {
 		c.mu.Unlock()
 		return
 	}
-	started := c.startedLocked()
+	started := c.awaitStartLocked()
 	c.mu.Unlock()
 	select {
 	case <-started:
@@ -63,7 +63,7 @@ func (c *Conn) awaitStart(r *http.Request) {
 // replaceableLocked reports whether another socket may take the place of the
 // present one.
 func (c *Conn) replaceableLocked() bool {
-	if !c.stateful || c.permanent || c.app != appRunning || c.transport != WebSockets || c.ended {
+	if !c.stateful || c.permanent || c.app != appRunning || c.transport != WebSockets || c.end.Load() != nil {
 		return false
 	}
 	_, ok := c.handler.(Reconnector)
@@ -74,15 +74,14 @@ func (c *Conn) replaceableLocked() bool {
 // of another.
 func (c *Conn) activateSocket(r *http.Request, user any) (first bool, status int) {
 	c.mu.Lock()
-	replaces := c.phase != disposed && c.replaceableLocked()
-	if replaces {
-		c.phase = active
+	defer c.mu.Unlock()
+	switch {
+	case !c.replaceableLocked() || c.link.over():
+		return c.activateLocked(r, user)
+	case c.link == linkLost: // else the present socket serves until attach
+		c.stepLocked(linkResuming, c.app)
 	}
-	c.mu.Unlock()
-	if replaces {
-		return false, 0
-	}
-	return c.activate(r, user)
+	return false, 0
 }
 
 // deactivate undoes activateSocket after a failed upgrade.
@@ -93,39 +92,28 @@ func (c *Conn) deactivate(first bool, err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.phase == active && c.socket == nil {
-		c.phase, c.lastSeen = inactive, time.Now()
+	if c.link == linkResuming && c.socket == nil {
+		c.stepLocked(linkLost, c.app)
+		c.seenLocked()
 	}
-}
-
-// giveUp aborts c because of what happened to the request that serves it. An App
-// that has not been started never will be.
-func (c *Conn) giveUp(err error) {
-	c.mu.Lock()
-	if c.app == appStarting {
-		c.app = appFinished
-		c.releaseLocked()
-	}
-	c.mu.Unlock()
-	c.abort(err, false)
 }
 
 // attach makes s the socket that is served. The one before, if the server still
 // believed in it, is ignored from now on. reads says that the caller is to
-// read; else who has read so far goes on with s. ok is false if the connection
-// has ended meanwhile.
+// read; else the goroutine that has read so far goes on with s. ok is false if
+// one of the sides has ended meanwhile.
 func (c *Conn) attach(s *socket) (reads, ok bool) {
 	c.mu.Lock()
-	if c.phase == disposed {
+	if c.link.over() || c.app.over() {
 		c.mu.Unlock()
 		s.cut(true)
 		return false, false
 	}
-	c.phase = active // the loss of the socket before may have been noticed since activateSocket
 	old := c.socket
-	if s.again = c.app == appRunning; s.again {
-		c.paused = true
-		c.dropQueueLocked()
+	if s.again = c.app.told(); s.again {
+		c.stepLocked(linkResuming, c.app)
+		c.out.drop()
+		c.wakeSendersLocked()
 	}
 	c.socket = s
 	reads = !c.reading

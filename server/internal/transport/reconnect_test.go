@@ -21,7 +21,8 @@ type statefulApp struct {
 	kept  []Frame
 	calls []string
 
-	onLost func() // may be nil
+	onLost        func() // may be nil
+	onReconnected func() // in place of resuming; may be nil
 }
 
 func (a *statefulApp) Lost(cause error) {
@@ -36,6 +37,10 @@ func (a *statefulApp) Lost(cause error) {
 
 func (a *statefulApp) Reconnected() {
 	a.note("reconnected")
+	if a.onReconnected != nil {
+		a.onReconnected()
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.conn.Resume()

@@ -86,7 +86,7 @@ func (e *Endpoint) refresh(r *http.Request, c *Conn, user any) refreshOutcome {
 	c.mu.Lock()
 	old, generation := c.latest, c.refreshes
 	var app Refresher
-	if c.app == appRunning {
+	if c.app.told() {
 		app, _ = c.handler.(Refresher)
 	}
 	c.mu.Unlock()
@@ -118,7 +118,7 @@ func (e *Endpoint) refresh(r *http.Request, c *Conn, user any) refreshOutcome {
 		}
 	}
 	c.mu.Lock()
-	if c.refreshes != generation || c.phase == disposed || c.app == appFinished {
+	if c.refreshes != generation || c.link.over() || c.app.over() {
 		c.mu.Unlock()
 		return userKept // another refresh was faster, or the connection has ended
 	}

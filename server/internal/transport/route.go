@@ -87,29 +87,29 @@ func segment(path string) (first, rest string) {
 	return path, ""
 }
 
-// What a GET means.
-type meant struct {
+// A connectKind is what a request that begins or serves a transport asks for.
+type connectKind struct {
 	transport Transport
 	upgrade   bool // it is a valid WebSocket handshake, though it may ask for SSE
 }
 
-// meaning says which transport a GET asks for. The order of the tests is
+// kindOf says which transport a GET asks for. The order of the tests is
 // ASP.NET Core's: a broken WebSocket handshake is a poll.
-func meaning(r *http.Request) meant {
+func kindOf(r *http.Request) connectKind {
 	switch {
 	case isExtendedConnect(r):
-		return meant{transport: WebSockets, upgrade: true}
+		return connectKind{transport: WebSockets, upgrade: true}
 	case r.Method != http.MethodGet:
-		return meant{transport: LongPolling}
+		return connectKind{transport: LongPolling}
 	}
-	m := meant{transport: LongPolling, upgrade: isWebSocket(r)}
+	k := connectKind{transport: LongPolling, upgrade: isWebSocket(r)}
 	switch {
 	case hasElement(r.Header["Accept"], "text/event-stream"):
-		m.transport = ServerSentEvents
-	case m.upgrade:
-		m.transport = WebSockets
+		k.transport = ServerSentEvents
+	case k.upgrade:
+		k.transport = WebSockets
 	}
-	return m
+	return k
 }
 
 // isWebSocket reports whether r is a valid WebSocket handshake. One with a body

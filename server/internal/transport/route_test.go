@@ -150,8 +150,8 @@ func TestMeaningOfAGet(t *testing.T) {
 					r.Header.Del(k)
 				}
 			}
-			if got := meaning(r).transport; got != test.want {
-				t.Errorf("meaning(%v) = %v, want %v", r.Header, got, test.want)
+			if got := kindOf(r).transport; got != test.want {
+				t.Errorf("kindOf(%v) = %v, want %v", r.Header, got, test.want)
 			}
 		})
 	}
@@ -160,12 +160,12 @@ func TestMeaningOfAGet(t *testing.T) {
 		r.Header.Set(k, v)
 	}
 	for _, r.ContentLength = range []int64{5, -1} { // -1: chunked
-		if meaning(r).transport != LongPolling {
+		if kindOf(r).transport != LongPolling {
 			t.Errorf("an upgrade with a body of %d bytes is none", r.ContentLength)
 		}
 	}
 	r.ContentLength = 0
-	if r.ProtoMajor = 2; meaning(r).transport != LongPolling {
+	if r.ProtoMajor = 2; kindOf(r).transport != LongPolling {
 		t.Error("an upgrade over HTTP/2 is none")
 	}
 }

@@ -121,7 +121,7 @@ func TestAClientThatFallsBehindInTimeGetsABeginningAndTheFarewell(t *testing.T) 
 				_, body := open(n)
 				a := n.app()
 				start := time.Now()
-				const messages, size = 100, joinRoom
+				const messages, size = 100, joinMost
 				for i := range messages {
 					if err := a.conn.Send(numbered(i, size)); err != nil {
 						t.Fatalf("Send = %v", err)
@@ -171,7 +171,7 @@ func TestAClientThatStaysALittleBehindIsNotTooSlow(t *testing.T) {
 	inBubble(t, defaults(), nil, func(t *testing.T, n *node) {
 		p := n.upgrade("/hub")
 		a := n.app()
-		const size = joinRoom
+		const size = joinMost
 		for i := range 60 { // one comes, one goes; five wait always
 			if err := a.conn.Send(numbered(i, size)); err != nil {
 				t.Fatalf("Send %d = %v", i, err)
@@ -220,9 +220,9 @@ func TestDropOldestKeepsTheLatestAndAllThatIsNoSend(t *testing.T) {
 	c := conns[0]
 	c.DropOldest(100_000)
 	c.mu.Lock()
-	c.queue = append(c.queue, text("in flight").Latest())
-	c.queued = len(c.queue[0].buf)
-	c.takeLocked(1)
+	c.out.frames = append(c.out.frames, text("in flight").Latest())
+	c.out.queued = len(c.out.frames[0].buf)
+	c.out.takeSome(nil, 1)
 	c.mu.Unlock()
 	for i := range 100 {
 		f := numbered(i, 10_000)
@@ -235,13 +235,13 @@ func TestDropOldestKeepsTheLatestAndAllThatIsNoSend(t *testing.T) {
 		if err := c.Send(f); err != nil {
 			t.Fatalf("Send = %v", err)
 		}
-		if c.queued > 160_000 {
-			t.Fatalf("%d bytes wait", c.queued)
+		if c.out.queued > 160_000 {
+			t.Fatalf("%d bytes wait", c.out.queued)
 		}
 	}
 	var got []string
 	bytes := 0
-	for i, f := range c.queue[c.head:] {
+	for i, f := range c.out.waiting() {
 		bytes += len(f.buf)
 		if i > 0 {
 			got = append(got, string(f.Payload()[:5]))
@@ -252,7 +252,7 @@ func TestDropOldestKeepsTheLatestAndAllThatIsNoSend(t *testing.T) {
 			t.Errorf("%d was dropped: it is no send", i)
 		}
 	}
-	if got[len(got)-1] != "00099" || string(c.queue[c.head].Payload()) != "in flight" {
+	if got[len(got)-1] != "00099" || string(c.out.waiting()[0].Payload()) != "in flight" {
 		t.Errorf("queued: %v; want the newest there", got)
 	}
 	for i := 1; i < len(got); i++ {
@@ -260,8 +260,8 @@ func TestDropOldestKeepsTheLatestAndAllThatIsNoSend(t *testing.T) {
 			t.Errorf("%s behind %s", got[i], got[i-1])
 		}
 	}
-	if bytes != c.queued || l.Dropped() != uint64(100-len(got)) || c.slow {
-		t.Errorf("%d bytes, counted %d; %d dropped, counted %d; slow %v", bytes, c.queued, 100-len(got), l.Dropped(), c.slow)
+	if bytes != c.out.queued || l.Dropped() != uint64(100-len(got)) || c.app == appTooSlow {
+		t.Errorf("%d bytes, counted %d; %d dropped, counted %d; slow %v", bytes, c.out.queued, 100-len(got), l.Dropped(), c.app == appTooSlow)
 	}
 }
 
@@ -280,7 +280,7 @@ func wantsTheLatest(t *testing.T, most int) {
 		go func() {
 			defer close(done)
 			for i := range 100 {
-				if err := a.conn.Send(numbered(i, joinRoom).Latest()); err != nil {
+				if err := a.conn.Send(numbered(i, joinMost).Latest()); err != nil {
 					t.Errorf("Send = %v", err)
 				}
 				time.Sleep(time.Second)
@@ -302,18 +302,13 @@ func wantsTheLatest(t *testing.T, most int) {
 	})
 }
 
-// A mumblingApp does not say farewell.
-type mumblingApp struct{ *echoApp }
-
-func (mumblingApp) TooSlow() {}
-
 func TestNothingButTheFarewellFollowsWhatWasDropped(t *testing.T) {
 	conns, _ := stuck(1, 1<<40)
 	c := conns[0]
-	c.handler = mumblingApp{c.handler.(*echoApp)}
+	c.handler.(*echoApp).mumbles = true
 	_ = c.Send(text("being written"))
 	c.mu.Lock()
-	c.takeLocked(1)
+	c.out.takeSome(nil, 1)
 	c.mu.Unlock()
 	_ = c.Send(text("dropped"))
 	c.TooSlow()
@@ -328,7 +323,7 @@ func TestNothingButTheFarewellFollowsWhatWasDropped(t *testing.T) {
 		t.Errorf("SendLast = %v", err)
 	}
 	got := ""
-	for _, f := range c.queue[c.head:] {
+	for _, f := range c.out.waiting() {
 		got += string(f.Payload()) + "; "
 	}
 	if want := "being written; farewell; "; got != want {

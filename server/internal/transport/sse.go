@@ -68,11 +68,11 @@ func (s *eventStream) run(gone <-chan struct{}) error {
 	c := s.conn
 	for {
 		c.mu.Lock()
-		over := c.phase == disposed
+		over := c.link.over()
 		if !over {
-			s.frames = c.takeSomeLocked(s.frames, joinRoom)
+			s.frames = c.out.takeSome(s.frames, joinMost)
 		}
-		ended := c.app == appFinished
+		ended := c.app.over()
 		c.mu.Unlock()
 		switch {
 		case over:
@@ -86,7 +86,7 @@ func (s *eventStream) run(gone <-chan struct{}) error {
 			return nil
 		}
 		select {
-		case <-c.wake:
+		case <-c.http.wake:
 		case <-gone:
 			return ErrLost
 		}
@@ -99,12 +99,12 @@ func (s *eventStream) events() error {
 	defer joinPool.Put(joined)
 	*joined = appendEvent((*joined)[:0], s.frames)
 	err := s.write(*joined)
-	if cap(*joined) > 2*joinRoom {
+	if cap(*joined) > 2*joinMost {
 		*joined = nil // one long message shall not keep so much
 	}
 	s.conn.writtenUpTo(0) // line ends may have made the event longer
 	clear(s.frames)
-	if s.frames = s.frames[:0]; cap(s.frames) > keepQueue {
+	if s.frames = s.frames[:0]; cap(s.frames) > keepFrames {
 		s.frames = nil
 	}
 	return err
@@ -138,8 +138,8 @@ func (s *eventStream) write(p []byte) error {
 func (s *eventStream) end(err error) {
 	c := s.conn
 	c.mu.Lock()
-	aborted := c.aborted
-	c.disposeLocked()
+	aborted := c.link == linkCut
+	c.closeLocked(linkClosed)
 	c.mu.Unlock()
 	if err == ErrSendTimeout {
 		c.logSendTimeout()

@@ -68,7 +68,7 @@ func (e *Endpoint) mayAdmit(c *Conn) error {
 }
 
 func (e *Endpoint) mayAdmitLocked(c *Conn) error {
-	if !c.served && e.table[c.token] == c && e.fullLocked() { // who is gone already is told so by others
+	if !c.served && e.table[c.token] == c && e.fullLocked() { // others tell one that is gone already
 		return errFull
 	}
 	return nil
@@ -103,7 +103,9 @@ func (e *Endpoint) fullLocked() bool {
 }
 
 func (e *Endpoint) makeConn(version int, stateful bool, user any) *Conn {
-	c := &Conn{endpoint: e, id: newID(), stateful: stateful, latest: user, lastSeen: time.Now(), behindAt: FreeBytes}
+	c := &Conn{endpoint: e, id: newID(), stateful: stateful, latest: user}
+	c.out.behindAt = FreeBytes
+	c.seenLocked()
 	c.token = c.id
 	if version > 0 {
 		c.token = newID()
@@ -166,7 +168,7 @@ func (e *Endpoint) connections(dst []*Conn) []*Conn {
 func (e *Endpoint) sweep(quit <-chan struct{}) {
 	over := false
 	defer func() {
-		if !over { // a codec or a log of the user's has called runtime.Goexit
+		if !over { // a codec or a log of the user's has called runtime.Goexit: another goroutine sweeps
 			go e.sweep(quit)
 		}
 	}()
@@ -177,6 +179,7 @@ func (e *Endpoint) sweep(quit <-chan struct{}) {
 		select {
 		case <-quit:
 			over = true
+			e.logForbidden()
 			return
 		case now := <-ticker.C:
 			all = e.connections(all[:0])
@@ -184,6 +187,7 @@ func (e *Endpoint) sweep(quit <-chan struct{}) {
 				c.tick(now)
 				all[i] = nil
 			}
+			e.logForbidden()
 		}
 	}
 }

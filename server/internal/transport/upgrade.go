@@ -28,7 +28,7 @@ func (e *Endpoint) upgrade(w http.ResponseWriter, r *http.Request, protocol stri
 	if n := rw.Reader.Buffered(); n > 0 { // the client did not wait for the answer
 		s.borrow()
 		n, err = io.ReadFull(rw.Reader, s.buf.bytes[:min(n, len(s.buf.bytes))])
-		s.in = s.buf.bytes[:n]
+		s.buf.left = s.buf.bytes[:n]
 	}
 	if err == nil {
 		// A client that has not read the answers before this one may keep the

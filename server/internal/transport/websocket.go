@@ -1,14 +1,12 @@
 package transport
 
 import (
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"syscall"
-	"time"
 )
 
 // Close codes that a server sends.
@@ -23,24 +21,13 @@ const (
 type socket struct {
 	conn *Conn
 	net  net.Conn
+	raw  syscall.RawConn // nil: net can only be used blocking
 
-	// Guarded by conn.mu.
-	writing   bool   // some goroutine writes; only it may touch out, n and err
-	closeCode uint16 // not 0: the close frame to send when the queue is empty
-	closeSent bool
-	hangUp    bool // end TCP once that is written
-	armed     bool // the client has CloseTimeout for its close frame
-	again     bool // it replaces another socket, and the App does not know yet
+	dead  atomic.Bool // cut: stop reading
+	again bool        // it replaces another socket, and the App does not know yet; guarded by conn.mu
 
-	raw   syscall.RawConn // nil: net can only be used blocking
-	tryR  func(uintptr) bool
-	tryW  func(uintptr) bool
-	out   []byte // what tryW writes
-	wrote int
-	wErr  error
-
-	dead   atomic.Bool // cut: stop reading
-	reader             // owned by the goroutine that has the connection's reading
+	writer // has the goroutine that has set writing
+	reader // has the goroutine that has set conn.reading
 }
 
 // serveWebSocket upgrades r and leaves the connection to a goroutine of its own.
@@ -77,7 +64,7 @@ func (e *Endpoint) serveWebSocket(w http.ResponseWriter, r *http.Request, c *Con
 		return
 	}
 	s.conn = c
-	go c.serveSocket(s, first)
+	go c.serveSocket(s, first) // net/http's goroutine has a large stack; the reader gets a small one
 	if stream != nil {
 		<-stream.done
 	}
@@ -99,8 +86,8 @@ func (e *Endpoint) subProtocol(r *http.Request) (protocol string, ok bool) {
 	return protocol, ok
 }
 
-// rawConn returns nil for connections that do not stand for a socket of the
-// system: TLS, wrappers, and those of tests.
+// rawConn returns nil for connections that are no socket of the system: TLS,
+// wrappers, and those of tests.
 func rawConn(conn net.Conn) syscall.RawConn {
 	if !haveRaw {
 		return nil
@@ -120,7 +107,7 @@ func rawConn(conn net.Conn) syscall.RawConn {
 }
 
 // serveSocket makes s the socket of c and reads until another goroutine goes on
-// or there is nothing more to read.
+// or there is nothing more to read. It is the reader's goroutine.
 func (c *Conn) serveSocket(s *socket, first bool) {
 	defer c.survive()
 	reads, ok := c.attach(s)
@@ -134,31 +121,4 @@ func (c *Conn) serveSocket(s *socket, first bool) {
 		c.start()
 	}
 	c.read()
-}
-
-// cut ends TCP at once. With reset, what the system still has to send is lost.
-func (s *socket) cut(reset bool) {
-	s.dead.Store(true)
-	conn := s.net
-	if t, ok := conn.(*tls.Conn); ok {
-		conn = t.NetConn() // Close of a TLS connection writes
-	}
-	if t, ok := conn.(*net.TCPConn); ok && reset {
-		_ = t.SetLinger(0) // else the client sees FIN
-	}
-	_ = conn.Close()
-}
-
-// writeDeadline is the deadline of a write that begins now; zero for none.
-func (c *Conn) writeDeadline() time.Time {
-	return deadline(c.endpoint.opts.TransportSendTimeout)
-}
-
-const forever = time.Duration(1<<63 - 1)
-
-func deadline(d time.Duration) time.Time {
-	if d == forever {
-		return time.Time{}
-	}
-	return time.Now().Add(d)
 }

@@ -19,7 +19,7 @@ const (
 // each type and need.
 func (e *Endpoint) lacks(w http.ResponseWriter, need string) {
 	name := fmt.Sprintf("%T", innermost(w))
-	if _, told := e.told.LoadOrStore(name+" "+need, nil); told {
+	if _, logged := e.logged.LoadOrStore(name+" "+need, nil); logged {
 		return
 	}
 	e.log.Error("a middleware's ResponseWriter stands in the way: give it an Unwrap method or put the hub outside of this middleware",
@@ -28,7 +28,7 @@ func (e *Endpoint) lacks(w http.ResponseWriter, need string) {
 
 // logOverdue logs, once, that a middleware's deadline ends event streams.
 func (e *Endpoint) logOverdue() {
-	if _, told := e.told.LoadOrStore(needFlush, nil); !told {
+	if _, told := e.logged.LoadOrStore(needFlush, nil); !told {
 		e.log.Error("the deadline of a middleware ends requests that live long: put the hub outside of this middleware", "of", needFlush)
 	}
 }

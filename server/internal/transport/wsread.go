@@ -17,8 +17,10 @@ const (
 	blockingBuffer = 4 << 10  // held while waiting
 )
 
+// A readBuffer holds bytes that were read.
 type readBuffer struct {
 	bytes []byte
+	left  []byte // of bytes: what is not used up
 	pool  *sync.Pool
 }
 
@@ -34,25 +36,29 @@ func takeBuffer(pool *sync.Pool, size int) *readBuffer {
 // A reader is the state of reading a WebSocket. It is complete whenever the App
 // is called, so that another goroutine can go on.
 type reader struct {
-	buf    *readBuffer // borrowed while there are bytes in it
-	in     []byte      // what is left of it
-	shared bool        // the App still uses parts of buf: it must not be used again
-	rErr   error
-	ended  bool // nothing more is to be read
+	tryR  func(uintptr) bool // tryRead, as raw calls it
+	rErr  error              // of tryR
+	buf   *readBuffer        // borrowed while there are bytes in it
+	part  *part              // not nil: something has not arrived whole
+	left  int64              // of the payload of the frame
+	mask  [4]byte            // of the frame
+	runes runeCheck
 
-	head    [14]byte // a frame's header that has not arrived whole
+	shared bool  // the App still uses parts of buf: it must not be used again
+	ended  bool  // nothing more is to be read
+	inside bool  // a frame whose payload has not been used up
+	maskAt uint8 // where the next byte is in the mask
+	op     ws.OpCode
+	fin    bool
+	state  ws.State // ServerSide, and Fragmented between the frames of a message
+	text   bool     // the message is text
+}
+
+// A part is the beginning of a frame's header, or of a control frame's payload.
+type part struct {
+	head    [14]byte
 	headLen uint8
-
-	inside  bool    // a frame whose payload has not been used up
-	left    int64   // of that payload
-	mask    [4]byte // of that frame
-	maskAt  int     // where the next byte is in the mask
-	op      ws.OpCode
-	fin     bool
-	state   ws.State // ServerSide, and Fragmented between the frames of a message
-	text    bool     // the message is text
-	runes   runeCheck
-	control []byte // payload of a control frame, so far
+	control []byte
 }
 
 // borrow takes a buffer for the next read.
@@ -71,15 +77,17 @@ func (s *socket) borrow() {
 // uses it.
 func (s *socket) release() {
 	b := s.buf
-	s.buf, s.in = nil, nil
+	s.buf = nil
 	if b != nil && !s.shared {
+		b.left = nil
 		b.pool.Put(b)
 	}
 	s.shared = false
 }
 
 // read reads the sockets of c, one after the other, until there is none or
-// another goroutine goes on. The caller has the reading.
+// another goroutine goes on. The caller has set c.reading, or was given it by a
+// goroutine that must not read any more.
 func (c *Conn) read() {
 	for {
 		c.mu.Lock()
@@ -91,11 +99,14 @@ func (c *Conn) read() {
 		}
 		again := s.again
 		s.again = false
-		losing := c.losing
+		var lostDone chan struct{}
+		if c.waits != nil {
+			lostDone = c.waits.lostDone
+		}
 		c.mu.Unlock()
 		if again {
-			if losing != nil {
-				<-losing // a writer may have noticed the loss; the App is told of it first
+			if lostDone != nil {
+				<-lostDone // a writer may have noticed the loss: Lost is called before Reconnected
 			}
 			c.handler.(Reconnector).Reconnected()
 		}
@@ -105,7 +116,7 @@ func (c *Conn) read() {
 	}
 }
 
-// ReadOn takes over reading from a goroutine that App.Receive has kept. It
+// ReadOn takes over reading from a goroutine that App.Receive has detached. It
 // returns when reading has ended, or was taken over in turn. On transports
 // without a reader (SSE, long polling) it returns at once.
 func (c *Conn) ReadOn() {
@@ -126,9 +137,9 @@ func (c *Conn) ReadOn() {
 type progress uint8
 
 const (
-	needMore progress = iota // they are used up
-	takenOn                  // another goroutine goes on with them
-	over                     // the socket has ended
+	needMore  progress = iota // they are used up
+	takenOver                 // another goroutine goes on with them
+	over                      // the socket has ended
 )
 
 // readAll reads until the socket ends; it reports false if another goroutine
@@ -136,10 +147,10 @@ const (
 func (s *socket) readAll() bool {
 	c := s.conn
 	for {
-		if len(s.in) > 0 {
+		if s.buf != nil && len(s.buf.left) > 0 {
 			c.Cork()
 			switch s.parse() {
-			case takenOn:
+			case takenOver:
 				return false
 			case over:
 				s.release()
@@ -175,7 +186,7 @@ func (s *socket) fill() error {
 	}
 	s.borrow()
 	n, err := s.net.Read(s.buf.bytes)
-	s.in = s.buf.bytes[:n]
+	s.buf.left = s.buf.bytes[:n]
 	if n > 0 {
 		return nil // an error comes again
 	}
@@ -188,7 +199,7 @@ func (s *socket) fill() error {
 // parse uses up what was read: it unmasks payloads where they are and gives
 // them to the App, without waiting for the end of frame or message.
 func (s *socket) parse() progress {
-	for len(s.in) > 0 || (s.inside && s.left == 0) {
+	for len(s.buf.left) > 0 || (s.inside && s.left == 0) {
 		if !s.inside {
 			if whole, err := s.header(); err != nil {
 				return s.violated(closeProtocol, err)
@@ -196,12 +207,13 @@ func (s *socket) parse() progress {
 				return needMore
 			}
 		}
-		n := int(min(int64(len(s.in)), s.left))
-		p := s.in[:n:n]
-		s.in = s.in[n:]
+		in := s.buf.left
+		n := int(min(int64(len(in)), s.left))
+		p := in[:n:n]
+		s.buf.left = in[n:]
 		s.left -= int64(n)
-		ws.Cipher(p, s.mask, s.maskAt)
-		s.maskAt = (s.maskAt + n) & 3
+		ws.Cipher(p, s.mask, int(s.maskAt))
+		s.maskAt = uint8((int(s.maskAt) + n) & 3)
 		end := s.left == 0
 		s.inside = !end
 		var did progress
@@ -220,25 +232,27 @@ func (s *socket) parse() progress {
 // header decodes the header of the next frame. whole is false if it has not
 // arrived whole.
 func (s *socket) header() (whole bool, err error) {
-	b, kept := s.in, int(s.headLen)
-	if kept > 0 {
-		n := copy(s.head[kept:], s.in)
-		b = s.head[:kept+n]
+	b, before := s.buf.left, 0
+	if part := s.part; part != nil {
+		before = int(part.headLen)
+		n := copy(part.head[before:], b)
+		b = part.head[:before+n]
 	}
 	need := 2
 	if len(b) >= 2 {
 		need = headerLen(b[1])
 	}
 	if len(b) < need {
-		if kept == 0 {
-			copy(s.head[:], b)
+		if s.part == nil {
+			s.part = &part{}
+			copy(s.part.head[:], b)
 		}
-		s.headLen = uint8(len(b))
-		s.in = nil
+		s.part.headLen = uint8(len(b))
+		s.buf.left = nil
 		return false, nil
 	}
-	s.in = s.in[need-kept:]
-	s.headLen = 0
+	s.buf.left = s.buf.left[need-before:]
+	s.part = nil
 	h := ws.Header{
 		Fin:    b[0]&0x80 != 0,
 		Rsv:    b[0] >> 4 & 7,
@@ -304,11 +318,11 @@ func (s *socket) data(p []byte, end bool) progress {
 		return s.violated(closeInvalid, errInvalidText)
 	}
 	c := s.conn
-	if len(p) == 0 || c.deaf.Load() {
+	if len(p) == 0 || c.end.Load() != nil {
 		return needMore
 	}
 	if !c.handler.Receive(p, true) {
-		return takenOn // from here on s belongs to another goroutine
+		return takenOver // from here on s belongs to another goroutine
 	}
 	if s.dead.Load() {
 		return over
@@ -318,14 +332,17 @@ func (s *socket) data(p []byte, end bool) progress {
 
 // controlFrame collects and handles a control frame.
 func (s *socket) controlFrame(p []byte, end bool) progress {
-	if !end || len(s.control) > 0 {
-		s.control = append(s.control, p...)
-		p = s.control
+	if !end && s.part == nil {
+		s.part = &part{}
+	}
+	if s.part != nil {
+		s.part.control = append(s.part.control, p...)
+		p = s.part.control
 	}
 	if !end {
 		return needMore
 	}
-	s.control = nil
+	s.part = nil
 	switch s.op {
 	case ws.OpPing:
 		s.conn.pong(p)

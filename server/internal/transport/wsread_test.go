@@ -280,7 +280,7 @@ func TestFrameOf4GiBCostsNothingAhead(t *testing.T) {
 	a.conn.mu.Lock()
 	s := a.conn.socket
 	a.conn.mu.Unlock()
-	if s.raw != nil && cap(s.control) > 0 {
+	if s.part != nil {
 		t.Error("payload of a data frame was collected")
 	}
 	_ = p.conn.Close()
@@ -305,8 +305,8 @@ func TestFrameFlood(t *testing.T) {
 	eventually(t, "the message after the flood arrives", func() bool { return a.got() == "after" })
 	a.conn.mu.Lock()
 	defer a.conn.mu.Unlock()
-	if len(a.conn.queue)-a.conn.head > maximumPongs {
-		t.Errorf("%d pongs are queued, want at most %d", len(a.conn.queue), maximumPongs)
+	if got := len(a.conn.out.waiting()); got > maximumPongs {
+		t.Errorf("%d pongs are queued, want at most %d", got, maximumPongs)
 	}
 }
 
@@ -336,7 +336,7 @@ func parseAll(wire []byte, step int) (received string, code uint16) {
 	e := NewEndpoint(opts, nil)
 	ours, theirs := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, theirs) }() // pongs and close frames
-	c := &Conn{endpoint: e, shard: &e.shards[0], transport: WebSockets, phase: active, app: appRunning}
+	c := &Conn{endpoint: e, shard: &e.shards[0], transport: WebSockets, state: state{linkServing, appRunning}}
 	a := &echoApp{conn: c, over: make(chan struct{}), silent: true, linger: true}
 	c.handler = a
 	s := &socket{conn: c, net: ours}
@@ -344,7 +344,7 @@ func parseAll(wire []byte, step int) (received string, code uint16) {
 	wire = bytes.Clone(wire) // it is unmasked in place
 	for len(wire) > 0 {
 		n := min(step, len(wire))
-		s.in = wire[:n:n]
+		s.buf = &readBuffer{left: wire[:n:n]}
 		if s.parse() == over {
 			break
 		}

@@ -2,83 +2,50 @@ package transport
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"slices"
 	"time"
 )
 
-// maximumPongs bounds the pongs that wait for a client: one that pings without
-// reading gets no more than that many.
-const maximumPongs = 16
+// Sizes of writing, in bytes.
+const (
+	joinLimit = 16 << 10 // longer frames are written from where they are
+	joinMost  = 64 << 10 // that are joined for one write
+)
 
-// pong queues the answer to a ping.
-func (c *Conn) pong(payload []byte) {
-	c.mu.Lock()
-	if c.app == appFinished || c.phase == disposed || c.pongs >= maximumPongs || c.slow {
-		c.mu.Unlock()
-		return
-	}
-	c.pongs++
-	c.appendLocked(controlFrame(0x8a, payload))
-	tell := c.markDirtyLocked()
-	c.mu.Unlock()
-	if tell {
-		c.shard.push(c)
-	}
-}
+// A writer is the state of writing a WebSocket: beside it is the reader. One
+// goroutine at a time writes, the one that has set writing; others only queue.
+// It looks again before it clears writing, so nothing is left behind.
+type writer struct {
+	// Owned by the goroutine that writes.
+	tryW  func(uintptr) bool // tryWrite, as raw calls it
+	out   []byte             // what tryW writes
+	wrote int                // of it
+	wErr  error
 
-// controlFrame builds a control frame; payload has at most 125 bytes.
-func controlFrame(first byte, payload []byte) Frame {
-	b := make([]byte, 2, 2+len(payload))
-	b[0], b[1] = first, byte(len(payload))
-	return Frame{buf: append(b, payload...), head: 2}
-}
-
-// nextLocked takes (see takeLocked) what to write next: several short frames joined, or a single
-// one where it is, or at the end the close frame. Without joined it takes one
-// frame at a time.
-func (c *Conn) nextLocked(s *socket, joined *[]byte) []byte {
-	waiting := c.queue[c.head:]
-	if len(waiting) == 0 {
-		if s.closeCode == 0 || s.closeSent {
-			return nil
-		}
-		s.closeSent = true
-		return []byte{0x88, 2, byte(s.closeCode >> 8), byte(s.closeCode)}
-	}
-	if first := waiting[0].buf; len(waiting) == 1 || len(first) >= joinLimit || joined == nil {
-		c.taken, c.inFlight = 1, len(first)
-		return first
-	}
-	b, n := (*joined)[:0], 0
-	for _, f := range waiting {
-		if len(f.buf) >= joinLimit || len(b)+len(f.buf) > joinRoom {
-			break
-		}
-		b = append(b, f.buf...)
-		n++
-	}
-	*joined = b
-	c.taken, c.inFlight = n, len(b)
-	return b
+	// Guarded by conn.mu.
+	closeCode uint16 // not 0: the close frame to send when the outbox is empty
+	writing   bool
+	closeSent bool
+	hangUp    bool // end TCP once that is written
+	armed     bool // the client has CloseTimeout for its close frame
 }
 
 // writeNow writes what is queued from the calling goroutine, unless another one
-// writes already and will find it. It unlocks c.mu.
-func (c *Conn) writeNow(s *socket) {
+// writes already and will find it. c.mu is held, and unlocked.
+func (s *socket) writeNow() {
+	c := s.conn
 	if s.writing {
 		c.mu.Unlock()
 		return
 	}
 	s.writing = true
-	if len(c.queue)-c.head < 2 {
-		c.writeAll(s, nil)
+	if len(c.out.waiting()) < 2 {
+		s.write(nil)
 		return
 	}
 	joined := joinPool.Get().(*[]byte)
-	c.writeAll(s, joined)
+	s.write(joined)
 	joinPool.Put(joined)
 }
 
@@ -86,28 +53,31 @@ func (c *Conn) writeNow(s *socket) {
 // others have their turn.
 const mostWrites = 8
 
-// writeAll writes until nothing is queued. What the system does not take at
-// once is left to a goroutine that waits; what keeps coming, to the shard. The
-// caller has set s.writing and holds c.mu, which is unlocked.
-func (c *Conn) writeAll(s *socket, joined *[]byte) {
+// write writes until nothing is queued, without waiting for the client: several
+// short frames are joined in joined, and without it written one by one. What the
+// system does not take at once is left to a goroutine that may wait; what keeps
+// coming, to the shard. The caller has set writing and holds c.mu, which is
+// unlocked.
+func (s *socket) write(joined *[]byte) {
+	c := s.conn
 	if s.raw == nil {
 		c.mu.Unlock()
-		go c.writeWaiting(s, nil)
+		go s.writeWaiting(nil) // such a net.Conn can only be written by a goroutine that waits
 		return
 	}
 	for writes := 0; ; writes++ {
-		if writes == mostWrites && c.head < len(c.queue) {
+		if writes == mostWrites && !c.out.empty() {
 			s.writing = false
-			tell := c.markDirtyLocked()
+			push := c.callWriterLocked()
 			c.mu.Unlock()
-			if tell {
+			if push {
 				c.shard.push(c)
 			}
 			return
 		}
-		out := c.nextLocked(s, joined)
+		out := s.nextLocked(joined)
 		if out == nil {
-			c.wroteAll(s)
+			s.wroteAll()
 			return
 		}
 		c.mu.Unlock()
@@ -121,16 +91,16 @@ func (c *Conn) writeAll(s *socket, joined *[]byte) {
 			if joined != nil && len(*joined) > 0 && &out[0] == &(*joined)[0] {
 				rest = slices.Clone(rest)
 			}
-			if c.wrote(s, n) {
+			if s.account(n) {
 				c.mu.Unlock()
-				go c.writeWaiting(s, rest)
+				go s.writeWaiting(rest) // the client does not keep up: its goroutine waits, ours goes on with others
 			}
 			return
 		}
-		if !c.wrote(s, n) {
+		if !s.account(n) {
 			return
 		}
-		if c.head == len(c.queue) && s.closeCode == 0 && !s.hangUp { // as a rule; else see nextLocked and wroteAll
+		if c.out.empty() && s.closeCode == 0 && !s.hangUp { // as a rule; else see nextLocked and wroteAll
 			s.writing = false
 			c.mu.Unlock()
 			return
@@ -138,13 +108,57 @@ func (c *Conn) writeAll(s *socket, joined *[]byte) {
 	}
 }
 
-// wroteAll ends the writing when nothing is left. It unlocks c.mu.
-func (c *Conn) wroteAll(s *socket) {
+// nextLocked takes from the outbox what to write next: several short frames
+// joined, or a single one where it is; at the end it is the close frame. Without
+// joined it takes one frame at a time.
+func (s *socket) nextLocked(joined *[]byte) []byte {
+	q := &s.conn.out
+	waiting := q.waiting()
+	if len(waiting) == 0 {
+		if s.closeCode == 0 || s.closeSent {
+			return nil
+		}
+		s.closeSent = true
+		return []byte{0x88, 2, byte(s.closeCode >> 8), byte(s.closeCode)}
+	}
+	if first := waiting[0].buf; len(waiting) == 1 || len(first) >= joinLimit || joined == nil {
+		q.take(1, len(first))
+		return first
+	}
+	b, n := (*joined)[:0], 0
+	for _, f := range waiting {
+		if len(f.buf) >= joinLimit || len(b)+len(f.buf) > joinMost {
+			break
+		}
+		b = append(b, f.buf...)
+		n++
+	}
+	*joined = b
+	q.take(n, len(b))
+	return b
+}
+
+// account locks c.mu and accounts for n bytes that s has taken. It
+// reports false, with c.mu unlocked, if another socket has taken the place of s.
+func (s *socket) account(n int) bool {
+	c := s.conn
+	c.mu.Lock()
+	if c.socket != s {
+		c.mu.Unlock()
+		return false
+	}
+	c.writtenLocked(n)
+	return true
+}
+
+// wroteAll ends the writing when nothing is left. c.mu is held, and unlocked.
+func (s *socket) wroteAll() {
+	c := s.conn
 	if s.hangUp {
 		c.socket = nil
 		c.mu.Unlock()
 		s.dead.Store(true)
-		_ = s.net.Close() // nobody is left to tell
+		_ = s.net.Close() // the client has gone, or has nothing more to expect
 		c.forgetIfDone()
 		return
 	}
@@ -157,38 +171,27 @@ func (c *Conn) wroteAll(s *socket) {
 	}
 }
 
-// wrote locks c.mu and accounts for n bytes that s has taken, unless another
-// socket has taken the place of s.
-func (c *Conn) wrote(s *socket, n int) bool {
-	c.mu.Lock()
-	if c.socket != s {
-		c.mu.Unlock()
-		return false
-	}
-	c.writtenLocked(n)
-	return true
-}
-
 // writeWaiting writes out, then what is queued, waiting for the client for at
-// most the send timeout each time that it takes nothing. The caller has given it
-// s.writing.
-func (c *Conn) writeWaiting(s *socket, out []byte) {
+// most the send timeout each time that it takes nothing. It is a goroutine of its
+// own, which was given writing by the one that started it.
+func (s *socket) writeWaiting(out []byte) {
+	c := s.conn
 	defer c.survive()
 	var joined *[]byte // borrowed once there are several frames
 	n := 0
-	for c.wrote(s, n) {
+	for s.account(n) {
 		if len(out) == 0 {
-			if joined == nil && len(c.queue)-c.head > 1 {
+			if joined == nil && len(c.out.waiting()) > 1 {
 				joined = joinPool.Get().(*[]byte)
 			}
-			out = c.nextLocked(s, joined)
+			out = s.nextLocked(joined)
 		}
-		bounded := s.hangUp // it has set the deadline
+		bounded := s.hangUp // Conn.hangUp has set the deadline
 		if out == nil {
 			if !bounded {
 				_ = s.net.SetWriteDeadline(time.Time{}) // fails only if it is closed already
 			}
-			c.wroteAll(s)
+			s.wroteAll()
 			if joined != nil {
 				joinPool.Put(joined)
 			}
@@ -214,12 +217,12 @@ func (c *Conn) writeWaiting(s *socket, out []byte) {
 // anew. TLS cannot go on after a time-out, so it must be short there.
 const piece = 16 << 10
 
-// writePiece writes the first bytes of out within the send timeout. Who has
-// taken some of them goes on, whatever the error is.
+// writePiece writes the first bytes of out within the send timeout. If the
+// client has taken some of them writing goes on, whatever the error is.
 func (s *socket) writePiece(out []byte, bounded bool) (int, error) {
 	size := piece
 	if s.raw != nil {
-		size = joinRoom
+		size = joinMost
 	}
 	if !bounded {
 		_ = s.net.SetWriteDeadline(s.conn.writeDeadline()) // fails only if it is closed already
@@ -227,77 +230,43 @@ func (s *socket) writePiece(out []byte, bounded bool) (int, error) {
 	return s.net.Write(out[:min(size, len(out))])
 }
 
-// sendTimedOut cuts a client that does not take what is written.
-func (c *Conn) sendTimedOut(s *socket) {
+// writeDeadline is the deadline of a write that begins now; zero for none.
+func (c *Conn) writeDeadline() time.Time {
+	return deadline(c.endpoint.opts.TransportSendTimeout)
+}
+
+const forever = time.Duration(1<<63 - 1)
+
+func deadline(d time.Duration) time.Time {
+	if d == forever {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
+}
+
+// maximumPongs bounds the pongs that wait for a client: one that pings without
+// reading gets no more than that many.
+const maximumPongs = 16
+
+// pong queues the answer to a ping.
+func (c *Conn) pong(payload []byte) {
 	c.mu.Lock()
-	current := c.socket == s
+	if c.refusalLocked() != nil || c.out.pongs >= maximumPongs {
+		c.mu.Unlock()
+		return
+	}
+	c.out.pongs++
+	c.out.add(controlFrame(0x8a, payload))
+	push := c.callWriterLocked()
 	c.mu.Unlock()
-	if !current {
-		return
+	if push {
+		c.shard.push(c)
 	}
-	c.logSendTimeout()
-	c.abort(ErrSendTimeout, false)
 }
 
-func (c *Conn) logSendTimeout() {
-	c.endpoint.log.Info("connection closed: a write took longer than the send timeout",
-		"connection", c.id, "timeout", c.endpoint.opts.TransportSendTimeout)
-}
-
-// hangUp ends the socket from the reading side. What is queued is dropped; the
-// close frame goes out as soon as a write that runs is over, and TCP ends.
-func (c *Conn) hangUp(s *socket, code uint16, cause error) {
-	c.mu.Lock()
-	if c.socket != s || c.phase == disposed {
-		c.mu.Unlock()
-		s.cut(false)
-		return
-	}
-	c.disposeLocked()
-	s.closeCode, s.hangUp = code, true
-	if s.writing {
-		wait := min(c.endpoint.opts.CloseTimeout, c.endpoint.opts.TransportSendTimeout)
-		_ = s.net.SetWriteDeadline(deadline(wait)) // fails only if it is closed already
-	}
-	c.writeNow(s)
-	c.endInput(cause)
-	c.forgetIfDone()
-}
-
-// lost ends the socket because it does not work any more. The connection ends
-// with it, unless the client may come back with another one.
-func (c *Conn) lost(s *socket, err error) {
-	c.mu.Lock()
-	if c.socket != s {
-		c.mu.Unlock()
-		s.cut(false)
-		return
-	}
-	c.socket = nil
-	if err == io.EOF {
-		err = ErrLost
-	} else {
-		err = fmt.Errorf("%w: %w", ErrLost, err)
-	}
-	if c.phase == active && !s.closeSent && c.replaceableLocked() && !c.endpoint.closing.Load() {
-		c.phase, c.lastSeen = inactive, time.Now()
-		c.dropQueueLocked()
-		c.paused = true
-		before, told := c.losing, make(chan struct{})
-		c.losing = told
-		c.mu.Unlock()
-		s.cut(false)
-		if before != nil {
-			<-before
-		}
-		c.tell(func() { c.handler.(Reconnector).Lost(err) })
-		close(told)
-		return
-	}
-	late := s.closeSent && errors.Is(err, os.ErrDeadlineExceeded)
-	c.disposeLocked()
-	c.mu.Unlock()
-	s.cut(late)
-	c.endInput(err)
-	c.forgetIfDone()
+// controlFrame builds a control frame; payload has at most 125 bytes.
+func controlFrame(first byte, payload []byte) Frame {
+	b := make([]byte, 2, 2+len(payload))
+	b[0], b[1] = first, byte(len(payload))
+	return Frame{buf: append(b, payload...), head: 2}
 }

@@ -135,10 +135,10 @@ func TestCloseFrameOvertakesTheQueueButNoFrame(t *testing.T) {
 	eventually(t, "its writing has begun", func() bool {
 		a.conn.mu.Lock()
 		defer a.conn.mu.Unlock()
-		return a.conn.taken == len(a.conn.queue)-a.conn.head && a.conn.socket.writing
+		return int(a.conn.out.taken) == len(a.conn.out.waiting()) && a.conn.socket.writing
 	})
 	a.conn.mu.Lock()
-	a.conn.appendLocked(text("never sent"))
+	a.conn.out.add(text("never sent"))
 	a.conn.mu.Unlock()
 	p.send(opClose, "\x03\xe8")
 	if err := a.end(t); err != nil {

@@ -84,11 +84,11 @@ func TestSendWaitWaitsForTheClient(t *testing.T) {
 		}
 		sent <- nil
 	}()
-	eventually(t, "the sender waits", func() bool { return waits(a.conn) })
+	eventually(t, "the sender waits", func() bool { return senderWaits(a.conn) })
 	a.conn.mu.Lock()
-	queued := a.conn.queued
+	queued := a.conn.out.queued
 	a.conn.mu.Unlock()
-	if queued > 12_000+joinRoom {
+	if queued > 12_000+joinMost {
 		t.Errorf("%d bytes are queued, want about %d", queued, opts.TransportMaxBufferSize)
 	}
 	for i := range messages {
@@ -101,10 +101,10 @@ func TestSendWaitWaitsForTheClient(t *testing.T) {
 	}
 }
 
-func waits(c *Conn) bool {
+func senderWaits(c *Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.room != nil
+	return c.waits != nil && c.waits.space != nil
 }
 
 func TestSendWaitEnds(t *testing.T) {
@@ -120,7 +120,7 @@ func TestSendWaitEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 3)
 	go func() { ended <- a.conn.SendWait(ctx, text("x")) }()
-	eventually(t, "the sender waits", func() bool { return waits(a.conn) })
+	eventually(t, "the sender waits", func() bool { return senderWaits(a.conn) })
 	cancel()
 	if err := <-ended; err != context.Canceled {
 		t.Errorf("SendWait after cancel = %v", err)
@@ -128,7 +128,7 @@ func TestSendWaitEnds(t *testing.T) {
 	for range 2 {
 		go func() { ended <- a.conn.SendWait(t.Context(), text("y")) }()
 	}
-	eventually(t, "the senders wait", func() bool { return waits(a.conn) })
+	eventually(t, "the senders wait", func() bool { return senderWaits(a.conn) })
 	checkPoll(t, "poll", n.do("GET", url, ""), 200, octetStream, "0123456789")
 	for range 2 {
 		if err := <-ended; err != nil {
@@ -137,7 +137,7 @@ func TestSendWaitEnds(t *testing.T) {
 	}
 	_ = a.conn.Send(text("0123456789"))
 	go func() { ended <- a.conn.SendWait(t.Context(), text("z")) }()
-	eventually(t, "the sender waits", func() bool { return waits(a.conn) })
+	eventually(t, "the sender waits", func() bool { return senderWaits(a.conn) })
 	a.conn.Finish()
 	if err := <-ended; err != ErrClosed {
 		t.Errorf("SendWait at the end = %v, want ErrClosed", err)
@@ -177,8 +177,8 @@ func TestQueueIsGivenBackAfterQuiet(t *testing.T) {
 		time.Sleep(2500 * time.Millisecond)
 		a.conn.mu.Lock()
 		defer a.conn.mu.Unlock()
-		if cap(a.conn.queue) > keepQueue {
-			t.Errorf("room for %d frames is kept", cap(a.conn.queue))
+		if cap(a.conn.out.frames) > keepFrames {
+			t.Errorf("memory for %d frames is kept", cap(a.conn.out.frames))
 		}
 	})
 }

@@ -1,0 +1,278 @@
+package transport
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Send queues f behind what is queued and never waits, however much that is. It
+// reports ErrClosed after the end, and ErrTooSlow once the client was found too
+// slow: nothing but the farewell follows then.
+func (c *Conn) Send(f Frame) error {
+	c.mu.Lock()
+	if err := c.refusalLocked(); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	push := c.putLocked(f)
+	c.mu.Unlock()
+	if push {
+		c.shard.push(c)
+	}
+	return nil
+}
+
+// SendLast is Send for the farewell of an App, which a client that is too slow
+// gets as well. It must be called once at most, right before Finish.
+func (c *Conn) SendLast(f Frame) error {
+	c.mu.Lock()
+	if c.app.over() || c.link.over() {
+		c.mu.Unlock()
+		return ErrClosed
+	}
+	push := c.putLocked(f)
+	c.mu.Unlock()
+	if push {
+		c.shard.push(c)
+	}
+	return nil
+}
+
+// SendWait is Send that first waits until fewer than TransportMaxBufferSize
+// bytes are queued (once it waits, until fewer than half), ctx is done, or the
+// connection ends.
+func (c *Conn) SendWait(ctx context.Context, f Frame) error {
+	limit := c.endpoint.opts.TransportMaxBufferSize
+	for {
+		c.mu.Lock()
+		if err := c.refusalLocked(); err != nil {
+			c.mu.Unlock()
+			return err
+		}
+		if limit <= 0 || c.out.queued < limit {
+			push := c.putLocked(f)
+			c.mu.Unlock()
+			if push {
+				c.shard.push(c)
+			}
+			return nil
+		}
+		limit = c.lowWater()
+		if err := c.awaitSpace(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// refusalLocked says why nothing can be sent; nil if it can.
+func (c *Conn) refusalLocked() error {
+	switch {
+	case c.app == appRunning && !c.link.over(): // nearly always
+		return nil
+	case c.app.over() || c.link.over():
+		return ErrClosed
+	case c.app == appTooSlow:
+		return ErrTooSlow
+	}
+	return nil
+}
+
+// putLocked queues f and reports whether the caller must put c on the shard's
+// list, once it has unlocked c.mu.
+func (c *Conn) putLocked(f Frame) (push bool) {
+	if c.link.mute() {
+		return false
+	}
+	if c.out.add(f) {
+		c.behindLocked()
+	}
+	return c.callWriterLocked()
+}
+
+// callWriterLocked sees to it that what is queued is written. It reports whether
+// the caller must put c on the shard's list.
+func (c *Conn) callWriterLocked() (push bool) {
+	switch {
+	case c.out.corked || c.out.dirty:
+		return false
+	case c.http != nil:
+		signal(c.http.wake)
+		return false
+	case c.socket == nil || c.socket.writing:
+		return false // the goroutine that writes looks again
+	}
+	c.out.dirty = true
+	return true
+}
+
+// A shard writes for its share of an endpoint's WebSockets. Connections with
+// something to write are on its list; its goroutine exists only while there are
+// any. The first round after a quiet time starts at once; later ones wait a
+// moment, so that more can be joined in one write.
+type shard struct {
+	list    atomic.Pointer[Conn] // linked by Conn.next, last in first
+	running atomic.Bool
+	joined  []byte   // owned by the goroutine
+	_       [64]byte // shards are written by different cores
+}
+
+// pause is between two rounds of a busy shard.
+const pause = 100 * time.Microsecond
+
+// push puts c, which must have been marked dirty by the caller, on the list. The
+// sender goes on; the shard's goroutine writes.
+func (s *shard) push(c *Conn) {
+	for {
+		first := s.list.Load()
+		c.next = first
+		if !s.list.CompareAndSwap(first, c) {
+			continue
+		}
+		if first == nil && !s.running.Load() && s.running.CompareAndSwap(false, true) {
+			go s.run()
+		}
+		return
+	}
+}
+
+// run writes until the list is empty.
+func (s *shard) run() {
+	for {
+		c := s.list.Swap(nil)
+		if c == nil {
+			s.running.Store(false)
+			if s.list.Load() == nil || !s.running.CompareAndSwap(false, true) {
+				return
+			}
+			continue
+		}
+		for c != nil {
+			next := c.next
+			c.next = nil // from the moment dirty is cleared it belongs to others
+			c.flush(&s.joined)
+			c = next
+		}
+		if s.list.Load() != nil {
+			time.Sleep(pause)
+		}
+	}
+}
+
+// flush writes for the shard, whose memory joined is.
+func (c *Conn) flush(joined *[]byte) {
+	defer c.survive()
+	c.mu.Lock()
+	c.out.dirty = false
+	s := c.socket
+	if s == nil || s.writing || c.out.corked {
+		c.mu.Unlock()
+		return
+	}
+	s.writing = true
+	s.write(joined)
+}
+
+// Cork keeps what is sent in the outbox until Uncork.
+func (c *Conn) Cork() {
+	c.mu.Lock()
+	c.out.corked = true
+	c.mu.Unlock()
+}
+
+// Uncork writes what is queued from the calling goroutine if that can be done
+// without waiting, and lets later sends go their way again.
+func (c *Conn) Uncork() {
+	c.mu.Lock()
+	c.out.corked = false
+	if c.out.empty() {
+		c.mu.Unlock()
+		return
+	}
+	if s := c.socket; s != nil {
+		s.writeNow()
+		return
+	}
+	c.wakeRequestLocked()
+	c.mu.Unlock()
+}
+
+// WouldWait reports whether SendWait would have to wait now.
+func (c *Conn) WouldWait() bool {
+	limit := c.endpoint.opts.TransportMaxBufferSize
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return limit > 0 && c.out.queued >= limit && c.refusalLocked() == nil
+}
+
+// WaitForClient waits until fewer than half of TransportMaxBufferSize bytes are
+// queued, but only for a client that makes progress: it gives up when nothing
+// was written for a whole tick, or when the connection ends or its client is too
+// slow. Its error is that of ctx.
+func (c *Conn) WaitForClient(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		if c.refusalLocked() != nil || c.out.watch.isStalled() || c.out.queued < c.lowWater() {
+			c.mu.Unlock()
+			return nil
+		}
+		if err := c.awaitSpace(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// lowWater is what a sender that waits waits for.
+func (c *Conn) lowWater() int { return max(c.endpoint.opts.TransportMaxBufferSize/2, 1) }
+
+// awaitSpace waits until something has changed for those who wait. It unlocks
+// c.mu.
+func (c *Conn) awaitSpace(ctx context.Context) error {
+	w := c.waitsLocked()
+	if w.space == nil {
+		w.space = make(chan struct{})
+	}
+	space, corked := w.space, c.out.corked
+	c.mu.Unlock()
+	if corked { // what is queued can only leave if some goroutine writes it
+		c.Uncork()
+	}
+	select {
+	case <-space:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// wakeSendersLocked lets those look again who wait for space.
+func (c *Conn) wakeSendersLocked() {
+	if w := c.waits; w != nil && w.space != nil {
+		close(w.space)
+		w.space = nil
+	}
+}
+
+// spaceLocked is called when bytes have left the outbox.
+func (c *Conn) spaceLocked() {
+	if c.waits != nil && c.out.queued < c.lowWater() {
+		c.wakeSendersLocked()
+	}
+}
+
+// writtenLocked accounts for n bytes of what was taken.
+func (c *Conn) writtenLocked(n int) {
+	c.out.written(n)
+	c.spaceLocked()
+}
+
+// writtenUpTo accounts for all that was taken but about left bytes.
+func (c *Conn) writtenUpTo(left int) {
+	c.mu.Lock()
+	c.writtenLocked(max(0, c.out.inFlight-left))
+	c.mu.Unlock()
+}
+
+// joinPool lends memory to join frames in to goroutines other than a shard's.
+var joinPool = sync.Pool{New: func() any { return new([]byte) }}
