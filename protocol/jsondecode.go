@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -229,7 +230,7 @@ func (d *jsonDecoder) slice(v reflect.Value, p *plan, c byte) error {
 		if err != nil {
 			return err
 		}
-		b, err := base64.StdEncoding.DecodeString(s)
+		b, err := decodeBase64(s)
 		if err == nil {
 			v.SetBytes(b)
 		}
@@ -253,6 +254,14 @@ func (d *jsonDecoder) slice(v reflect.Value, p *plan, c byte) error {
 		}
 	}
 	return nil
+}
+
+// decodeBase64 takes what .NET takes: blanks anywhere, and no bits left over.
+func decodeBase64(s string) ([]byte, error) {
+	if strings.ContainsAny(s, " \t") { // line ends are passed by the decoder
+		s = strings.NewReplacer(" ", "", "\t", "").Replace(s)
+	}
+	return base64.StdEncoding.Strict().DecodeString(s)
 }
 
 // element passes the comma in front of element i of an array or object, or its
