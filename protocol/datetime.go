@@ -14,7 +14,7 @@ type DateTimeKind uint8
 
 // The numbers are those of .NET.
 const (
-	Unspecified DateTimeKind = 0 // nobody says: only the clock reading counts
+	Unspecified DateTimeKind = 0 // not known: only the clock reading counts
 	UTC         DateTimeKind = 1
 	Local       DateTimeKind = 2 // the zone of Time
 )
@@ -25,7 +25,7 @@ const (
 // 0001-01-01T00:00:00 without a zone.
 //
 // JSON has at most seven digits of a second, without zeros at their end, and
-// behind them nothing, Z or the offset for Unspecified, UTC and Local. A time
+// then nothing, Z or the offset for Unspecified, UTC and Local. A time
 // that comes with an offset is converted to the zone of this machine, as .NET
 // does. MessagePack has a timestamp, which always comes back as UTC; of an
 // Unspecified time it has the clock reading as if that were UTC. Years before
@@ -272,7 +272,7 @@ func parseClock(s string) (c clockTime, err error) {
 	return c, checkYear(c.instant().UTC())
 }
 
-// zone reads what stands behind the time of day.
+// zone reads what follows the time of day.
 func (p *fields) zone() (zone, minutes int) {
 	sign := 1
 	switch {

@@ -8,19 +8,19 @@ import (
 )
 
 // A Decimal is .NET's decimal: a signed integer of 96 bits with up to 28 of
-// its digits behind the point. It keeps the zeros behind the point: 12.50 is
+// its digits after the point. It keeps the zeros after the point: 12.50 is
 // not written as 12.5, though the two are equal in .NET. JSON has it as a
 // number, MessagePack as a string of its digits. Digits that do not fit are
 // rounded half to even; a number that is too large is an error. The zero value
 // is 0. Two Decimals are the same by == if they have the same digits.
 type Decimal struct {
 	negative bool
-	scale    uint8 // digits behind the point
+	scale    uint8 // digits after the point
 	high     uint32
 	low      uint64
 }
 
-// maxDecimalScale is how many digits may stand behind the point.
+// maxDecimalScale is how many digits may follow the point.
 const maxDecimalScale = 28
 
 // maxDecimalDigits is how many digits of a text are looked at one by one; what

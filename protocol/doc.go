@@ -18,7 +18,7 @@
 // # Values
 //
 // Classes of .NET have camelCase names in JSON and, with MessagePack, the names
-// of their properties as declared. A struct that stands for one therefore has
+// of their properties as declared. A struct for one therefore has
 // fields with the names of the properties, and json tags:
 //
 //	type Post struct {
@@ -34,7 +34,7 @@
 //
 // Both codecs refuse null where a Go value cannot be nil (numbers, bool,
 // structs, arrays, times and the types below), however deep inside a value it
-// stands, as ASP.NET Core refuses it for value types. A string takes null as
+// is, as ASP.NET Core refuses it for value types. A string takes null as
 // empty, since strings of .NET can be null; use *string to tell the two apart,
 // and *int, *Post and the like where null is a value. A type that decodes
 // itself (json.Unmarshaler, or DecodeMsgpack of vmihailenco/msgpack) decides

@@ -7,7 +7,7 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// Post stands for a class of .NET with the properties Id, Title, PublishedAt
+// Post is the Go side of a class of .NET with the properties Id, Title, PublishedAt
 // and EditedBy.
 type Post struct {
 	ID          int       `json:"id" msgpack:"Id"`

@@ -90,7 +90,7 @@ func (r *jsonReader) object() error {
 }
 
 // member passes the name of the next member and its colon. more is false
-// behind the last one, whose brace is passed.
+// after the last one, whose brace is passed.
 func (r *jsonReader) member(first bool) (name []byte, more bool, err error) {
 	c := r.next()
 	if c == '}' {

@@ -68,7 +68,7 @@ func (c JSON) appendMessage(dst []byte, m Message) ([]byte, error) {
 
 func (c JSON) appendInvocation(dst []byte, m *Invocation) ([]byte, error) {
 	if m.ArgumentsErr != nil {
-		return nil, m.ArgumentsErr // nobody knows what they are
+		return nil, m.ArgumentsErr // they are not known
 	}
 	dst = appendJSONHeaders(dst, m.Headers)
 	if m.InvocationID != "" {

@@ -7,7 +7,7 @@ import (
 
 // appendJSONString appends s with its quotes, escaped exactly as ASP.NET Core
 // escapes envelopes and values: '<', '>', '&', ”' and letters of all scripts
-// stand for themselves, characters outside the Basic Multilingual Plane and
+// are written as they are, characters outside the Basic Multilingual Plane and
 // those of blockedRanges do not. Bytes that are not UTF-8 become U+FFFD.
 //
 // Source: docs/reference/hub-protocol.md, section 2.2.

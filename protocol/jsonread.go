@@ -171,7 +171,7 @@ func (r *jsonReader) array(name string) (more bool, err error) {
 	return true, nil
 }
 
-// element passes what stands behind a value in an array.
+// element passes what follows a value in an array.
 func (r *jsonReader) element() (more bool, err error) {
 	switch r.next() {
 	case ',':

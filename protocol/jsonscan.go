@@ -7,7 +7,7 @@ import "encoding/binary"
 const maxJSONDepth = 64
 
 // A jsonScanner walks over JSON text and checks every byte that it passes.
-// Its methods report false where the text is not JSON; i then stands at or
+// Its methods report false where the text is not JSON; i is then at or
 // near the offending byte.
 type jsonScanner struct {
 	b []byte
@@ -26,7 +26,7 @@ func (s *jsonScanner) space() {
 	}
 }
 
-// next passes blanks and returns the byte behind them without passing it; it
+// next passes blanks and returns the byte after them without passing it; it
 // returns 0, which no token starts with, at the end.
 func (s *jsonScanner) next() byte {
 	s.space()
@@ -65,7 +65,7 @@ func (s *jsonScanner) value(open int) bool {
 				return false
 			}
 		}
-		for { // behind a value
+		for { // after a value
 			if depth == 0 {
 				return true
 			}
@@ -179,7 +179,7 @@ func (s *jsonScanner) colon() bool {
 	return true
 }
 
-// str passes a string, which starts at i, and returns what stands between its
+// str passes a string, which starts at i, and returns what is between its
 // quotes. plain says that it is printable ASCII without escapes; where it is
 // not, text decodes it.
 func (s *jsonScanner) str() (inner []byte, plain, ok bool) {

@@ -65,7 +65,7 @@ func (c MessagePack) appendMessage(dst []byte, m Message) ([]byte, error) {
 
 func (c MessagePack) appendInvocation(dst []byte, m *Invocation) ([]byte, error) {
 	if m.ArgumentsErr != nil {
-		return nil, m.ArgumentsErr // nobody knows what they are
+		return nil, m.ArgumentsErr // they are not known
 	}
 	dst = appendMPHeaders(dst, m.Headers)
 	dst = appendMPNullable(dst, m.InvocationID)

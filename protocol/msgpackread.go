@@ -19,7 +19,7 @@ type mpEnvelope struct {
 	memory *scratch
 }
 
-// readMessagePackMessage decodes one body. Elements behind those that belong
+// readMessagePackMessage decodes one body. Elements after those that belong
 // to its type are ignored.
 func readMessagePackMessage(body []byte, memory *scratch) (Message, error) {
 	e := mpEnvelope{newMPReader(body), memory}

@@ -41,7 +41,7 @@ const (
 	byTime              // time.Time
 	byRaw               // Raw
 	byNumber            // json.Number
-	byOwn               // a type of this package that stands for one of .NET
+	byOwn               // a type of this package for one of .NET
 	byEnum              // Enum, in MessagePack
 	byText              // encoding.TextMarshaler, TextUnmarshaler
 	byJSON              // json.Marshaler, Unmarshaler; in MessagePack the value that its JSON is
@@ -276,7 +276,7 @@ func (p *plan) setNull(v reflect.Value) error {
 // growList returns for how many more elements a list with i gets memory, which
 // took so many bytes: as many as the unread ones make likely, but at most three
 // times what has come, since elements may be far larger than their bytes. left is
-// how many follow at most, -1 where nobody knows.
+// how many follow at most, -1 where that is not known.
 func growList(elem *plan, i, left, read, unread int) int {
 	more := 4
 	switch {

@@ -219,7 +219,7 @@ func formatTicks(ticks uint64) string {
 }
 
 // ticks reads a span without its sign: d, h:m, h:m:s or h:m:s.f, the last
-// three also behind d and a point.
+// three also after d and a point.
 func (p *fields) ticks() uint64 {
 	days, hours := uint64(p.number(8)), uint64(0)
 	switch {

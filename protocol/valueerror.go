@@ -5,7 +5,7 @@ import (
 	"reflect"
 )
 
-// A ValueError says where a value stands that cannot be encoded or decoded.
+// A ValueError says where a value is that cannot be encoded or decoded.
 // Where has names of Go types and members, which are for a log; a client is
 // told Err alone, which has none of them.
 type ValueError struct {

@@ -36,7 +36,7 @@ func (r *Reader) Rest() []byte {
 	return rest
 }
 
-// uint reads a big-endian number of size bytes behind the next code. It passes
+// uint reads a big-endian number of size bytes after the next code. It passes
 // nothing.
 func (r *Reader) uint(size int) (uint64, bool) {
 	if r.Left() <= size {

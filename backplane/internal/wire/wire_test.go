@@ -151,9 +151,9 @@ func BenchmarkInvocation(b *testing.B) {
 	p := AppendInvocation(nil, m)
 	b.Run("append", func(b *testing.B) {
 		b.ReportAllocs()
-		room := make([]byte, 0, 512)
+		dst := make([]byte, 0, 512)
 		for b.Loop() {
-			AppendInvocation(room, m)
+			AppendInvocation(dst, m)
 		}
 	})
 	b.Run("read", func(b *testing.B) {
