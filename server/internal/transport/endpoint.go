@@ -83,7 +83,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	kind := kindOf(r)
-	if !e.cors.AddHeaders(w, r) && !isSameOrigin(r, kind.upgrade) {
+	if !e.cors.AddHeaders(w, r) && !isSameOrigin(r, kind.upgrade) && r.Method != http.MethodOptions {
 		e.refuseOrigin(w, r)
 		return
 	}
