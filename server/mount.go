@@ -19,7 +19,9 @@ import (
 //
 // A hub works in every other router, too. Register it there for its path and
 // for what is below it (or /negotiate and, where EnableAuthenticationRefresh is
-// set, /refresh), for all methods.
+// set, /refresh), for all methods. docs/routers.md of the repository has the lines
+// for chi, gorilla/mux, gin and echo, and says what becomes of a hub behind
+// middleware.
 func Mount(mux *http.ServeMux, path string, h http.Handler) {
 	path = mountPattern(path)
 	if !strings.HasSuffix(path, "/") {

@@ -10,7 +10,7 @@ import (
 )
 
 // browserTime bounds a session of the browser.
-const browserTime = 2 * time.Minute
+const browserTime = 5 * time.Minute
 
 func TestOldClientInABrowserFromAnotherOrigin(t *testing.T) {
 	harness.Need(t, "node", "npm")
