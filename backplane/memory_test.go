@@ -48,11 +48,12 @@ type memoryConn struct {
 	out      *backlog[string]   // replies
 
 	// Guarded by memoryRedis.mu:
-	resp3   bool
-	dropped bool
-	waits   int      // bytes in out
-	slow    bool     // what is to go to out is held
-	held    []string // what is to go there then
+	resp3         bool
+	dropped       bool
+	subscriptions int
+	waits         int      // bytes in out
+	slow          bool     // what is to go to out is held
+	held          []string // what is to go there then
 }
 
 func newMemoryRedis(t testing.TB) *memoryRedis {
@@ -218,10 +219,8 @@ func (c *memoryConn) handle() {
 func (c *memoryConn) drop() {
 	m := c.redis
 	c.dropped = true
-	for channel, set := range m.subscribers {
-		if delete(set, c); len(set) == 0 {
-			delete(m.subscribers, channel)
-		}
+	for channel := range m.subscribers {
+		c.subscribe(channel, false)
 	}
 	c.in.end()
 	c.out.cut()
@@ -274,7 +273,7 @@ func (c *memoryConn) execute(args []string) {
 		c.reply("%1\r\n" + bulk("proto") + ":3\r\n")
 	case "ping":
 		switch {
-		case !c.resp3 && c.subscriptions() > 0:
+		case !c.resp3 && c.subscriptions > 0:
 			c.push("pong", bulk(strings.Join(args[1:], "")))
 		case len(args) > 1:
 			c.reply(bulk(args[1]))
@@ -283,18 +282,13 @@ func (c *memoryConn) execute(args []string) {
 		}
 	case "subscribe":
 		for _, channel := range args[1:] {
-			if m.subscribers[channel] == nil {
-				m.subscribers[channel] = map[*memoryConn]struct{}{}
-			}
-			m.subscribers[channel][c] = struct{}{}
-			c.push("subscribe", bulk(channel), fmt.Sprintf(":%d\r\n", c.subscriptions()))
+			c.subscribe(channel, true)
+			c.push("subscribe", bulk(channel), fmt.Sprintf(":%d\r\n", c.subscriptions))
 		}
 	case "unsubscribe":
 		for _, channel := range args[1:] {
-			if delete(m.subscribers[channel], c); len(m.subscribers[channel]) == 0 {
-				delete(m.subscribers, channel)
-			}
-			c.push("unsubscribe", bulk(channel), fmt.Sprintf(":%d\r\n", c.subscriptions()))
+			c.subscribe(channel, false)
+			c.push("unsubscribe", bulk(channel), fmt.Sprintf(":%d\r\n", c.subscriptions))
 		}
 	case "publish":
 		c.reply(fmt.Sprintf(":%d\r\n", m.deliver(args[1], args[2])))
@@ -305,14 +299,24 @@ func (c *memoryConn) execute(args []string) {
 	}
 }
 
-// subscriptions are counted in steps that are few in tests.
-func (c *memoryConn) subscriptions() (n int) {
-	for _, set := range c.redis.subscribers {
-		if _, in := set[c]; in {
-			n++
+// subscribe changes whether c hears channel. memoryRedis.mu is held.
+func (c *memoryConn) subscribe(channel string, on bool) {
+	set := c.redis.subscribers[channel]
+	_, was := set[c]
+	switch {
+	case on && !was:
+		if set == nil {
+			set = map[*memoryConn]struct{}{}
+			c.redis.subscribers[channel] = set
 		}
+		set[c] = struct{}{}
+		c.subscriptions++
+	case !on && was:
+		if delete(set, c); len(set) == 0 {
+			delete(c.redis.subscribers, channel)
+		}
+		c.subscriptions--
 	}
-	return n
 }
 
 func bulk(s string) string { return "$" + strconv.Itoa(len(s)) + "\r\n" + s + "\r\n" }

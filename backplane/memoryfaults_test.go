@@ -47,7 +47,7 @@ func (m *memoryRedis) killSubscribers() {
 
 func (m *memoryRedis) killLocked() {
 	for c := range m.conns {
-		if c.subscriptions() > 0 {
+		if c.subscriptions > 0 {
 			c.drop()
 		}
 	}
