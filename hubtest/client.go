@@ -216,8 +216,8 @@ func (c *Client) Wait() error {
 	return ours(c.client().Err())
 }
 
-// Cut breaks the client's network: both ends see a reset, and what is on its way
-// is lost. It returns at once; see Wait and Reconnect.
+// Cut breaks the client's network until Reconnect: both ends see a reset, and
+// what is on its way is lost. It returns at once; see Wait.
 func (c *Client) Cut() { c.link.Cut() }
 
 // Reconnect connects again after the connection has ended, or was Cut. A
@@ -229,6 +229,7 @@ func (c *Client) Reconnect() {
 	ctx, cancel := context.WithTimeout(context.Background(), c.config.patience)
 	defer cancel()
 	var err error
+	c.link.Restore()
 	if c.config.stateful {
 		err = ours(c.client().Resume(ctx))
 	} else {

@@ -218,15 +218,23 @@ func TestTheEndOfAConnectionHasAReason(t *testing.T) {
 			t.Errorf("the end is %v", end)
 		}
 	})
-	t.Run("the network is cut", func(t *testing.T) {
-		desk := newDesk()
-		c := hubtest.New(t, desk, nil).Connect()
-		c.Cut()
-		if err := c.Wait(); err == nil {
-			t.Error("the client has no error")
+	for name, opts := range modes {
+		if strings.Contains(name, "stateful") {
+			continue // it waits for Reconnect
 		}
-		<-desk.ended
-	})
+		t.Run("the network is cut, "+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				desk := newDesk()
+				c := hubtest.New(t, desk, nil).Connect(opts...)
+				c.Do("Nothing")
+				c.Cut()
+				if err := c.Wait(); err == nil {
+					t.Error("the client has no error")
+				}
+				<-desk.ended
+			})
+		})
+	}
 	t.Run("OnConnected refuses", func(t *testing.T) {
 		n := hubtest.New(t, refusing{}, nil)
 		end, ok := errors.AsType[*hubtest.CloseError](n.Connect().Wait())

@@ -288,6 +288,7 @@ func TestAStatefulConnectionGoesOn(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				link.Restore()
 				if err := c.Resume(t.Context()); err != nil {
 					t.Fatal(err)
 				}

@@ -92,6 +92,7 @@ type Link struct {
 
 	mu      sync.Mutex
 	conns   map[*conn]struct{} // the client's ends
+	down    bool               // Cut, and not Restore
 	stopped bool
 	delay   time.Duration
 }
@@ -125,6 +126,10 @@ func (k *Link) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	client.closed = func() { k.forget(client) }
 	server.closed = func() { l.forget(server) }
 	k.mu.Lock()
+	if k.down {
+		k.mu.Unlock()
+		return nil, &net.OpError{Op: "dial", Net: "memory", Addr: client.remote, Err: syscall.ENETUNREACH}
+	}
 	k.conns[client] = struct{}{}
 	down.stopped, down.delay, up.delay = k.stopped, k.delay, k.delay
 	k.mu.Unlock()
@@ -169,14 +174,24 @@ func (k *Link) each(change func(down, up *pipe)) {
 }
 
 // Cut breaks every connection: both ends see a reset at once, and what is on
-// its way is lost. New ones can be dialled.
+// its way is lost. New ones can be dialled after Restore only.
 func (k *Link) Cut() {
+	k.setDown(true)
 	k.each(func(down, up *pipe) {
 		for _, p := range []*pipe{down, up} {
 			p.err = syscall.ECONNRESET
 			p.packets, p.size = nil, 0
 		}
 	})
+}
+
+// Restore ends Cut. Connections that are broken stay so.
+func (k *Link) Restore() { k.setDown(false) }
+
+func (k *Link) setDown(down bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.down = down
 }
 
 // SetReading says whether the client takes what arrives; false makes the

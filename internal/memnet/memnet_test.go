@@ -139,6 +139,15 @@ func TestALinkDelaysStopsAndBreaks(t *testing.T) {
 		if _, err := server.Write([]byte("x")); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("write after a cut: %v", err)
 		}
+		if _, err := link.DialContext(t.Context(), "", ""); !errors.Is(err, syscall.ENETUNREACH) {
+			t.Errorf("dial after a cut: %v", err)
+		}
+		link.Restore()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := link.DialContext(ctx, "", ""); !errors.Is(err, context.Canceled) {
+			t.Errorf("dial after Restore, which nobody accepts: %v", err)
+		}
 	})
 }
 
