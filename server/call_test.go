@@ -13,8 +13,8 @@ import (
 	"github.com/hubwire/hubwire/server"
 )
 
-// callHub shows what its Call knows.
-type callHub struct {
+// callViewHub shows what its Call knows.
+type callViewHub struct {
 	contexts chan context.Context
 }
 
@@ -25,23 +25,23 @@ func span(ctx context.Context) string {
 	return text
 }
 
-func (h *callHub) OnConnected(call *server.Call) error {
+func (h *callViewHub) OnConnected(call *server.Call) error {
 	if call.Request().URL.Query().Has("banned") {
 		call.Close("banned", false)
 	}
 	return nil
 }
 
-func (h *callHub) Span(call *server.Call) string {
+func (h *callViewHub) Span(call *server.Call) string {
 	h.contexts <- call.Context()
 	return span(call.Context())
 }
-func (h *callHub) SpanOf(ctx context.Context, n float32) string {
+func (h *callViewHub) SpanOf(ctx context.Context, n float32) string {
 	h.contexts <- ctx
 	return span(ctx)
 }
 
-func (h *callHub) Spans(call *server.Call) iter.Seq[string] {
+func (h *callViewHub) Spans(call *server.Call) iter.Seq[string] {
 	h.contexts <- call.Context()
 	return func(yield func(string) bool) {
 		if yield(span(call.Context())) {
@@ -50,18 +50,18 @@ func (h *callHub) Spans(call *server.Call) iter.Seq[string] {
 	}
 }
 
-func (h *callHub) Header(call *server.Call, name string) (string, error) {
+func (h *callViewHub) Header(call *server.Call, name string) (string, error) {
 	return call.Header(name), nil
 }
 
-func (h *callHub) Headers(call *server.Call) map[string]string { return call.Headers() }
-func (h *callHub) Local(call *server.Call) string              { return call.LocalAddr().String() }
-func (h *callHub) Close(call *server.Call, reason string, allowReconnect bool) error {
+func (h *callViewHub) Headers(call *server.Call) map[string]string { return call.Headers() }
+func (h *callViewHub) Local(call *server.Call) string              { return call.LocalAddr().String() }
+func (h *callViewHub) Close(call *server.Call, reason string, allowReconnect bool) error {
 	call.Close(reason, allowReconnect)
 	return call.Clients().Caller().Send(call.Context(), "too late")
 }
 
-func newCallHub() (*callHub, *server.Options) {
+func newCallViewHub() (*callViewHub, *server.Options) {
 	opts := quiet()
 	opts.Filters = []server.Filter{{
 		Invoke: func(call *server.Call, next func(*server.Call) (any, error)) (any, error) {
@@ -72,11 +72,11 @@ func newCallHub() (*callHub, *server.Options) {
 			return next(call.WithContext(context.WithValue(context.Background(), spanKey{}, "span of "+call.Method())))
 		},
 	}}
-	return &callHub{contexts: make(chan context.Context, 1)}, opts
+	return &callViewHub{contexts: make(chan context.Context, 1)}, opts
 }
 
 func TestTheContextOfAFilterReachesTheMethodAndEndsWithTheCall(t *testing.T) {
-	hub, opts := newCallHub()
+	hub, opts := newCallViewHub()
 	c := connect(t, serve(t, newHub(hub, opts)))
 	c.call("1", "Span", `[]`, `"result":"span of Span"`)
 	<-(<-hub.contexts).Done()
@@ -94,7 +94,7 @@ func TestTheContextOfAFilterReachesTheMethodAndEndsWithTheCall(t *testing.T) {
 }
 
 func TestTheContextOfAFilterEndsWithTheConnection(t *testing.T) {
-	hub, opts := newCallHub()
+	hub, opts := newCallViewHub()
 	c := connect(t, serve(t, newHub(hub, opts)))
 	c.send(`{"type":4,"invocationId":"1","target":"Spans","arguments":[]}`)
 	streaming := <-hub.contexts
@@ -103,9 +103,9 @@ func TestTheContextOfAFilterEndsWithTheConnection(t *testing.T) {
 }
 
 func TestACallHasTheHeadersOfItsMessageAndNoOthers(t *testing.T) {
-	for name, opts := range map[string]*server.Options{"without filters": quiet(), "with filters": func() *server.Options { _, o := newCallHub(); return o }()} {
+	for name, opts := range map[string]*server.Options{"without filters": quiet(), "with filters": func() *server.Options { _, o := newCallViewHub(); return o }()} {
 		t.Run(name, func(t *testing.T) {
-			hub, _ := newCallHub()
+			hub, _ := newCallViewHub()
 			c := connect(t, serve(t, newHub(hub, opts)))
 			c.send(`{"type":1,"headers":{"traceparent":"00-1","A":"x"},"invocationId":"1","target":"Header","arguments":["traceparent"]}`,
 				`{"type":1,"headers":{"b":"y"},"invocationId":"2","target":"Headers","arguments":[]}`,
@@ -119,13 +119,13 @@ func TestACallHasTheHeadersOfItsMessageAndNoOthers(t *testing.T) {
 }
 
 func TestTheLocalAddressOfACallIsTheOneThatTheClientReached(t *testing.T) {
-	hub, opts := newCallHub()
+	hub, opts := newCallViewHub()
 	c := connect(t, serve(t, newHub(hub, opts)))
 	c.call("1", "Local", `[]`, `"result":"`+c.conn.RemoteAddr().(*net.TCPAddr).String()+`"`)
 }
 
 func TestAHubThatClosesAConnectionTellsWhyAndWhetherToComeBack(t *testing.T) {
-	hub, opts := newCallHub()
+	hub, opts := newCallViewHub()
 	url := serve(t, newHub(hub, opts))
 	for arguments, want := range map[string]string{
 		`["banned",false]`: `{"type":7,"error":"banned"}`,
@@ -143,7 +143,7 @@ func TestAHubThatClosesAConnectionTellsWhyAndWhetherToComeBack(t *testing.T) {
 }
 
 func TestACloseWithAReasonIsAMessageOfEachProtocol(t *testing.T) {
-	hub, opts := newCallHub()
+	hub, opts := newCallViewHub()
 	c := dial(t, serve(t, newHub(hub, opts)), "")
 	c.send(`{"protocol":"messagepack","version":1}`)
 	if got := c.frame(); got != "{}\x1e" {

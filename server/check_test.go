@@ -200,7 +200,7 @@ func TestAManagerServesOneHubUntilItIsShutDown(t *testing.T) {
 		}
 		first := server.MustHub(&fineHub{}, opts())
 		const want = "LifetimeManager serves the hub *server_test.fineHub already; each hub needs its own"
-		err := refusal(goodHub{newTestHub()}, opts())
+		err := refusal(newCallHub(), opts())
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("NewHub = %v, want %s", err, want)
 		}
@@ -273,3 +273,22 @@ type openHub struct{}
 
 func (openHub) WhoAmI() string { return "me" }
 func (openHub) Secret() string { return "secret" }
+
+// A badHub has a method that cannot be served.
+type badHub struct{ *callHub }
+
+func (badHub) Bad() func() { return nil }
+
+func TestBadHubsAreRefusedWithReasons(t *testing.T) {
+	err := refusal(badHub{newCallHub()}, nil)
+	var bad *server.HubTypeError
+	if !errors.As(err, &bad) || !strings.Contains(err.Error(), "method Bad: a result of type func() cannot be sent") {
+		t.Errorf("NewHub = %v, want the reason against Bad", err)
+	}
+	defer func() {
+		if _, ok := recover().(*server.HubTypeError); !ok {
+			t.Error("NewHub did not panic with a *HubTypeError")
+		}
+	}()
+	server.MustHub(badHub{newCallHub()}, nil)
+}
