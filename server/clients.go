@@ -111,9 +111,7 @@ func (c Clients) Users(ids ...string) ClientProxy {
 
 // one addresses a single name.
 func (c Clients) one(kind AudienceKind, name string) *proxy {
-	p := &proxy{manager: c.manager, to: Audience{Kind: kind}, name: [1]string{name}}
-	p.to.Names = p.name[:]
-	return p
+	return &proxy{manager: c.manager, to: Audience{Kind: kind}, name: name, single: true}
 }
 
 // CallClients is Clients as seen from a hub call, which has a caller.
@@ -149,7 +147,8 @@ func (c CallClients) OthersInGroup(name string) ClientProxy {
 type proxy struct {
 	manager *hubManager
 	to      Audience
-	name    [1]string   // holds to.Names where that is one name: no memory of its own
+	name    string      // in place of to.Names
+	single  bool        // there is name
 	call    *invocation // of a SingleClient, in a hub call
 	caller  bool        // it is the caller of call
 	waiting bool
@@ -171,7 +170,12 @@ func (p *proxy) send(ctx context.Context, m *Message) error {
 	if p.caller {
 		return p.call.sendCaller(ctx, m)
 	}
-	return p.manager.Send(ctx, p.to, m)
+	to := p.to
+	if p.single { // the list is part of m, which is on the heap anyway
+		m.names[0] = p.name
+		to.Names = m.names[:]
+	}
+	return p.manager.Send(ctx, to, m)
 }
 
 func (p *proxy) Waiting() ClientProxy {
@@ -190,7 +194,7 @@ func (p *proxy) Invoke(ctx context.Context, result any, target string, args ...a
 			return err
 		}
 	}
-	answer, err := p.manager.InvokeConnection(ctx, p.name[0], &protocol.Invocation{Target: target, Arguments: arguments(args)})
+	answer, err := p.manager.InvokeConnection(ctx, p.name, &protocol.Invocation{Target: target, Arguments: arguments(args)})
 	if err != nil || result == nil {
 		return err
 	}

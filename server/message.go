@@ -18,8 +18,9 @@ type Message struct {
 	further map[string]*form
 
 	// Set before anybody else knows the message.
-	behind *behind // not nil: the sender waits for receivers that are behind
-	latest bool    // it is a send: a client that wants the latest only can do without it
+	behind *behind   // not nil: the sender waits for receivers that are behind
+	latest bool      // it is a send: a client that wants the latest only can do without it
+	names  [1]string // of its Audience, where that is one
 }
 
 // form is a message in one protocol.
