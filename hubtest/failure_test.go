@@ -165,3 +165,26 @@ func TestAUserThatNobodyAsksForFailsTheTest(t *testing.T) {
 		t.Error("a route that is none connects")
 	}
 }
+
+// What the server has sent counts though the network has not brought it yet.
+func TestExpectNoneSeesWhatIsOnItsWay(t *testing.T) {
+	for name, opts := range modes {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := hubtest.New(t, newDesk(), deskOptions())
+				got := failure(t, n, func(n *hubtest.Node) {
+					c := n.Connect(opts...)
+					c.Do("Nothing")
+					c.Delay(time.Second)
+					if err := n.Hub().Clients().All().Send(t.Context(), "Late"); err != nil {
+						t.Error(err)
+					}
+					c.ExpectNone()
+				})
+				if !strings.Contains(got, "Late()") {
+					t.Errorf("the failure is %q", got)
+				}
+			})
+		})
+	}
+}
