@@ -11,7 +11,6 @@ import (
 // A caller opens a connection, shakes hands and closes it, over and over.
 type caller struct {
 	r       *run
-	n       uint64
 	fails   uint64
 	lengths hist
 }
