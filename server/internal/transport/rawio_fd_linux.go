@@ -8,8 +8,8 @@ import (
 )
 
 // Reads and writes of sockets that never wait take a few microseconds. Telling
-// the scheduler of each costs a quarter more CPU time per message, since it may
-// give the processor away meanwhile. Long writes are told.
+// the scheduler of each costs a quarter more CPU time per echo (BenchmarkRawIO),
+// since it may give the processor away meanwhile. Long writes are told.
 const shortWrite = 64 << 10
 
 func readFD(fd uintptr, p []byte) (int, error) {
