@@ -154,19 +154,19 @@ type proxy struct {
 	waiting bool
 }
 
-func (p *proxy) Send(ctx context.Context, target string, args ...any) error {
+func (p *proxy) Send(ctx context.Context, target string, args ...any) (err error) {
 	m := NewMessage(&protocol.Invocation{Target: target, Arguments: arguments(args)})
-	if !p.waiting {
-		return p.send(ctx, m)
-	}
-	m.behind = &behind{}
-	if err := p.send(ctx, m); err != nil {
+	if err := p.manager.ready(m); err != nil {
 		return err
 	}
-	return m.behind.wait(ctx)
-}
-
-func (p *proxy) send(ctx context.Context, m *Message) error {
+	if p.waiting {
+		m.behind = &behind{}
+		defer func() {
+			if err == nil {
+				err = m.behind.wait(ctx)
+			}
+		}()
+	}
 	if p.caller {
 		return p.call.sendCaller(ctx, m)
 	}
@@ -175,7 +175,8 @@ func (p *proxy) send(ctx context.Context, m *Message) error {
 		m.names[0] = p.name
 		to.Names = m.names[:]
 	}
-	return p.manager.Send(ctx, to, m)
+	defer catch(&err) // the manager may be the application's
+	return p.manager.own.Send(ctx, to, m)
 }
 
 func (p *proxy) Waiting() ClientProxy {

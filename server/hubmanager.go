@@ -43,14 +43,6 @@ func (m *hubManager) Disconnected(c Receiver) (err error) {
 	return nil
 }
 
-func (m *hubManager) Send(ctx context.Context, to Audience, msg *Message) (err error) {
-	if err := m.ready(msg); err != nil {
-		return err
-	}
-	defer catch(&err)
-	return m.own.Send(ctx, to, msg)
-}
-
 func (m *hubManager) AddToGroup(ctx context.Context, connectionID, group string) (err error) {
 	if m.down.Load() {
 		return ErrShutdown

@@ -174,13 +174,11 @@ func (inv *invocation) endContext() {
 	}
 }
 
-// sendCaller sends to the caller and waits while too much is on its way to it.
+// sendCaller sends m, which the manager is ready for, to the caller. It waits
+// while too much is on its way there.
 func (inv *invocation) sendCaller(ctx context.Context, m *Message) error {
 	if inv.conn.wouldWait() {
 		inv.mayBlock()
-	}
-	if err := inv.conn.hub.manager.ready(m); err != nil {
-		return err
 	}
 	err := inv.conn.sendWait(ctx, m)
 	if errors.Is(err, ErrConnectionClosed) {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -80,105 +79,6 @@ func leave(sets map[string]*memberSet, name, id string) {
 	if set := sets[name]; set != nil && set.Remove(id) {
 		delete(sets, name)
 	}
-}
-
-// sendTo delivers to every member of set but those in except. It encodes first: a
-// message that cannot be encoded reaches nobody.
-func sendTo(set *memberSet, m *Message, except []string) error {
-	list, codecs := set.All()
-	for _, codec := range codecs {
-		if _, err := m.Bytes(codec); err != nil {
-			return err
-		}
-	}
-	if len(except) == 0 {
-		for _, c := range list {
-			_ = c.Send(m) // a client that is gone or too slow is no error of the send
-		}
-		return nil
-	}
-	excepted := members.Except(except)
-	for _, c := range list {
-		if !excepted(c.ID()) {
-			_ = c.Send(m)
-		}
-	}
-	return nil
-}
-
-// set returns the set name of sets, which is m.groups or m.users, or nil.
-func (m *localManager) set(sets map[string]*memberSet, name string) *memberSet {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return sets[name]
-}
-
-func (m *localManager) Send(_ context.Context, to Audience, msg *Message) error {
-	switch to.Kind {
-	case ToAll:
-		return sendTo(&m.all, msg, to.Except)
-	case ToConnections:
-		return m.sendConnections(to.Names, msg)
-	case ToGroups:
-		return m.sendGroups(to, msg)
-	case ToUsers:
-		return m.sendUsers(to.Names, msg)
-	}
-	return fmt.Errorf("server: send to an unknown audience: %v", to.Kind)
-}
-
-func (m *localManager) sendConnections(ids []string, msg *Message) error {
-	if len(ids) == 1 {
-		return m.sendConnection(ids[0], msg)
-	}
-	seen := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		if seen[id] {
-			continue
-		}
-		seen[id] = true
-		if err := m.sendConnection(id, msg); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (m *localManager) sendConnection(id string, msg *Message) error {
-	c := m.all.Get(id)
-	if c == nil {
-		return nil
-	}
-	if _, err := msg.Bytes(c.Codec()); err != nil {
-		return err
-	}
-	_ = c.Send(msg) // a client that is gone or too slow is no error of the send
-	return nil
-}
-
-func (m *localManager) sendGroups(to Audience, msg *Message) error {
-	for _, group := range to.Names {
-		if group == "" && len(to.Names) > 1 {
-			return NewHubError("Cannot send to an empty group name.")
-		}
-		if set := m.set(m.groups, group); set != nil {
-			if err := sendTo(set, msg, to.Except); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (m *localManager) sendUsers(ids []string, msg *Message) error {
-	for _, id := range ids {
-		if set := m.set(m.users, id); set != nil {
-			if err := sendTo(set, msg, nil); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func (m *localManager) AddToGroup(_ context.Context, id, group string) error {

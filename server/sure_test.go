@@ -59,7 +59,10 @@ func TestASendOfSureValuesIsEncodedOnlyForThoseWhoListen(t *testing.T) {
 	m := newHubManager(NewLifetimeManager(), []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}})
 	encoded := func(v any) (names []string) {
 		msg := NewMessage(&protocol.Invocation{Target: "M", Arguments: []any{v}})
-		if err := m.Send(t.Context(), Audience{}, msg); err != nil {
+		if err := m.ready(msg); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.own.Send(t.Context(), Audience{}, msg); err != nil {
 			t.Fatal(err)
 		}
 		for _, f := range msg.forms {
