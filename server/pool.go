@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server/internal/hubtype"
 )
 
 // An invocation that no user code can keep is reused by later calls of the same
@@ -35,8 +36,8 @@ func (m *method) canReuse() bool {
 // decodesItself reports whether a method of the user's decodes a t, or a part
 // that is stored in it: such a method is given a pointer, and may keep it.
 func decodesItself(t reflect.Type) bool {
-	if path := t.PkgPath(); path != "" && !strings.Contains(strings.Split(path, "/")[0], ".") && path != "main" {
-		return false // of the standard library
+	if hubtype.Standard(t.PkgPath()) {
+		return false
 	}
 	for methods, i := reflect.PointerTo(t), 0; i < methods.NumMethod(); i++ {
 		if name := methods.Method(i).Name; strings.HasPrefix(name, "Unmarshal") || strings.HasPrefix(name, "Decode") {
