@@ -203,6 +203,7 @@ var variants = []variant{
 	{name: "echo with its usual middleware", path: "/chat", build: echoRouter, later: noLongLife},
 	{name: "echo, Timeout", path: "/chat", build: func(hub *server.Hub, limit time.Duration) http.Handler {
 		e := echo.New()
+		//lint:ignore SA1019 programs have it
 		e.Use(echomiddleware.TimeoutWithConfig(echomiddleware.TimeoutConfig{Timeout: limit}))
 		return echoRoutes(e, hub)
 	}, fails: noStreaming, later: map[string]outcome{lp: {err: "503"}}},
@@ -219,6 +220,7 @@ func mountedAt(hub *server.Hub, paths ...string) http.Handler {
 // chiRouter has chi's usual middleware.
 func chiRouter(hub *server.Hub, limit time.Duration) http.Handler {
 	r, api := chi.NewRouter(), chi.NewRouter()
+	//lint:ignore SA1019 programs have it
 	r.Use(chimiddleware.RequestID, chimiddleware.RealIP, chimiddleware.RequestLogger(&chimiddleware.DefaultLogFormatter{Logger: discard{}, NoColor: true}),
 		chimiddleware.Recoverer, chimiddleware.Compress(5), chimiddleware.Timeout(limit), cors.Handler(cors.Options{AllowedOrigins: []string{"http://app.test"}}))
 	api.Handle("/chat", hub)
@@ -237,7 +239,7 @@ func (discard) Print(...any) {}
 func gorillaRouter(hub *server.Hub) http.Handler {
 	r := mux.NewRouter()
 	r.PathPrefix("/chat").Handler(hub)
-	var h http.Handler = handlers.CompressHandler(r)
+	h := handlers.CompressHandler(r)
 	h = handlers.CORS(handlers.AllowedOrigins([]string{"http://app.test"}))(h)
 	h = handlers.RecoveryHandler()(handlers.ProxyHeaders(h))
 	return handlers.CombinedLoggingHandler(io.Discard, h)
@@ -255,6 +257,7 @@ func ginRouter(hub *server.Hub) http.Handler {
 // echoRouter has echo's usual middleware.
 func echoRouter(hub *server.Hub, limit time.Duration) http.Handler {
 	e := echo.New()
+	//lint:ignore SA1019 programs have it
 	e.Use(echomiddleware.LoggerWithConfig(echomiddleware.LoggerConfig{Output: io.Discard}), echomiddleware.Recover(), echomiddleware.RequestID(),
 		echomiddleware.Gzip(), echomiddleware.BodyLimit("2M"), echomiddleware.CORS(), echomiddleware.ContextTimeout(limit))
 	return echoRoutes(e, hub)
