@@ -32,7 +32,9 @@ type Client struct {
 	handlers map[string]*handler
 }
 
-// Connect connects a client, which is closed at the end of the test.
+// Connect connects a client, which is closed at the end of the test. When it
+// returns the hub knows the client, and OnConnected has returned, unless that
+// takes longer than Patience.
 func (n *Node) Connect(opts ...Option) *Client {
 	n.t.Helper()
 	c, err := n.TryConnect(opts...)
@@ -64,6 +66,7 @@ func (n *Node) TryConnect(opts ...Option) (*Client, error) {
 	}
 	c.working.Go(c.work)
 	n.t.Cleanup(c.Close)
+	c.settle()
 	return c, nil
 }
 
@@ -89,6 +92,12 @@ func (c *Client) dial() error {
 	defer c.mu.Unlock()
 	c.conn = conn
 	return nil
+}
+
+// settle waits until the hub knows the client: the server answers the handshake
+// before that.
+func (c *Client) settle() {
+	_ = c.barrier() // a client that OnConnected refuses sees that in Wait
 }
 
 func (c *Client) client() *hubclient.Client {
@@ -239,6 +248,7 @@ func (c *Client) Reconnect() {
 	if err != nil {
 		c.t.Fatalf("hubtest: Reconnect: %v", err)
 	}
+	c.settle()
 }
 
 // StopReading makes the client take nothing of what the server sends, until

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -339,4 +340,32 @@ func TestAClientThatDoesNotReadIsClosed(t *testing.T) {
 			t.Errorf("OnDisconnected(%v) after %v", err, time.Since(start))
 		}
 	})
+}
+
+// A slowToConnect hub takes its time.
+type slowToConnect struct{ connected *atomic.Bool }
+
+func (h slowToConnect) OnConnected(*server.Call) error {
+	time.Sleep(time.Second)
+	h.connected.Store(true)
+	return nil
+}
+
+func TestAClientThatConnectIsDoneWithIsKnown(t *testing.T) {
+	for name, opts := range modes {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := slowToConnect{&atomic.Bool{}}
+				n := hubtest.New(t, h, deskOptions())
+				c := n.Connect(opts...)
+				if !h.connected.Load() {
+					t.Error("OnConnected has not returned")
+				}
+				if err := n.Hub().Clients().All().Send(t.Context(), "M"); err != nil {
+					t.Error(err)
+				}
+				c.Expect("M")
+			})
+		})
+	}
 }
