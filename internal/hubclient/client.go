@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"sync"
 	"time"
 
@@ -109,9 +110,10 @@ func shakeHands(ctx context.Context, conn *Conn, hello protocol.HandshakeRequest
 		_ = conn.Close() // makes reading and writing fail; that error is reported
 	})
 	defer stop()
-	if err := conn.Write(protocol.AppendHandshakeRequest(nil, hello)); err != nil {
-		return nil, err
-	}
+	gone := conn.Write(protocol.AppendHandshakeRequest(nil, hello))
+	if refused, ok := errors.AsType[*StatusError](gone); gone != nil && (!ok || refused.Code != http.StatusNotFound) {
+		return nil, gone
+	} // 404: the server has ended the connection meanwhile, and may have said why
 	var buf []byte
 	for {
 		text, rest, err := protocol.ParseHandshakeResponse(buf)
@@ -119,7 +121,7 @@ func shakeHands(ctx context.Context, conn *Conn, hello protocol.HandshakeRequest
 		case errors.Is(err, protocol.ErrIncomplete):
 			more, err := conn.Read()
 			if err != nil {
-				return nil, errors.Join(ctx.Err(), fmt.Errorf("hubclient: no answer to the handshake: %w", err))
+				return nil, errors.Join(ctx.Err(), gone, fmt.Errorf("hubclient: no answer to the handshake: %w", err))
 			}
 			buf = append(buf, more...)
 			continue
