@@ -131,7 +131,7 @@ func (c *Call) Logger() *slog.Logger {
 // Clients addresses the caller and others. In OnDisconnected nothing reaches
 // the caller any more.
 func (c *Call) Clients() CallClients {
-	return CallClients{Clients: c.inv.conn.hub.Clients(), call: c}
+	return CallClients{fromOutside: c.inv.conn.hub.Clients(), call: c}
 }
 
 // Groups adds connections, the caller's or others, to groups.

@@ -114,11 +114,15 @@ func (c Clients) one(kind AudienceKind, name string) *proxy {
 	return &proxy{manager: c.manager, to: Audience{Kind: kind}, name: name, single: true}
 }
 
-// CallClients is Clients as seen from a hub call, which has a caller.
+// CallClients is Clients as seen from a hub call, which has a caller. It has all
+// methods of Clients.
 type CallClients struct {
-	Clients
+	fromOutside
 	call *Call
 }
+
+// fromOutside is Clients by a name that hides none of its methods.
+type fromOutside = Clients
 
 // Caller addresses the client that made the call. A send waits while more than
 // EndpointOptions.TransportMaxBufferSize bytes are on their way to it.

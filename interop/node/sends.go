@@ -33,7 +33,7 @@ func (h *TestHub) SendClient(call *server.Call, id, method, text string) error {
 }
 
 func (h *TestHub) SendClients(call *server.Call, ids []string, method, text string) error {
-	return call.Clients().Clients.Clients(ids...).Send(call.Context(), method, text)
+	return call.Clients().Clients(ids...).Send(call.Context(), method, text)
 }
 
 func (h *TestHub) SendGroup(call *server.Call, group, method, text string) error {
