@@ -167,18 +167,23 @@ func (l *leader) start(inv *invocation) {
 	defer func() {
 		if exited {
 			l.detach(inv.turn)
-			l.role = detached
-			inv.finish()
+			l.finishDetached(inv)
 		}
 	}()
 	inv.run()
 	exited = false
 	if !c.hub.watch.leave(l) {
-		l.role = detached
-		inv.finish()
+		l.finishDetached(inv)
 		return
 	}
 	inv.finishInTime()
+}
+
+// finishDetached follows a call that has kept the goroutine of l.
+func (l *leader) finishDetached(inv *invocation) {
+	defer l.conn.hub.running.done() // entered by detach
+	l.role = detached
+	inv.finish()
 }
 
 // await calls wait, and then then with the goroutine that leads, which is
@@ -216,6 +221,7 @@ func (l *leader) detach(turn uint64) {
 		return
 	}
 	c, inv := l.conn, l.running
+	c.hub.running.enter() // the method may outlive its connection, also on a goroutine of the transport
 	c.hub.watch.slots[l.slot].Store(nil)
 	inv.method.hasBlocked()
 	next := newLeader(c, l.lent)

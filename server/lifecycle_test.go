@@ -250,3 +250,33 @@ func TestShutdownSaysFarewell(t *testing.T) {
 		t.Errorf("Shutdown = %v", err)
 	}
 }
+
+// A blockHub has a method that returns when it is told to.
+type blockHub struct{ begun, release chan struct{} }
+
+func (h blockHub) Block() { h.begun <- struct{}{}; <-h.release }
+
+func TestShutdownWaitsForMethodsThatOutliveTheirConnection(t *testing.T) {
+	forEachMode(t, func(t *testing.T, m mode) {
+		h := blockHub{make(chan struct{}), make(chan struct{})}
+		n := m.node(t, h, nil)
+		c := m.connect(n)
+		c.Send("Block")
+		<-h.begun
+		time.Sleep(time.Second) // the method has kept its goroutine by now
+		c.Cut()
+		down := make(chan error, 1)
+		go func() { down <- n.Hub().Shutdown(context.Background()) }()
+		time.Sleep(time.Hour) // the connection has ended
+		select {
+		case err := <-down:
+			t.Errorf("Shutdown returned %v while a method ran", err)
+			down <- err
+		default:
+		}
+		close(h.release)
+		if err := <-down; err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+}

@@ -13,11 +13,16 @@ type tasks struct {
 	idle chan struct{} // not nil while somebody waits
 }
 
+// enter counts a goroutine that is there already; done must follow.
+func (t *tasks) enter() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.n++
+}
+
 // Go runs f on a goroutine of its own.
 func (t *tasks) Go(f func()) {
-	t.mu.Lock()
-	t.n++
-	t.mu.Unlock()
+	t.enter()
 	go func() {
 		defer t.done()
 		f()
