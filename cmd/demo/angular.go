@@ -30,7 +30,7 @@ func newAngularPage(nodes []*node) *angularPage {
 	}
 	p := &angularPage{}
 	for i, n := range nodes {
-		// The client goes on with the next node when its own is gone.
+		// The client goes on with the next node when its own one ends.
 		urls := make([]string, 0, len(nodes))
 		for j := range nodes {
 			urls = append(urls, nodes[(i+j)%len(nodes)].url)

@@ -12,8 +12,8 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// A client is a SignalR client in the terminal, that of our own tests. The page
-// has the official one.
+// A client is a SignalR client in the terminal: the Go client of Hubwire's tests.
+// The page has the official one.
 type client struct {
 	*hubclient.Client
 	name   string

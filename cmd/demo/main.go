@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	once := flags.Bool("once", false, "end after the story; status 0 says that every client has received what it should, and nothing else")
 	pages := flags.String("angular", "on", "off: the Angular page is not built")
 	only := flags.String("node", "", "run one node on this address, without the story; -redis names what it shares with others")
-	drain := flags.Duration("drain", 0, "with -node: how long it goes on when it is told to end, no longer ready")
+	drain := flags.Duration("drain", 0, "with -node: how long it goes on after SIGTERM, no longer ready")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (a *app) play(ctx context.Context) error {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
-	// A hub answers a call when it knows the client: none misses what comes now.
+	// A hub that has answered a call knows the client: none misses what is sent now.
 	for _, c := range []*client{client1, client2, other} {
 		if err := c.Invoke(ctx, nil, "JoinGroup", "readers"); err != nil {
 			return err
@@ -110,7 +110,7 @@ func (a *app) play(ctx context.Context) error {
 	if err := expectAll(ctx, everywhere, "post 42"); err != nil {
 		return err
 	}
-	// Whoever has missed post 42 still receives what comes behind it.
+	// A client that has missed post 42 still receives what comes after it.
 	last, path, ending := other, "/other", "Both clients of the app have received post 42. The other app has a prefix of its own: its client\nhas received post 7 only."
 	if a.bus == nil {
 		last, path, ending = client2, "", "Without a backplane the client of node 2 has missed post 42, which was published on node 1."

@@ -49,7 +49,7 @@ func (p page) serve(n *node) {
 	}
 	n.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		// An error is the browser's: it has gone.
+		// An error means that the browser has disconnected.
 		_ = pageTemplate.Execute(w, p)
 	})
 }

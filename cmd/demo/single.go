@@ -28,7 +28,8 @@ type single struct {
 }
 
 // runSingle serves until ctx is done. Then it is not ready any more, and waits
-// for drain: a load balancer has seen it when the clients are told to reconnect.
+// for drain, so that a load balancer notices before the clients are told to
+// reconnect.
 func runSingle(ctx context.Context, addr, redisURL string, drain time.Duration, out io.Writer) (err error) {
 	s, err := newSingle(addr, redisURL)
 	if err != nil {

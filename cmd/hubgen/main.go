@@ -5,11 +5,11 @@
 // The argument is the folder of the package that declares the hub; none means
 // the current one. The types of server's ClientMethods and ClientFunctions
 // that the package declares as exported variables are the client methods; a
-// comment behind such a declaration names its arguments ("// user, text").
+// comment after such a declaration names its arguments ("// user, text").
 // Where methods are renamed, -options names what has the *server.Options.
 //
 // Reflection needs the type itself, so hubgen runs a small program inside the
-// user's module, in a folder that it removes again.
+// user's module, in a folder that it removes afterwards.
 package main
 
 import (

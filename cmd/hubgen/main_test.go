@@ -74,6 +74,6 @@ func nothingLeft(t *testing.T) {
 	t.Helper()
 	left, err := filepath.Glob("testdata/chat/.hubgen*")
 	if err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
+		t.Errorf("not removed: %v, %v", left, err)
 	}
 }

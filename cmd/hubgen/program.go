@@ -104,8 +104,8 @@ func (p *userPackage) scan() error {
 	return nil
 }
 
-// mayBeClient reports whether the declaration speaks of a ClientMethod or a
-// ClientFunction at its outermost: as the type, or as a conversion to it.
+// mayBeClient reports whether the declaration's type is a ClientMethod or a
+// ClientFunction, or its value a conversion to one.
 func mayBeClient(spec *ast.ValueSpec) bool {
 	candidates := []ast.Expr{spec.Type}
 	for _, v := range spec.Values {
@@ -151,8 +151,8 @@ func main() {
 `))
 
 // generate runs the program in a folder beside the package, so that it may
-// import internal packages too. Folders that start with a dot are in no
-// pattern of the go tool.
+// import internal packages too. The go tool's patterns match no folder whose
+// name begins with a dot.
 func (p *userPackage) generate(ctx context.Context, function string) (out []byte, err error) {
 	dir, err := os.MkdirTemp(p.Dir, ".hubgen")
 	if err != nil {

@@ -72,8 +72,8 @@ func (t *target) open(c *conn, u *url.URL) error {
 	return syscall.SetNonblock(c.fd, true)
 }
 
-// A setup is a blocking socket with the bytes that were read from it and are not
-// used up.
+// A setup is a blocking socket with the bytes that were read from it and not yet
+// used.
 type setup struct {
 	fd  int
 	buf []byte
@@ -135,7 +135,7 @@ func (t *target) upgrade(s *setup, u *url.URL) error {
 	return nil
 }
 
-// shake does the hub's handshake. What the server says behind it is c's.
+// shake does the hub's handshake. What the server sends after it belongs to c.
 func (t *target) shake(s *setup, c *conn) error {
 	request := append([]byte(nil), t.hs...)
 	maskFrame(request, 6, c.mask)

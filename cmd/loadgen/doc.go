@@ -1,5 +1,5 @@
 // Command loadgen drives a SignalR hub over raw WebSockets; see README.md. It
-// runs on Linux only. It has a client of its own, whose frames are made before
-// and patched in place, and which one thread polls for hundreds of connections:
-// a client that is a goroutine would cost more than the server that it measures.
+// runs on Linux only. It has a client of its own: frames are made beforehand
+// and patched in place, and one thread polls hundreds of connections. A client
+// with a goroutine would cost more than the server that it measures.
 package main

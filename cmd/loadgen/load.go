@@ -24,7 +24,7 @@ func (r *run) mark() (mark, error) {
 	return m, err
 }
 
-// load connects, sends for as long as it was told to, and reports what was
+// load connects, sends for the time that the flags say, and reports what was
 // measured between its two marks.
 func (r *run) load() (*report, error) {
 	rep := r.newReport()
@@ -97,7 +97,7 @@ func (r *run) watch(from mark) (rss int64, stalled bool) {
 	for end := time.Now().Add(r.duration); time.Now().Before(end); {
 		time.Sleep(min(time.Until(end), 200*time.Millisecond))
 		if len(r.server.pids) > 0 {
-			s, _ := r.server.read() // a server that is gone is found at the end
+			s, _ := r.server.read() // a server that has ended is noticed at the end
 			rss = max(rss, s.RSS)
 		}
 		if seen := r.ops() + r.deliveries(); seen != last {
@@ -110,8 +110,8 @@ func (r *run) watch(from mark) (rss int64, stalled bool) {
 	return rss, false
 }
 
-// drain stops sending and waits for what is on its way, so that nothing is
-// called missing unless it is.
+// drain stops sending and waits for what is on its way, so that only what is
+// really missing is counted as missing.
 func (r *run) drain() (missing int64) {
 	r.sending.Store(false)
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end) && r.missing() > 0; {

@@ -50,7 +50,7 @@ var (
 	kError = []byte(`"error":"`)
 )
 
-// message is what the generator wants to know of one received hub message.
+// message is what the generator needs of one received hub message.
 type message struct {
 	kind  int // hub message type, -1 = not understood
 	id    uint32

@@ -81,7 +81,7 @@ func (r *run) newReport() *report {
 	return rep
 }
 
-// fill says what happened between two marks.
+// fill reports what happened between two marks.
 func (rep *report) fill(r *run, from, to mark) {
 	seconds := float64(to.at-from.at) / 1e9
 	rep.Seconds = round(seconds)
@@ -109,7 +109,7 @@ func (rep *report) fill(r *run, from, to mark) {
 	rep.fillErrors(r)
 }
 
-// fillServer says what it has cost the server.
+// fillServer reports what it has cost the server.
 func (rep *report) fillServer(r *run, from, to mark, before procStat) {
 	a, b := from.server, to.server
 	s := &serverReport{User: round(b.User - a.User), Sys: round(b.Sys - a.Sys), RSSBefore: before.RSS, RSSEnd: b.RSS, RSSPeak: b.Peak, Threads: b.Thr}
@@ -127,7 +127,7 @@ func (rep *report) fillServer(r *run, from, to mark, before procStat) {
 	rep.Server = s
 }
 
-// faults are the counters of what must not be, by their names in the report.
+// faults are the counters of what must not happen, by their names in the report.
 var faults = map[string]func(*counters) *atomic.Uint64{
 	"completions":   func(c *counters) *atomic.Uint64 { return &c.errs },
 	"unmatched":     func(c *counters) *atomic.Uint64 { return &c.unmatched },
@@ -151,5 +151,5 @@ func (rep *report) fillErrors(r *run) {
 func (rep *report) print() {
 	e := json.NewEncoder(os.Stdout)
 	e.SetIndent("", "  ")
-	_ = e.Encode(rep) // nobody is left to tell
+	_ = e.Encode(rep) // there is nowhere to report an error
 }

@@ -68,7 +68,7 @@ func (r *run) total() int {
 	return r.conns
 }
 
-// note keeps the first few things that went wrong, in words.
+// note keeps the texts of the first few faults.
 func (r *run) note(f string, a ...any) {
 	r.noteMu.Lock()
 	defer r.noteMu.Unlock()
@@ -139,7 +139,7 @@ func (r *run) adopt(c *conn) {
 	_ = syscall.EpollCtl(w.ep, syscall.EPOLL_CTL_ADD, c.fd, w.event(c, false))
 }
 
-// assign says who sends what to whom.
+// assign decides which connection sends what, and to which others.
 func (r *run) assign() error {
 	switch r.mode {
 	case "broadcast":

@@ -146,7 +146,7 @@ func (w *worker) readable(c *conn) {
 		w.deliv.Add(uint64(c.got))
 		g := c.g.Load()
 		if g == nil {
-			w.odd.Add(1) // a broadcast nobody here asked for
+			w.odd.Add(1) // a broadcast that this run has not sent
 			c.got = 0
 			return
 		}

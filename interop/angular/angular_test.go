@@ -129,7 +129,7 @@ func serve(t *testing.T, dist string, nodes map[string]string, kill func()) stri
 		mux.Handle(path+"/", http.StripPrefix(path, &httputil.ReverseProxy{
 			Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.SetXForwarded() },
 			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
-				w.WriteHeader(http.StatusBadGateway) // the node is gone, which the test wants
+				w.WriteHeader(http.StatusBadGateway) // the node was killed, as the test intends
 			},
 		}))
 	}
@@ -138,8 +138,8 @@ func serve(t *testing.T, dist string, nodes map[string]string, kill func()) stri
 	return server.URL
 }
 
-// startMortal starts a node that the test kills without a chance to say goodbye
-// to its clients, and returns its URL.
+// startMortal starts a node that the test kills, so that it sends its clients no
+// Close, and returns its URL.
 func startMortal(t *testing.T, command string, args ...string) (string, func()) {
 	t.Helper()
 	words := strings.Fields(command)

@@ -1,3 +1,3 @@
-// Package angular looks at the page of cmd/demo/angular in a browser: two nodes,
+// Package angular tests the page of cmd/demo/angular in a browser: two nodes,
 // one Redis, and a node that is killed.
 package angular

@@ -80,7 +80,7 @@ func serve(t *testing.T) string {
 func play(t *testing.T, addr string, c *testCase) {
 	conn, r := dial(t, addr)
 	goodbye := func() {
-		// A server that has gone is seen by the reader.
+		// The reader notices a server that has closed.
 		_, _ = conn.Write(frame(0x88, []byte{3, 0xe8}))
 	}
 	if c.codes != nil {
@@ -96,7 +96,7 @@ func play(t *testing.T, addr string, c *testCase) {
 	got := <-done
 	if c.codes != nil {
 		if !slices.Contains(c.codes, got.code) || !over(got.err) {
-			t.Errorf("close %d, then %v, behind %d bytes; want a close of %d", got.code, got.err, len(got.data), c.codes)
+			t.Errorf("close %d, then %v, after %d bytes; want a close of %d", got.code, got.err, len(got.data), c.codes)
 		}
 		if c.silent && len(got.data) > 0 {
 			t.Errorf("%d bytes came back, want none", len(got.data))

@@ -57,7 +57,7 @@ func pings() []testCase {
 		echoed("125 bytes", one(frame(0x89, []byte(long))), nil, long),
 		refused("126 bytes", one(frame(0x89, []byte(long+"x"))), 1002),
 		echoed("125 bytes, byte by byte", chop(frame(0x89, []byte(long)), 1), nil, long),
-		echoed("a pong that nobody asked for", one(frame(0x8a, nil)), nil),
+		echoed("an unsolicited pong", one(frame(0x8a, nil)), nil),
 		echoed("a pong with payload", one(frame(0x8a, []byte("x"))), nil),
 		echoed("a pong, then a ping", one(frame(0x8a, []byte("x")), frame(0x89, []byte("y"))), nil, "y"),
 		echoed("ten", one(ten...), nil, pongs...),
@@ -69,7 +69,7 @@ func reservedBits() (cases []testCase) {
 	for bits := byte(0x10); bits <= 0x70; bits += 0x10 {
 		cases = append(cases,
 			refused(fmt.Sprintf("text with %x", bits), one(frame(0x81|bits, hello)), 1002),
-			refused(fmt.Sprintf("text with %x behind a good one", bits), one(frame(0x81, hello), frame(0x81|bits, hello), frame(0x89, nil)), 1002))
+			refused(fmt.Sprintf("text with %x after a good one", bits), one(frame(0x81, hello), frame(0x81|bits, hello), frame(0x89, nil)), 1002))
 	}
 	return append(cases,
 		refused("binary", one(frame(0x82|0x60, hello)), 1002),
@@ -82,7 +82,7 @@ func opcodes() (cases []testCase) {
 		cases = append(cases,
 			refused(fmt.Sprintf("%d", op), one(frame(0x80|op, hello)), 1002),
 			refused(fmt.Sprintf("%d, empty", op), one(frame(0x80|op, nil)), 1002),
-			refused(fmt.Sprintf("%d behind a text", op), one(frame(0x81, hello), frame(0x80|op, hello), frame(0x89, nil)), 1002))
+			refused(fmt.Sprintf("%d after a text", op), one(frame(0x81, hello), frame(0x80|op, hello), frame(0x89, nil)), 1002))
 	}
 	return cases
 }
@@ -98,9 +98,9 @@ func fragments() []testCase {
 		refused("a ping in two", one(frame(0x09, []byte("a")), frame(0x80, []byte("b"))), 1002),
 		refused("a pong in two", one(frame(0x0a, []byte("a")), frame(0x80, []byte("b"))), 1002),
 		refused("a continuation of nothing, final", one(frame(0x80, hello), frame(0x81, hello)), 1002),
-		refused("a continuation of nothing behind a message", one(frame(0x81, hello), frame(0x80, hello)), 1002),
+		refused("a continuation of nothing after a message", one(frame(0x81, hello), frame(0x80, hello)), 1002),
 		refused("a continuation of nothing", one(frame(0, hello), frame(0x81, hello)), 1002),
-		refused("a continuation behind the end", one(frame(1, hello), frame(0x80, hello), frame(0, hello), frame(0x81, hello)), 1002),
+		refused("a continuation after the end", one(frame(1, hello), frame(0x80, hello), frame(0, hello), frame(0x81, hello)), 1002),
 		refused("a new text inside", one(frame(1, hello), frame(0x81, hello)), 1002),
 		refused("a new binary inside", one(frame(1, hello), frame(0x82, hello)), 1002),
 		echoed("empty ones", one(frame(1, nil), frame(0, nil), frame(0x80, nil)), nil),
@@ -124,15 +124,15 @@ func closes() []testCase {
 		return append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...)
 	}
 	bye := frame(0x88, payload(1000, ""))
-	behind := refused("a text behind it is not answered", one(bye, frame(0x81, hello)), 1000)
-	behind.silent = true
+	after := refused("a text after it is not answered", one(bye, frame(0x81, hello)), 1000)
+	after.silent = true
 	cases := []testCase{
-		refused("behind a message", one(frame(0x81, hello), bye), 1000),
+		refused("after a message", one(frame(0x81, hello), bye), 1000),
 		refused("two", one(bye, bye), 1000),
-		refused("a ping behind it", one(bye, frame(0x89, nil)), 1000),
-		behind,
+		refused("a ping after it", one(bye, frame(0x89, nil)), 1000),
+		after,
 		refused("inside a message", one(frame(1, hello), bye, frame(0x80, hello)), 1000),
-		refused("behind 256 KB, with a ping behind it", one(frame(0x81, bytes.Repeat([]byte("x"), 256<<10)), bye, frame(0x89, nil)), 1000),
+		refused("after 256 KB, with a ping after it", one(frame(0x81, bytes.Repeat([]byte("x"), 256<<10)), bye, frame(0x89, nil)), 1000),
 		refused("empty", one(frame(0x88, nil)), noCode, 1000),
 		refused("one byte", one(frame(0x88, []byte{3})), 1002),
 		refused("a reason", one(frame(0x88, payload(1000, "Hello World!"))), 1000),
@@ -146,7 +146,7 @@ func closes() []testCase {
 	for _, code := range []int{0, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999, 5000, 65535} {
 		cases = append(cases, refused(fmt.Sprintf("bad code %d", code), one(frame(0x88, payload(code, ""))), 1002))
 	}
-	// Autobahn takes the codes that IANA has added for good ones. .NET's
+	// Autobahn accepts the codes that IANA has added. .NET's
 	// ManagedWebSocket does not know them, and we answer as it does.
 	for _, code := range []int{1012, 1013, 1014} {
 		cases = append(cases, refused(fmt.Sprintf("code %d, unknown to .NET", code), one(frame(0x88, payload(code, ""))), 1002))

@@ -79,10 +79,10 @@ type heard struct {
 // have come, it calls enough once.
 func hear(r *bufio.Reader, data, pongs int, enough func()) heard {
 	h := heard{code: none}
-	told := false
+	called := false
 	for {
-		if !told && len(h.data) >= data && len(h.pongs) >= pongs {
-			told = true
+		if !called && len(h.data) >= data && len(h.pongs) >= pongs {
+			called = true
 			enough()
 		}
 		op, payload, err := readFrame(r)
@@ -123,7 +123,7 @@ func readFrame(r io.Reader) (op byte, payload []byte, err error) {
 }
 
 // over reports whether the server has ended the connection, in order or by a
-// reset because it left something unread, and not the deadline.
+// reset because it left something unread; false means that the deadline has.
 func over(err error) bool {
 	var timeout net.Error
 	return err != nil && (!errors.As(err, &timeout) || !timeout.Timeout())

@@ -14,9 +14,9 @@ var samples = []string{
 	"\x00", "\u0080", "\u0800", "\U00010000", "\x7f", "\u07ff", "\uffff", "\U0010ffff", "\ud7ff", "\ue000", "\ufffd", "\ufffe", "\ufdd0", "\U0001fffe",
 	// Longer than UTF-8 goes, and beyond its last.
 	"\xf8\x88\x80\x80\x80", "\xfc\x84\x80\x80\x80\x80", "\xf7\xbf\xbf\xbf", "\xfb\xbf\xbf\xbf\xbf", "\xfd\xbf\xbf\xbf\xbf\xbf", "\xf4\x90\x80\x80",
-	// Bytes that stand alone.
+	// Single bytes that are no character.
 	"\x80", "\xbf", "\x80\xbf", "\x80\xbf\x80", "\xc0 \xc1 ", "\xe0 \xe1 ", "\xf0 \xf1 ", "\xf8 ", "\xfc ", "\xfe", "\xff", "\xfe\xfe\xff\xff",
-	// Characters without their end.
+	// Characters cut short.
 	"\xc0", "\xe0\x80", "\xf0\x80\x80", "\xf8\x80\x80\x80", "\xdf", "\xef\xbf", "\xf7\xbf\xbf",
 	// Longer than need be.
 	"\xc0\xaf", "\xe0\x80\xaf", "\xf0\x80\x80\xaf", "\xf8\x80\x80\x80\xaf", "\xc1\xbf", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf", "\xc0\x80", "\xe0\x80\x80",
@@ -39,7 +39,7 @@ func texts() (cases []testCase) {
 	}
 	good, bad := []byte("\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"), []byte("\xf4\x90\x80\x80")
 	return append(cases,
-		// The server need not see the end to know.
+		// The server may refuse it before its end.
 		refused("a message without its end", [][]byte{frame(1, good), frame(0, bad)}, 1007),
 		refused("a frame without its end", [][]byte{frame(0x81, append(append(good[:len(good):len(good)], bad...), "edited"...))[:6+15]}, 1007),
 		echoed("binary may be anything", one(frame(0x82, []byte("\xff\xfe\xed\xa0\x80"))), []byte("\xff\xfe\xed\xa0\x80")))

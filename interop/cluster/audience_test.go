@@ -45,14 +45,14 @@ func dialAudience(t *testing.T, nodes [2]string) []*member {
 	members := make([]*member, 2*perNode)
 	var dialing sync.WaitGroup
 	errs := make([]error, len(members))
-	room := make(chan struct{}, 16) // at once
+	slots := make(chan struct{}, 16) // bounds how many dial at once
 	for i := range members {
 		m := &member{index: i, user: fmt.Sprintf("u%d", i/userSize), group: fmt.Sprintf("g%d", i/groupSize), got: map[string]bool{}, last: map[string]int{}}
 		members[i] = m
-		room <- struct{}{}
+		slots <- struct{}{}
 		dialing.Go(func() {
 			errs[i] = m.dial(ctx, nodes[m.node()])
-			<-room
+			<-slots
 		})
 	}
 	dialing.Wait()
@@ -86,8 +86,8 @@ func (m *member) dial(ctx context.Context, node string) (err error) {
 	return m.Invoke(ctx, nil, "Join", m.group)
 }
 
-// receive notes one message. What was sent twice, or has been overtaken by a
-// later one of the same sender on the same channel, is trouble.
+// receive notes one message. A message that came twice, or after a later one of
+// the same sender on the same channel, is a fault.
 func (m *member) receive(codec protocol.Codec, target string, args []protocol.Raw) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -130,7 +130,7 @@ func (m *member) flushes() int {
 }
 
 // flush sends a last message on every channel and waits until all of them have
-// arrived at everybody: what was sent before is there by then, or is lost.
+// reached every client: what was sent before has arrived by then, or is lost.
 func flush(t *testing.T, members []*member) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), dialTime)
@@ -166,7 +166,7 @@ func flush(t *testing.T, members []*member) {
 	})
 }
 
-// wait asks for a condition until it holds.
+// wait checks a condition until it holds.
 func wait(t *testing.T, what string, limit time.Duration, holds func() bool) {
 	t.Helper()
 	end := time.After(limit)

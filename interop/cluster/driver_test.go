@@ -16,7 +16,7 @@ import (
 )
 
 // answerTime is how long a driver may take to answer a command. A group change
-// that nobody acknowledges takes 35 seconds.
+// that no node acknowledges takes 35 seconds.
 const answerTime = 50 * time.Second
 
 // A command tells a driver to connect a client, to call a method of the hub
@@ -118,8 +118,8 @@ func (d *driver) read(out io.Reader) {
 	clear(d.waiting)
 }
 
-// do runs a command and decodes its result into the pointer result, if that is
-// not nil. The error has the text that the client's user sees.
+// do runs a command and decodes its result into the pointer result, unless that
+// is nil. The error has the text that the client's user sees.
 func (d *driver) do(c command, result any) error {
 	done := make(chan answer, 1)
 	d.mu.Lock()

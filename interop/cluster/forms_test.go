@@ -6,7 +6,7 @@ import (
 )
 
 // A form is a way to send. It calls a hub method with the arguments that args
-// gives, method and text behind them, and reaches those whom reaches says.
+// returns, then method and text, and must reach the members that reaches returns.
 type form struct {
 	method  string
 	kind    string // messages of a sender keep their order within a kind
@@ -14,11 +14,11 @@ type form struct {
 	reaches func(s *scene, m *member) bool
 }
 
-// A scene is what one message is about: who sends, and whom it is for.
+// A scene is who takes part in one message: its sender, and others as receivers.
 type scene struct {
 	sender *member
-	other  *member // somebody, maybe the sender, maybe on the other node
-	third  *member // somebody of another group and another user
+	other  *member // any member, maybe the sender, maybe on the other node
+	third  *member // a member of another group and another user
 }
 
 var wide = []form{
@@ -47,12 +47,12 @@ var narrow = []form{
 func inGroup(s *scene, m *member) bool { return m.group == s.other.group }
 func ofUser(s *scene, m *member) bool  { return m.user == s.other.user }
 
-// everyWide is how many messages there are to one that goes to everybody: each
-// of those is 400 deliveries.
+// everyWide: one message in so many goes to all members, which is 400
+// deliveries.
 const everyWide = 100
 
-// plan says what a sender's message of this sequence is. Senders and sequences
-// that differ make different choices; the same ones always the same.
+// plan says what a sender's message of this sequence is. Different senders and
+// sequences give different plans; the same ones always the same plan.
 func plan(members []*member, sender, sequence int) (form, *scene) {
 	f := narrow[(sender+sequence)%len(narrow)]
 	if sequence%everyWide == sender%everyWide {

@@ -26,12 +26,12 @@ type player struct {
 	want map[string]int // texts that it must have received, and how often
 }
 
-// A stage is a mixed cluster, with all players that there can be: of both
+// A stage is a mixed cluster with every sort of player: of both
 // kinds, with both protocols, on both nodes. Users and groups are spread so
 // that each has a player on each node.
 type stage struct {
 	prefix  string
-	nodes   [2]string // ours, and ASP.NET Core's
+	nodes   [2]string // Hubwire's, and ASP.NET Core's
 	players []*player
 }
 
@@ -115,7 +115,7 @@ func (p *player) invoke(t *testing.T, result any, method string, args ...any) {
 	p.do(t, command{Name: "invoke", Method: method, Args: args}, result)
 }
 
-// must notes that text has to arrive once more at those of whom it holds.
+// must notes that text has to arrive once more at each player for which it holds.
 func (s *stage) must(text string, reaches func(*player) bool) {
 	for _, p := range s.players {
 		if reaches(p) {
@@ -124,7 +124,7 @@ func (s *stage) must(text string, reaches func(*player) bool) {
 	}
 }
 
-// expect waits until everybody has received what he must, and nothing else.
+// expect waits until each player has received what it must, and nothing else.
 func (s *stage) expect(t *testing.T) {
 	t.Helper()
 	retry := time.NewTicker(20 * time.Millisecond)
@@ -161,7 +161,7 @@ func (p *player) received(t *testing.T) map[string]int {
 	return got
 }
 
-// testSends has everybody send in every form. The second receiver is on the
+// testSends has every player send in every form. The second receiver is on the
 // other node, has the other protocol and is of the other kind.
 func (s *stage) testSends(t *testing.T) {
 	for i, from := range s.players {
@@ -206,8 +206,8 @@ func (s *stage) testEvents(t *testing.T) {
 	s.expect(t)
 }
 
-// testGroups has everybody put somebody of the other node into a group and
-// take him out again.
+// testGroups has every player add one of the other node to a group and remove
+// it again.
 func (s *stage) testGroups(t *testing.T) {
 	for i, from := range s.players {
 		to := s.players[len(s.players)-1-i]
@@ -227,12 +227,12 @@ func (s *stage) testGroups(t *testing.T) {
 	s.expect(t)
 }
 
-// testResults has everybody ask everybody.
+// testResults has every player ask every player for a client result.
 func (s *stage) testResults(t *testing.T) {
 	for _, from := range s.players {
 		for _, to := range s.players {
 			if from == to {
-				continue // it would wait for itself: official clients answer behind the call
+				continue // it would wait for itself: official clients answer after the call
 			}
 			from.expectResult(t, fmt.Sprintf("%q", to.name+" answers what"), "Ask", to.id, "Ask", "what")
 			from.expectResult(t, "42", "AskInt", to.id, "AskInt")
@@ -261,8 +261,8 @@ func (p *player) expectError(t *testing.T, kind, text, method string, args ...an
 }
 
 // testIsolation has each app name the connections of the other one. Users and
-// groups have had the same names all the time: whoever hears the other app has
-// received what was not for it, since texts hold the sender's name.
+// groups have had the same names all the time: a client that hears the other app
+// shows it by the texts that it has received, which hold the sender's name.
 func testIsolation(t *testing.T, stages []*stage) {
 	var asking sync.WaitGroup
 	for i, s := range stages {

@@ -18,7 +18,7 @@ import (
 const (
 	messages = 20_000
 	senders  = 40 // clients that send, half of them on each node
-	// pace is the time between two sends of a sender that is not held up.
+	// pace is the time between two sends of a sender that does not have to wait.
 	pace = 40 * time.Millisecond
 	// sendLimit is more than a send may take: five seconds for a Redis that is
 	// away, and the load of the machine.

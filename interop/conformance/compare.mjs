@@ -58,9 +58,9 @@ const adjustments = {
         { scenario: /^stateful reconnect: cut during a stream and a slow call/, change: byStream(/server$/), reason: "the slow call ends after 700 ms, when the stream has an item each 100 ms" },
     ],
 };
-// Changes of lanes. anyEnd: FIN or RST if it stands behind a text of that kind or at the beginning; byStream: by invocation id, with
+// Changes of lanes. anyEnd: FIN or RST if it comes after a text of that kind or at the beginning; byStream: by invocation id, with
 // the order kept inside each; anyOrder: as a sorted list of lanes; joined: without repeated heads and empty bodies.
-function anyEnd(behind) { return eachLane(/./, (list) => list.map((text, i) => (/^(FIN|ECONNRESET)$/.test(text) && behind.test(list[i - 1] ?? "") ? "FIN or RST" : text))); }
+function anyEnd(after) { return eachLane(/./, (list) => list.map((text, i) => (/^(FIN|ECONNRESET)$/.test(text) && after.test(list[i - 1] ?? "") ? "FIN or RST" : text))); }
 function byStream(which) {
     const id = (text) => text.match(/"invocationId":"([^"]*)"/)?.[1] ?? text.match(/^\w+ \\x9\d\\x0\d\\x80(\\xa[1-9]\w{1,2})/)?.[1] ?? "";
     return eachLane(which, (list) => [...list].sort((a, b) => (id(a) < id(b) ? -1 : id(a) > id(b) ? 1 : 0)));
@@ -83,7 +83,7 @@ const visible = (text) => text.replace(/[^\x20-\x7e]/g, (c) => ({ "\r": "\\r", "
 class Names {
     ids = new Map(); asked = new Map(); count = {};
     name(map, id, kind) { if (id && !map.has(id)) map.set(id, `<${kind}${this.count[kind] = (this.count[kind] ?? 0) + 1}>`); }
-    /** Learns connection ids and tokens where they are known to stand. */
+    /** Learns connection ids and tokens at the places where they are known to be. */
     learn(text) {
         for (const [, kind, id] of text.matchAll(/"connection(Id|Token)":"([^"]+)"/g)) this.name(this.ids, id, kind.toLowerCase());
         for (const pattern of [/"arguments":\["([\w-]{22})",/g, /\xa6AskInt\x92\xb6([\w-]{22})/g, /\bConnection (?:ID )?'([\w-]{22})'/g])
@@ -184,7 +184,7 @@ function httpScenario({ events }) {
     const packed = events.some((e) => e[1] === ">" && (e[4] ?? e[2]).replaceAll("\\", "").includes('"protocol":"messagepack"'));
     for (const e of events) lanes.names.learn(e[2]);
     const state = (name) => sockets.get(name) ?? sockets.set(name, { bytes: "", repeated: "", path: "", accept: "", fragments: null }).get(name);
-    const flush = (name) => { // frames that came together with a 101 stand behind it, and again as frames
+    const flush = (name) => { // frames that came together with a 101 are written after it, and again as frames
         const s = state(name), lane = `${name} <`, bytes = s.bytes;
         s.bytes = "";
         for (const a of answers(bytes, s.path.startsWith("HEAD"))) {
@@ -228,11 +228,11 @@ function frame(lanes, lane, socket, bytes) {
 }
 // --- records.json ---------------------------------------------------------------------------------------------------
 /** One lane: the script waits for its answers, so that what the client and the server say has an order; only the
- *  call `probe` goes out 30 ms after the record whether or not the answer has come, and stands in a lane of its own. */
+ *  call `probe` goes out 30 ms after the record whether or not the answer has come, and has a lane of its own. */
 function recordsCase({ protocol, said, onDisconnected }) {
     const lanes = new Lanes(), packed = protocol === "messagepack";
     const bytesOf = (text) => packed && /^([0-9a-f]{2}|<91\*\d+>)*$/.test(text) ? hex(text) : long(text);
-    lanes.ignored = (lane, text) => text === "server {}"; // the handshake's answer stands there only if another message shared its frame
+    lanes.ignored = (lane, text) => text === "server {}"; // the handshake's answer is there only if another message shared its frame
     for (const { client, server, note } of said) {
         if (note !== undefined) lanes.push("said", `note ${answerIn(typeof note === "string" ? note : JSON.stringify(note).replaceAll('\\"', '"'))}`);
         else if (client !== undefined) lanes.push(/^.{0,40}probe/s.test(bytesOf(client)) ? "probe" : "said", `client ${bytesOf(client)}`);

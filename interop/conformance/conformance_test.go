@@ -35,8 +35,8 @@ var releases = []release{
 	{"10", "recordings", "expected.json"},
 }
 
-// chosenReleases are those that have a recording by the recorder. Another
-// server than ours is compared with one release: 11, or what -release says.
+// chosenReleases are those that have a recording by the recorder. A server that
+// HUBWIRE_NODE names is compared with one release: 11, or what -release says.
 func chosenReleases(recorder string) []release {
 	name := *against
 	if name == "" && !harness.OwnNode() {
@@ -56,7 +56,7 @@ const (
 	// fixed times, and on a machine that has other work an answer can come too
 	// late for the script's next line.
 	attempts = 3
-	// mostAgain bounds what is played again: more than that is no chance.
+	// mostAgain bounds what is played again: if more differs, it is not by chance.
 	mostAgain = 40
 )
 
@@ -115,7 +115,7 @@ func (s suite) conform(t *testing.T, jobs int) {
 	}
 }
 
-// A report is what came of the comparison with one release.
+// A report is the result of the comparison with one release.
 type report struct {
 	release  release
 	results  []result
@@ -129,7 +129,7 @@ func (s suite) newReport(t *testing.T, r release) *report {
 	if harness.OwnNode() {
 		list := loadExpectations(t, r.list)
 		rep.expected, rep.races = list.differing(s.recorder), list.racing(s.recorder)
-		// What another test plays is none of this one's business.
+		// Another test plays it.
 		maps.DeleteFunc(rep.expected, func(name, _ string) bool { return !s.chosen(name, nil) })
 	}
 	return rep
@@ -253,7 +253,7 @@ func (s suite) record(t *testing.T, names []string, jobs int) string {
 // compare holds a recording against that of a release.
 func (s suite) compare(t *testing.T, recording string, r release, names []string) []result {
 	t.Helper()
-	// The status says only whether something differs; what, stands in the output.
+	// The status says only whether something differs; the output says what.
 	want := script(t, filepath.Join(r.recordings, s.recorder+".json"))
 	out, err := s.node(t, script(t, "compare.mjs"), s.recorder, want, recording, "--json")
 	var results []result
@@ -263,7 +263,7 @@ func (s suite) compare(t *testing.T, recording string, r release, names []string
 	return slices.DeleteFunc(results, func(r result) bool { return !s.chosen(r.Played, names) })
 }
 
-// chosen reports whether the recorder was told to play a scenario.
+// chosen reports whether the scenario is one that the recorder plays.
 func (s suite) chosen(name string, names []string) bool {
 	left := func(word string) bool { return strings.Contains(name, word) }
 	return strings.Contains(name, *only) && (names == nil || slices.Contains(names, name)) && !slices.ContainsFunc(s.without, left)

@@ -12,16 +12,16 @@ import (
 
 var update = flag.Bool("update", false, "write the lists of expected differences into ../README.md")
 
-// expectations are a list such as expected.json: where our node is not like a
-// release of ASP.NET Core, on purpose.
+// expectations are a list such as expected.json: where our node differs from a
+// release of ASP.NET Core on purpose.
 type expectations struct {
 	// Differs are scenarios that are played and must differ.
 	Differs []struct {
 		Reason string `json:"reason"`
 		byRecorder
 	} `json:"differs"`
-	// Races are scenarios whose outcome is a matter of microseconds, on a node
-	// of ASP.NET Core, too: they may differ.
+	// Races are scenarios whose outcome depends on microseconds, on a node of
+	// ASP.NET Core, too: they may differ.
 	Races []struct {
 		Reason string `json:"reason"`
 		byRecorder
@@ -87,7 +87,7 @@ func (e expectations) racing(recorder string) map[string]string {
 	return reasons
 }
 
-// render writes the list as the Markdown that stands in interop/README.md.
+// render writes the list as the Markdown of interop/README.md.
 func (e expectations) render() string {
 	var b strings.Builder
 	recorders := []string{"http", "records", "dialogues", "refresh"}
@@ -130,7 +130,7 @@ func quoted(name string) string {
 
 const readme = "../README.md"
 
-// A list of expected differences stands in the README between these lines.
+// A list of expected differences is in the README between these lines.
 func listBegin(r release) string {
 	return "<!-- " + r.list + " begins; written by: go test ./interop/conformance -run Readme -update -->\n"
 }

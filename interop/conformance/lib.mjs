@@ -52,7 +52,7 @@ export async function sideBySide(items, f) {
 }
 
 /**
- * Groups of scenarios, each played on a node of its own, several nodes at once. What a group records stands in the order
+ * Groups of scenarios, each played on a node of its own, several nodes at once. What a group records is in the order
  * in which the groups were announced, not in that of time.
  */
 export class Stage {

@@ -67,13 +67,13 @@ func cluster(t *testing.T, commands func(t *testing.T) (a, b string)) {
 }
 
 // playCluster records the cluster on a Redis of its own and returns what
-// compare-redis.mjs says. Alone means that nothing else is played meanwhile.
+// compare-redis.mjs says. If alone is set, nothing else is played meanwhile.
 func (s suite) playCluster(t *testing.T, alone bool) ([]byte, error) {
 	t.Helper()
 	if alone {
 		playing.Lock()
 		defer playing.Unlock()
-	} // else it is not counted among what plays: it waits most of the time
+	} // else playing is not held: the recorder waits most of the time
 	_, port, err := net.SplitHostPort(harness.Redis(t))
 	if err != nil {
 		t.Fatal(err)

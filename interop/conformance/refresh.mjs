@@ -17,7 +17,7 @@ async function record(name, url, f) {
     return r.done();
 }
 const scenario = (name, f) => stage.scenario(name, async (n) => { const s = await record(name, n.url, f); await sleep(10); return s; });
-/** Scenarios that mostly wait: they run at once and stand in the record in the order in which they are written. */
+/** Scenarios that mostly wait: they run at once and are recorded in the order in which they are written. */
 async function atOnce(list) {
     const running = [];
     for (const [name, f] of list) await stage.scenario(name, async (n) => { const mine = { name, events: [] }; running.push(record(name, n.url, f).then((s) => Object.assign(mine, s))); return mine; });
@@ -29,7 +29,7 @@ const note = (r, text) => r.log("-", "!", "", text);
 const bearer = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
 /** A token that ends at a fixed time, as those of the real world do. */
 const until = (claims, seconds) => `${claims}&until=${Date.now() + seconds * 1000}`;
-/** ASP.NET Core cuts the end of a token to whole seconds. Waits for `ms` behind a full second, or away from its end. */
+/** ASP.NET Core cuts the end of a token to whole seconds. Waits for `ms` after a full second, or away from its end. */
 const aligned = (ms) => sleep((1000 + ms - Date.now() % 1000) % 1000);
 const steady = () => (Date.now() % 1000 > 900 ? aligned(5) : null);
 async function negotiate(r, token, { path = "/hub-refresh", version = 1, query = "", more = "" } = {}) {

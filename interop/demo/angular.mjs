@@ -1,4 +1,4 @@
-// Looks at the Angular pages of cmd/demo, one on each node.
+// Tests the Angular pages of cmd/demo, one on each node.
 //   node angular.mjs URL1 URL2 CHROMIUM SCREENSHOTS
 // Run from a folder whose node_modules has playwright-core.
 import assert from "node:assert/strict";

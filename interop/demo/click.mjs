@@ -1,4 +1,4 @@
-// Clicks through the page of cmd/demo and looks at its clients.
+// Clicks through the page of cmd/demo and checks what its clients show.
 //   node click.mjs URL CHROMIUM on|off
 // Run from a folder whose node_modules has playwright-core. The last argument says whether the demo has a backplane.
 import assert from "node:assert/strict";
@@ -32,7 +32,7 @@ try {
         await sees(a, "Client B on node 2: hello from B");
     }
 
-    // A stream, there and gone.
+    // A stream: started, then stopped.
     await a.getByRole("button", { name: "Start the clock" }).click();
     const time = a.locator(".time");
     await page.waitForFunction((e) => /^\d\d:\d\d:\d\d$/.test(e.textContent), await time.elementHandle());

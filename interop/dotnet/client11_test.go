@@ -22,7 +22,7 @@ const (
 	client11Attempts = 3
 )
 
-// TestClient11OnOurNode plays what only the client 11 can. Each line that it
+// TestClient11OnOurNode plays what only the .NET client 11 can do. Each line that it
 // prints must be that of ASP.NET Core 11, in client11/expected.txt.
 func TestClient11OnOurNode(t *testing.T) {
 	client11(t, harness.NodeCommand, client11Differences(t))
@@ -122,8 +122,8 @@ func parseFacts(text string) facts {
 	return all
 }
 
-// client11Differences are the reasons of the scenarios in which our node is not
-// like ASP.NET Core 11 on purpose.
+// client11Differences are the reasons of the scenarios in which our node differs
+// from ASP.NET Core 11 on purpose.
 func client11Differences(t *testing.T) map[string]string {
 	t.Helper()
 	if !harness.OwnNode() {

@@ -12,7 +12,7 @@ import (
 
 var update = flag.Bool("update", false, "write the list of expected differences into ../README.md")
 
-// expectations is expected.json: cases in which our node is not like ASP.NET
+// expectations is expected.json: cases in which our node differs from ASP.NET
 // Core, so that the program's check fails.
 type expectations []*expectation
 
@@ -57,7 +57,7 @@ func loadExpectations(t *testing.T) expectations {
 	return list
 }
 
-// render writes the list as the Markdown that stands in interop/README.md.
+// render writes the list as the Markdown of interop/README.md.
 func (list expectations) render() string {
 	if len(list) == 0 {
 		return "None.\n"

@@ -18,7 +18,7 @@ var only = flag.String("only", "", "play only cases whose name, `scenario / tran
 const (
 	// playLimit bounds one run of the program: some 40 seconds on two cores.
 	playLimit = 8 * time.Minute
-	// mostAgain bounds what is played again: more than that is no chance.
+	// mostAgain bounds what is played again: if more fails, it is not by chance.
 	mostAgain = 20
 )
 
@@ -165,8 +165,8 @@ func TestOurNode(t *testing.T) {
 	})
 }
 
-// TestOurNodeInAMixedCluster plays everything against a node of ours that
-// shares a Redis with one of ASP.NET Core, of the client's release.
+// TestOurNodeInAMixedCluster plays everything against a Hubwire node that
+// shares a Redis with an ASP.NET Core node of the client's release.
 func TestOurNodeInAMixedCluster(t *testing.T) {
 	forEachClient(t, func(t *testing.T, release harness.Release, program string) {
 		addr, reference := harness.Redis(t), harness.ReferenceNode(t, release)
@@ -198,7 +198,7 @@ func forEachClient(t *testing.T, f func(t *testing.T, release harness.Release, p
 	}
 }
 
-// ownExpectations are those of our node; there are none of another one.
+// ownExpectations are those of our node; for another one there are none.
 func ownExpectations(t *testing.T) expectations {
 	t.Helper()
 	if !harness.OwnNode() {

@@ -40,7 +40,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// differs reports whether a client sees that the servers are not the same.
+// differs reports whether a client can tell the servers apart.
 func differs(reference, ours result) bool {
 	return reference.OK != ours.OK || !slices.Equal(reference.Saw, ours.Saw)
 }

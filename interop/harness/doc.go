@@ -6,7 +6,7 @@
 //
 // A tool that is missing skips a test and says why, so that "go test ./..."
 // passes on a machine that has only Go. With HUBWIRE_REQUIRE_TOOLS=1, as in
-// CI, the same lack is a failure: there is no skip that nobody sees.
+// CI, a missing tool is a failure, so that no skip goes unnoticed.
 //
 // # The node under test
 //

@@ -57,7 +57,7 @@ func useKit(t *testing.T, kit string) {
 }
 
 // DotnetProgram builds the C# project in dir and returns the path of its
-// program, to be run as "dotnet PATH". The result lies in the user's cache
+// program, to be run as "dotnet PATH". The result is in the user's cache
 // folder under a name that is a hash of the sources, so that "dotnet build"
 // runs once for each of their versions and the repository stays clean. The
 // properties are MSBuild's, as "Net=11". Call Dotnet first. It skips as Need does
@@ -104,8 +104,8 @@ func dotnetProgram(dir string, properties []string, build dotnetBuilder) (string
 	return filepath.Join(folder, name), err
 }
 
-// dotnetSources reads the sources below dir; what a build by hand has left
-// behind is none.
+// dotnetSources reads the sources below dir, without what a build by hand has
+// left there.
 func dotnetSources(dir string) (sourceFiles, error) {
 	return readSources(dir, ".cs", ".csproj")
 }

@@ -18,7 +18,7 @@ var errPackages = errors.New("packages")
 
 // JavaProgram compiles the sources in dir/src with the packages of dir/pom.xml,
 // whose property is set as in "name=value", and returns the class path. The
-// result lies in the user's cache folder under a name that is a hash of all
+// result is in the user's cache folder under a name that is a hash of all
 // this. It needs java, javac and mvn, and skips as Need does if the packages
 // cannot be fetched; sources that do not compile fail the test.
 func JavaProgram(t testing.TB, dir, property string) string {

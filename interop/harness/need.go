@@ -15,7 +15,7 @@ var programs = map[string][]string{
 }
 
 // oldestNode is the oldest major version of Node whose test runner takes a
-// reporter of ours.
+// custom reporter.
 const oldestNode = 20
 
 // Need skips the test, with the reason, unless every tool is installed. With
@@ -50,7 +50,7 @@ func Tool(t testing.TB, tool string) string {
 	return ""
 }
 
-// Missing skips the test for want of something, or fails it with
+// Missing skips the test because something is missing, or fails it with
 // HUBWIRE_REQUIRE_TOOLS=1. It does not return.
 func Missing(t testing.TB, format string, args ...any) {
 	t.Helper()
@@ -69,7 +69,7 @@ const (
 	Net11 Release = "11"
 )
 
-// Releases are all of them, the newest, which is the definition, first.
+// Releases are all of them. The newest comes first: Hubwire follows that one.
 var Releases = []Release{Net11, Net10}
 
 // Property is what a C# project of the tests is built with for the release.

@@ -56,7 +56,7 @@ type Node struct {
 
 var ready = regexp.MustCompile(`^READY (\S+)$`)
 
-// StartNode starts a node by its command line, with args behind it, on a free
+// StartNode starts a node by its command line followed by args, on a free
 // port, and waits until it is ready. It is stopped when the test ends; a node
 // that does not end with status 0 fails the test.
 func StartNode(t testing.TB, command string, args ...string) *Node {

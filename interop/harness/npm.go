@@ -8,7 +8,7 @@ import (
 )
 
 // Modules returns a folder with the npm packages that the package-lock.json of
-// dir names, in its node_modules. It lies in the user's cache folder: see
+// dir names, in its node_modules. It is in the user's cache folder: see
 // npm.Install. It needs node and npm, and skips as Need does if the packages
 // cannot be installed.
 //

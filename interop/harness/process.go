@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// stopTime is how long a process may take to end by itself once it was asked.
+// stopTime is how long a process may take to end by itself after SIGTERM.
 const stopTime = 35 * time.Second // the reference node waits 30 s for open requests
 
 // A Process is a program that runs in a process group of its own. Its methods
 // are safe for concurrent use.
 type Process struct {
 	cmd  *exec.Cmd
-	wait func() error // waits once, and returns the same to everybody
+	wait func() error // waits once, and returns the same to every caller
 	gone chan struct{}
 }
 
 // Start starts cmd and returns once it runs. When the test ends, the group of
 // the process gets SIGTERM, and SIGKILL after 35 seconds, so that nothing that
-// cmd has started stays behind. What cmd writes to standard error is logged if
+// cmd has started goes on running. What cmd writes to standard error is logged if
 // the test has failed.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
@@ -37,8 +37,8 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 		})
 	}
 	ownGroup(cmd)
-	// A program that ends without those that it has started leaves them with its
-	// output: they must not keep Wait from returning, which ends them.
+	// Children that outlive the program hold its output open. They must not keep
+	// Wait from returning: the group is ended after it.
 	cmd.WaitDelay = 20 * time.Second
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", cmd.Path, err)
@@ -47,12 +47,12 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	p.wait = sync.OnceValue(func() error {
 		defer close(p.gone)
 		err := cmd.Wait()
-		// Whatever the leader of the group has left running goes with it.
+		// What the program has left running in its group ends with it.
 		signalGroup(cmd, true)
 		return err
 	})
 	t.Cleanup(func() {
-		// The error says how a process ended that we ended ourselves.
+		// The error is of no use: the process was stopped on purpose.
 		_ = p.Stop()
 	})
 	return p
@@ -72,7 +72,7 @@ func (p *Process) Stop() error {
 }
 
 // signal signals the group, unless the process has been waited for: then its
-// number may be somebody else's.
+// number may belong to another process.
 func (p *Process) signal(kill bool) {
 	select {
 	case <-p.gone:

@@ -16,7 +16,7 @@ func ownGroup(cmd *exec.Cmd) {
 }
 
 // signalGroup sends SIGTERM, or SIGKILL, to the group that cmd leads. A group
-// that is gone is no error.
+// that has ended is no error.
 func signalGroup(cmd *exec.Cmd, kill bool) {
 	signal := syscall.SIGTERM
 	if kill {

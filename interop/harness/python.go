@@ -9,7 +9,7 @@ import (
 )
 
 // PythonPackages returns a folder with the packages of dir/requirements.txt,
-// for PYTHONPATH. It lies in the user's cache folder under a name that is a
+// for PYTHONPATH. It is in the user's cache folder under a name that is a
 // hash of that file and of Python's version. It needs python3 with its venv
 // module, and skips as Need does if the packages cannot be installed.
 func PythonPackages(t testing.TB, dir string) string {

@@ -19,8 +19,8 @@ func Redis(t testing.TB) string {
 	return StartRedis(t).Addr
 }
 
-// A RedisServer is a redis-server of the test's own that can be lost and come
-// back. Its methods are for one goroutine.
+// A RedisServer is a redis-server of the test's own that can be killed and
+// restarted. Its methods are for one goroutine.
 type RedisServer struct {
 	// Addr is host:port, the same for its whole life.
 	Addr string
@@ -81,7 +81,7 @@ func freeAddress(t testing.TB) string {
 	return "127.0.0.1:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-// waitForRedis asks for a PONG until there is one or limit is over.
+// waitForRedis sends PING until it is answered or limit is over.
 func waitForRedis(addr string, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	retry := time.NewTicker(20 * time.Millisecond)

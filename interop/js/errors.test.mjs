@@ -10,7 +10,7 @@ const missing = " HubException: Method does not exist.";
 const count = (n, of) => ` InvalidDataException: Invocation provides ${n} argument(s) but target expects ${of}.`;
 const binding = " InvalidDataException: Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked.";
 
-/** What is called, what the client is told, and what it is told on top with detailed errors. */
+/** What is called, the error that the client gets, and what detailed errors add to it. */
 const cases = [
     ["a method that is not there", ["NoSuchMethod", 1], failed("NoSuchMethod") + missing],
     ["a method that is not there, in the spelling of the call", ["noSuchMethod"], failed("noSuchMethod") + missing],

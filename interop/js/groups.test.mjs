@@ -1,4 +1,4 @@
-// Whom a send reaches: everybody, some, groups, users, and everybody but some; from a call and from outside.
+// Which clients a send reaches: all, some, groups, users, and all but some; from a call and from outside.
 import assert from "node:assert/strict";
 import { connect, it, received } from "./lib/client.mjs";
 import { forEachMode, modes } from "./lib/modes.mjs";
@@ -8,13 +8,13 @@ import { node } from "./lib/node.mjs";
 let serial = 0;
 
 forEachMode((mode) => {
-    /** Four clients: a, b and c have the mode, d has another one. alice has two connections, nobody is no user. */
+    /** Four clients: a, b and c have the mode, d has another one. alice has two connections; there is no user "nobody". */
     async function four() {
         const { url } = await node("--parallel", "1"), n = ++serial, users = { alice: `alice ${n}`, bob: `bob ${n}` }, other = modes[(modes.indexOf(mode) + 8) % modes.length];
         const all = await Promise.all([connect(mode, url, { user: users.alice }), connect(mode, url, { user: users.bob }), connect(mode, url, { user: users.alice }), connect(other, url)]);
         const ids = await Promise.all(all.map((x) => x.invoke("ConnectionId")));
         const [a, b, c, d] = all, [A, B, C, D] = ids;
-        /** Says who has received "hi" as often as `want` has its letter, and that nobody has received anything else. */
+        /** Says who has received "hi" as often as `want` has its letter, and that no client has received anything else. */
         const reached = async (want) => {
             const got = (await received(...all)).map((calls, i) => calls.map((args) => { assert.deepEqual(args, ["hi"]); return "abcd"[i]; }).join("")).join("");
             assert.equal(got, want);

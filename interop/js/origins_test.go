@@ -26,7 +26,7 @@ func TestInABrowserPagesOfTheServersOwnOriginAloneUseAHub(t *testing.T) {
 	pages := http.NewServeMux()
 	pages.HandleFunc("/page", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		_, _ = w.Write([]byte("<!doctype html><title>page</title><script src=signalr.js></script>")) // a browser that is gone fails the test
+		_, _ = w.Write([]byte("<!doctype html><title>page</title><script src=signalr.js></script>")) // a browser that has ended fails the test
 	})
 	pages.HandleFunc("/signalr.js", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, filepath.Join(modules, "node_modules/@microsoft/signalr/dist/browser/signalr.js"))

@@ -63,7 +63,7 @@ for (const mode of modes.filter((m) => socketOnly(m) && !m.skipNegotiation)) {
             results.push(c.invoke("Echo", `echo ${i}`));
             await c.send("SendCaller", "M", `message ${i}`);
             if (i % 100 !== 50) continue;
-            await results[i - 20]; // the reconnect behind the cut before is done: the client gives up if it is cut itself
+            await results[i - 20]; // the reconnect after the previous cut is done: the client gives up if the reconnect itself is cut
             proxy.cut();
             await sleep(30);
         }

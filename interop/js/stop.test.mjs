@@ -1,4 +1,4 @@
-// A client may stop at any moment: whatever waits ends, the server is told, and nothing is left.
+// A client may stop at any moment: what waits ends, the server notices, and nothing is left.
 import assert from "node:assert/strict";
 import { client, connect, it, sleep } from "./lib/client.mjs";
 import { forEachMode } from "./lib/modes.mjs";

@@ -16,7 +16,7 @@ forEachMode((mode) => {
         })();
         return s;
     };
-    /** An upload that nobody reads any more has its last items on the way: a stop now would fail them. */
+    /** An upload that is no longer read has its last items on the way: a stop now would fail them. */
     const arrived = () => sleep(500);
     const numbers = Array.from({ length: mode.transport === "WebSockets" ? 2000 : 200 }, (_, i) => i); // elsewhere each item is a POST
 

@@ -20,7 +20,7 @@ func TestClientsAndServersOfPhilippseithWorkWithOurs(t *testing.T) {
 	testModule(t, "interop/philippseith")
 }
 
-// A module of which this package does not know is tested by nobody.
+// A module that this package does not know would not be tested.
 func TestEveryModuleIsTestedHere(t *testing.T) {
 	const root = "../.."
 	var found []string

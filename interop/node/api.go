@@ -34,7 +34,7 @@ func (a *api) register(rt *router) {
 // getEnded answers with what OnDisconnected was given, by connection id.
 func (a *api) getEnded(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	// An error is the client's: it has gone.
+	// An error means that the client has disconnected.
 	_ = json.NewEncoder(w).Encode(a.ended.snapshot())
 }
 
@@ -148,6 +148,6 @@ func done(w http.ResponseWriter, status int, err error) {
 func text(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	// An error is the client's: it has gone.
+	// An error means that the client has disconnected.
 	_, _ = io.WriteString(w, body)
 }

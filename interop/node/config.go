@@ -72,7 +72,7 @@ func parseConfig(args []string) (*config, error) {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	if c.keepAlive >= clientTimeout && c.clientTimeout == 0 {
-		c.clientTimeout = 2 * c.keepAlive // a hub refuses to ping less often than its clients time out
+		c.clientTimeout = 2 * c.keepAlive // a hub refuses a ping interval longer than its client timeout
 	}
 	if c.addresses == nil {
 		c.addresses = []string{"127.0.0.1:5000"} // as ASP.NET Core

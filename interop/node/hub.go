@@ -10,8 +10,8 @@ import (
 )
 
 // TestHub has a method for every feature of SignalR. Names, parameters and
-// results are those of the reference node's class of the same name: int is 32
-// bits wide there, and where null is a value of its own, this is a pointer.
+// results are those of the reference node's class of the same name. Its int has
+// 32 bits; where null is a value of its own, the type here is a pointer.
 type TestHub struct{ ended *endings }
 
 // endings remembers what OnDisconnected was given: connection id to text. It is
@@ -41,7 +41,7 @@ func (e *endings) snapshot() map[string]string {
 	return texts
 }
 
-// OnConnected makes the trouble that the query asks for: ?connected=throw.
+// OnConnected fails as the query says: ?connected=throw.
 func (h *TestHub) OnConnected(call *server.Call) error {
 	trouble, _ := query(call.Request(), "connected")
 	switch trouble {
@@ -99,7 +99,7 @@ func (h *TestHub) Text(length int32) (string, error) {
 	return strings.Repeat("x", int(length)), nil
 }
 
-// Slow returns its text after a time. Nothing ends it earlier.
+// Slow returns its text after a time. It cannot be cancelled.
 func (h *TestHub) Slow(text *string, milliseconds int32) *string {
 	time.Sleep(time.Duration(milliseconds) * time.Millisecond)
 	return text

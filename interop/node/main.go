@@ -1,4 +1,4 @@
-// Node is our twin of the reference node, an ASP.NET Core program: the same hub
+// Node does in Go what the reference node does in ASP.NET Core: the same hub
 // methods, events, routes and flags, so that every test of interop, the load
 // generator and the recorders of conformance drive either of the two.
 //
@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	// has to be served to the end.
 	stopErr := n.shutdown(end)
 	if web.Shutdown(end) != nil {
-		// Close's errors are those of connections that have gone already.
+		// An error means that a connection was closed already.
 		_ = web.Close()
 	}
 	serving.Wait()

@@ -81,8 +81,8 @@ func (n *node) endpoint(opts server.EndpointOptions, allowed server.Transport) h
 }
 
 // anyOrigin lets pages of every origin in, and sends no CORS headers: so does
-// ASP.NET Core where no list of origins is set. Hubwire's own ways are the
-// server's origin alone, or "*", with CORS headers.
+// ASP.NET Core where no list of origins is set. Hubwire itself allows the
+// server's own origin alone or, with "*", every origin, with CORS headers.
 func anyOrigin(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del("Origin")

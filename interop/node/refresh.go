@@ -67,8 +67,8 @@ func policy(_ context.Context, refresh server.AuthenticationRefresh) (bool, erro
 
 // bearer reads a token that is the claims themselves, "user=a&role=x&expires=5";
 // where there is none the query is read. expires is a life time in seconds, until
-// a time in milliseconds since 1970. A bad token is nobody's; /hub-refresh-users
-// wants somebody.
+// a time in milliseconds since 1970. A bad token gives no user; /hub-refresh-users
+// requires one.
 func bearer(r *http.Request) (server.User, error) {
 	user := claims(r)
 	if strings.HasPrefix(strings.ToLower(r.URL.Path), "/hub-refresh-users") {
@@ -117,8 +117,7 @@ func claims(r *http.Request) server.User {
 	return user
 }
 
-// OnAuthenticationRefreshed makes the trouble that the query asks for:
-// ?refreshed=throw.
+// OnAuthenticationRefreshed fails as the query says: ?refreshed=throw.
 func (h *TestHub) OnAuthenticationRefreshed(call *server.Call) error {
 	trouble, _ := query(call.Request(), "refreshed")
 	switch trouble {
@@ -139,16 +138,16 @@ func (h *TestHub) OnAuthenticationRefreshed(call *server.Call) error {
 	return call.Clients().Caller().Send(call.Context(), "Refreshed", h.Who(call))
 }
 
-// acceptAnyone puts the application's own rule in the place of the hub's, which
-// wants the same user.
+// acceptAnyone replaces the hub's rule, which requires the same user, by one of
+// the application.
 func acceptAnyone(call *server.Call) {
 	call.OnAuthenticationRefresh(func(context.Context, server.AuthenticationRefresh) (bool, error) { return true, nil })
 }
 
-// Who tells who the caller is: for the hub, and for the newest request.
+// Who returns who the caller is: for the hub, and for the newest request.
 func (h *TestHub) Who(call *server.Call) string {
 	id := call.UserID()
-	if _, empty := call.User().Claims["user"]; id == "" && !empty { // .NET tells null from an empty text
+	if _, empty := call.User().Claims["user"]; id == "" && !empty { // .NET distinguishes null from an empty string
 		id = "nobody"
 	}
 	return fmt.Sprintf("%s: %s; http %s", id, names(call.User()), names(call.LatestUser()))
@@ -164,14 +163,14 @@ func names(user server.User) string {
 	return strings.Join(values, " ")
 }
 
-// WhoBeforeAndAfter tells it twice, with a pause between.
+// WhoBeforeAndAfter returns it twice, with a pause between.
 func (h *TestHub) WhoBeforeAndAfter(call *server.Call, milliseconds int32) string {
 	before := h.Who(call)
 	time.Sleep(time.Duration(milliseconds) * time.Millisecond)
 	return before + " | " + h.Who(call)
 }
 
-// WhoOften tells it again and again.
+// WhoOften streams it again and again.
 func (h *TestHub) WhoOften(call *server.Call, count, milliseconds int32) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for range count {
@@ -198,8 +197,8 @@ func (h *TestHub) ThrowOnCancel(ctx context.Context) (string, error) {
 	return "", errTaskCanceled
 }
 
-// ResultOnCancel returns when it is cancelled. The context stands between its
-// arguments, as it may.
+// ResultOnCancel returns when it is cancelled. The context is between its
+// arguments, which is allowed.
 func (h *TestHub) ResultOnCancel(before string, ctx context.Context, after string) string {
 	<-ctx.Done()
 	return before + after
@@ -231,8 +230,8 @@ func (h *TestHub) AskUntilCancel(call *server.Call, ctx context.Context) (string
 	return server.Invoke[string](ctx, call.Clients().Caller(), "Ask", "question")
 }
 
-// SumUntilCancel adds what comes until it is cancelled. A stream that fails is
-// its own failure.
+// SumUntilCancel adds what comes until it is cancelled. It fails if the stream
+// fails.
 func (h *TestHub) SumUntilCancel(call *server.Call, items <-chan int32, ctx context.Context) (string, error) {
 	var sum int32
 	for {

@@ -19,7 +19,7 @@ func (h *TestHub) Counter(call *server.Call, count, milliseconds int32) iter.Seq
 		timer := time.NewTimer(pause)
 		defer timer.Stop()
 		for i := range count {
-			if pause > 0 { // a whole one each time, however late the last number was
+			if pause > 0 { // a whole pause each time, however late the last number was
 				timer.Reset(pause)
 				select {
 				case <-timer.C:

@@ -92,7 +92,7 @@ type Rare struct {
 // rareMembers is Rare without its own ways of decoding.
 type rareMembers Rare
 
-// preset is what a new Rare has where nothing else is said.
+// preset is the value of a new Rare.
 func (r *Rare) preset() *rareMembers {
 	*r = Rare{URLValue: new("url"), ID: new("id"), Field: 1}
 	return (*rareMembers)(r)

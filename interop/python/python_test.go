@@ -27,8 +27,8 @@ func TestSignalrcore(t *testing.T) {
 		{Case: "an upload without a result", Mode: "WebSockets messagepack", Why: "it leaves out the invocation id of an upload, which is null, so that the message has a field less"},
 		{Case: "the server refuses", Why: "it does not tell why a connection was closed"},
 	}
-	// It posts its handshake before its first poll, which ASP.NET Core 11 and so
-	// we refuse: it has no long polling.
+	// It posts its handshake before its first poll, which ASP.NET Core 11
+	// refuses, and so do we: it has no long polling.
 	play(t, "signalrcore", &cases.Client{
 		Modes: []string{"WebSockets json", "WebSockets messagepack", "WebSockets json without negotiation", "ServerSentEvents json"},
 		Lacks: lacks,

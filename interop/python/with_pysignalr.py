@@ -71,7 +71,7 @@ class Client:
         self._do(self.hub.send(method, list(args)))
 
     def items(self, method, *args):
-        """All items of a stream, and the text of the error behind them if there is one."""
+        """All items of a stream, and then the text of the error if there is one."""
         got, end = [], queue.Queue()
 
         async def on_item(item):
@@ -92,7 +92,7 @@ class Client:
         self._do(all())
 
     def answer(self, method, f):
-        """Answers the server's questions."""
+        """Returns client results."""
         async def on_question(args):
             return f(*args)
         self.hub.on(method, on_question)

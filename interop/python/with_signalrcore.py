@@ -65,7 +65,7 @@ class Client:
         self.hub.invoke(method, list(args))
 
     def items(self, method, *args):
-        """All items of a stream, and the text of the error behind them if there is one."""
+        """All items of a stream, and then the text of the error if there is one."""
         got, end = [], queue.Queue()
         with self.dispatching:
             stream = self.hub.stream(method, list(args))

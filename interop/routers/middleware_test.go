@@ -17,12 +17,12 @@ func (p plainWriter) Header() http.Header         { return p.w.Header() }
 func (p plainWriter) Write(b []byte) (int, error) { return p.w.Write(b) }
 func (p plainWriter) WriteHeader(status int)      { p.w.WriteHeader(status) }
 
-// An unwrappable is what http.ResponseController sees through.
+// An unwrappable has Unwrap, which http.ResponseController uses.
 type unwrappable struct{ plainWriter }
 
 func (u unwrappable) Unwrap() http.ResponseWriter { return u.w }
 
-// A statusRecorder is the classic of access logs.
+// A statusRecorder is what most access logs use.
 type statusRecorder struct {
 	http.ResponseWriter
 	status int

@@ -109,7 +109,7 @@ func sayHello(ctx context.Context, c *hubclient.Client) error {
 	return nil
 }
 
-// check compares what a client was told with what the table says.
+// check compares the error that a client got with the table.
 func (s *site) check(t *testing.T, when string, err error, want outcome, fails bool) {
 	t.Helper()
 	switch {
@@ -149,8 +149,8 @@ func TestEveryTransportWorksOrTheLogSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// An idle client outlives the limits that are meant for short requests, or the
-// table says what it is told.
+// An idle client outlives the limits for short requests, or the table says which
+// error it gets.
 func TestAnIdleClientOutlivesTheLimitsOfRequests(t *testing.T) {
 	for _, v := range variants {
 		for _, transport := range []string{ws, sse, lp} {
@@ -179,8 +179,8 @@ func TestAnIdleClientOutlivesTheLimitsOfRequests(t *testing.T) {
 	}
 }
 
-// Middleware for CORS sends headers. What a page of another origin may do is the
-// hub's to say: browsers ask no CORS headers of WebSockets.
+// Middleware for CORS sends headers. What a page of another origin may do is decided
+// by the hub: browsers ask no CORS headers of WebSockets.
 func TestTheCORSMiddlewareOfARouterDoesNotOpenTheHub(t *testing.T) {
 	listing, cors, err := origins()
 	if err != nil {

@@ -35,7 +35,7 @@ type variant struct {
 
 // An outcome is how a client fails.
 type outcome struct {
-	err string // what the client is told
+	err string // the error that the client gets
 	log string // what the log says; empty: nothing, since the server cannot know
 }
 
@@ -45,10 +45,10 @@ const (
 	lp  = hubclient.LongPolling
 )
 
-// inTheWay is what the log says of a writer that cannot be got around.
+// inTheWay is what the log says of a writer that hides what transports need.
 const inTheWay = "stands in the way"
 
-// What becomes of clients behind a writer that cannot be got around, and behind
+// How clients fail behind a writer that hides what transports need, and behind
 // a middleware's deadline.
 var (
 	noStreaming = map[string]outcome{ws: {"500", inTheWay}, sse: {"500", inTheWay}}

@@ -19,11 +19,11 @@ import (
 var sources embed.FS
 
 // Build builds the page and returns the folder of its files, for any path of a
-// web server. That and the packages lie in the user's cache folder, so that only
-// the first call takes a minute or two, and needs npm's registry. progress is
-// told what begins. It needs node and npm on PATH; where that node is too old
-// for Angular, npm brings a newer one. The error has what failed and what it
-// printed. A done ctx ends it. It is safe for concurrent use.
+// web server. That folder and the packages are in the user's cache folder, so
+// only the first call takes a minute or two, and needs npm's registry. progress
+// is called with each step that begins. Build needs node and npm on PATH; where
+// that node is too old for Angular, npm installs a newer one. The error has what
+// failed and what it printed. A done ctx ends it. It is safe for concurrent use.
 func Build(ctx context.Context, progress func(step string)) (dist string, err error) {
 	key, err := allOf(sources)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/hubwire/hubwire/internal/npm"
 )
 
-// newerNode is what npm brings where the node on PATH is too old.
+// newerNode is what npm installs where the node on PATH is too old.
 const newerNode = "24.21.0"
 
 // nodeFor returns a node that can run Angular's compiler.
@@ -35,8 +35,8 @@ func nodeFor(ctx context.Context, progress func(step string)) (path string, err 
 	return filepath.Join(folder, "bin", "node"), err
 }
 
-// runsAngular says whether Angular takes node of that version: "engines" of
-// @angular/cli 22 wants ^22.22.3, ^24.15.0 or >=26.0.0.
+// runsAngular reports whether Angular supports that version of node: "engines" of
+// @angular/cli 22 says ^22.22.3, ^24.15.0 or >=26.0.0.
 func runsAngular(version string) bool {
 	var major, minor, patch int
 	if _, err := fmt.Sscanf(version, "v%d.%d.%d", &major, &minor, &patch); err != nil {

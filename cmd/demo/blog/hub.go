@@ -23,8 +23,8 @@ type Post struct {
 	PublishedAt time.Time `json:"publishedAt"`
 }
 
-// What the server calls of its clients. The compiler knows the arguments, and
-// the comments behind are their names.
+// The methods of clients that the server calls. The compiler knows the types of
+// the arguments; the comments at the end of the lines are their names.
 var (
 	// PostPublished tells of a new post.
 	PostPublished = server.ClientMethod1[Post]("PostPublished") // post
@@ -73,7 +73,7 @@ func (PostHub) Counter(call *server.Call, count, milliseconds int) iter.Seq[int]
 	}
 }
 
-// wait reports false if the client has stopped the stream, or has gone.
+// wait reports false if the client has cancelled the stream or disconnected.
 func wait(call *server.Call, pause time.Duration) bool {
 	select {
 	case <-time.After(pause):

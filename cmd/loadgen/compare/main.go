@@ -3,8 +3,8 @@
 //
 //	go run ./cmd/loadgen/compare -a "dotnet reference.dll" -b "path/to/node" [-rounds 3] [-seconds 6] [-only echo]
 //
-// Each node is started anew for each mode and round, with --urls and what the
-// words of its command say, and prints "READY <url>".
+// Each node is started anew for each mode and round, by its command and --urls,
+// and prints "READY <url>".
 package main
 
 import (
@@ -142,7 +142,7 @@ func measure(tool, command string, m mode, seconds int) (report, error) {
 		return exec.Command(tool, list...).Output()
 	}
 	if !strings.Contains(m.args, "idle") {
-		if _, err := load("-mode echo -c 20 -depth 4", 6); err != nil { // the JIT's turn
+		if _, err := load("-mode echo -c 20 -depth 4", 6); err != nil { // lets the JIT compile
 			return report{}, fmt.Errorf("warm-up: %w", err)
 		}
 	}

@@ -57,13 +57,13 @@ func TestReferenceNode(t *testing.T) {
 }
 
 // TestAStreamThatEndsFirstHidesMessages shows a defect of Microsoft's client, at
-// both nodes: it is why the stream of the dialogue ends last elsewhere. Behind a
-// cut the client gets again what it has not acknowledged, which it counts, to
-// drop as much as it had. An item of a stream that has ended it cannot parse any
-// more: it makes a StreamBindingFailureMessage of it, which is no
-// HubInvocationMessage and is not counted. So as many messages too many are
-// dropped later on, those that it never had. When the test fails because all is
-// well, the dialogue's stream may end first.
+// both nodes: it is why the stream of the dialogue ends last elsewhere. After a
+// cut the client gets again what it has not acknowledged. It counts these
+// messages, to drop those that it already had. It can no longer parse an item of
+// a stream that has ended: the item becomes a StreamBindingFailureMessage, which
+// is no HubInvocationMessage and is not counted. So later on the client drops as
+// many messages that it never had. When this test fails because the defect is
+// fixed, the dialogue's stream may end first.
 //
 // Source: MessageBuffer.ShouldProcessMessage and JsonHubProtocol in dotnet/aspnetcore.
 func TestAStreamThatEndsFirstHidesMessages(t *testing.T) {
@@ -80,7 +80,7 @@ func TestAStreamThatEndsFirstHidesMessages(t *testing.T) {
 			whole := dialogue{protocol: "json", name: "00000", streamEnds: "first", play: &play{}}
 			check(t, n, run(t, program, n, whole))
 			var all []dialogue
-			for tenth := 4; tenth < 10; tenth++ { // behind the stream, or not far inside it
+			for tenth := 4; tenth < 10; tenth++ { // after the stream, or not far inside it
 				after := n.outcome("00000").passed[down] * tenth / 10
 				all = append(all, dialogue{protocol: "json", name: fmt.Sprintf("%05d", tenth), streamEnds: "first", play: &play{direction: down, after: after}})
 			}

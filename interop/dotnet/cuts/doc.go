@@ -1,5 +1,5 @@
 // Package cuts holds a C# program that plays a dialogue with the official .NET
-// client over stateful reconnect, and the tests that run it behind a network
+// client over stateful reconnect, and the tests that run it over a network
 // which breaks after each byte of the dialogue in turn, in both directions.
 // Nothing is lost, nothing comes twice, the order is kept.
 //

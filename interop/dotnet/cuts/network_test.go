@@ -98,7 +98,7 @@ func (n *network) keep(c net.Conn) (forget func(), ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.open == nil {
-		_ = c.Close() // nobody has used it
+		_ = c.Close() // it has not been used
 		return nil, false
 	}
 	n.open[c] = true
@@ -177,8 +177,8 @@ type pipe struct {
 	play      *play // nil if the connection does not break
 	direction direction
 	from, to  *net.TCPConn
-	seen      []byte // until the end of the HTTP part
-	inside    bool   // behind it
+	seen      []byte // up to the end of the HTTP part
+	inside    bool   // after it
 }
 
 // copy copies until one end is closed, and closes the other.
@@ -190,7 +190,7 @@ func (p *pipe) copy() {
 			return
 		}
 		if err == io.EOF {
-			_ = p.to.CloseWrite() // it may be gone
+			_ = p.to.CloseWrite() // it may be closed already
 			return
 		}
 		if err != nil {
@@ -220,7 +220,7 @@ func (p *pipe) pass(data []byte) bool {
 }
 
 // count counts data, and returns how much of it passes and whether the network
-// breaks behind it.
+// breaks after it.
 func (n *network) count(p *pipe, data []byte) (part []byte, cut bool) {
 	if p.play == nil {
 		return data, false
@@ -245,6 +245,6 @@ func (n *network) count(p *pipe, data []byte) (part []byte, cut bool) {
 
 // reset closes a connection so that its peer gets an error.
 func reset(c *net.TCPConn) {
-	_ = c.SetLinger(0) // the connection may be gone already
+	_ = c.SetLinger(0) // the connection may be closed already
 	_ = c.Close()
 }

@@ -89,9 +89,9 @@ func TestWebSocketsOverHTTP1WhereTheSwitchIsOff(t *testing.T) {
 	}
 }
 
-// Clients that get no connection where the switch is off. Those that fall back
-// would if the client had not a defect: see KeepsHttp1.cs. When one of them
-// works, it moves to the table above.
+// Clients that get no connection where the switch is off. Those with a fallback
+// would get one without a defect of the client: see KeepsHttp1.cs. When one of
+// them works, it moves to the table above.
 func TestWebSocketsThatFailWhereTheSwitchIsOff(t *testing.T) {
 	if again(t, "http2xconnect=0") {
 		return
@@ -128,7 +128,7 @@ func TestWebSocketsThatFailWhereTheSwitchIsOff(t *testing.T) {
 	}
 }
 
-// works fails the test unless every feature did, on a connection made over
+// works fails the test unless every feature works, on a connection made over
 // this protocol.
 func works(t *testing.T, got saw, protocol string) {
 	t.Helper()

@@ -54,12 +54,12 @@ func (testHub) Ask(call *server.Call, text string) (string, error) {
 	return server.Invoke[string](call.Context(), call.Clients().Caller(), "Question", text)
 }
 
-// PushMe sends to the client what is no answer.
+// PushMe sends a message to the client, besides its result.
 func (testHub) PushMe(call *server.Call, text string) error {
 	return call.Clients().Caller().Send(call.Context(), "Push", text)
 }
 
-// A node is a hub behind TLS that remembers which requests it got.
+// A node is a hub with TLS that remembers which requests it got.
 type node struct {
 	server *httptest.Server
 
@@ -83,7 +83,7 @@ func startNode(t *testing.T, speaksHTTP2 bool) *node {
 		mux.ServeHTTP(w, r)
 	}))
 	n.server.EnableHTTP2 = speaksHTTP2
-	n.server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that go away in the middle of TLS
+	n.server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that disconnect in the middle of the TLS handshake
 	n.server.StartTLS()
 	t.Cleanup(func() {
 		if err := hub.Shutdown(t.Context()); err != nil && t.Context().Err() == nil {
@@ -100,7 +100,7 @@ func (n *node) thumbprint() string {
 	return fmt.Sprintf("%X", sha256.Sum256(n.server.Certificate().Raw))
 }
 
-// seen returns each kind of request that has come, in order of the alphabet.
+// seen returns each kind of request that has come, sorted.
 func (n *node) seen() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -1,6 +1,6 @@
 // Package cases is what clients play that are neither JavaScript nor .NET: a
-// list of cases with what a client must get, and the comparison with what a
-// program of the client's language reports.
+// list of cases with the result that a client must get, and the comparison with
+// what a program in the client's language reports.
 //
 // The program is given the URL of a node and the names of the cases that it
 // leaves out, as "mode/case". For every other case it prints a line of JSON:
@@ -25,8 +25,8 @@ import (
 // playTime bounds a program with all its modes.
 const playTime = 3 * time.Minute
 
-// wants is what every client gets in a case, as JSON. Where the words are the
-// client's own, Client.Words has them.
+// wants is what every client gets in a case, as JSON. Where a client words it
+// in its own way, Client.Words has that.
 var wants = map[string]string{
 	"results of calls":           `[3, 4294967295, 255, 0.1, "grüße \"<&>' \\ / \u2028 \ud83d\ude80", ""]`,
 	"an object":                  `[-7, "grüße \"<&>' \ud83d\ude80", [1, 2, 3], {"a": "b", "Key": "Value"}]`,
@@ -65,7 +65,7 @@ var wants = map[string]string{
 type Client struct {
 	// Modes are its transports and protocols, as its program names them.
 	Modes []string
-	// Words has what this client gets otherwise, by case, as JSON.
+	// Words is what this client gets instead, by case, as JSON.
 	Words map[string]string
 	// Lacks are the cases that it does not play.
 	Lacks []Lack

@@ -59,7 +59,7 @@ final class Client {
         }
     }
 
-    /** All items of a stream, and the text of the error behind them if there is one. */
+    /** All items of a stream, and then the text of the error if there is one. */
     <T> List<Object> items(Class<T> type, String method, Object... args) {
         Observable<Object> items = hub.stream(type, method, args).cast(Object.class);
         return items.onErrorReturn(Throwable::getMessage).timeout(LIMIT, TimeUnit.SECONDS).toList().blockingGet();

@@ -266,7 +266,7 @@ public final class Main {
         String id = c.invoke(String.class, "ConnectionId");
         c.stop();
         String closed = c.closed.get(Client.LIMIT, TimeUnit.SECONDS);
-        // Its last poll may come behind its DELETE; then the client takes the answer 404 for an error.
+        // Its last poll may come after its DELETE; then the client takes the answer 404 for an error.
         boolean known = closed.equals("null") || mode.transport == TransportEnum.LONG_POLLING;
         return known ? ended(id) : "the client is told " + closed;
     }

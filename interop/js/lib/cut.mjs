@@ -26,7 +26,7 @@ async function play(mode, url, direction, n, send) {
     let cut = false;
     proxy.onCut = () => { cut = true; };
     proxy.cutAfter(n, direction);
-    // All at once: what the client is told to send while it sends again behind a cut, it may forget (its MessageBuffer).
+    // All at once: the client may forget what it is told to send while it sends again after a cut (its MessageBuffer).
     const stream = items(c, ["Counter", count, 0]), calls = [], sends = [];
     for (let i = 0; i < count; i++) {
         calls.push(c.invoke("Echo", `echo ${i}`));

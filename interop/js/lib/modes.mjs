@@ -45,7 +45,7 @@ const current = [10, 8].flatMap((generation) => [
     new Mode(generation, "LongPolling", "messagepack"),
 ]);
 
-/** Clients that pages have which nobody has built anew for years. */
+/** Clients of pages that have not been built anew for years. */
 const old = [7, 6, 3, 1].flatMap((generation) => [
     new Mode(generation, "WebSockets", "json"),
     new Mode(generation, "WebSockets", "messagepack"),

@@ -35,7 +35,7 @@ export class Node {
 }
 
 const shared = new Map();
-/** A node with these arguments that all tests of the file share; it is stopped behind the last one. */
+/** A node with these arguments that all tests of the file share; it is stopped after the last one. */
 export function node(...args) {
     const key = args.join(" ");
     if (!shared.has(key)) shared.set(key, Node.start(args));

@@ -8,9 +8,9 @@
 // and no long polling, and cannot cancel a stream that it pulls. Its Send waits
 // for the server's completion. Two calls that begin at the same moment may get
 // the same invocation id, so the tests wait for one before the next. An empty
-// result may come in front of the result of a call, and the error that ends a
-// stream may overtake the items in front of it. Its Stop leaves the WebSocket
+// result may come before the result of a call, and the error that ends a
+// stream may overtake the items before it. Its Stop leaves the WebSocket
 // open. In MessagePack it writes the fields of a struct under their json names,
 // and it reads a message of fewer than 5 bytes, as a ping is, only together
-// with the one behind it.
+// with the one after it.
 package goclient

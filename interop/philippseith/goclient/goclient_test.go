@@ -99,7 +99,7 @@ type receiver struct{ heard chan string }
 // Heard takes a message.
 func (r *receiver) Heard(text string) { r.heard <- text }
 
-// Double answers the server's question.
+// Double returns a client result.
 func (r *receiver) Double(n int) int { return 2 * n }
 
 // A client is a started client, and what it has heard.
@@ -200,7 +200,7 @@ func next[T any](t *testing.T, from <-chan T) T {
 }
 
 // answer takes the value or the error of a call. The channel may also have an
-// empty result, in front or behind, before it is closed.
+// empty result, before or after it, before it is closed.
 func answer(from <-chan signalr.InvokeResult) (value any, err error) {
 	deadline := time.After(limit)
 	for {
@@ -230,8 +230,8 @@ func (c *client) invoke(method string, args ...any) string {
 	return fmt.Sprint(value)
 }
 
-// hears fails unless the client has heard exactly these texts. The call in
-// front makes sure that what was sent before has arrived: order is kept.
+// hears fails unless the client has heard exactly these texts. The call
+// before makes sure that what was sent before has arrived: order is kept.
 func (c *client) hears(want ...string) {
 	c.t.Helper()
 	c.invoke("Echo", "barrier")

@@ -6,11 +6,11 @@
 //	server, err := signalr.NewServer(ctx, signalr.UseHub(&hub), signalr.WithHubLifetimeManager(
 //		func(signalr.Server) (signalr.HubLifetimeManager, error) { return peer.New(bus, nil), nil }))
 //
-// What that interface does not have cannot be had: users, the except forms,
-// plural forms and client results reach no client of such a node as sender,
-// though what other nodes send to all, to a group or to a connection does. Its
-// methods return nothing, so errors only reach the log. That server neither
-// tells which protocol a client speaks nor takes encoded messages, so each
+// What that interface lacks is not available: such a node cannot send to users,
+// in the except forms or the plural forms, nor ask for client results, though
+// its clients get what other nodes send to all, to a group or to a connection.
+// The interface's methods return nothing, so errors only reach the log. It does
+// not say which protocol a client speaks and takes no encoded messages, so each
 // message is decoded from JSON and encoded again for each of its clients: byte
 // slices arrive as base64 text, and dates as text, also for MessagePack clients.
 package peer
@@ -32,7 +32,7 @@ import (
 )
 
 // queue is how many messages wait for one client. A client for which more wait
-// is closed: nobody else waits for it.
+// is closed, so that no sender waits for it.
 const queue = 256
 
 // Manager is a signalr.HubLifetimeManager. It is safe for concurrent use.
@@ -66,7 +66,7 @@ func (c *connection) ID() string            { return c.ConnectionID() }
 func (c *connection) UserID() string        { return "" }
 func (c *connection) Codec() protocol.Codec { return protocol.JSON{} }
 
-// errSlow says that a client does not take its messages.
+// errSlow means that a client does not read its messages fast enough.
 var errSlow = errors.New("peer: too many messages wait for the client")
 
 // Send queues m. A client that lets the queue run full is ended.
@@ -186,7 +186,7 @@ func (m *Manager) InvokeGroup(group, target string, args []any) {
 	m.report("send to a group", m.bus.Send(context.Background(), server.Audience{Kind: server.ToGroups, Names: []string{group}}, message(target, args)))
 }
 
-// AddToGroup implements signalr.HubLifetimeManager. The connection may be of
+// AddToGroup implements signalr.HubLifetimeManager. The connection may be on
 // any node; when it returns, the join holds, unless the log says otherwise.
 func (m *Manager) AddToGroup(group, connectionID string) {
 	m.report("add to group", m.bus.AddToGroup(context.Background(), connectionID, group))

@@ -132,7 +132,7 @@ func call(t *testing.T, c signalr.Client, method string, args ...any) any {
 
 func TestServersOfBothLibrariesShareARedis(t *testing.T) {
 	addr := miniredis.RunT(t).Addr()
-	// Their node.
+	// The node of philippseith/signalr.
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	manager := New(bus(t, addr), slog.New(slog.DiscardHandler))
@@ -145,7 +145,7 @@ func TestServersOfBothLibrariesShareARedis(t *testing.T) {
 	peer.MapHTTP(signalr.WithHTTPServeMux(router), "/hub")
 	theirNode := httptest.NewServer(router)
 	t.Cleanup(theirNode.Close)
-	// Our node.
+	// The Hubwire node.
 	hub := server.MustHub(ours{}, &server.Options{LifetimeManager: bus(t, addr)})
 	mux := http.NewServeMux()
 	server.Mount(mux, "/hub", hub)
@@ -164,7 +164,7 @@ func TestServersOfBothLibrariesShareARedis(t *testing.T) {
 	idA, idB := call(t, a, "Who").(string), call(t, b, "Who").(string)
 	call(t, a, "Join", "g")
 	call(t, b, "Join", "g")
-	call(t, b, "AddToGroup", idA, "h") // from our node into a group of theirs
+	call(t, b, "AddToGroup", idA, "h") // from our node into a group of the other one
 	call(t, a, "AddToGroup", idB, "i") // and the other way round
 	call(t, a, "ToAll", "all from theirs ")
 	call(t, b, "ToAll", "all from ours ")

@@ -12,7 +12,7 @@ const delays = [0, 300, 1000, 2000, 5000];
 const kept = 50;
 
 /**
- * The connection to the hub, on one of several nodes. When a node is gone, the
+ * The connection to the hub, on one of several nodes. When a node ends, the
  * same connection goes on with the next, and joins its group again: a group is
  * of a connection, and the new node knows a new connection.
  *
