@@ -170,7 +170,7 @@ func TestReadmeNamesTestsThatExist(t *testing.T) {
 				t.Errorf("%s names %s, which is no test", document, name)
 			}
 		}
-		for _, path := range regexp.MustCompile("`((?:cmd|docs|interop|server|\\.ci)/[\\w./]+)`").FindAllStringSubmatch(string(text), -1) {
+		for _, path := range regexp.MustCompile("`((?:backplane|cmd|deploy|docs|hubtest|internal|interop|protocol|server|\\.ci)/[\\w./]+)`").FindAllStringSubmatch(string(text), -1) {
 			if _, err := os.Stat(path[1]); err != nil {
 				t.Errorf("%s names %s: %v", document, path[1], err)
 			}
