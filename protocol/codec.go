@@ -38,25 +38,26 @@ type Codec interface {
 	AppendValue(dst []byte, v any) ([]byte, error)
 }
 
-// A Framer is a Codec of others that finds the end of a message without
-// decoding it. A receiver needs that to read a long message that comes in many
-// pieces in a time that does not grow with their number. It knows how to do so
-// for JSON and MessagePack. These have no method Missing, lest a codec that
-// embeds one of them and has a Next of its own inherits one that does not
-// match; a codec that has their framing says so with the function Missing.
+// A Framer is a Codec of another package that finds the end of a message
+// without decoding it. A receiver needs that to read a long message that
+// arrives in many pieces in a time that does not grow with their number. For
+// JSON and MessagePack it needs no Framer: these have no method Missing, lest a
+// codec that embeds one of them and has a Next of its own inherits a Missing
+// that does not match. A codec that has their framing calls the function
+// Missing from its method.
 type Framer interface {
 	Codec
 
-	// Missing returns how many bytes, at least, must follow buf before Next
-	// can return anything but ErrIncomplete; 0 where it may already. seen says
-	// that Missing was more than 0 for the first seen bytes of buf, which then
-	// need no second look.
+	// Missing returns how many bytes, at least, must follow buf before Next can
+	// return anything but ErrIncomplete; 0 where it may already. seen says that
+	// Missing was more than 0 for the first seen bytes of buf, which then need
+	// not be looked at again.
 	Missing(buf []byte, seen int) int
 }
 
 // Missing returns what Framer's method of that name says of codec, which may be
-// JSON or MessagePack, or a Framer. Of others nothing is known: known is false,
-// and n is 0.
+// JSON or MessagePack, or a Framer. For any other codec known is false and n is
+// 0.
 func Missing(codec Codec, buf []byte, seen int) (n int, known bool) {
 	switch codec := codec.(type) {
 	case JSON:

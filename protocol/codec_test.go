@@ -72,10 +72,10 @@ func TestVectorsCutAnywhereAreIncomplete(t *testing.T) {
 
 func TestBytesBehindAMessageAreHandedOn(t *testing.T) {
 	for _, v := range codecVectors(t, testvectors.Both, testvectors.Decode) {
-		for _, behind := range []string{"\x1e", "{", "\xff\xff", v.Wire} {
-			_, rest, err := codecs[v.Codec].Next([]byte(v.Wire + behind))
-			if err != nil || string(rest) != behind {
-				t.Errorf("%s: Next with %q behind it: rest %q, error %v", v.Name, behind, rest, err)
+		for _, after := range []string{"\x1e", "{", "\xff\xff", v.Wire} {
+			_, rest, err := codecs[v.Codec].Next([]byte(v.Wire + after))
+			if err != nil || string(rest) != after {
+				t.Errorf("%s: Next with %q after it: rest %q, error %v", v.Name, after, rest, err)
 			}
 		}
 	}

@@ -25,11 +25,11 @@ const (
 // 0001-01-01T00:00:00 without a zone.
 //
 // JSON has at most seven digits of a second, without zeros at their end, and
-// then nothing, Z or the offset for Unspecified, UTC and Local. A time
-// that comes with an offset is converted to the zone of this machine, as .NET
-// does. MessagePack has a timestamp, which always comes back as UTC; of an
-// Unspecified time it has the clock reading as if that were UTC. Years before
-// 1 and after 9999 are errors.
+// then nothing, Z or the offset for Unspecified, UTC and Local. A time that
+// comes with an offset is converted to the zone of this machine, as .NET does.
+// MessagePack has a timestamp, which always comes back as UTC; an Unspecified
+// time is written as if its clock reading were UTC. Years before 1 and after
+// 9999 are errors.
 type DateTime struct {
 	time.Time
 	Kind DateTimeKind
@@ -97,11 +97,12 @@ func (d *DateTime) readMessagePack(r *mpReader) error {
 	return err
 }
 
-// A DateTimeOffset is .NET's DateTimeOffset: a time of which the offset is part
-// of the value. JSON has the offset always in digits. MessagePack has an array
-// of the clock reading as a timestamp, and the offset in minutes. The offset
-// must be within 14 hours; seconds of it are dropped. A JSON time without an
-// offset gets that of this machine. Years are limited as for DateTime.
+// A DateTimeOffset is .NET's DateTimeOffset: a time whose offset is part of its
+// value. In JSON the offset is always written in digits. In MessagePack it is
+// an array of the clock reading, as a timestamp, and the offset in minutes. The
+// offset must be within 14 hours; seconds of it are dropped. A JSON time
+// without an offset gets that of this machine. Years are limited as for
+// DateTime.
 type DateTimeOffset struct{ time.Time }
 
 // whole returns the time with its offset in whole minutes.
@@ -262,7 +263,7 @@ func parseClock(s string) (c clockTime, err error) {
 		c.zone, c.offset = p.zone()
 	}
 	c.clock = time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC)
-	y, m, d := c.clock.Date() // another one if there is no such day
+	y, m, d := c.clock.Date() // another day if there is no such one
 	if !p.ok || p.s != "" || hour > 23 || minute > 59 || second > 59 || y != year || m != time.Month(month) || d != day {
 		return clockTime{}, errTime
 	}

@@ -40,7 +40,7 @@ var dateTimes = []struct{ in, dateTime, offset string }{
 }
 
 // echoJSON decodes text, a JSON string's inside, into target and encodes it
-// again; "" stands for a refusal.
+// again; "" is a refusal.
 func echoJSON[T any](t *testing.T, text string) string {
 	t.Helper()
 	var v T
@@ -95,8 +95,8 @@ func TestTimesInMessagePack(t *testing.T) {
 		{"UTC", protocol.DateTime{Time: noon, Kind: protocol.UTC}, "\xd7\xff\xa1\xa5\xd6\x00\x69\x57\x35\xa5"},
 		{"the instant of a local time", protocol.DateTime{Time: noon.In(berlin), Kind: protocol.Local}, "\xd7\xff\xa1\xa5\xd6\x00\x69\x57\x35\xa5"},
 		{"the clock of an unspecified time", protocol.DateTime{Time: noon.Add(-time.Hour).In(berlin)}, "\xd7\xff\xa1\xa5\xd6\x00\x69\x57\x35\xa5"},
-		{"a time behind 2106", time.Unix(1<<32, 0), "\xd7\xff\x00\x00\x00\x01\x00\x00\x00\x00"},
-		{"a time behind 2514", time.Unix(1<<34, 100), "\xc7\x0c\xff\x00\x00\x00\x64\x00\x00\x00\x04\x00\x00\x00\x00"},
+		{"a time after 2106", time.Unix(1<<32, 0), "\xd7\xff\x00\x00\x00\x01\x00\x00\x00\x00"},
+		{"a time after 2514", time.Unix(1<<34, 100), "\xc7\x0c\xff\x00\x00\x00\x64\x00\x00\x00\x04\x00\x00\x00\x00"},
 		{"an offset", protocol.DateTimeOffset{Time: noon.Add(-2 * time.Hour).In(time.FixedZone("", 7200))}, "\x92\xd7\xff\xa1\xa5\xd6\x00\x69\x57\x35\xa5\x78"},
 		{"a negative offset", protocol.DateTimeOffset{Time: time.Unix(3600, 0).In(time.FixedZone("", -3600))}, "\x92\xd6\xff\x00\x00\x00\x00\xd0\xc4"},
 		{"seconds of an offset are dropped", protocol.DateTimeOffset{Time: time.Unix(0, 0).In(time.FixedZone("", 65))}, "\x92\xd6\xff\x00\x00\x00\x3c\x01"},

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// A Decimal is .NET's decimal: a signed integer of 96 bits with up to 28 of
-// its digits after the point. It keeps the zeros after the point: 12.50 is
-// not written as 12.5, though the two are equal in .NET. JSON has it as a
-// number, MessagePack as a string of its digits. Digits that do not fit are
-// rounded half to even; a number that is too large is an error. The zero value
-// is 0. Two Decimals are the same by == if they have the same digits.
+// A Decimal is .NET's decimal: a signed integer of 96 bits with up to 28 of its
+// digits after the point. It keeps the zeros after the point: 12.50 is not
+// written as 12.5, though the two are equal in .NET. In JSON it is a number, in
+// MessagePack a string of its digits. Digits that do not fit are rounded half
+// to even; a number that is too large is an error. The zero value is 0. Two
+// Decimals are equal by == if they have the same digits.
 type Decimal struct {
 	negative bool
 	scale    uint8 // digits after the point
@@ -54,7 +54,7 @@ func ParseDecimal(s string) (Decimal, error) {
 		if scale < 0 {
 			return Decimal{}, errDecimal
 		}
-		return Decimal{scale: maxDecimalScale}, nil // nothing is left of it
+		return Decimal{scale: maxDecimalScale}, nil // too small: it is rounded to zero
 	case scale < 0:
 		n.Mul(n, powerOfTen(-scale))
 		scale = 0
@@ -92,9 +92,9 @@ func divideToEven(n, by *big.Int) *big.Int {
 	return quotient
 }
 
-// cutDecimal takes s apart: its value is digits / 10^scale. Of very many
-// digits it keeps the first, and a last one that is not zero if one of the
-// others is not.
+// cutDecimal takes s apart: its value is digits / 10^scale. Of very many digits
+// it keeps the first ones, and one more that is not zero if any of the rest is
+// not zero.
 func cutDecimal(s string) (digits string, scale int, negative, ok bool) {
 	if s != "" && (s[0] == '-' || s[0] == '+') {
 		negative = s[0] == '-'

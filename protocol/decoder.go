@@ -32,7 +32,8 @@ func NewDecoder(codec Codec) *Decoder {
 // next to nothing.
 func (d *Decoder) Reset(codec Codec) {
 	d.codec, d.way = codec, decodeByCodec
-	// A type that embeds one of ours is another one: its own Next is obeyed.
+	// A type that embeds JSON or MessagePack is a type of its own: its own Next
+	// is called.
 	switch codec.(type) {
 	case JSON:
 		d.way = decodeJSON
@@ -63,7 +64,7 @@ type scratch struct {
 }
 
 // idsSize is how much memory for ids is made at once. An id that is kept keeps
-// so much.
+// that much memory in use.
 const idsSize = 512
 
 func (s *scratch) invocation() *Invocation {

@@ -70,7 +70,8 @@ func TestADecoderAllocatesLessThanItsCodec(t *testing.T) {
 
 var errEmbeds = errors.New("the method of the codec that embeds")
 
-// Each of these codecs embeds one of ours and has one method of its own.
+// Each of these codecs embeds JSON or MessagePack and has one method of its
+// own.
 type (
 	ownName     struct{ protocol.JSON }
 	ownBinary   struct{ protocol.JSON }
@@ -91,7 +92,7 @@ func (ownValue) AppendValue(dst []byte, _ any) ([]byte, error)          { return
 func (ownPackNext) Next(buf []byte) (protocol.Message, []byte, error)   { return ownLine(buf) }
 func (ownFramer) Missing(buf []byte, seen int) int                      { return 7 }
 
-// ownLine is a framing that is not ours: a message is a line.
+// ownLine has a framing that this package does not know: a message is a line.
 func ownLine(buf []byte) (protocol.Message, []byte, error) {
 	line, rest, ok := bytes.Cut(buf, []byte("\n"))
 	if !ok {
@@ -101,9 +102,9 @@ func ownLine(buf []byte) (protocol.Message, []byte, error) {
 }
 
 // Every method of Codec is in the table, so none can be added that is not
-// obeyed.
+// called.
 func TestACodecThatEmbedsOursAndHasAMethodOfItsOwnIsObeyed(t *testing.T) {
-	obeyed := map[string]bool{
+	called := map[string]bool{
 		"Name":        protocol.Codec(ownName{}).Name() == "own",
 		"Binary":      protocol.Codec(ownBinary{}).Binary(),
 		"Append":      errorOf(protocol.Codec(ownAppend{}).Append(nil, &protocol.Ping{})) == errEmbeds,
@@ -115,20 +116,20 @@ func TestACodecThatEmbedsOursAndHasAMethodOfItsOwnIsObeyed(t *testing.T) {
 		m, rest, err := protocol.NewDecoder(codec).Next([]byte("abc\ndef"))
 		if u, ok := m.(*protocol.Unknown); err != nil || !ok || u.Type != 3 || string(rest) != "def" {
 			t.Errorf("%T: a Decoder returns %#v, rest %q, error %v", codec, m, rest, err)
-			obeyed["Next"] = false
+			called["Next"] = false
 		}
 	}
 	for i := range reflect.TypeFor[protocol.Codec]().NumMethod() {
-		if name := reflect.TypeFor[protocol.Codec]().Method(i).Name; !obeyed[name] {
-			t.Errorf("%s of a codec that embeds ours is not obeyed", name)
+		if name := reflect.TypeFor[protocol.Codec]().Method(i).Name; !called[name] {
+			t.Errorf("%s of a codec that embeds ours is not called", name)
 		}
 	}
 }
 
 func errorOf(_ []byte, err error) error { return err }
 
-// What a codec embeds says nothing of where its messages end: a receiver that
-// waited for the bytes of another framing would wait for ever.
+// What a codec embeds says nothing about where its messages end: a receiver
+// that waited for the bytes of another framing would wait for ever.
 func TestACodecThatEmbedsOursInheritsNoFraming(t *testing.T) {
 	for _, tt := range []struct {
 		codec protocol.Codec

@@ -138,7 +138,7 @@ func packable(r *rand.Rand, depth int) reflect.Type {
 }
 
 // tidy makes v what both packages write alike: maps of one entry at most, whose
-// order is no question, and valid text.
+// order does not matter, and valid text.
 func tidy(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:

@@ -29,8 +29,8 @@
 //	}
 //
 // JSON names match without regard to case when they are read, MessagePack names
-// with it. Do not use omitempty: .NET writes null for what is absent, and so do
-// nil pointers, slices and maps.
+// with it. Do not use omitempty: .NET writes null for what is absent, and this
+// package does so for nil pointers, slices and maps.
 //
 // Both codecs refuse null where a Go value cannot be nil (numbers, bool,
 // structs, arrays, times and the types below), however deep inside a value it
@@ -40,18 +40,18 @@
 // itself (json.Unmarshaler, or DecodeMsgpack of vmihailenco/msgpack) decides
 // for itself.
 //
-// For values of .NET that Go lacks there are Guid, Decimal, DateTime,
+// For types of .NET that Go lacks there are Guid, Decimal, DateTime,
 // DateTimeOffset, TimeSpan, DateOnly, TimeOnly and Char, and Enum for integers
-// whose values have names. time.Time does for DateTime where a missing zone may
-// count as UTC. A time.Duration is an integer of nanoseconds, which .NET does
-// not know: use TimeSpan.
+// whose values have names. time.Time will do for DateTime where a missing zone
+// may count as UTC. A time.Duration is an integer of nanoseconds, which .NET
+// does not know: use TimeSpan.
 //
-// A field that JSON does not show (the tag json:"-") is not shown in MessagePack
-// either, unless it has a msgpack tag, nor can a client set it. A type with
+// A field that JSON hides (the tag json:"-") is hidden in MessagePack, too,
+// unless it has a msgpack tag, and a client cannot set it. A type with
 // MarshalJSON or UnmarshalJSON, and with none of MarshalText, EncodeMsgpack and
-// their opposites, is in MessagePack the value that its JSON is; so are
-// json.RawMessage and json.Number. The options omitempty, omitzero and string of
-// the json tag change the form in JSON, and nothing in MessagePack.
+// their opposites, is written in MessagePack as the value that its JSON holds;
+// so are json.RawMessage and json.Number. The options omitempty, omitzero and
+// string of the json tag change the form in JSON, and nothing in MessagePack.
 //
 // A KeyValuePair or tuple is an array in MessagePack. A struct is one, too, if
 // it has a field _msgpack struct{} with the tag `msgpack:",as_array"`.

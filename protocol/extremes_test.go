@@ -15,7 +15,7 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// Numbers as a peer may write them in JSON, wherever one stands.
+// Numbers as a peer may write them in JSON, wherever they are.
 var jsonNumbers = []string{
 	"0", "-0", "1", "-1", "7", "8", "9", "127", "128", "-128", "-129", "255", "256", "32767", "32768", "65535", "65536",
 	"2147483647", "2147483648", "-2147483648", "-2147483649", "4294967295", "4294967296",

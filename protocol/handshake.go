@@ -135,8 +135,8 @@ func (r *jsonReader) skip() error {
 	return nil
 }
 
-// syntaxError words what stands at i like .NET's parser. Clients see the text
-// but cannot depend on it.
+// syntaxError describes what is at i as .NET's parser does. Clients see the
+// text but cannot depend on it.
 func (r *jsonReader) syntaxError() error {
 	line := bytes.Count(r.b[:r.i], []byte{'\n'})
 	position := r.i - bytes.LastIndexByte(r.b[:r.i], '\n') - 1

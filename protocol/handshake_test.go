@@ -23,7 +23,7 @@ func TestHandshakeRequests(t *testing.T) {
 		{"escapes in names and values", `{"\u0070rotocol":"js\u006Fn","version":1}`, protocol.HandshakeRequest{Protocol: "json", Version: 1}},
 		{"unknown members of every kind", `{"a":{"b":[1,{}]},"protocol":"json","c":null,"version":1,"d":-1.5e3,"Version":"x"}`, protocol.HandshakeRequest{Protocol: "json", Version: 1}},
 		{"the last of several wins", `{"protocol":"a","version":7,"protocol":"json","version":1}`, protocol.HandshakeRequest{Protocol: "json", Version: 1}},
-		{"text behind the object", `{"protocol":"json","version":1}garbage`, protocol.HandshakeRequest{Protocol: "json", Version: 1}},
+		{"text after the object", `{"protocol":"json","version":1}garbage`, protocol.HandshakeRequest{Protocol: "json", Version: 1}},
 		{"an empty name", `{"protocol":"","version":1}`, protocol.HandshakeRequest{Version: 1}},
 	} {
 		got, rest, err := protocol.ParseHandshakeRequest([]byte(tt.record + "\x1ebehind"))
@@ -61,8 +61,8 @@ func TestRefusedHandshakeRequests(t *testing.T) {
 	}
 }
 
-// What .NET's parser says to text that is not JSON depends on nothing, but it
-// must be said as from a parser.
+// No client depends on what .NET's parser says to text that is not JSON, but
+// the text must be like a parser's.
 func TestHandshakesThatAreNotJSONAreErrorsOfTheParser(t *testing.T) {
 	for _, record := range []string{"{", `{"a"`, `{"a":}`, `{"a":1,}`, `{"a":1 "b":2}`, "{\n\"a\":\x00}", `{"a":"` + "\n" + `"}`, "tru", `{"protocol":"json","version":01}`, `{"a":` + strings.Repeat("[", 64)} {
 		_, _, err := protocol.ParseHandshakeRequest([]byte(record + "\x1e"))

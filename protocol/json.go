@@ -117,9 +117,8 @@ func (r *jsonReader) member(first bool) (name []byte, more bool, err error) {
 	return name, true, err
 }
 
-// tokenKind names the token that comes next as ASP.NET Core does in its
-// errors, after a look at whether it is one: scalars are passed, containers
-// are not.
+// tokenKind names the token that comes next as ASP.NET Core does in its errors,
+// once it has checked that it is one: scalars are passed, containers are not.
 func (r *jsonReader) tokenKind() (string, error) {
 	c := r.next()
 	switch c {

@@ -48,7 +48,7 @@ func TestJSONRecords(t *testing.T) {
 		{"minus zero", `{"type":-0}`, &protocol.Unknown{}},
 		{"largest sequence id", `{"type":8,"sequenceId":9223372036854775807}`, &protocol.Ack{SequenceID: 9223372036854775807}},
 		{"smallest sequence id", `{"type":9,"sequenceId":-9223372036854775808}`, &protocol.Sequence{SequenceID: -9223372036854775808}},
-		{"text behind the object", `{"type":6}garbage`, &protocol.Ping{}},
+		{"text after the object", `{"type":6}garbage`, &protocol.Ping{}},
 		{"result null", `{"type":3,"invocationId":"1","result":null}`, &protocol.Completion{InvocationID: "1", Kind: protocol.ResultValue, RawResult: protocol.Raw("null")}},
 		{"no result", `{"type":3,"invocationId":"1"}`, &protocol.Completion{InvocationID: "1", Kind: protocol.ResultVoid}},
 		{"empty error", `{"type":3,"invocationId":"1","error":""}`, &protocol.Completion{InvocationID: "1", Kind: protocol.ResultError}},

@@ -100,8 +100,8 @@ func (c JSON) appendInvocation(dst []byte, m *Invocation) ([]byte, error) {
 	return dst, nil
 }
 
-// appendPayload appends raw, or value where raw is nil, inside of open
-// containers.
+// appendPayload appends raw, or value where raw is nil, with open containers
+// around it.
 func (c JSON) appendPayload(dst []byte, raw Raw, value any, open int) ([]byte, error) {
 	if raw == nil {
 		return c.appendValue(dst, value, maxJSONDepth-open)

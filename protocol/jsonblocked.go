@@ -1,9 +1,9 @@
 package protocol
 
-// blockedRanges are the characters of the Basic Multilingual Plane behind
-// U+007E that ASP.NET Core writes as \uXXXX though JSON does not ask for it:
-// first and last of each range. They are controls, blanks, private use and what
-// its Unicode tables leave unassigned.
+// blockedRanges are the characters of the Basic Multilingual Plane after U+007E
+// that ASP.NET Core writes as \uXXXX though JSON does not ask for it: first and
+// last of each range. They are controls, blanks, private use and what its
+// Unicode tables leave unassigned.
 //
 // Source: the answers of a node of ASP.NET Core 10.0.12 to a call of Echo with
 // each character; docs/reference/hub-protocol.md, section 2.2.

@@ -78,7 +78,7 @@ func (d *jsonDecoder) into(v reflect.Value, p *plan) error {
 	case byRaw:
 		v.SetBytes(bytes.Clone(d.token()))
 		return nil
-	case byJSON: // decides about null, too
+	case byJSON: // decides about null itself
 		return v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(d.token())
 	}
 	if c == 'n' {
@@ -362,7 +362,8 @@ func (d *jsonDecoder) structure(v reflect.Value, ms *members, c byte) error {
 }
 
 // fromString decodes a value inside a string, as the tag's option "string" asks
-// for. null, and types that decode themselves, are as ever.
+// for. null, and types that decode themselves, are decoded as without the
+// option.
 func (d *jsonDecoder) fromString(v reflect.Value, p *plan) error {
 	inner := p
 	if p.kind == reflect.Pointer {

@@ -298,7 +298,7 @@ func (e *jsonEncoder) structure(dst []byte, v reflect.Value, ms *members) (_ []b
 }
 
 // asString appends v inside a string, as the tag's option "string" asks for.
-// nil, and types that encode themselves, are as ever.
+// nil, and types that encode themselves, are encoded as without the option.
 func (e *jsonEncoder) asString(dst []byte, v reflect.Value, p *plan) ([]byte, error) {
 	if p.kind == reflect.Pointer {
 		if v.IsNil() {

@@ -299,7 +299,7 @@ func TestValuesInsideAnyHaveTheFormThatTheyHaveOutside(t *testing.T) {
 	}
 }
 
-// A client of MessagePack may send what a client of JSON is then told.
+// A client of MessagePack may send what a client of JSON then receives.
 func TestWhatMessagePackDecodesIntoAnyEncodesInJSON(t *testing.T) {
 	var x any
 	if err := (protocol.MessagePack{}).Unmarshal(protocol.Raw("\x83\x01\x02\xa1a\xcb\x44\x15\xaf\x1d\x78\xb5\x8c\x40\xc3\xc0"), &x); err != nil {

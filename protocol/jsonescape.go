@@ -6,9 +6,10 @@ import (
 )
 
 // appendJSONString appends s with its quotes, escaped exactly as ASP.NET Core
-// escapes envelopes and values: '<', '>', '&', ”' and letters of all scripts
-// are written as they are, characters outside the Basic Multilingual Plane and
-// those of blockedRanges do not. Bytes that are not UTF-8 become U+FFFD.
+// escapes envelopes and values: '<', '>', '&', apostrophes and letters of all
+// scripts are written as they are; characters outside the Basic Multilingual
+// Plane and those of blockedRanges are not. Bytes that are not UTF-8 become
+// U+FFFD.
 //
 // Source: docs/reference/hub-protocol.md, section 2.2.
 func appendJSONString[T string | []byte](dst []byte, s T) []byte {

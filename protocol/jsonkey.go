@@ -35,9 +35,9 @@ func sortedEntries(v reflect.Value, p *plan, name func(key reflect.Value) (strin
 	return list, nil
 }
 
-// jsonKey is the key of a map as text. Like ASP.NET Core, and other than
-// encoding/json, it knows bools, floats, and keys of which only the value has
-// such a type.
+// jsonKey is the key of a map as text. Like ASP.NET Core, and unlike
+// encoding/json, it takes bools, floats, and interfaces that hold a key of such
+// a type.
 func jsonKey(v reflect.Value) (string, error) {
 	for v.Kind() == reflect.Interface && !v.IsNil() {
 		v = v.Elem()
@@ -81,7 +81,7 @@ func bytesInside(quoted []byte) []byte {
 	return quoted[1 : len(quoted)-1]
 }
 
-// setJSONKey makes v the key that name is the text of; see jsonKey.
+// setJSONKey sets v to the key whose text is name; see jsonKey.
 func setJSONKey(v reflect.Value, p *plan, name string) error {
 	if p.kind == reflect.String && p.json.decode == byKind {
 		v.SetString(name)

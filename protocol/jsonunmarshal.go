@@ -10,14 +10,14 @@ import (
 )
 
 // Unmarshal decodes raw into what v points to. It refuses what ASP.NET Core
-// refuses: numbers from strings and strings from numbers, integers out of
-// range or written with a fraction or exponent, null for values that cannot be
-// nil, text that is not UTF-8. null is an empty string, as strings of .NET may
-// be null. A number that is too large for a float is infinite, wherever it is.
+// refuses: numbers from strings and strings from numbers, integers out of range
+// or written with a fraction or exponent, null for values that cannot be nil,
+// text that is not UTF-8. null is an empty string, as strings of .NET may be
+// null. A number that is too large for a float is infinite, wherever it is.
 // Numbers become float64 in an any; names of members match without regard to
 // case; keys of maps may be of any type that AppendValue writes but an
-// interface; a *Raw gets a copy. Slices get new memory; maps and what pointers
-// refer to are filled, where they are there already.
+// interface; a *Raw gets a copy. Slices get new memory; maps that exist
+// already, and what existing pointers refer to, are filled.
 func (c JSON) Unmarshal(raw Raw, v any) error {
 	if err := c.unmarshal(raw, v); err != nil {
 		return &ValueError{Where: fmt.Sprintf("decode JSON into %T", v), Err: err}
@@ -52,7 +52,7 @@ func (c JSON) unmarshal(raw Raw, v any) error {
 	switch p := v.(type) {
 	case *string:
 		return unmarshalString(token, first, p)
-	case **string: // what .NET's string is
+	case **string: // like .NET's string, which may be null
 		if first == 'n' {
 			*p = nil
 			return nil

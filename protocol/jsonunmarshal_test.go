@@ -154,8 +154,8 @@ func TestADecodedListGetsMemoryOfItsOwn(t *testing.T) {
 	}
 }
 
-// Memory follows what has come: neither the length that a peer announces nor the
-// bytes behind the first elements make room for thousands.
+// Memory follows what has come: neither the length that a peer announces nor
+// the bytes after the first elements make it allocate for thousands.
 func TestMemoryOfAListFollowsItsElements(t *testing.T) {
 	type wide struct{ A [128]int }
 	rest := strings.Repeat("a", 20_000)

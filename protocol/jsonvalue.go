@@ -8,11 +8,11 @@ import (
 )
 
 // AppendValue appends v as JSON. Types are encoded as encoding/json does, with
-// its tags and interfaces, but however deep inside v strings are escaped, and
-// floating-point numbers, times and bounds are, as in ASP.NET Core: at most 64
+// its tags and interfaces; but the escapes of strings, floating-point numbers,
+// times and bounds are those of ASP.NET Core, however deep inside v: at most 64
 // arrays and objects may be nested, times have seven digits of a second, maps
-// may have keys that are bools or floats, or of any such type in a map[any].
-// A Raw is checked and copied. NaN and infinities are errors.
+// may have keys that are bools or floats, or of any such type in a map[any]. A
+// Raw is checked and copied. NaN and infinities are errors.
 func (c JSON) AppendValue(dst []byte, v any) ([]byte, error) {
 	out, err := c.appendValue(dst, v, maxJSONDepth)
 	if err != nil {

@@ -40,7 +40,8 @@ func (m *member) of(v reflect.Value) (_ reflect.Value, ok bool) {
 	return f, err == nil
 }
 
-// reach is of for a v that is decoded: embedded pointers are made.
+// reach is of for a v that is decoded: embedded pointers that are nil are
+// allocated.
 func (m *member) reach(v reflect.Value) (reflect.Value, error) {
 	for i, x := range m.index {
 		if i > 0 && v.Kind() == reflect.Pointer {
@@ -57,7 +58,7 @@ func (m *member) reach(v reflect.Value) (reflect.Value, error) {
 	return v, nil
 }
 
-// failed says that err is of this member.
+// failed says that err belongs to this member.
 func (m *member) failed(err error) error {
 	return &ValueError{Where: "member " + strconv.Quote(m.name), Err: err}
 }
@@ -250,7 +251,7 @@ func validJSONName(name string) bool {
 	return name != ""
 }
 
-// jsonOmit is what the options omitempty and omitzero ask.
+// jsonOmit is the condition of the options omitempty and omitzero.
 func jsonOmit(f jsonField) func(reflect.Value) bool {
 	var zero func(reflect.Value) bool
 	if f.omitZero {
@@ -265,7 +266,7 @@ func jsonOmit(f jsonField) func(reflect.Value) bool {
 	return zero
 }
 
-// isEmpty is what omitempty asks in JSON.
+// isEmpty is the condition of omitempty in JSON.
 func isEmpty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
@@ -279,8 +280,8 @@ func isEmpty(v reflect.Value) bool {
 // zeroer is a type that says itself what is zero.
 type zeroer interface{ IsZero() bool }
 
-// isPackEmpty is what omitempty asks in MessagePack: a struct is empty if all its
-// members are left out.
+// isPackEmpty is the condition of omitempty in MessagePack: a struct is empty
+// if all its members are left out.
 func isPackEmpty(v reflect.Value) bool {
 	for v.Kind() == reflect.Interface {
 		if v.IsNil() {
@@ -306,8 +307,8 @@ func isPackEmpty(v reflect.Value) bool {
 	return true
 }
 
-// zeroTest is what omitzero asks of values of t: their IsZero method, if they
-// have one.
+// zeroTest is the condition of omitzero for values of t: their IsZero method,
+// if they have one.
 func zeroTest(t reflect.Type) func(reflect.Value) bool {
 	method := reflect.TypeFor[zeroer]()
 	switch {

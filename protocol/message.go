@@ -62,7 +62,7 @@ type StreamItem struct {
 	Headers      []Header
 	InvocationID string
 	Item         any // to encode, where RawItem is nil
-	RawItem      Raw // as received; with MessagePack maybe no value: then decoding it fails
+	RawItem      Raw // as received; in MessagePack it may be invalid: then decoding it fails
 }
 
 // ResultKind says what a Completion carries; the numbers are those of the

@@ -10,8 +10,8 @@ import (
 )
 
 // maxMessagePackDepth is how deep values may nest when they are encoded or
-// decoded. It is the limit of MessagePack-CSharp for untrusted data; going
-// round a cycle ends there too.
+// decoded. It is the limit of MessagePack-CSharp for untrusted data; a value
+// that contains itself ends there, too.
 const maxMessagePackDepth = 500
 
 // A mpReader reads values of MessagePack into values of Go.
@@ -133,8 +133,8 @@ func (r *mpReader) anyMap(depth int) (any, error) {
 	return names, nil
 }
 
-// mpText makes a string of the bytes of one. As .NET does, it puts U+FFFD for
-// what is not UTF-8, so that the text can go on to JSON clients.
+// mpText makes a Go string of a string's bytes. As .NET does, it replaces what
+// is not UTF-8 with U+FFFD, so that the text can go on to JSON clients.
 func mpText(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)

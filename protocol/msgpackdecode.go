@@ -35,7 +35,7 @@ func (r *mpReader) into(v reflect.Value, p *plan, depth int) error {
 		raw, _ := r.Value()
 		v.SetBytes(bytes.Clone(raw))
 		return nil
-	case byCustom: // decides about nil, too
+	case byCustom: // decides about nil itself
 		return r.custom(v, depth)
 	case byJSON:
 		return r.viaJSON(v, depth)

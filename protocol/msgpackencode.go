@@ -120,7 +120,7 @@ func wideSize(p *plan, fits32 bool) int {
 	return p.typ.Bits() / 8
 }
 
-// nested appends a v that others may be inside of.
+// nested appends a v that may contain other values.
 func (e *mpEncoder) nested(v reflect.Value, p *plan) error {
 	if e.depth++; e.depth > maxMessagePackDepth {
 		return errTooDeep
@@ -277,7 +277,7 @@ func (m *member) leftOut(v reflect.Value) bool {
 	return !ok || m.omit(x)
 }
 
-// appended takes over what a function that appends has returned.
+// appended keeps the result of a function that appends, and returns its error.
 func (e *mpEncoder) appended(dst []byte, err error) error {
 	e.dst = dst
 	return err
@@ -342,7 +342,7 @@ func (e *mpEncoder) text(v reflect.Value, p *plan) error {
 }
 
 // viaJSON appends a v that has no other encoding of its own than JSON: what it
-// hides or rewrites there, it means to hide here. A number is written in the
+// hides or rewrites there must not show here. A number is written in the
 // shortest form, since its width is not known.
 func (e *mpEncoder) viaJSON(v any) error {
 	text, err := v.(json.Marshaler).MarshalJSON()

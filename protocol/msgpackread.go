@@ -185,7 +185,7 @@ func (e *mpEnvelope) call(m *Invocation, size int, idOwner, owner string) (err e
 		return invalidData("Null or empty target for " + owner + " message.")
 	}
 	if m.RawArguments, m.ArgumentsErr = e.arguments(); m.ArgumentsErr != nil {
-		return nil // the call fails, the connection lives; what follows is not looked at
+		return nil // the call fails, the connection lives; what follows is not read
 	}
 	if size > 5 {
 		m.StreamIDs, err = e.streamIDs()

@@ -105,7 +105,7 @@ type hiddenBase struct{ A int }
 
 func TestMembersBehindHiddenPointersAreErrors(t *testing.T) {
 	if err := (protocol.MessagePack{}).Unmarshal(protocol.Raw("\x81\xa1A\x01"), new(unexportedPointer)); err == nil {
-		t.Error("a member behind an embedded pointer that cannot be set is decoded")
+		t.Error("a member inside an embedded pointer that cannot be set is decoded")
 	}
 }
 

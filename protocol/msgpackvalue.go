@@ -18,10 +18,10 @@ import (
 // The struct tag is "msgpack", as in vmihailenco/msgpack: a name, omitempty,
 // inline, noinline, alias:name, or "-"; and as_array on a field called
 // _msgpack. Types that encode themselves with that package do so. What JSON
-// would not show is not shown here: a field with the tag json:"-" and none for
+// hides is hidden here, too: a field with the tag json:"-" and none for
 // MessagePack is left out, a type that has MarshalJSON and nothing else is
-// written as the value that its JSON is, a json.Number as the number. The other
-// options of the json tag, and its names, are for JSON alone. At most 500
+// written as the value that its JSON holds, a json.Number as the number. The
+// other options of the json tag, and its names, are for JSON alone. At most 500
 // values may be nested.
 func (MessagePack) AppendValue(dst []byte, v any) ([]byte, error) {
 	out, err := appendMPValue(dst, v)
@@ -117,7 +117,7 @@ func unmarshalMP(raw Raw, v any) error {
 		if s, ok = r.Str(); ok {
 			*p = mpText(s)
 		}
-	case **string: // what .NET's string is
+	case **string: // like .NET's string, which may be null
 		if null {
 			*p = nil
 			return nil

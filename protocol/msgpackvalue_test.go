@@ -106,7 +106,7 @@ func TestMessagePackValuesAreWrittenAsASPNETWritesThem(t *testing.T) {
 		{"maps in order of their keys", map[int]bool{2: true, -1: false, 1: true}, "\x83\xff\xc2\x01\xc3\x02\xc3"}, {"maps of strings", map[string]string{"b": "", "a": ""}, "\x82\xa1a\xa0\xa1b\xa0"}, {"16 entries", map[uint8]bool{0: true, 1: true, 2: true, 3: true, 4: true, 5: true, 6: true, 7: true, 8: true, 9: true, 10: true, 11: true, 12: true, 13: true, 14: true, 15: true}, "\xde\x00\x10\x00\xc3\x01\xc3\x02\xc3\x03\xc3\x04\xc3\x05\xc3\x06\xc3\x07\xc3\x08\xc3\x09\xc3\x0a\xc3\x0b\xc3\x0c\xc3\x0d\xc3\x0e\xc3\x0f\xc3"},
 		{"sixteen elements", make([]bool, 16), "\xdc\x00\x10" + strings.Repeat("\xc2", 16)},
 		{"width of their type inside any", []any{int8(1), int16(1), int32(1), int64(1), 1, uint8(1), uint16(1), uint32(1), uint64(1), uint(1), 1 << 40}, "\x9b\xd0\x01\xd1\x00\x01\xd2\x00\x00\x00\x01\xd3\x00\x00\x00\x00\x00\x00\x00\x01\xd2\x00\x00\x00\x01\xcc\x01\xcd\x00\x01\xce\x00\x00\x00\x01\xcf\x00\x00\x00\x00\x00\x00\x00\x01\xce\x00\x00\x00\x01\xd3\x00\x00\x01\x00\x00\x00\x00\x00"},
-		{"short again behind an any", struct {
+		{"short again after an any", struct {
 			A any
 			B int
 		}{int32(1), 1}, "\x82\xa1A\xd2\x00\x00\x00\x01\xa1B\x01"},

@@ -44,7 +44,7 @@ const (
 	byOwn               // a type of this package for one of .NET
 	byEnum              // Enum, in MessagePack
 	byText              // encoding.TextMarshaler, TextUnmarshaler
-	byJSON              // json.Marshaler, Unmarshaler; in MessagePack the value that its JSON is
+	byJSON              // json.Marshaler, Unmarshaler; in MessagePack the value that its JSON holds
 	byCustom            // the interfaces of vmihailenco/msgpack, in MessagePack
 )
 
@@ -162,7 +162,7 @@ func jsonDecoding(p reflect.Type) way {
 }
 
 // packWays looks for what vmihailenco/msgpack would look for, and for the
-// methods of JSON, since what a type hides there it means to hide here.
+// methods of JSON, since what a type hides there must not show here.
 func packWays(t reflect.Type) (w ways) {
 	switch {
 	case refersOn(t):
@@ -234,7 +234,7 @@ type packAppender interface {
 	appendMessagePack(dst []byte) ([]byte, error)
 }
 
-// A packReader is a pointer to a packAppender. nil never comes to it.
+// A packReader is a pointer to a packAppender. It is not called for nil.
 type packReader interface {
 	readMessagePack(r *mpReader) error
 }
@@ -263,8 +263,8 @@ func withPointerMethods(v reflect.Value) any {
 	return p.Interface()
 }
 
-// setNull makes v what null is for it, if that is anything. A string becomes
-// empty, as strings of .NET may be null.
+// setNull sets v to its value for null, if it has one. A string becomes empty,
+// as strings of .NET may be null.
 func (p *plan) setNull(v reflect.Value) error {
 	if !p.nullable {
 		return errNull
@@ -273,10 +273,10 @@ func (p *plan) setNull(v reflect.Value) error {
 	return nil
 }
 
-// growList returns for how many more elements a list with i gets memory, which
-// took so many bytes: as many as the unread ones make likely, but at most three
-// times what has come, since elements may be far larger than their bytes. left is
-// how many follow at most, -1 where that is not known.
+// growList returns for how many more elements a list of i elements, which took
+// read bytes, gets memory: as many as the unread bytes make likely, but at most
+// three times what has come, since elements may be far larger than their bytes.
+// left is how many follow at most, -1 where that is not known.
 func growList(elem *plan, i, left, read, unread int) int {
 	more := 4
 	switch {

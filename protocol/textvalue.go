@@ -90,12 +90,12 @@ func (p *fields) fraction(n int) int {
 	return nanos
 }
 
-// A Guid is .NET's Guid. Both encodings have it as 36 characters in lower
-// case; on reading, case does not matter, but no other form is accepted. The
+// A Guid is .NET's Guid. Both codecs write it as 36 characters in lower case;
+// when it is read, case does not matter, but no other form is accepted. The
 // bytes are in the order of the text.
 type Guid [16]byte
 
-// guidDashes are where the dashes of a Guid's text stand.
+// guidDashes are where the dashes of a Guid's text are.
 var guidDashes = [...]int{8, 13, 18, 23}
 
 // ParseGuid reads the 36 characters of a Guid.
@@ -156,8 +156,8 @@ func (g *Guid) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// A Char is .NET's char: one unit of UTF-16. JSON has it as a string of one
-// character, MessagePack as its number. Halves of surrogate pairs have no form
+// A Char is .NET's char: one unit of UTF-16. In JSON it is a string of one
+// character, in MessagePack its number. Halves of surrogate pairs have no form
 // in JSON.
 type Char uint16
 

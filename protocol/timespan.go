@@ -17,8 +17,8 @@ const (
 
 var errTimeSpan = errors.New("text is not a span of time that .NET reads")
 
-// A TimeSpan is .NET's TimeSpan: a span of time in ticks of 100 nanoseconds.
-// JSON has it as "[-][d.]hh:mm:ss[.fffffff]", MessagePack as its ticks.
+// A TimeSpan is .NET's TimeSpan: a span of time in ticks of 100 nanoseconds. In
+// JSON it is "[-][d.]hh:mm:ss[.fffffff]", in MessagePack its ticks.
 type TimeSpan int64
 
 // NewTimeSpan returns d as a TimeSpan. It drops what is less than a tick.
@@ -36,7 +36,7 @@ func (t TimeSpan) Duration() time.Duration {
 	return time.Duration(t) * 100
 }
 
-// String returns t as JSON has it, without quotes.
+// String returns t as in JSON, without quotes.
 func (t TimeSpan) String() string {
 	sign, ticks := "", uint64(t)
 	if t < 0 {
@@ -84,8 +84,8 @@ func (t *TimeSpan) readMessagePack(r *mpReader) error {
 }
 
 // A TimeOnly is .NET's TimeOnly: a time of day, in ticks of 100 nanoseconds
-// since midnight. JSON has it as "hh:mm:ss[.fffffff]", MessagePack as its
-// ticks. Values outside a day are errors.
+// since midnight. In JSON it is "hh:mm:ss[.fffffff]", in MessagePack its ticks.
+// Values outside a day are errors.
 type TimeOnly int64
 
 // NewTimeOnly returns the time of day that t's clock shows.
@@ -94,7 +94,7 @@ func NewTimeOnly(t time.Time) TimeOnly {
 	return TimeOnly(((hour*60+minute)*60+second)*ticksPerSecond + t.Nanosecond()/100)
 }
 
-// String returns t as JSON has it, without quotes.
+// String returns t as in JSON, without quotes.
 func (t TimeOnly) String() string { return TimeSpan(t).String() }
 
 func (t TimeOnly) check() error {
@@ -138,7 +138,7 @@ func (t *TimeOnly) readMessagePack(r *mpReader) error {
 }
 
 // A DateOnly is .NET's DateOnly: a day, counted from 0001-01-01, which is 0, to
-// 9999-12-31. JSON has it as "yyyy-MM-dd", MessagePack as its number. Other
+// 9999-12-31. In JSON it is "yyyy-MM-dd", in MessagePack its number. Other
 // numbers are errors.
 type DateOnly int32
 
@@ -160,7 +160,7 @@ func (d DateOnly) Time() time.Time {
 	return time.Unix((int64(d)-epochDay)*24*60*60, 0).UTC()
 }
 
-// String returns d as JSON has it, without quotes.
+// String returns d as in JSON, without quotes.
 func (d DateOnly) String() string { return d.Time().Format(time.DateOnly) }
 
 func (d DateOnly) check() error {

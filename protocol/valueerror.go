@@ -5,9 +5,9 @@ import (
 	"reflect"
 )
 
-// A ValueError says where a value is that cannot be encoded or decoded.
-// Where has names of Go types and members, which are for a log; a client is
-// told Err alone, which has none of them.
+// A ValueError says where a value is that cannot be encoded or decoded. Where
+// has names of Go types and members, which are for a log; a client gets only
+// Err, which has none of them.
 type ValueError struct {
 	Where string
 	Err   error
@@ -18,11 +18,11 @@ func (e *ValueError) Error() string { return e.Where + ": " + e.Err.Error() }
 // Unwrap returns Err.
 func (e *ValueError) Unwrap() error { return e.Err }
 
-// Cause returns err without the ValueErrors around it: what a client may be
-// told of an error of a Codec.
+// Cause returns err without the ValueErrors around it: the part of a Codec's
+// error that a client may see.
 func Cause(err error) error {
 	for {
-		value, ok := err.(*ValueError) //nolint:errorlint // what is wrapped by others has a text of theirs
+		value, ok := err.(*ValueError) //nolint:errorlint // an error that others have wrapped has their text
 		if !ok {
 			return err
 		}

@@ -89,9 +89,9 @@ var cut = regexp.MustCompile(`^\d+ (characters|bytes)`)
 // an object, and the items of a value tuple.
 var hiddenInJSON = regexp.MustCompile(`object|^\(`)
 
-// differences is the list of what we do otherwise, in which each must be, and
-// from which what has gone must go: lines of keys below a line with their
-// reason, which begins with '#'.
+// differences lists the rows that we do not meet: each must be in it, and one
+// that is met again must be removed. It has lines of keys below a line with
+// their reason, which begins with '#'.
 type differences struct {
 	t    *testing.T
 	left map[string]bool
