@@ -85,8 +85,8 @@ func TestNoRightsAndWrongPasswordsOnRealRedis(t *testing.T) {
 }
 
 // PUBLISH and SUBSCRIBE store nothing: neither a full memory nor a replica that
-// cannot be written keeps them from working. Who publishes on a replica reaches
-// the subscribers of that replica only, and is not told.
+// cannot be written keeps them from working. A PUBLISH on a replica reaches the
+// subscribers of that replica only, without an error.
 func TestAFullMemoryAndAReplicaTakeMessages(t *testing.T) {
 	t.Parallel()
 	s, replica := startRedis(t), startRedis(t)

@@ -88,7 +88,8 @@ func TestTheBoundsOfAConnectionHoldForWhatOtherNodesAsk(t *testing.T) {
 				t.Errorf("its node adds it to %s: %v, want %v", join.group, err, join.own)
 			}
 		}
-		// It never answers: of two nodes that ask, the one that is not its own gives way.
+		// It never answers: of the invocations of two nodes, that of the other
+		// node is canceled first.
 		far := make(chan error, 1)
 		go func() { far <- invoke(context.Background(), other, id) }()
 		if b, err := wsutil.ReadServerText(conn); err != nil || !strings.Contains(string(b), `"target":"ask"`) {

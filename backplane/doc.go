@@ -16,7 +16,7 @@
 // was published; ErrOutcomeUnknown that it may have been, because the connection
 // broke after the message was written. No message is published twice.
 //
-// # Where to begin to read
+// # Where to start reading
 //
 // redis.go has the type and what it owns, publish.go the way out, receive.go the
 // way in, link.go and writer.go the subscribing connection. About 500 of the lines

@@ -149,7 +149,7 @@ func TestAPausedRedisFailsSendsInTimeAndDeliversNothingTwice(t *testing.T) {
 			t.Fatal("no send failed: the test proves nothing")
 		}
 		ready(t, a, b)
-		eventuallySent(t, a, "after") // behind all of before
+		eventuallySent(t, a, "after") // after all that was sent before
 		arrived := 0
 		for text := c.next(t); !strings.HasPrefix(text, "after"); text = c.next(t) {
 			arrived++
@@ -182,7 +182,7 @@ func TestAPartitionedNodeNoticesAndMissesNothingWhenItIsOver(t *testing.T) {
 		a, b, c := twoNodes(t, s, n, Options{PublishTimeout: time.Second})
 		start := time.Now()
 		n.partition()
-		becomes(t, b, Degraded) // nobody has told it
+		becomes(t, b, Degraded) // it has to notice by itself
 		exactly(t, s, "degraded", start, (1+silentAfter)*heartbeat)
 		start = time.Now()
 		if err := b.Send(t.Context(), toAll(), message("lost")); !errors.Is(err, ErrUnavailable) {
@@ -307,7 +307,7 @@ func TestSubscriptionsEndWithTheirLastMember(t *testing.T) {
 		for i := range 50 {
 			a.Disconnected(&fakeClient{id: fmt.Sprint("c", i), user: "u" + strconv.Itoa(i%5)})
 		}
-		succeed(t, a.Send(t.Context(), toAll(), message("x"))) // its fence is behind all that was to be written
+		succeed(t, a.Send(t.Context(), toAll(), message("x"))) // its fence comes after all that was to be written
 		if got := len(s.channels()); got != base || a.Stats().Connections != 0 || a.Stats().Subscriptions != base {
 			t.Errorf("Redis knows %d channels, want %d; stats %+v", got, base, a.Stats())
 		}

@@ -5,23 +5,24 @@ import (
 	"sync"
 )
 
-// A fence holds back the success of a send until this node has heard all that
-// Redis delivered before: PUBLISH and SUBSCRIBE are on two connections, and the
-// answer of the first says nothing about the second. A PING on the second,
-// written after the answer of the first, comes back behind the message. One
-// PING serves all sends that were answered before it; one is on its way at a time.
+// A fence holds back the success of a send until this node has received all
+// that Redis delivered before: PUBLISH and SUBSCRIBE are on two connections,
+// and an answer on the first says nothing about the second. A PING on the
+// second, written after the answer on the first, comes back after the message.
+// One PING serves all sends that were answered before it; one is on its way at
+// a time.
 type fence struct {
 	work chan struct{} // wakes the writer
 
 	mu         sync.Mutex
-	generation uint64 // of links: one more with each that was lost
+	generation uint64 // counts the links that were lost
 	number     uint64
 	raised     bool
 	covered    []*publish // by the PING on its way
 	next       []*publish
 }
 
-// current is asked before a PUBLISH is written.
+// current returns the generation; it is read before a PUBLISH is written.
 func (f *fence) current() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -61,7 +62,7 @@ func (f *fence) raise() string {
 	return strconv.FormatUint(f.number, 10)
 }
 
-// passed handles an answer to a PING, also to those of the heartbeat.
+// passed handles the answer to a PING, those of the heartbeat included.
 func (f *fence) passed(payload string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -79,7 +80,7 @@ func (f *fence) passed(payload string) {
 	}
 }
 
-// fail ends all that wait: their messages may have missed this node.
+// fail ends all sends that wait: their messages may have missed this node.
 func (f *fence) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

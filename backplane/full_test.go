@@ -36,9 +36,9 @@ func (b *logBook) lines(text string) int {
 	return strings.Count(b.text.String(), text)
 }
 
-// Group commands that find the queue full are dropped, with a line in the log. The
-// one who asked is told by its own time limit; what was queued is executed, and
-// messages go on all the while.
+// Group commands that find the queue full are dropped, with a line in the log.
+// The sender of one gets ErrNoAck after its own time limit; what was queued is
+// executed, and messages go on all the while.
 func TestAFullQueueOfGroupCommandsDropsTheRestAndNothingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemoryRedis(t)
@@ -89,8 +89,8 @@ func TestAFullQueueOfGroupCommandsDropsTheRestAndNothingElse(t *testing.T) {
 }
 
 // Acks and client results that find the queue of sends full are dropped, with a
-// line in the log. The one who asked is told by its own time limit; each send that
-// was queued arrives, once and in its order.
+// line in the log. The node that waits for one has a time limit of its own;
+// each send that was queued arrives, once and in its order.
 func TestAFullQueueOfSendsDropsAcksAndResultsAndNoSend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemoryRedis(t)

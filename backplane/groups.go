@@ -57,7 +57,7 @@ func (r *Redis) addLocal(ctx context.Context, c *connection, group string) error
 	if err != nil {
 		return err
 	}
-	if gone { // it left meanwhile, and did not know of this group
+	if gone { // it has disconnected meanwhile, without this group in its list
 		r.leave(r.channels.Group(group), c.ID())
 	}
 	return nil
@@ -75,7 +75,8 @@ func (r *Redis) removeLocal(c *connection, group string) {
 	}
 }
 
-// command asks the node that owns a connection, and waits for its ack.
+// command sends a group command to the node that owns a connection, and waits
+// for its ack.
 func (r *Redis) command(ctx context.Context, action uint8, id, group string) error {
 	done := make(chan struct{})
 	r.mu.Lock()
@@ -107,8 +108,8 @@ func (r *Redis) command(ctx context.Context, action uint8, id, group string) err
 	}
 }
 
-// acknowledged completes a command of this node. Unknown ids are late, or not
-// ours.
+// acknowledged completes a command of this node. An unknown id is of a command
+// that has timed out, or of none of this node.
 func (r *Redis) acknowledged(id int32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,9 +120,10 @@ func (r *Redis) acknowledged(id int32) {
 }
 
 // runGroupCommands executes the commands of all nodes, in their order, for the
-// connections of this one. It acknowledges a join when that is confirmed, not
-// before, and also what changed nothing, an unknown action too, as in ASP.NET Core.
-// Commands for connections of other nodes are not acknowledged here.
+// connections of this one. It acknowledges a join once that is confirmed, not
+// before, and, as ASP.NET Core does, also a command that changed nothing, even
+// an unknown action. Commands for connections of other nodes are not
+// acknowledged here.
 func (r *Redis) runGroupCommands() {
 	for {
 		var command wire.GroupCommand

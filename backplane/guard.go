@@ -7,8 +7,8 @@ import (
 	"runtime/debug"
 )
 
-// guard runs what a peer's bytes, or code of the user's, may make panic: that is
-// logged with its stack, and is an error like others.
+// guard runs f, which a peer's bytes or the user's code may make panic: a panic
+// is logged with its stack and returned as an error.
 func guard(log *slog.Logger, what string, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -27,7 +27,7 @@ type guardedHandler struct{ slog.Handler }
 
 // Enabled implements slog.Handler.
 func (h guardedHandler) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
-	defer func() { _ = recover() }() // the caller has other things to do
+	defer func() { _ = recover() }() // a broken log must not stop the caller
 	return h.Handler.Enabled(ctx, level)
 }
 

@@ -34,14 +34,14 @@ func (s State) String() string {
 	return fmt.Sprintf("State(%d)", int(s))
 }
 
-// Health is the state, since when it lasts, and what has caused it.
+// Health is the state, since when it has lasted, and its cause.
 type Health struct {
 	State State
 	Since time.Time
 	Err   error // the newest; nil when ready
 }
 
-// Health returns the present state.
+// Health returns the current state.
 func (r *Redis) Health() Health {
 	r.state.mu.Lock()
 	defer r.state.mu.Unlock()
@@ -59,14 +59,14 @@ type Stats struct {
 	Failed    uint64 // sends that ended with an error, also those of unknown outcome
 	Received  uint64 // messages from Redis, of this node and others
 	Dropped   uint64 // messages from or for other nodes that could not be read or found a full queue
-	Losses    uint64 // errors of the subscribing connection, failed tries to connect among them
+	Losses    uint64 // errors of the subscribing connection, failed attempts to connect included
 
 	Connections   int // of this node
 	Subscriptions int // channels
 	Waiting       int // sends that Redis has not taken yet
 }
 
-// Stats returns the present counts.
+// Stats returns the current counts.
 func (r *Redis) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -82,7 +82,7 @@ type counters struct {
 }
 
 type state struct {
-	telling sync.Mutex // held while a change is told
+	telling sync.Mutex // held while tell runs, so that changes are reported in their order
 
 	mu      sync.Mutex
 	health  Health
@@ -96,8 +96,8 @@ func (s *state) init(tell func(Health), log *slog.Logger) {
 	s.tell, s.log = tell, log
 }
 
-// set tells a change once, in its order. The newest cause of a state that goes on
-// is kept, and not told.
+// set reports a change once, in its order. Where the state stays the same its
+// newest cause is kept, and not reported.
 func (s *state) set(h Health) {
 	s.telling.Lock()
 	defer s.telling.Unlock()

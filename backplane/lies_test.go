@@ -51,7 +51,7 @@ func (p *peer) connect() {
 	p.client = c
 }
 
-// channelsOf are the channels that a node hears, one of each kind.
+// channelsOf are the channels that a node subscribes to, one of each kind.
 func channelsOf(r *Redis) []string {
 	c, name := r.channels, r.opts.ServerName
 	return []string{c.All(), c.Connection("c"), c.Group("g"), c.User("u"), c.Groups(), c.Ack(name), c.Physical(c.Return(name))}
@@ -155,7 +155,8 @@ func TestANodeLivesWhateverAPeerSays(t *testing.T) {
 	})
 }
 
-// What a peer asks a client that never answers is bounded, and the oldest fails.
+// A peer's pending invocations of a client that never answers are bounded, and
+// the oldest fails.
 func TestOfTooManyClientResultsTheOldestFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemoryRedis(t)
@@ -191,7 +192,8 @@ func TestOfTooManyClientResultsTheOldestFails(t *testing.T) {
 	})
 }
 
-// A client of this node answers for itself; a peer cannot do so in its place.
+// Client results of this node's clients come from those clients only; a peer
+// cannot send one in their place.
 func TestAPeerCannotAnswerForAClientOfThisNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemoryRedis(t)

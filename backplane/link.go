@@ -8,8 +8,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Pauses between tries to connect: doubled up to the last one, which is short
-// enough to be whole again within a second.
+// Pauses between attempts to connect: doubled up to the last one, which is
+// short enough for a node to be ready again within a second.
 const (
 	firstPause = 20 * time.Millisecond
 	lastPause  = 250 * time.Millisecond
@@ -20,10 +20,10 @@ var (
 	errReplaced = errors.New("the subscribing connection was replaced unasked")
 )
 
-// A link is one connection that hears the channels. go-redis would connect
-// again by itself, but tells nobody when, and forgets a SUBSCRIBE that failed;
-// so here a link ends with its first error, and the next one begins with all
-// that is wanted then.
+// A link is one connection that subscribes to the channels. go-redis would
+// connect again by itself, but does not say when, and forgets a SUBSCRIBE that
+// failed; so here a link ends with its first error, and the next one begins
+// with all channels that are wanted then.
 //
 // The reader goroutine owns the link and is the only one that receives. The
 // writer goroutine is the only one that writes, so no join waits for the dial
@@ -37,7 +37,7 @@ type link struct {
 	// Guarded by Redis.mu:
 	missing int              // initial subscriptions that are not answered yet
 	written []writtenCommand // and not answered yet, in their order
-	why     error            // this node has ended the link
+	why     error            // why this node has ended the link; nil if it has not
 }
 
 // A command is what the writer writes on a link.
@@ -75,7 +75,8 @@ func (l *link) answered(kind commandKind) bool {
 	return true
 }
 
-// end closes l. The reader sees it, and is told why.
+// end closes l; the first why is kept for the reader, whose Receive fails now.
+// Only the reader replaces a link, so that there is always one.
 func (r *Redis) end(l *link, why error) {
 	r.mu.Lock()
 	if l.why == nil {
@@ -85,7 +86,8 @@ func (r *Redis) end(l *link, why error) {
 	_ = l.pubsub.Close()
 }
 
-// renew makes a link that is to hear all that is wanted now.
+// renew makes a link and marks all channels that are wanted now. The writer
+// subscribes to them: that dials, and nothing waits while Redis.mu is held.
 func (r *Redis) renew() *link {
 	l := &link{pubsub: r.client.Subscribe(r.ctx), started: make(chan struct{})}
 	r.mu.Lock()
@@ -188,7 +190,8 @@ func (r *Redis) receiveOne(l *link) error {
 	return err
 }
 
-// whole reports whether Redis hears all that was wanted when l began.
+// whole reports whether Redis has confirmed all channels that were wanted when
+// l began.
 func (r *Redis) whole(l *link) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -196,8 +199,8 @@ func (r *Redis) whole(l *link) bool {
 }
 
 // confirm counts a confirmation, and reports whether it was the last initial
-// one. One that is not waited for says that go-redis has connected again, and
-// what was sent meanwhile is lost.
+// one. One that no command waits for means that go-redis has connected again by
+// itself, and that what was sent meanwhile is lost.
 func (r *Redis) confirm(l *link, m *redis.Subscription) (complete bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -279,9 +282,9 @@ func (r *Redis) refusedOf(l *link, reason redis.Error) (complete bool, refused s
 	return complete, refused, nil
 }
 
-// lost notes that this node hears nothing any more, and reports whether it was
-// ready until now. Sends that Redis has taken but that have not come back are
-// lost to the clients of this node, perhaps.
+// lost notes that this node receives nothing any more, and reports whether it
+// was ready until now. Sends that Redis has taken but that have not come back
+// may be lost to the clients of this node.
 func (r *Redis) lost(l *link, err error) (wasReady bool) {
 	r.mu.Lock()
 	if l.why != nil {

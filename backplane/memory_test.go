@@ -18,17 +18,17 @@ import (
 )
 
 // A memoryRedis is the part of Redis that nodes use, in the memory of the test:
-// it works under a fake clock, and fails as it is told (memoryfaults_test.go).
-// Its connections are pipes with a buffer without bound, as long as nobody asks
-// for more.
+// it works under a fake clock, and fails as a test wants
+// (memoryfaults_test.go). Its connections are pipes with a buffer without
+// bound, as long as nobody asks for more.
 type memoryRedis struct {
 	mu          sync.Mutex
 	away        bool                                // no connection is accepted
 	paused      chan struct{}                       // closed when commands are handled again; nil if they are
-	waiting     func(args []string) bool            // what waits meanwhile, with all behind it on its connection
+	waiting     func(args []string) bool            // what waits meanwhile, with all after it on its connection
 	refuse      func(args []string) string          // the error that a command is answered with, or ""
 	delay       func(args []string) time.Duration   // how long the answer to a command takes; nil is no time
-	handling    func(args []string, after bool)     // told before and after each command, if not nil; mu is held
+	handling    func(args []string, after bool)     // called before and after each command, if not nil; mu is held
 	limit       int                                 // bytes that may wait for a connection; 0 is no bound
 	commands    map[string]int                      // that were handled, by name
 	conns       map[*memoryConn]struct{}            // all
@@ -214,7 +214,7 @@ func (c *memoryConn) handle() {
 	c.drop()
 }
 
-// drop ends a connection: what has not left yet is lost. Its client hears of it
+// drop ends a connection: what has not left yet is lost. Its client notices
 // when the network carries. memoryRedis.mu is held.
 func (c *memoryConn) drop() {
 	m := c.redis
@@ -299,7 +299,7 @@ func (c *memoryConn) execute(args []string) {
 	}
 }
 
-// subscribe changes whether c hears channel. memoryRedis.mu is held.
+// subscribe changes whether c is subscribed to channel. memoryRedis.mu is held.
 func (c *memoryConn) subscribe(channel string, on bool) {
 	set := c.redis.subscribers[channel]
 	_, was := set[c]

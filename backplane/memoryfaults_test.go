@@ -13,7 +13,7 @@ func (m *memoryRedis) pause(d time.Duration) {
 	time.AfterFunc(d, m.resume)
 }
 
-// pauseAt lets some commands wait until resume, and what comes behind them.
+// pauseAt lets some commands wait until resume, and what comes after them.
 func (m *memoryRedis) pauseAt(which func(args []string) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -86,14 +86,15 @@ func (m *memoryRedis) refusing(text string, which func(args []string) bool) {
 	}
 }
 
-// slow has answers take their time, and what comes behind them on their connection.
+// slow has answers take their time, and what comes after them on their
+// connection.
 func (m *memoryRedis) slow(delay func(args []string) time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.delay = delay
 }
 
-// during tells f of each command, before and after it is handled.
+// during calls f for each command, before and after it is handled.
 func (m *memoryRedis) during(f func(args []string, after bool)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

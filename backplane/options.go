@@ -22,9 +22,10 @@ type Options struct {
 	// "BlogApp.Hubs.PostHub". It must not be empty.
 	HubName string
 
-	// ChannelPrefix is put before the name of every channel, as it is: a separator
-	// must be part of it, as in "BlogApp:SignalR:". Apps with different
-	// prefixes do not hear each other; Redis databases do not separate them.
+	// ChannelPrefix is put before the name of every channel, as it is: a
+	// separator must be part of it, as in "BlogApp:SignalR:". Apps with
+	// different prefixes do not get each other's messages; Redis databases do
+	// not separate them.
 	ChannelPrefix string
 
 	// ServerName tells this node from all others; two hubs of one process need
@@ -42,8 +43,8 @@ type Options struct {
 	AckTimeout time.Duration
 
 	// ClientResultTimeout is how long a client of another node may take to
-	// answer; if that node dies nobody else ever answers. Zero means one minute;
-	// negative means as long as the context.
+	// return its result; if that node dies, no result ever comes. Zero means
+	// one minute; negative means as long as the context.
 	ClientResultTimeout time.Duration
 
 	// PublishTimeout is how long a send, a join or a connecting client waits
@@ -52,8 +53,9 @@ type Options struct {
 	// negative means not at all.
 	PublishTimeout time.Duration
 
-	// OnStateChange is told each change of Health, one after the other. It must
-	// not block, nor call Close; a panic is logged. Nil means nobody.
+	// OnStateChange is called for each change of Health, one after the other.
+	// It must not block, nor call Close; a panic is logged. Nil means that
+	// nothing is called.
 	OnStateChange func(Health)
 
 	// Logger receives the log. Nil means slog.Default(). Changes of state are

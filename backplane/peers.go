@@ -12,19 +12,20 @@ const (
 	// peersGrace bounds how long sends that have waited for Redis wait for the
 	// other nodes, too. ASP.NET Core nodes try to connect once a second.
 	peersGrace = 1100 * time.Millisecond
-	// peersPause is the time between two looks at who is there.
+	// peersPause is the time between two counts of the nodes.
 	peersPause = 20 * time.Millisecond
 	// countEvery is how often a pipeline of sends counts the nodes.
 	countEvery = time.Second
 )
 
-// peers lets sends wait, after a loss of Redis, until as many nodes hear
-// the hub as before it: a message that goes out earlier is lost to the others,
-// though its send was done. Every node, ASP.NET Core's too, hears the channel
-// of group commands. Only the publisher uses it, but for lost.
+// peers lets sends wait, after a loss of Redis, until as many nodes are
+// subscribed as before it: a message that goes out earlier is lost to the
+// others, though its send succeeded. Every node, ASP.NET Core's too, subscribes
+// to the channel of group commands. Only the publisher's goroutine uses it,
+// except for lost.
 type peers struct {
 	lost    atomic.Bool // since sends last waited for the others
-	nodes   int64       // heard the hub when last counted
+	nodes   int64       // that were subscribed when last counted
 	counted time.Time   // the last time
 	until   time.Time   // when the present wait ends; zero if there is none
 }

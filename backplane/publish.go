@@ -19,15 +19,15 @@ const (
 	publishBatch = 128
 )
 
-// retryPause is how long Redis is left alone after a try to publish that wrote
-// nothing.
+// retryPause is the time after an attempt to publish that wrote nothing, before
+// the next one.
 const retryPause = 100 * time.Millisecond
 
 // A publish is a PUBLISH on its way.
 type publish struct {
 	channel string
 	payload []byte
-	fenced  bool // done when this node has heard it, too
+	fenced  bool // done only when this node has received it, too
 	again   bool // may be delivered twice, so it is written again where the outcome is unknown
 	until   time.Time
 	status  atomic.Int32
@@ -202,7 +202,8 @@ func (r *Redis) published(ctx context.Context, p *publish) (int64, error) {
 	return 0, fmt.Errorf("%w: %w", ErrOutcomeUnknown, errOverdue)
 }
 
-// publisherSlack lets the publisher, which knows more, say first why a send failed.
+// publisherSlack is the time for the publisher, which knows more, to say first
+// why a send failed.
 const publisherSlack = 50 * time.Millisecond
 
 var errOverdue = errors.New("the answer of Redis is overdue")
@@ -229,7 +230,7 @@ func (r *Redis) runPublisher() {
 				break more
 			}
 		}
-		_ = r.guard("publish to Redis", func() error { r.publishBatch(batch); return nil }) // the senders' time ends
+		_ = r.guard("publish to Redis", func() error { r.publishBatch(batch); return nil }) // after a panic the senders' own time limits end their waits
 	}
 }
 
@@ -284,7 +285,7 @@ func (r *Redis) reachable(ctx context.Context) error {
 	return nil
 }
 
-// claim leaves of the batch what no sender has abandoned.
+// claim removes from the batch what its sender has abandoned.
 func claim(batch []*publish) []*publish {
 	return slices.DeleteFunc(batch, func(p *publish) bool {
 		if p.status.CompareAndSwap(queued, claimed) || p.status.Load() == claimed {
@@ -357,7 +358,7 @@ type publishCmd struct {
 // NoRetry keeps go-redis from writing the pipeline again.
 func (c *publishCmd) NoRetry() bool { return true }
 
-// Args is asked when the command is written.
+// Args is called by go-redis when it writes the command.
 func (c *publishCmd) Args() []any {
 	c.written = true
 	return c.IntCmd.Args()

@@ -14,7 +14,7 @@ const (
 	probeGrace  = time.Second // for a silent connection, once Redis answers another one
 )
 
-// A life is how a link is, as far as this node can tell.
+// A life is the state of a link, as far as this node can tell.
 type life int32
 
 const (
@@ -29,17 +29,18 @@ const (
 
 // A pulse says whether its link lives:
 //
-//	alive -> doubted   silentAfter heartbeats without anything heard (beat)
+//	alive -> doubted   silentAfter heartbeats without anything heard (heartbeat)
 //	doubted -> alive   something was heard (hear, revive)
 //	doubted -> dead    Redis answers a new connection, and this one stays silent (die)
 //	any -> dead        the link has ended (die)
 //
-// The reader hears, the writer beats, and a goroutine of its own probes.
+// The reader calls hear and revive, the writer heartbeat. A goroutine of its
+// own probes, since a probe waits for Redis and the writer must not.
 type pulse struct {
 	heard atomic.Uint64 // grows with each thing heard
 	now   atomic.Int32  // a life
 
-	mu     sync.Mutex // held while now changes and while that is told, so that both are in one order
+	mu     sync.Mutex // held while now changes and while that is reported, so that both have one order
 	seen   uint64     // heard, at the last heartbeat
 	silent int        // heartbeats since
 }
@@ -55,14 +56,14 @@ const (
 
 func (p *pulse) life() life { return life(p.now.Load()) }
 
-// hear counts what the reader has heard. It reports whether the link was doubted,
-// and wants to be revived.
+// hear counts what the reader has heard. It reports whether the link is
+// doubted, and must be revived.
 func (p *pulse) hear() (late bool) {
 	p.heard.Add(1)
 	return p.life() == doubted
 }
 
-// revive ends the doubt, and tells so.
+// revive ends the doubt, and calls tell.
 func (p *pulse) revive(tell func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,9 +74,9 @@ func (p *pulse) revive(tell func()) {
 	}
 }
 
-// beat is called once a heartbeat. It tells when the link becomes doubted, which
-// is to be probed then.
-func (p *pulse) beat(tell func()) duty {
+// heartbeat is called once a heartbeat. When the link becomes doubted it calls
+// tell, and the link is to be probed.
+func (p *pulse) heartbeat(tell func()) duty {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	heard := p.heard.Load()
@@ -108,7 +109,8 @@ func (p *pulse) doubt(heard uint64) bool {
 	return false
 }
 
-// die ends a doubted link, or any, for good. It reports whether it has.
+// die makes the link dead for good; with onlyDoubted, only if it is doubted. It
+// reports whether it has.
 func (p *pulse) die(onlyDoubted bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,8 +121,8 @@ func (p *pulse) die(onlyDoubted bool) bool {
 	return true
 }
 
-// beat looks after the present link.
-func (r *Redis) beat() {
+// heartbeat looks after the current link.
+func (r *Redis) heartbeat() {
 	r.mu.Lock()
 	l := r.link
 	r.mu.Unlock()
@@ -132,7 +134,7 @@ func (r *Redis) beat() {
 	default:
 		return // still connecting, which has limits of its own
 	}
-	switch l.pulse.beat(func() { r.state.set(Health{State: Degraded, Err: errSilent}) }) {
+	switch l.pulse.heartbeat(func() { r.state.set(Health{State: Degraded, Err: errSilent}) }) {
 	case ask:
 		_ = r.ping(l) // the reader sees an error
 	case probe:

@@ -15,24 +15,25 @@ import (
 func (l life) String() string { return [...]string{"alive", "doubted", "dead"}[l] }
 func (d duty) String() string { return [...]string{"rest", "ask", "probe"}[d] }
 
-// Each transition of a pulse, by what happens to it: "beat", "hear" (and what the
-// reader does then), "late" (it does so after it has heard), "probed" and "lost".
+// Each transition of a pulse, by what happens to it: "heartbeat", "hear" (and
+// what the reader does then), "late" (it does so after it has heard), "probed"
+// and "lost".
 func TestThePulseOfALink(t *testing.T) {
-	silence := slices.Repeat([]string{"beat"}, silentAfter)
+	silence := slices.Repeat([]string{"heartbeat"}, silentAfter)
 	for name, test := range map[string]struct {
 		events []string
 		said   string // duties of the heartbeats, and what was told
 		want   life
 	}{
 		"a new link is alive":                           {nil, "", alive},
-		"what is heard needs no PING":                   {[]string{"hear", "beat", "hear", "hear", "beat"}, "rest rest", alive},
+		"what is heard needs no PING":                   {[]string{"hear", "heartbeat", "hear", "hear", "heartbeat"}, "rest rest", alive},
 		"a silent one is asked":                         {silence[1:], "ask ask ask ask", alive},
-		"and is doubted, and probed once":               {append(silence[:len(silence):len(silence)], "beat", "beat"), "ask ask ask ask told probe rest rest", doubted},
-		"an answer in time starts again":                {slices.Concat(silence[1:], []string{"hear", "beat"}, silence[1:]), "ask ask ask ask rest ask ask ask ask", alive},
+		"and is doubted, and probed once":               {append(silence[:len(silence):len(silence)], "heartbeat", "heartbeat"), "ask ask ask ask told probe rest rest", doubted},
+		"an answer in time starts again":                {slices.Concat(silence[1:], []string{"hear", "heartbeat"}, silence[1:]), "ask ask ask ask rest ask ask ask ask", alive},
 		"a doubted one that is heard is alive":          {append(silence[:len(silence):len(silence)], "hear"), "ask ask ask ask told probe revived", alive},
-		"and is doubted no sooner than a new one":       {slices.Concat(silence, []string{"hear", "beat"}, silence), "ask ask ask ask told probe revived rest ask ask ask ask told probe", doubted},
+		"and is doubted no sooner than a new one":       {slices.Concat(silence, []string{"hear", "heartbeat"}, silence), "ask ask ask ask told probe revived rest ask ask ask ask told probe", doubted},
 		"silent though others are answered, it is dead": {append(silence[:len(silence):len(silence)], "probed"), "ask ask ask ask told probe died", dead},
-		"the dead stay dead":                            {slices.Concat(silence, []string{"probed", "hear", "late", "beat", "probed", "lost"}), "ask ask ask ask told probe died rest", dead},
+		"the dead stay dead":                            {slices.Concat(silence, []string{"probed", "hear", "late", "heartbeat", "probed", "lost"}), "ask ask ask ask told probe died rest", dead},
 		"a probe does not end what lives":               {slices.Concat(silence, []string{"hear", "probed"}), "ask ask ask ask told probe revived", alive},
 		"a lost one is dead":                            {[]string{"hear", "lost"}, "died", dead},
 		"and a probe of it finds nothing to end":        {slices.Concat(silence, []string{"lost", "probed"}), "ask ask ask ask told probe died", dead},
@@ -44,8 +45,8 @@ func TestThePulseOfALink(t *testing.T) {
 			for _, event := range test.events {
 				died := false
 				switch event {
-				case "beat":
-					say(p.beat(func() { say("told") }).String())
+				case "heartbeat":
+					say(p.heartbeat(func() { say("told") }).String())
 				case "hear":
 					if p.hear() {
 						p.revive(func() { say("revived") })
@@ -68,8 +69,9 @@ func TestThePulseOfALink(t *testing.T) {
 	}
 }
 
-// What is heard while the link becomes doubted ends the doubt, whether the reader
-// has looked before it began or after; and what is told last is how it is.
+// What is heard while the link becomes doubted ends the doubt, whether the
+// reader has looked before it began or after; and what is reported last is how
+// it is.
 func TestALinkIsNotLeftDoubtedThoughItIsHeard(t *testing.T) {
 	var p pulse
 	heard := p.heard.Load() // the writer has looked
@@ -84,7 +86,7 @@ func TestALinkIsNotLeftDoubtedThoughItIsHeard(t *testing.T) {
 	p.seen = p.heard.Load()
 	var told []string
 	revived := make(chan struct{})
-	p.beat(func() {
+	p.heartbeat(func() {
 		go func() {
 			defer close(revived)
 			if p.hear() {

@@ -24,8 +24,8 @@ func (r *Redis) route(channel string, payload []byte) {
 	}
 }
 
-// drop counts a message that is lost to somebody, and logs it: once a second, since
-// a peer may go on and on.
+// drop counts a lost message and logs it: at most once a second, since a peer
+// may go on and on.
 func (r *Redis) drop(level slog.Level, text string, args ...any) {
 	r.stats.dropped.Add(1)
 	if before, now := r.dropLogged.Load(), time.Now().UnixNano(); now-before >= int64(time.Second) && r.dropLogged.CompareAndSwap(before, now) {

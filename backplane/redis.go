@@ -21,8 +21,8 @@ import (
 // is safe for concurrent use.
 //
 // Who owns what: one goroutine reads the subscriptions and routes; it never
-// waits for a handler, a client or Redis. One writes what is to be subscribed.
-// One publishes, in the order of the calls. One executes the group commands of
+// waits for a handler, a client or Redis. One writes the subscriptions. One
+// publishes, in the order of the calls. One executes the group commands of
 // other nodes, which may wait for Redis.
 type Redis struct {
 	opts     *Options
@@ -49,7 +49,7 @@ type Redis struct {
 	peers      peers
 	unanswered bool // the last PUBLISH was; of the publisher
 
-	results members.Results // with mu held where a client must not leave meanwhile
+	results members.Results // with mu held where a client must not disconnect meanwhile
 
 	mu          sync.Mutex // guards what follows; nothing waits while it is held
 	link        *link
@@ -141,9 +141,9 @@ func (r *Redis) baseChannels() []string {
 	return []string{r.channels.All(), r.channels.Groups(), r.channels.Ack(name), r.channels.Physical(r.channels.Return(name))}
 }
 
-// Close ends the subscriptions. All that waits ends with ErrClosed at once. Close
-// itself waits for what Redis is doing, and does not close the client that New
-// was given.
+// Close ends the subscriptions. Everything that waits returns ErrClosed at
+// once. Close itself waits for what Redis is doing, and does not close the
+// client that New was given.
 func (r *Redis) Close() error {
 	r.stop()
 	r.state.set(Health{State: Closed})
@@ -159,9 +159,9 @@ func (r *Redis) Close() error {
 }
 
 // Connected implements server.LifetimeManager: it returns once Redis has
-// confirmed the connection's channel and its user's. While Redis is away it does
-// not wait, but for the first second of the loss, or after New: the client is
-// served by this node alone until Redis is back.
+// confirmed the connection's channel and its user's. While Redis is away it
+// does not wait, except in the first second after the loss, or after New: the
+// client is served by this node alone until Redis is back.
 func (r *Redis) Connected(ctx context.Context, c server.Receiver) error {
 	own := &connection{Receiver: c, groups: map[string]struct{}{}}
 	r.mu.Lock()
@@ -219,12 +219,12 @@ func (r *Redis) Disconnected(c server.Receiver) {
 		return
 	}
 	delete(r.connections, c.ID())
-	groups := own.groups // nobody changes them any more
+	groups := own.groups // joins and leaves check that the connection is there, and change them no more
 	r.mu.Unlock()
 	for _, channel := range append(r.ownChannels(c), r.channels.All()) {
 		r.leave(channel, c.ID())
 	}
-	for group := range groups { // others get Redis.mu in between
+	for group := range groups { // one lock each, so that others get Redis.mu in between
 		r.leave(r.channels.Group(group), c.ID())
 	}
 	r.failResults(own)
@@ -299,16 +299,16 @@ func (r *Redis) send(ctx context.Context, m *server.Message, except, channels []
 }
 
 // hears reports whether what is sent to channel may come to this node. A send
-// then waits for it, even if nobody here is a member any more: who becomes one
-// afterwards must not get what was sent before.
+// then waits for it, even if nobody here is a member any more: a client that
+// joins afterwards must not get what was sent before.
 func (r *Redis) hears(channel string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.subscribed[channel] != nil
 }
 
-// encodings has m in every protocol, used here or not: clients of other nodes
-// may speak it.
+// encodings returns m in every protocol, used here or not: clients of other
+// nodes may speak it.
 func (r *Redis) encodings(m *server.Message) ([]wire.Encoding, error) {
 	list := make([]wire.Encoding, 0, len(r.opts.Protocols))
 	for _, codec := range r.opts.Protocols {

@@ -14,7 +14,7 @@ import (
 	"github.com/hubwire/hubwire/server"
 )
 
-// Bounds of what other nodes ask the clients of this one.
+// Bounds of the invocations by other nodes of the clients of this one.
 const (
 	mostPending      = 1024 // of one client, if its hub has no bound of its own
 	longestIDOfOther = 1024 // bytes
@@ -63,7 +63,7 @@ func (r *Redis) InvokeConnection(ctx context.Context, id string, inv *protocol.I
 	return r.awaitResult(ctx, p, c.Context().Done())
 }
 
-// invokeAway asks a client of another node.
+// invokeAway invokes a client of another node.
 func (r *Redis) invokeAway(ctx context.Context, p *members.Pending, m *server.Message) (server.ClientResult, error) {
 	encodings, err := r.encodings(m)
 	if err != nil {
@@ -108,7 +108,8 @@ func (r *Redis) awaitResult(ctx context.Context, p *members.Pending, gone <-chan
 
 var errCanceled = server.NewHubError(members.TextCanceled)
 
-// newInvocationID is unique among all nodes: ids of several meet in one table.
+// newInvocationID is unique among all nodes: those of several nodes are in one
+// table.
 func newInvocationID() string {
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // it never fails
@@ -131,8 +132,8 @@ func (r *Redis) SetResult(c server.Receiver, m *protocol.Completion) (known bool
 	return true, nil
 }
 
-// invokeForPeer asks a client of this node on behalf of another node. An error
-// says that the other node does not follow the rules.
+// invokeForPeer invokes a client of this node on behalf of another node. An
+// error says that the other node does not follow the protocol.
 func (r *Redis) invokeForPeer(id string, m wire.Invocation, message *server.Message) error {
 	if returns := r.channels.Return(""); !strings.HasPrefix(m.ReturnChannel, returns) || len(m.ReturnChannel) > len(returns)+longestIDOfOther {
 		return errors.New("the channel for a client result is none of this hub")
@@ -159,31 +160,32 @@ func (r *Redis) invokeForPeer(id string, m wire.Invocation, message *server.Mess
 	}
 	r.cancel(c, oldest)
 	message.MustArrive()
-	_ = c.Send(message) // if it is gone, failResults answers
+	_ = c.Send(message) // if it has disconnected, failResults sends the error
 	return nil
 }
 
-// cancel fails what another node has asked c, for which there is no space any
-// more; nil is nothing.
+// cancel fails p, an invocation of c by another node for which there is no
+// space any more. Nil is ignored.
 func (r *Redis) cancel(c *connection, p *members.Pending) {
 	if p != nil {
 		r.fail(c, p, members.TextCanceled)
 	}
 }
 
-// failResults answers what other nodes have asked c, which has gone.
+// failResults fails the pending invocations of c, which has disconnected, by
+// other nodes.
 func (r *Redis) failResults(c *connection) {
 	for _, p := range r.results.Disconnected(c.ID()) {
 		r.fail(c, p, "Connection disconnected.")
 	}
 }
 
-// fail answers another node in the name of c.
+// fail sends another node an error as the client result of c.
 func (r *Redis) fail(c *connection, p *members.Pending, text string) {
 	r.forward(c.Codec(), p.ReturnTo, &protocol.Completion{InvocationID: p.ID, Kind: protocol.ResultError, Error: text})
 }
 
-// forward sends a client's answer to the node that has asked, in the client's
+// forward sends a client result to the node that waits for it, in the client's
 // own protocol and with its own bytes. It does not wait.
 func (r *Redis) forward(codec protocol.Codec, returnTo string, m *protocol.Completion) {
 	var framed []byte
@@ -198,8 +200,9 @@ func (r *Redis) forward(codec protocol.Codec, returnTo string, m *protocol.Compl
 	r.post(r.channels.Physical(returnTo), wire.AppendCompletion(nil, wire.Encoding{Protocol: codec.Name(), Bytes: framed}))
 }
 
-// resultCame hands over a result that came from another node. Unknown ids are
-// late, and results of clients of this node come from themselves only.
+// resultCame completes an invocation with a result from another node. An
+// unknown id is late; results of this node's clients are taken only from those
+// clients.
 func (r *Redis) resultCame(b wire.Encoding) error {
 	codec := r.codecs[b.Protocol]
 	if codec == nil {

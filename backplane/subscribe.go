@@ -9,9 +9,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A subscription is a channel and the connections of this node that hear it.
-// Who joins or leaves changes the members and marks the channel; the goroutine
-// that owns the writing side of the link makes Redis agree (see link.go).
+// A subscription is a channel and its members, connections of this node. A join
+// or leave changes the members and marks the channel; the writer, which alone
+// writes on the link, then subscribes or unsubscribes (see writer.go).
 type subscription struct {
 	channel string
 	base    bool // of the node itself: wanted without members
@@ -21,17 +21,18 @@ type subscription struct {
 	pending   int           // confirmations of SUBSCRIBE on their way
 	leaving   int           // and those of UNSUBSCRIBE
 	initial   bool          // the node is not ready before it is confirmed
-	refused   error         // by Redis; it is not asked again before the next join
+	refused   error         // by Redis; it is not tried again before the next join
 	alone     bool          // subscribed by a command of its own, as a refusal asks for
 	changed   chan struct{} // closed at the next change, where somebody waits
 
 	members members.Set[server.Receiver]
 }
 
-// confirmed reports whether Redis hears the subscription now. Redis.mu is held.
+// confirmed reports whether Redis has confirmed the subscription. Redis.mu is
+// held.
 func (s *subscription) confirmed() bool { return s.requested && s.pending == 0 }
 
-// wake tells the waiting that something has changed. Redis.mu is held.
+// wake wakes the goroutines that wait for a change. Redis.mu is held.
 func (s *subscription) wake() {
 	if s.changed != nil {
 		close(s.changed)
@@ -39,7 +40,7 @@ func (s *subscription) wake() {
 	}
 }
 
-// wanted reports whether Redis should hear the subscription.
+// wanted reports whether this node should be subscribed.
 func (s *subscription) wanted() bool { return s.base || s.members.Len() > 0 }
 
 // send delivers m to every member but those in except. It never waits.
@@ -53,8 +54,8 @@ func (s *subscription) send(m *server.Message, except []string) {
 	}
 }
 
-// enter makes c a member of channel, which Redis hears soon. It reports whether
-// c is a new one.
+// enter makes c a member of channel, which the writer subscribes to. It reports
+// whether c is a new one.
 func (r *Redis) enter(channel string, c server.Receiver) (s *subscription, added bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -79,8 +80,8 @@ func (r *Redis) leave(channel, id string) {
 	}
 }
 
-// markLocked has the writer look at s, if Redis hears what it should not, or not
-// what it should.
+// markLocked has the writer look at s if it is subscribed and should not be, or
+// the other way round.
 func (r *Redis) markLocked(s *subscription) {
 	if wanted := s.wanted(); wanted && !s.requested && s.refused == nil || !wanted && s.requested {
 		r.marked[s.channel] = struct{}{}
@@ -102,8 +103,8 @@ func (r *Redis) join(ctx context.Context, channel string, c server.Receiver) err
 	return err
 }
 
-// await waits until Redis hears s; if whileReady, only as long as this node is
-// ready: what it lacks then is subscribed before it is ready again.
+// await waits until Redis has confirmed s; if whileReady, only as long as this
+// node is ready: what it lacks then is subscribed before it is ready again.
 func (r *Redis) await(ctx context.Context, s *subscription, whileReady bool) error {
 	for {
 		if r.ctx.Err() != nil {
@@ -137,7 +138,7 @@ func (r *Redis) await(ctx context.Context, s *subscription, whileReady bool) err
 }
 
 // denied is the error of joins while Redis lets this node subscribe to nothing:
-// its password or its rights are wrong, which waiting does not mend.
+// its password or its rights are wrong, which waiting does not change.
 func (r *Redis) denied() error {
 	if h := r.Health(); h.State != Ready && isDenial(h.Err) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, h.Err)

@@ -23,8 +23,9 @@ type waitingSend struct {
 
 func waitingKey(channel string, payload []byte) string { return channel + "\x00" + string(payload) }
 
-// begin lets m hear of the receivers of payload on each channel, until end is
-// called. Two sends of the same at the same time share what they hear.
+// begin has the receivers of payload on each channel reported to m, until end
+// is called. Two sends of the same payload at the same time share these
+// reports.
 func (w *waitingSends) begin(m *server.Message, channels []string, payload []byte) (end func()) {
 	if !m.IsWaiting() {
 		return func() {}
@@ -61,7 +62,7 @@ func (w *waitingSends) begin(m *server.Message, channels []string, payload []byt
 	}
 }
 
-// tell lets the sender of payload, if it waits, hear of the receivers of m.
+// tell reports the receivers of m to the sender of payload, if that waits.
 func (w *waitingSends) tell(m *server.Message, channel string, payload []byte) {
 	if w.some.Load() == 0 {
 		return

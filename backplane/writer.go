@@ -17,7 +17,7 @@ func (r *Redis) write() {
 		select {
 		case <-r.work:
 		case <-ticker.C:
-			r.beat()
+			r.heartbeat()
 		case <-r.ctx.Done():
 			return
 		}
@@ -25,8 +25,8 @@ func (r *Redis) write() {
 	}
 }
 
-// writeChanges writes what has changed since, and the fence behind it. A link
-// that it cannot write on, or a panic on the way, is the link's end.
+// writeChanges writes what has changed, and the fence after it. An error of
+// writing, or a panic on the way, ends the link.
 func (r *Redis) writeChanges() {
 	l, commands := r.changes()
 	err := r.guard("write to Redis", func() error { return r.apply(l, commands) })
@@ -50,8 +50,8 @@ func (r *Redis) writeChanges() {
 }
 
 // changes takes marked channels, as the commands that are to be written. Those
-// of the node itself come first, alone: without them it cannot work. More than
-// changesAtOnce wait for the next time.
+// of the node itself come first, alone: without them it cannot work. What
+// exceeds changesAtOnce is left for the next time.
 func (r *Redis) changes() (*link, []command) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"github.com/hubwire/hubwire/internal/msgp"
 )
 
-// A Encoding is one hub message in one protocol, with its framing. Readers of
-// payloads alias them.
+// An Encoding is one hub message in one protocol, with its framing. One that
+// was read aliases the payload.
 type Encoding struct {
 	Protocol string
 	Bytes    []byte
@@ -19,8 +19,8 @@ type Invocation struct {
 	Excluded  []string   // connection ids that do not get it
 	Encodings []Encoding // in the order of the sender; a protocol may occur twice
 
-	// A client is asked for a result where InvocationID is not empty; the
-	// answer goes to ReturnChannel, a logical name.
+	// A client result is wanted where InvocationID is not empty; it goes to
+	// ReturnChannel, a logical name.
 	InvocationID  string
 	ReturnChannel string
 }
@@ -89,7 +89,7 @@ const (
 // to remove it.
 type GroupCommand struct {
 	ID           int32
-	Server       string // who asks
+	Server       string // the node that sends it
 	Action       uint8
 	Group        string
 	ConnectionID string
@@ -128,12 +128,12 @@ func ReadAck(p []byte) (id int32, err error) {
 	return int32(r.integer(math.MinInt32, math.MaxInt32)), r.err
 }
 
-// AppendCompletion appends a client's answer in its protocol.
+// AppendCompletion appends a client result, in the client's protocol.
 func AppendCompletion(b []byte, c Encoding) []byte {
 	return msgp.AppendBytes(msgp.AppendString(msgp.AppendArray(b, 2), c.Protocol), c.Bytes)
 }
 
-// ReadCompletion reads a client's answer.
+// ReadCompletion reads a client result.
 func ReadCompletion(p []byte) (c Encoding, err error) {
 	r := newReader(p)
 	if n := r.array(); r.err == nil && n < 2 {

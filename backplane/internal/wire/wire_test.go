@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A vector is a payload that was captured from a real node, or that stands in
-// the reference.
+// A vector is a payload that was captured from a real node, or that is in the
+// reference.
 type vector struct {
 	Source, Name, Prefix, Channel, PayloadHex, Kind string
 }
