@@ -17,7 +17,7 @@ import (
 // Item makes a Call have an entry in Items.
 func Item(key, value any) Option { return func(c *config) { c.items[key] = value } }
 
-// Method makes a Call be one of the hub method with that name, for what asks
+// Method makes a Call one of the hub method with that name, for code that reads
 // Call.Method.
 func Method(name string) Option { return func(c *config) { c.method = name } }
 
@@ -26,8 +26,8 @@ func Method(name string) Option { return func(c *config) { c.method = name } }
 // arguments; the call's connection, context, user, request and items are real,
 // and end with the test. Nobody else is connected.
 //
-// Options are those of clients, and Item and Method. Handle programs the answer
-// of every client that the method asks for a result.
+// Options are those of clients, and Item and Method. Handle gives the client
+// results, whichever client the method invokes.
 func Call(t testing.TB, opts ...Option) (*server.Call, *Sent) {
 	t.Helper()
 	own := newConfig(t, opts)
@@ -39,8 +39,8 @@ func Call(t testing.TB, opts ...Option) (*server.Call, *Sent) {
 		}
 		s.handlers[strings.ToLower(target)] = h
 	}
-	lent := lender{make(chan *server.Call, 1), make(chan struct{})}
-	n := New(t, lent, &server.Options{
+	hub := callHub{make(chan *server.Call, 1), make(chan struct{})}
+	n := New(t, hub, &server.Options{
 		LifetimeManager: manager{server.NewLifetimeManager(), s},
 		Methods:         map[string]server.MethodOptions{"Lend": {Name: own.method}},
 	})
@@ -50,8 +50,8 @@ func Call(t testing.TB, opts ...Option) (*server.Call, *Sent) {
 		method = "Lend"
 	}
 	s.call = s.client.Start(method)
-	t.Cleanup(func() { close(lent.back) })
-	call := <-lent.calls
+	t.Cleanup(func() { close(hub.back) })
+	call := <-hub.calls
 	for key, value := range own.items {
 		call.Items().Store(key, value)
 	}
@@ -59,15 +59,16 @@ func Call(t testing.TB, opts ...Option) (*server.Call, *Sent) {
 	return call, s
 }
 
-// A lender is a hub that lends its call to the test.
-type lender struct {
+// A callHub is a hub with one method, which hands its call to the test and
+// returns when the test ends: a Call is valid only until its method returns.
+type callHub struct {
 	calls chan *server.Call
 	back  chan struct{}
 }
 
-func (l lender) Lend(call *server.Call) {
-	l.calls <- call
-	<-l.back
+func (h callHub) Lend(call *server.Call) {
+	h.calls <- call
+	<-h.back
 }
 
 // Sent is what was sent through a Call, in order, and what became of groups. It
@@ -148,8 +149,8 @@ func ToUsers(ids ...string) server.Audience {
 	return server.Audience{Kind: server.ToUsers, Names: ids}
 }
 
-// Expect wants the next message to be this one: for this audience, with the same
-// target and arguments. Messages stand in the order in which they were sent.
+// Expect wants the next message to be this one: for this audience, with the
+// same target and arguments. Messages are in the order in which they were sent.
 // Another one, or none, fails the test.
 func (s *Sent) Expect(to server.Audience, target string, args ...any) *SentMessage {
 	s.t.Helper()
@@ -173,7 +174,7 @@ func (s *Sent) Expect(to server.Audience, target string, args ...any) *SentMessa
 	return got
 }
 
-// ExpectNone wants that nothing more was sent.
+// ExpectNone fails the test if anything more was sent.
 func (s *Sent) ExpectNone() {
 	s.t.Helper()
 	if all := s.All(); len(all) > 0 {
@@ -207,14 +208,15 @@ func (s *Sent) GroupsOf(connectionID string) []string {
 	return slices.Sorted(maps.Keys(s.groups[connectionID]))
 }
 
-// Cancel ends the call's Context, as a client does that no longer wants the
-// answer. It returns at once.
+// Cancel ends the call's Context, as a client does that cancels its invocation.
+// It returns at once.
 func (s *Sent) Cancel() { s.call.Cancel() }
 
 // Aborted reports whether the call has ended its connection.
 func (s *Sent) Aborted() bool { return errors.Is(s.client.barrier(), ErrClosed) }
 
-// collect adds what the caller has been sent: that does not pass the manager.
+// collect adds what the caller has been sent: that does not pass through the
+// manager.
 func (s *Sent) collect() {
 	_ = s.client.barrier() // where the connection has ended, what has come counts
 	s.mu.Lock()

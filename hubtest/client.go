@@ -86,7 +86,7 @@ func (c *Client) dial() error {
 		Receive: c.receive,
 	})
 	if err != nil {
-		return ours(err)
+		return publicError(err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,7 +148,7 @@ func (c *Client) Send(method string, args ...any) {
 	c.t.Helper()
 	plain, uploads := split(args)
 	if err := c.client().Send(method, plain, uploads...); err != nil {
-		c.t.Fatalf("hubtest: %s: %v", method, ours(err))
+		c.t.Fatalf("hubtest: %s: %v", method, publicError(err))
 	}
 }
 
@@ -175,7 +175,7 @@ func (c *Client) start(method string, args []any) (*Pending, error) {
 	plain, uploads := split(args)
 	call, err := c.client().Start(method, plain, uploads...)
 	if err != nil {
-		return nil, ours(err)
+		return nil, publicError(err)
 	}
 	return &Pending{c, method, call}, nil
 }
@@ -191,13 +191,13 @@ func (p *Pending) Wait(result any) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%w to %s within %v", ErrNoAnswer, p.method, p.client.config.patience)
 	}
-	return ours(err)
+	return publicError(err)
 }
 
 // Cancel tells the server that the answer is no longer wanted: Context of the
 // Call ends. The server answers all the same.
 func (p *Pending) Cancel() {
-	_ = p.call.Cancel() // the waiting sees a connection that has ended
+	_ = p.call.Cancel() // Wait sees a connection that has ended
 }
 
 // Close leaves as official clients do, and waits until the connection has ended.
@@ -210,9 +210,9 @@ func (c *Client) Close() {
 	c.working.Wait()
 }
 
-// Wait waits until the server has ended the connection, and returns how: nil if
-// in the normal way and without a word, a *CloseError, or an error of the
-// network. It fails the test when Patience is over.
+// Wait waits until the server has ended the connection, and returns how: nil
+// for a normal end without an error, a *CloseError, or an error of the network.
+// It fails the test when Patience is over.
 func (c *Client) Wait() error {
 	c.t.Helper()
 	timer := time.NewTimer(c.config.patience)
@@ -222,7 +222,7 @@ func (c *Client) Wait() error {
 	case <-timer.C:
 		c.t.Fatalf("hubtest: the connection has not ended within %v", c.config.patience)
 	}
-	return ours(c.client().Err())
+	return publicError(c.client().Err())
 }
 
 // Cut breaks the client's network until Reconnect: both ends see a reset, and
@@ -240,7 +240,7 @@ func (c *Client) Reconnect() {
 	var err error
 	c.link.Restore()
 	if c.config.stateful {
-		err = ours(c.client().Resume(ctx))
+		err = publicError(c.client().Resume(ctx))
 	} else {
 		c.client().Abort()
 		err = c.dial()
@@ -271,4 +271,4 @@ func (c *Client) SetUser(user server.User) {
 
 // Write sends any message of the hub protocol, for what none of the other
 // methods do.
-func (c *Client) Write(m protocol.Message) error { return ours(c.client().Write(m)) }
+func (c *Client) Write(m protocol.Message) error { return publicError(c.client().Write(m)) }

@@ -292,7 +292,7 @@ func TestTheRoomSpansBothNodes(t *testing.T) {
 	bob.Expect("Said", "", "hello")
 }
 
-// Each snippet of docs/testing.md stands in this file, word for word.
+// Each snippet of docs/testing.md is in this file, word for word.
 func TestTheDocumentShowsTheseTests(t *testing.T) {
 	document, err := os.ReadFile(filepath.Join("..", "docs", "testing.md"))
 	if err != nil {

@@ -47,8 +47,8 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("hubtest: closed: %q, allowReconnect %t", e.Text, e.AllowReconnect)
 }
 
-// ours returns an error of the client as one of this package.
-func ours(err error) error {
+// publicError returns an error of hubclient as one of this package.
+func publicError(err error) error {
 	if e, ok := errors.AsType[*hubclient.CallError](err); ok {
 		return &CallError{e.Text}
 	}

@@ -61,7 +61,7 @@ func (h *handler) handle(m *Message) {
 	}
 	answer := h.answer(result, err)
 	answer.InvocationID = m.id
-	_ = m.client.Write(&answer) // a connection that has ended wants no answer
+	_ = m.client.Write(&answer) // a connection that has ended needs no result
 }
 
 // A misfitError says that arguments do not fit a handler.
@@ -89,7 +89,7 @@ func (h *handler) call(args arguments) (result []reflect.Value, err error) {
 	return out, err
 }
 
-// answer is what the hub is told.
+// answer returns the Completion for the hub.
 func (h *handler) answer(result []reflect.Value, err error) protocol.Completion {
 	switch {
 	case err != nil:

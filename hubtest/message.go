@@ -118,7 +118,7 @@ func (c *Client) next() (m *Message, why string) {
 	if ok {
 		return m, ""
 	}
-	if all := c.messages.All(); len(all) > 0 { // it has come with the end
+	if all := c.messages.All(); len(all) > 0 { // it has come together with the end
 		for _, rest := range all[1:] {
 			c.messages.Put(rest)
 		}
@@ -154,9 +154,9 @@ func (c *Client) Expect(target string, args ...any) *Message {
 	return m
 }
 
-// ExpectNone wants that the server has sent no further message. It asks the
-// server, whose answer comes behind all that it has sent before: what this node
-// sends after, or another node, is not seen.
+// ExpectNone fails the test if the server has sent a further message. It calls
+// the server, whose answer comes after all that it has sent before: what this
+// node sends later, or another node, is not seen.
 func (c *Client) ExpectNone() {
 	c.t.Helper()
 	if err := c.barrier(); err != nil {

@@ -24,7 +24,7 @@ const patience = 10 * time.Second
 // written. Where a bubble ends, its time does, and they could not end any more.
 const settle = time.Millisecond
 
-// baseURL is where a node is, for those who come by memory.
+// baseURL is the address of every node: a link dials its node, whatever the address.
 const baseURL = "http://hub.test"
 
 // A Node serves a hub in memory. It is safe for concurrent use.
@@ -42,9 +42,10 @@ type network struct {
 	requests requests
 }
 
-// New serves a hub as server.NewHub makes it of hub and opts, which may be nil.
-// It differs from that in two things: clients can be given a user (see User),
-// and where opts have no Logger, what the hub logs is shown with the test.
+// New serves a hub as server.NewHub makes it from hub and opts, which may be
+// nil. It differs from that in two things: clients can be given a user (see
+// User), and where opts have no Logger, what the hub logs is shown with the
+// test.
 func New[H any](t testing.TB, hub H, opts *server.Options) *Node {
 	t.Helper()
 	own := server.Options{}
@@ -77,7 +78,7 @@ func Serve(t testing.TB, h http.Handler) *Node {
 	n.hub, _ = h.(*server.Hub)
 	n.web = &http.Server{
 		Handler:     n.requests.counted(h),
-		ErrorLog:    log.New(io.Discard, "", 0), // it tells of connections that are cut
+		ErrorLog:    log.New(io.Discard, "", 0), // it would report connections that are cut
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return withPerson(ctx, memnet.LinkValue(c)) },
 	}
 	n.serving.Go(func() { _ = n.web.Serve(n.listener) }) // it ends when the listener is closed
@@ -119,7 +120,8 @@ func (w withHeader) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.RoundTripper.RoundTrip(r)
 }
 
-// close ends the node, whose clients are gone, and says what has not ended.
+// close ends the node, whose clients have disconnected, and reports what has
+// not ended.
 func (n *network) close(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -149,7 +151,7 @@ func (n *network) close(t testing.TB) {
 type requests struct {
 	mu   sync.Mutex
 	n    int
-	idle chan struct{} // not nil: somebody waits
+	idle chan struct{} // not nil: wait was called
 }
 
 func (r *requests) counted(h http.Handler) http.Handler {
@@ -185,7 +187,7 @@ func (r *requests) wait(ctx context.Context) error {
 	}
 }
 
-// A person is who is at the client's end of a link.
+// A person is the user at the client's end of a link.
 type person struct {
 	mu    sync.Mutex
 	user  *server.User // nil: only the hub's own authentication knows
@@ -198,7 +200,7 @@ func withPerson(ctx context.Context, p any) context.Context {
 	return context.WithValue(ctx, personKey{}, p)
 }
 
-// ask returns the user, if there is one.
+// ask returns the user, if there is one, and remembers that it was called.
 func (p *person) ask() (user server.User, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -43,8 +43,8 @@ func newConfig(t testing.TB, opts []Option) *config {
 	return c
 }
 
-// User makes the client that user, without any token. The hub must be one of
-// New, or ask Authenticate; else Connect fails the test.
+// User makes the client that user, without any token. The hub must be served by
+// New, or use Authenticate; else Connect fails the test.
 func User(user server.User) Option { return func(c *config) { c.user = &user } }
 
 // Header adds a header to every request of the client.

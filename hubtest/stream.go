@@ -33,7 +33,7 @@ func (c *Client) stream(method string, args []any) (*Stream, error) {
 	plain, uploads := split(args)
 	call, err := c.client().Stream(method, plain, uploads...)
 	if err != nil {
-		return nil, ours(err)
+		return nil, publicError(err)
 	}
 	return &Stream{client: c, method: method, call: call}, nil
 }
@@ -50,7 +50,7 @@ func (s *Stream) Next(item any) bool {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("%w to %s within %v", ErrNoAnswer, s.method, s.client.config.patience)
 	}
-	s.err = ours(err)
+	s.err = publicError(err)
 	return ok && err == nil
 }
 

@@ -14,8 +14,8 @@ type CallError struct{ Text string }
 
 func (e *CallError) Error() string { return e.Text }
 
-// An Upload is a stream of the client: it yields items until it ends, or with
-// an error, which the server is told. It must end soon after stop is closed.
+// An Upload is a stream of the client: it yields items until it ends, or until
+// an error, which is sent to the server. It must end soon after stop is closed.
 type Upload func(stop <-chan struct{}) iter.Seq2[any, error]
 
 // A Call is a call of a hub method that is answered. It is safe for concurrent
@@ -103,7 +103,7 @@ func (c *Client) upload(ids []string, uploads []Upload, stop <-chan struct{}) {
 		c.running.Go(func() {
 			end := protocol.Completion{InvocationID: ids[i], Kind: protocol.ResultVoid}
 			for item, err := range upload(stop) {
-				if over(stop) { // the server waits for nothing any more
+				if over(stop) { // the server waits for no item any more
 					return
 				}
 				if err != nil {
@@ -174,7 +174,7 @@ func (c *Call) Cancel() error {
 	return c.client.Write(&protocol.CancelInvocation{InvocationID: c.id})
 }
 
-// Forget makes an answer that comes later count for nothing.
+// Forget makes the client ignore an answer that comes later.
 func (c *Call) Forget() {
 	c.client.call(c.id, true)
 	c.end(nil)

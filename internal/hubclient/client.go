@@ -43,9 +43,9 @@ type Options struct {
 	// negative means never.
 	PingInterval time.Duration
 
-	// Receive is called for each method that the server calls, in order, by
-	// one goroutine; it must not block. The message is the callee's. Nil means
-	// that they are forgotten.
+	// Receive is called for each method that the server calls, in order, by one
+	// goroutine; it must not block. It may keep the message. Nil means that the
+	// calls are ignored.
 	Receive func(*protocol.Invocation)
 }
 
@@ -59,7 +59,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	conn    *Conn
-	reading chan struct{} // closed when nobody reads conn any more
+	reading chan struct{} // closed when the goroutine that reads conn has ended
 	err     error         // why the connection has ended
 	closed  bool          // by Close or Abort
 	ended   bool          // done is closed
@@ -104,7 +104,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	return c, nil
 }
 
-// shakeHands returns the bytes behind the server's answer.
+// shakeHands returns the bytes after the server's answer.
 func shakeHands(ctx context.Context, conn *Conn, hello protocol.HandshakeRequest) ([]byte, error) {
 	stop := context.AfterFunc(ctx, func() {
 		_ = conn.Close() // makes reading and writing fail; that error is reported

@@ -187,8 +187,8 @@ type negotiateAnswer struct {
 	AvailableTransports  []struct{ Transport string }
 }
 
-// mostRedirects is how often a client lets itself be sent elsewhere, as
-// SignalR's clients do.
+// mostRedirects is how many redirects a client follows, as in SignalR's
+// clients.
 const mostRedirects = 100
 
 func (c *Conn) negotiate(ctx context.Context) error {
@@ -296,7 +296,7 @@ func (c *Conn) do(ctx context.Context, method, address string, body []byte) ([]b
 	return io.ReadAll(answer.Body)
 }
 
-// refused returns what the answer to r says against it.
+// refused returns an error if the answer to r refuses it.
 func refused(r *http.Request, answer *http.Response) error {
 	switch answer.StatusCode {
 	case http.StatusOK, http.StatusAccepted, http.StatusSwitchingProtocols:

@@ -24,7 +24,7 @@ type replay struct {
 	before   int64    // how many have been acknowledged
 	next     int64    // the number of the next message less one
 	received int64    // the number of the last message
-	told     int64    // the last Ack
+	lastAck  int64    // the number of the last Ack that was sent
 }
 
 // counts reports whether a message has a number.
@@ -77,11 +77,11 @@ func (r *replay) acked(number int64) {
 func (r *replay) due(least int64) (number int64, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.received-r.told < least {
+	if r.received-r.lastAck < least {
 		return 0, false
 	}
-	r.told = r.received
-	return r.told, true
+	r.lastAck = r.received
+	return r.lastAck, true
 }
 
 func (c *Client) acknowledge() {

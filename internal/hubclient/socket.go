@@ -96,7 +96,7 @@ func dial(ctx context.Context, dialContext func(ctx context.Context, network, ad
 }
 
 // upgrade makes the connection a WebSocket. The key is no secret, and what a
-// server makes of it is not looked at.
+// server makes of it is not checked.
 func (s *socket) upgrade(r *http.Request) error {
 	r.Header.Set("Connection", "Upgrade")
 	r.Header.Set("Upgrade", "websocket")

@@ -93,7 +93,7 @@ func TestExceptFindsFewAndManyIDs(t *testing.T) {
 
 var errFull = errors.New("full")
 
-// upTo has room for n in all.
+// upTo allows n in all.
 func upTo(n int) func(own, others int) error {
 	return func(own, others int) error {
 		if own+others >= n {
@@ -103,8 +103,8 @@ func upTo(n int) func(own, others int) error {
 	}
 }
 
-// add makes an invocation of client c pending, and returns the id of the one that
-// gave way to it.
+// add makes an invocation of client c pending, and returns the id of the one
+// that was taken out for it.
 func add(t *testing.T, r *members.Results, id, returnTo string, most int, want error) (oldest string) {
 	t.Helper()
 	p, err := r.Add(&members.Pending{ID: id, ConnectionID: "c", ReturnTo: returnTo}, upTo(most))

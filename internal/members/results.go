@@ -20,14 +20,14 @@ const (
 // ASP.NET Core's.
 var ErrCollision = errors.New("ID collision occurred when using client results. This is likely a bug in SignalR.")
 
-// WrongConnection is the text for a result that another client sent than the one
-// that was asked.
+// WrongConnection is the text for a result that another client sent than the
+// one that was invoked.
 func WrongConnection(connectionID, invocationID string) string {
 	return "Connection ID '" + connectionID + "' is not valid for invocation ID '" + invocationID + "'."
 }
 
-// A Result is what a client answered: a value in its own protocol, or the text of
-// an error.
+// A Result is a client result: a value in the client's own protocol, or the
+// text of an error.
 type Result struct {
 	Failed bool
 	Error  string
@@ -46,12 +46,12 @@ func ReadResult(codec protocol.Codec, m *protocol.Completion) Result {
 	return Result{Codec: codec, Value: slices.Clone(m.RawResult)}
 }
 
-// A Pending is a client result that somebody waits for: this node (Await), or
-// another one, to which the result is sent. The one who takes it out of the
-// Results decides how it ends.
+// A Pending is a pending invocation of a client. This node waits for its result
+// (Await), or another one, to which the result is sent. The goroutine that
+// takes it out of the Results decides how it ends, so that it ends once.
 type Pending struct {
 	ID           string // of the invocation
-	ConnectionID string // of the client that is asked
+	ConnectionID string // of the client that is invoked
 
 	// Away says that this node waits for a client of another one, which does not
 	// count here, and whose result comes by Claim with no connection.
@@ -60,7 +60,7 @@ type Pending struct {
 	// ReturnTo is where the node is that waits; empty is this one.
 	ReturnTo string
 
-	result chan outcome // has space for one: of whoever has taken it out
+	result chan outcome // has space for one: the goroutine that has taken p out does not wait
 
 	// Guarded by Results.mu:
 	of    *list.List // where place is
@@ -73,7 +73,7 @@ type End int
 const (
 	Answered  End = iota
 	Canceled      // the context was done
-	Gone          // the client has gone
+	Gone          // the client has disconnected
 	NodeEnded     // the node ends
 )
 
@@ -82,8 +82,9 @@ type outcome struct {
 	end    End
 }
 
-// Await waits for the result of p, until ctx, the client or the node ends. A nil
-// channel never ends. What was answered before the client went counts.
+// Await waits for the result of p, until ctx, the client or the node ends. A
+// nil channel never ends. A result that came before the client disconnected
+// counts.
 func (p *Pending) Await(ctx context.Context, client, node <-chan struct{}) (Result, End) {
 	select {
 	case o := <-p.result:
@@ -105,23 +106,25 @@ func (p *Pending) Await(ctx context.Context, client, node <-chan struct{}) (Resu
 // Answer ends the wait of this node for p, which was taken out of the Results.
 func (p *Pending) Answer(result Result) { p.result <- outcome{result, Answered} }
 
-// Results are the client results that are waited for. The zero Results is empty.
-// It is safe for concurrent use, and must not be copied.
+// Results are the pending invocations of clients. The zero Results is empty. It
+// is safe for concurrent use, and must not be copied.
 type Results struct {
 	mu      sync.Mutex
 	pending map[string]*Pending
-	clients map[string]*client // that were asked, by connection id
+	clients map[string]*client // with pending invocations, by connection id
 }
 
-// A client has what it was asked by this node and by others, the oldest first.
+// A client has its pending invocations, those of this node and of others, the
+// oldest first.
 type client struct{ own, others list.List }
 
-// Add makes p pending, before its client is asked. room is told how many this
-// node and others wait for of that client, and says whether there may be one more.
-// If it does not, the oldest one of another node, for which nobody may wait any
-// more, is taken out and returned: the caller fails it. Where there is none, room's
-// error is returned, and p is not pending. Errors else: ErrCollision.
-func (r *Results) Add(p *Pending, room func(own, others int) error) (oldest *Pending, err error) {
+// Add makes p pending, before it is sent to its client. allow is called with
+// how many of that client are pending for this node and for others, and returns
+// an error if there may not be one more. Then the oldest one of another node,
+// for which nobody may wait any more, is taken out and returned: the caller
+// fails it. Where there is none, allow's error is returned, and p is not
+// pending. Errors else: ErrCollision.
+func (r *Results) Add(p *Pending, allow func(own, others int) error) (oldest *Pending, err error) {
 	p.result = make(chan outcome, 1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -136,7 +139,7 @@ func (r *Results) Add(p *Pending, room func(own, others int) error) (oldest *Pen
 		if c == nil {
 			c = &client{}
 		}
-		if err := room(c.own.Len(), c.others.Len()); err != nil {
+		if err := allow(c.own.Len(), c.others.Len()); err != nil {
 			if c.others.Len() == 0 {
 				return nil, err
 			}
@@ -174,15 +177,15 @@ func (r *Results) Remove(p *Pending) {
 	}
 }
 
-// Claim takes out what connectionID, a client of this node, was asked as id. It
+// Claim takes out the invocation id of connectionID, a client of this node. It
 // returns nil if there is no such invocation; wrong says that there is one, of
 // another client.
 func (r *Results) Claim(id, connectionID string) (p *Pending, wrong bool) {
 	return r.claim(id, func(p *Pending) bool { return p.ConnectionID == connectionID })
 }
 
-// ClaimAway takes out what a client of another node was asked as id, or returns
-// nil: results of clients of this node come from themselves only.
+// ClaimAway takes out the invocation id of a client of another node, or returns
+// nil: results of this node's clients are taken from those clients only.
 func (r *Results) ClaimAway(id string) *Pending {
 	p, _ := r.claim(id, func(p *Pending) bool { return p.Away })
 	return p
@@ -199,8 +202,8 @@ func (r *Results) claim(id string, match func(*Pending) bool) (p *Pending, wrong
 	return p, false
 }
 
-// Disconnected takes out what a client that has gone was asked. It ends the waits
-// of this node, and returns those of others.
+// Disconnected takes out the invocations of a client that has disconnected. It
+// ends the waits of this node, and returns the invocations of others.
 func (r *Results) Disconnected(connectionID string) (others []*Pending) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,9 +15,9 @@ type Member interface {
 	Codec() protocol.Codec
 }
 
-// A Set is a set of connections that is cheap to walk and to join. Sends walk the
-// list without a lock: a join only appends to it, behind the end that they know,
-// and who leaves makes a new list if a send may still walk the old one. That
+// A Set is a set of connections that is cheap to walk and to join. Sends walk
+// the list without a lock: a join only appends to it, after the end that they
+// know, and a leave makes a new list if a send may still walk the old one. That
 // costs less than the send did.
 //
 // The zero Set is empty. It is safe for concurrent use, and must not be copied.
@@ -110,18 +110,18 @@ func (s *Set[M]) Len() int {
 	return len(s.list)
 }
 
-// All returns the members there are now, and the codecs that they speak. Both are
-// to be read only; who joins or leaves later changes neither.
+// All returns the members there are now, and the codecs that they speak. Both
+// are to be read only; later joins and leaves change neither.
 func (s *Set[M]) All() (members []M, codecs []protocol.Codec) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if !s.shared.Load() { // else sends would take the line from each other
+	if !s.shared.Load() { // else sends would take the cache line from each other
 		s.shared.Store(true)
 	}
 	return s.list, s.codecs
 }
 
-// few is up to how many ids a list is searched, and no set made.
+// few is up to how many ids a list is searched instead of making a set.
 const few = 8
 
 // Except returns a function that reports whether a connection id is in ids. It

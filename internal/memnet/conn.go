@@ -12,7 +12,7 @@ type conn struct {
 	in, out       *pipe
 	local, remote net.Addr
 	link          *Link  // that the client's end goes through
-	closed        func() // not nil: told of the first Close; called with no lock held
+	closed        func() // not nil: called at the first Close, with no lock held
 }
 
 // wrap makes err what package net would return.
@@ -37,8 +37,8 @@ func (c *conn) Write(b []byte) (int, error) {
 func (c *conn) Close() error {
 	var again bool
 	c.in.set(func() {
-		again = c.in.deaf
-		c.in.deaf = true
+		again = c.in.readerClosed
+		c.in.readerClosed = true
 		c.in.packets, c.in.size = nil, 0
 		c.in.readBy.stop()
 	})

@@ -15,13 +15,13 @@ const bufferSize = 64 << 10
 
 // A pipe is one direction of a connection.
 type pipe struct {
-	mu      sync.Mutex
-	changed sync.Cond // for whoever waits in read or write
-	packets []packet
-	size    int   // bytes in packets
-	ended   bool  // the writer has closed: EOF behind packets
-	deaf    bool  // the reader has closed: nobody reads what is written
-	err     error // the network has broken
+	mu           sync.Mutex
+	changed      sync.Cond // for the goroutines that wait in read or write
+	packets      []packet
+	size         int   // bytes in packets
+	ended        bool  // the writer has closed: EOF after packets
+	readerClosed bool  // the reader has closed: nobody reads what is written
+	err          error // the network has broken
 
 	stopped bool          // the reader takes nothing
 	delay   time.Duration // for what is written from now on
@@ -41,7 +41,7 @@ func newPipe() *pipe {
 	return p
 }
 
-// set changes the pipe and wakes whoever waits for a change.
+// set changes the pipe and wakes the goroutines that wait for a change.
 func (p *pipe) set(change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -54,7 +54,7 @@ func (p *pipe) read(b []byte) (int, error) {
 	defer p.mu.Unlock()
 	for {
 		switch {
-		case p.deaf:
+		case p.readerClosed:
 			return 0, net.ErrClosed
 		case p.readBy.passed():
 			return 0, os.ErrDeadlineExceeded
@@ -99,7 +99,7 @@ func (p *pipe) write(b []byte) (written int, err error) {
 			return written, os.ErrDeadlineExceeded
 		case p.err != nil:
 			return written, p.err
-		case p.deaf:
+		case p.readerClosed:
 			return written, syscall.EPIPE
 		case len(b) == 0:
 			return written, nil

@@ -5,11 +5,10 @@ import (
 	"math"
 )
 
-// A Reader reads values one after the other. Its methods report false, and
-// then stand where they stood, if something else comes, or if it is longer
-// than the bytes that are left. What they return aliases those bytes. A copy of
-// a Reader reads on from the same place. A Reader is for one goroutine at a
-// time.
+// A Reader reads values one after the other. Its methods report false, and pass
+// nothing, if something else comes, or if it is longer than the bytes that are
+// left. What they return aliases those bytes. A copy of a Reader reads on from
+// the same place. A Reader is for one goroutine at a time.
 type Reader struct {
 	b []byte
 	i int

@@ -38,7 +38,7 @@ func Install(ctx context.Context, project fs.FS) (folder string, err error) {
 	})
 }
 
-// Package returns the folder of one package, which is there for itself: a
+// Package returns the folder of one package, which is installed by itself: a
 // program, not a part of a project.
 func Package(ctx context.Context, name, version string) (folder string, err error) {
 	project := fmt.Sprintf(`{"private": true, "dependencies": {%q: %q}}`, name, version)
@@ -56,8 +56,8 @@ func Package(ctx context.Context, name, version string) (folder string, err erro
 
 // Cached returns the folder of the user's cache that make has filled once for
 // what key says. Folders of one kind lie side by side. A folder appears under
-// its name only when it is complete, so whoever comes at the same time sees a
-// whole one or makes one too.
+// its name only when it is complete, so a process that comes at the same time
+// sees a whole one or makes one too.
 func Cached(kind string, key []byte, make func(dir string) error) (folder string, err error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
