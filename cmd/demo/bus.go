@@ -59,7 +59,7 @@ func (b *bus) manager(prefix string) (server.LifetimeManager, error) {
 	b.closed = append(b.closed, m.Close)
 	ctx, cancel := context.WithTimeout(context.Background(), storyTime)
 	defer cancel()
-	return m, m.Ready(ctx) // a node that does not hear the others yet should not be given clients
+	return m, m.Ready(ctx) // a node that is not subscribed yet should not be given clients
 }
 
 // String says which Redis it is.

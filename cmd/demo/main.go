@@ -1,7 +1,7 @@
 // Demo shows Hubwire in a terminal and on a web page: an app of two nodes, with
 // a client on each, and one Redis between them. What is sent on node 1 reaches
 // the client of node 2. Another app uses the same Redis with another prefix, and
-// its client hears nothing of it.
+// its client receives none of it.
 //
 //	go run ./cmd/demo                          # Redis is part of the program (miniredis)
 //	go run ./cmd/demo -redis redis://localhost # a real one

@@ -19,7 +19,7 @@ import (
 
 // A single is one node of the app in a process of its own, as a container runs
 // it. GET /healthz says that the process lives, GET /readyz that it may be given
-// clients: its backplane hears the other nodes, and it is not about to end.
+// clients: its backplane is subscribed, and it is not about to end.
 type single struct {
 	*node
 	bus      *backplane.Redis // nil without a Redis

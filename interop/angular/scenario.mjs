@@ -18,7 +18,7 @@ async function open(query, colorScheme, width = 1100, height = 800) {
     context.setDefaultTimeout(15_000);
     const page = await context.newPage();
     page.on("pageerror", (e) => complaints.push(`page error: ${e.message}`));
-    // Once node 1 is gone, the browser itself reports each try that fails.
+    // Once node 1 has ended, the browser itself reports each try that fails.
     page.on("console", (m) => { if (["error", "warning"].includes(m.type()) && !killed) complaints.push(`console: ${m.text()}`); });
     await page.goto(site + query);
     await connected(page);

@@ -50,7 +50,7 @@ func TestClientsOfBothKindsOnNodesOfBothKindsAreOneHub(t *testing.T) {
 }
 
 func mixed(t *testing.T, release harness.Release) {
-	reference, ours, addr := harness.ReferenceNode(t, release), harness.NodeCommand(t), harness.Redis(t)
+	reference, hubwire, addr := harness.ReferenceNode(t, release), harness.NodeCommand(t), harness.Redis(t)
 	drivers := []*driver{startJavaScript(t), startDotnet(t, release)}
 	var stages []*stage
 	for _, prefix := range []string{"", "BlogApp:SignalR:"} {
@@ -59,7 +59,7 @@ func mixed(t *testing.T, release harness.Release) {
 			args = append(args, "--prefix", prefix)
 		}
 		s := &stage{prefix: prefix}
-		s.nodes = [2]string{harness.StartNode(t, ours, args...).URL, harness.StartNode(t, reference, args...).URL}
+		s.nodes = [2]string{harness.StartNode(t, hubwire, args...).URL, harness.StartNode(t, reference, args...).URL}
 		s.connect(t, drivers)
 		stages = append(stages, s)
 	}

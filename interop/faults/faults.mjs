@@ -37,7 +37,7 @@ async function overflow({ redis }) {
     await redis.publish("Interop.TestHub:all", Buffer.concat([Buffer.from([0x92, 0x90, 0x81, 0xa4]), Buffer.from("json"), length, blob]));
 }
 
-/** A TCP proxy before Redis that can go silent: no byte moves, no connection ends, until it is mended. */
+/** A TCP proxy before Redis that can go silent: no byte moves and no connection ends until it is mended. */
 class Link {
     static async to(port) {
         const link = new Link();
@@ -123,7 +123,7 @@ async function client(url, group) {
     }
 }
 
-/** Sends until it is told to stop; what became of each send stands in `sends`. */
+/** Sends until it is told to stop; the outcome of each send is in `sends`. */
 function startSending(sender) {
     const sends = [];
     let going = true;
@@ -143,7 +143,7 @@ function startSending(sender) {
     } };
 }
 
-/** Plays a fault on two nodes of a command; what became of the sends is what `outcome` says. */
+/** Plays a fault on two nodes of a command; returns the outcome of the sends. */
 async function measure(command, name, { play, atStart }) {
     const redis = new Redis(await freePort());
     if (!atStart) await redis.start();

@@ -142,7 +142,7 @@ func (h Types) Upload(values <-chan Everything) (n int32, err error) {
 	return n, nil
 }
 
-// Ask lets the caller tell what it has been told.
+// Ask sends to the caller, and invokes it for a result.
 func (h Types) Ask(call *server.Call) (string, error) {
 	if err := told.Send(call.Context(), call.Clients().Caller(), sample()); err != nil {
 		return "", err

@@ -3,7 +3,7 @@
 //   dotnet client11.dll http://127.0.0.1:1234 [WORD] > facts.txt
 //
 // The server needs the endpoints /hub, /hub-refresh, /hub-refresh-policy, /hub-refresh-off and the methods of the reference
-// node (its twin is ../../node); its bearer tokens are "user=a&role=x&expires=5". WORD plays only
+// node (in Go: ../../node); its bearer tokens are "user=a&role=x&expires=5". WORD plays only
 // scenarios whose name holds it. Each line is one fact: the scenario, who saw it, and what. expected.txt is what ASP.NET Core
 // 11.0.0 gives (--detailed true); `diff expected.txt facts.txt` says nothing if the server does the same. Connection tokens
 // are printed as <token>, times are rounded.

@@ -15,7 +15,7 @@ public sealed record Setup
     public Action<IHubConnectionBuilder>? Builder { get; init; }
 }
 
-/// <summary>A hub connection that remembers what it was told.</summary>
+/// <summary>A hub connection that remembers what it has received.</summary>
 public sealed class Client : IAsyncDisposable
 {
     static int clients;

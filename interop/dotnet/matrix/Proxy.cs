@@ -61,7 +61,7 @@ public sealed class Proxy : IAsyncDisposable
             await server.ConnectAsync(node.Host, node.Port);
             await Task.WhenAll(Copy(client, server), Copy(server, client));
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException) { } // one side is gone, so the other goes too
+        catch (Exception e) when (e is SocketException or ObjectDisposedException) { } // one side has closed, so the other is closed too
         foreach (var socket in new[] { client, server })
         {
             sockets.TryRemove(socket, out _);

@@ -1,4 +1,4 @@
-// Calls every method of Types with both protocols: what it was told, it tells.
+// Calls every method of Types with both protocols, and checks what comes back.
 using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Microsoft.AspNetCore.SignalR.Client;

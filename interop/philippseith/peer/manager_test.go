@@ -21,41 +21,41 @@ import (
 
 const patience = 15 * time.Second
 
-// theirs is a hub of the other library.
-type theirs struct{ signalr.Hub }
+// signalrHub is a hub of philippseith/signalr.
+type signalrHub struct{ signalr.Hub }
 
-func (h *theirs) Join(group string) { h.Groups().AddToGroup(group, h.ConnectionID()) }
-func (h *theirs) AddToGroup(id, group string) {
+func (h *signalrHub) Join(group string) { h.Groups().AddToGroup(group, h.ConnectionID()) }
+func (h *signalrHub) AddToGroup(id, group string) {
 	h.Groups().AddToGroup(group, id)
 }
-func (h *theirs) Leave(group string)         { h.Groups().RemoveFromGroup(group, h.ConnectionID()) }
-func (h *theirs) ToAll(text string)          { h.Clients().All().Send("Receive", text, 42) }
-func (h *theirs) ToGroup(group, text string) { h.Clients().Group(group).Send("Receive", text, 42) }
-func (h *theirs) ToClient(id, text string)   { h.Clients().Client(id).Send("Receive", text, 42) }
-func (h *theirs) Who() string                { return h.ConnectionID() }
+func (h *signalrHub) Leave(group string)         { h.Groups().RemoveFromGroup(group, h.ConnectionID()) }
+func (h *signalrHub) ToAll(text string)          { h.Clients().All().Send("Receive", text, 42) }
+func (h *signalrHub) ToGroup(group, text string) { h.Clients().Group(group).Send("Receive", text, 42) }
+func (h *signalrHub) ToClient(id, text string)   { h.Clients().Client(id).Send("Receive", text, 42) }
+func (h *signalrHub) Who() string                { return h.ConnectionID() }
 
-// ours is the same hub on Hubwire.
-type ours struct{}
+// hubwireHub is the same hub on Hubwire.
+type hubwireHub struct{}
 
-func (ours) Join(call *server.Call, group string) error {
+func (hubwireHub) Join(call *server.Call, group string) error {
 	return call.Groups().Add(call.Context(), call.ConnectionID(), group)
 }
-func (ours) AddToGroup(call *server.Call, id, group string) error {
+func (hubwireHub) AddToGroup(call *server.Call, id, group string) error {
 	return call.Groups().Add(call.Context(), id, group)
 }
-func (ours) Leave(call *server.Call, group string) error {
+func (hubwireHub) Leave(call *server.Call, group string) error {
 	return call.Groups().Remove(call.Context(), call.ConnectionID(), group)
 }
-func (ours) ToAll(call *server.Call, text string) error {
+func (hubwireHub) ToAll(call *server.Call, text string) error {
 	return call.Clients().All().Send(call.Context(), "Receive", text, 42)
 }
-func (ours) ToGroup(call *server.Call, group, text string) error {
+func (hubwireHub) ToGroup(call *server.Call, group, text string) error {
 	return call.Clients().Group(group).Send(call.Context(), "Receive", text, 42)
 }
-func (ours) ToClient(call *server.Call, id, text string) error {
+func (hubwireHub) ToClient(call *server.Call, id, text string) error {
 	return call.Clients().Client(id).Send(call.Context(), "Receive", text, 42)
 }
-func (ours) Who(call *server.Call) string { return call.ConnectionID() }
+func (hubwireHub) Who(call *server.Call) string { return call.ConnectionID() }
 
 type receiver struct {
 	mu  sync.Mutex
@@ -136,7 +136,7 @@ func TestServersOfBothLibrariesShareARedis(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	manager := New(bus(t, addr), slog.New(slog.DiscardHandler))
-	peer, err := signalr.NewServer(ctx, signalr.SimpleHubFactory(&theirs{}), signalr.Logger(quiet{}, false), signalr.InsecureSkipVerify(true),
+	peer, err := signalr.NewServer(ctx, signalr.SimpleHubFactory(&signalrHub{}), signalr.Logger(quiet{}, false), signalr.InsecureSkipVerify(true),
 		signalr.WithHubLifetimeManager(func(signalr.Server) (signalr.HubLifetimeManager, error) { return manager, nil }))
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestServersOfBothLibrariesShareARedis(t *testing.T) {
 	theirNode := httptest.NewServer(router)
 	t.Cleanup(theirNode.Close)
 	// The Hubwire node.
-	hub := server.MustHub(ours{}, &server.Options{LifetimeManager: bus(t, addr)})
+	hub := server.MustHub(hubwireHub{}, &server.Options{LifetimeManager: bus(t, addr)})
 	mux := http.NewServeMux()
 	server.Mount(mux, "/hub", hub)
 	ourNode := httptest.NewServer(mux)
@@ -164,22 +164,22 @@ func TestServersOfBothLibrariesShareARedis(t *testing.T) {
 	idA, idB := call(t, a, "Who").(string), call(t, b, "Who").(string)
 	call(t, a, "Join", "g")
 	call(t, b, "Join", "g")
-	call(t, b, "AddToGroup", idA, "h") // from our node into a group of the other one
+	call(t, b, "AddToGroup", idA, "h") // from the Hubwire node into a group of the other one
 	call(t, a, "AddToGroup", idB, "i") // and the other way round
-	call(t, a, "ToAll", "all from theirs ")
-	call(t, b, "ToAll", "all from ours ")
-	call(t, p, "ToGroup", "g", "group from theirs ")
-	call(t, b, "ToGroup", "g", "group from ours ")
-	call(t, b, "ToGroup", "h", "joined from ours ")
-	call(t, a, "ToGroup", "i", "joined from theirs ")
-	call(t, a, "ToClient", idB, "client from theirs ")
-	call(t, b, "ToClient", idA, "client from ours ")
+	call(t, a, "ToAll", "all from signalr ")
+	call(t, b, "ToAll", "all from hubwire ")
+	call(t, p, "ToGroup", "g", "group from signalr ")
+	call(t, b, "ToGroup", "g", "group from hubwire ")
+	call(t, b, "ToGroup", "h", "joined from hubwire ")
+	call(t, a, "ToGroup", "i", "joined from signalr ")
+	call(t, a, "ToClient", idB, "client from signalr ")
+	call(t, b, "ToClient", idA, "client from hubwire ")
 	call(t, a, "Leave", "g")
 	call(t, b, "ToGroup", "g", "later ")
 	want := map[*receiver][]string{
-		atA: {"all from ours 42", "all from theirs 42", "client from ours 42", "group from ours 42", "group from theirs 42", "joined from ours 42"},
-		atP: {"all from ours 42", "all from theirs 42"},
-		atB: {"all from ours 42", "all from theirs 42", "client from theirs 42", "group from ours 42", "group from theirs 42", "joined from theirs 42", "later 42"},
+		atA: {"all from hubwire 42", "all from signalr 42", "client from hubwire 42", "group from hubwire 42", "group from signalr 42", "joined from hubwire 42"},
+		atP: {"all from hubwire 42", "all from signalr 42"},
+		atB: {"all from hubwire 42", "all from signalr 42", "client from signalr 42", "group from hubwire 42", "group from signalr 42", "joined from signalr 42", "later 42"},
 	}
 	deadline := time.Now().Add(patience)
 	for r, list := range want {

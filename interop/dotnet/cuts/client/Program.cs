@@ -3,7 +3,7 @@
 //   echo json 17 last http://127.0.0.1:5000/hub?play=17 | dotnet cuts-client.dll [JOBS]
 //
 // A line is protocol, name, whether the dialogue's stream ends "first" or "last", and the URL. The network breaks during
-// the dialogue; who breaks it is not the program's business. Prints one JSON object per line of input, in the order in
+// the dialogue; something else breaks it, not this program. Prints one JSON object per line of input, in the order in
 // which the dialogues end:
 //   {"name":"17","starts":1,"error":null,"ms":12}
 // "error" says what was lost, came twice or came in another order. After 20 errors no more dialogues are begun.

@@ -2,7 +2,7 @@ using Microsoft.AspNetCore.SignalR.Client;
 
 namespace Hubwire.Matrix;
 
-/// <summary>Client results: the server asks a client and waits for its answer.</summary>
+/// <summary>Client results: the server invokes a method of a client and waits for its result.</summary>
 public static class ClientResults
 {
     const string failed = "HubException: An unexpected error occurred invoking 'Ask' on the server.";

@@ -12,7 +12,7 @@ public static class Errors
     static string Unexpected(string method) => $"An unexpected error occurred invoking '{method}' on the server.";
     static string Count(int provided, int expected) => $" InvalidDataException: Invocation provides {provided} argument(s) but target expects {expected}.";
 
-    /// <summary>What is called, what the caller is told, and what it is told on top with detailed errors.</summary>
+    /// <summary>What is called, the error that the caller gets, and what detailed errors add to it.</summary>
     sealed record Failure(string Name, string Method, object?[] Args, string Told, string Detail = "", bool Stream = false);
 
     static readonly Failure[] failures =
@@ -72,7 +72,7 @@ public static class Errors
         {
             var client = await t.Connect(new() { Node = node });
             var call = client.Hub.InvokeCoreAsync<object>(method, arg is null ? [] : [arg]);
-            // A POST of the rest may fail on its own once the connection is gone; a WebSocket has no such race.
+            // A POST of the rest may fail on its own once the connection has ended; a WebSocket has no such race.
             if (Mode.WebSockets(t.Mode)) await t.FailsBeginning(told, call);
             else t.True(await Case.Ends(call) != "no error", "the call fails");
             var closed = Show.Error((await client.Closed)!);

@@ -2,7 +2,7 @@ using Microsoft.AspNetCore.SignalR.Client;
 
 namespace Hubwire.Matrix;
 
-/// <summary>Who gets a message: all, some, groups, users; from a call and from outside.</summary>
+/// <summary>Which clients get a message: all, some, groups, users; from a call and from outside.</summary>
 public static class Receivers
 {
     public static readonly Scenario[] All =

@@ -92,7 +92,7 @@ public static class Reconnects
             proxy.Cut();
             t.Equal("slow", await slow);
             t.Equal(Enumerable.Range(0, 40), await stream);
-            await Task.Delay(1500); // a second cut before the next Ack has gone would be another scenario
+            await Task.Delay(1500); // a second cut before the next Ack was sent would be another scenario
             proxy.Cut();
             t.True(await client.Id() == id, "it is the same connection");
             t.Equal([], client.Events);

@@ -1,6 +1,6 @@
 namespace Hubwire.Matrix;
 
-/// <summary>Something that the client's user does, and what must come of it; played once in each mode.</summary>
+/// <summary>Something that the client's user does, and its expected outcome; played once in each mode.</summary>
 public sealed record Scenario(string Name, Func<Case, Task> Play)
 {
     /// <summary>The modes in which the scenario makes sense.</summary>

@@ -3,7 +3,7 @@ using Microsoft.AspNetCore.SignalR.Client;
 
 namespace Hubwire.Matrix;
 
-/// <summary>Who waits how long for whom.</summary>
+/// <summary>How long the client and the server wait for each other.</summary>
 public static class Timers
 {
     public static readonly Scenario[] All =

@@ -105,7 +105,7 @@ public static class Uploads
         }),
     ];
 
-    /// <summary>Items that end some time behind the last one: where one of several streams ends, this client fails to send more items of the others.</summary>
+    /// <summary>Items that end some time after the last one: where one of several streams ends, this client fails to send more items of the others.</summary>
     static async IAsyncEnumerable<T> Together<T>(params T[] items)
     {
         foreach (var item in items) yield return item;
