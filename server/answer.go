@@ -6,12 +6,12 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// complete answers the call with a result, if an answer was asked for.
+// complete sends the result of the call, if the client wants a completion.
 func (inv *invocation) complete(kind protocol.ResultKind, result any) {
 	inv.answer(protocol.Completion{Kind: kind, Result: result})
 }
 
-// fail answers the call with an error, if an answer was asked for.
+// fail completes the call with an error, if the client wants a completion.
 func (inv *invocation) fail(text string) {
 	inv.answer(protocol.Completion{Kind: protocol.ResultError, Error: text})
 }
@@ -20,7 +20,7 @@ func (inv *invocation) answer(m protocol.Completion) {
 	if inv.id == "" {
 		return
 	}
-	inv.settle() // who reads the answer may make the next call
+	inv.settle() // a client that has read the answer may make its next call
 	m.InvocationID = inv.id
 	inv.completion = m
 	inv.reply(&inv.completion)
@@ -41,7 +41,8 @@ func (inv *invocation) reply(m protocol.Message) {
 	_ = c.writeWait(c.ctx, f.frame)
 }
 
-// fail answers a call that does not begin, if it wants an answer. It never waits.
+// fail sends the error of a call that never begins, if the client wants a
+// completion. It never waits.
 func (c *connection) fail(id, text string) {
 	if id == "" {
 		return
@@ -60,7 +61,7 @@ func (c *connection) encode(m protocol.Message) (f form, ok bool) {
 	f.err = errGoexit // unless encode returns
 	defer func() {
 		if f.err != nil {
-			c.closed.Store(true) // nothing behind it is sent, a Completion of its stream neither
+			c.closed.Store(true) // nothing after it is sent, not even the Completion of its stream
 			c.end(ending{cause: f.err, allowReconnect: true})
 			c.log.Error("result cannot be encoded", "type", fmt.Sprintf("%T", f.err), "connection", c.ID(), "error", describe(f.err).text)
 		}

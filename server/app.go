@@ -36,7 +36,8 @@ func (a *hubApp) Ended(cause error) {
 	if c.reliable != nil {
 		c.reliable.drop()
 	}
-	// Who goes away, stays away or is sent away is no error, as in ASP.NET Core.
+	// A client that leaves, does not come back or is refused later is no error,
+	// as in ASP.NET Core.
 	if cause != nil && !errors.Is(cause, transport.ErrTimeout) && !errors.Is(cause, transport.ErrLost) && !errors.Is(cause, transport.ErrForbidden) {
 		c.endedBy.CompareAndSwap(nil, &ending{cause: cause, silent: true})
 	}
@@ -75,7 +76,7 @@ func (a *hubApp) Tick(now time.Time) {
 	if c.Transport() != LongPolling && now.Sub(c.lastPing) > c.hub.opts.KeepAliveInterval {
 		c.lastPing = now
 		if frame, err := c.hub.ping.frame(c.codec); err == nil {
-			_ = c.bytes.Send(frame) // not counted; who takes no ping is ending already
+			_ = c.bytes.Send(frame) // not counted; a connection that takes no ping is ending already
 		}
 	}
 	if c.expires && c.expired(now) {
@@ -89,7 +90,7 @@ func (a *hubApp) Tick(now time.Time) {
 	if !c.pinged.Load() {
 		return
 	}
-	if c.in.isLed() { // who is not being read cannot be heard
+	if c.in.isLed() { // a client that is not being read cannot be heard
 		c.lastHeard.Store(now.UnixNano())
 		return
 	}

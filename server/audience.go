@@ -7,8 +7,9 @@ import "fmt"
 type Audience struct {
 	Kind AudienceKind
 
-	// Names are what Kind says: connection ids, groups or user ids. No names
-	// address nobody. They mean nothing to ToAll. The slice must not be changed.
+	// Names are what Kind says: connection ids, groups or user ids. Without
+	// names it is nobody. They mean nothing to ToAll. The slice must not be
+	// changed.
 	Names []string
 
 	// Except are the ids of connections that do not get the message. It counts
@@ -23,22 +24,22 @@ const (
 	// ToAll is every connection of the hub, on every node.
 	ToAll AudienceKind = iota
 
-	// ToConnections is the connections with the ids in Names. An id that nobody
-	// has is no error. One that is named twice gets the message once in one
-	// process and twice from a backplane, both as in ASP.NET Core.
+	// ToConnections is the connections with the ids in Names. An unknown id is
+	// no error. One that is named twice gets the message once in one process
+	// and twice from a backplane, both as in ASP.NET Core.
 	ToConnections
 
 	// ToGroups is the members of the groups in Names, group by group: a member
-	// of two of them gets the message twice, as in ASP.NET Core. A group without
-	// members is no error. A single name may be empty, as a group may be called
-	// so; among several names an empty one is a *HubError in one process, behind
-	// the groups before it, and is skipped by a backplane, both as in ASP.NET
-	// Core.
+	// of two of them gets the message twice, as in ASP.NET Core. A group
+	// without members is no error. A single name may be empty, as a group may
+	// be called so; among several names an empty one is a *HubError in one
+	// process, once the groups before it have the message, and is skipped by a
+	// backplane, both as in ASP.NET Core.
 	ToGroups
 
 	// ToUsers is every connection of the users in Names, user by user. A user
 	// without a connection is no error, and empty names are skipped where there
-	// are several: nobody is a user without a name.
+	// are several: no user has an empty name.
 	ToUsers
 )
 

@@ -69,7 +69,7 @@ func TestAManagerThatIsNoResultRouterAsksNoClient(t *testing.T) {
 	if _, err := server.Invoke[int](t.Context(), hub.Clients().Client("c"), "M"); !errors.Is(err, server.ErrNoClientResults) {
 		t.Errorf("Invoke = %v, want ErrNoClientResults", err)
 	}
-	c.send(`{"type":3,"invocationId":"1","result":1}`) // nobody waits for it
+	c.send(`{"type":3,"invocationId":"1","result":1}`) // no invocation is pending
 	c.call("2", "Use", `[""]`, `"result":"fine"`)
 }
 

@@ -1,7 +1,7 @@
 package server
 
-// permitted reports whether a plain call may call its method; else it was
-// answered.
+// permitted reports whether a plain call may call its method; if not, it has
+// been answered.
 func (inv *invocation) permitted() bool {
 	c, m := inv.conn, inv.method
 	if m.authorize != nil {

@@ -26,7 +26,7 @@ type memoryConn struct {
 	end     byte          // ends a record
 	records *atomic.Int64 // seen since it was last set
 	wanted  int64
-	reached chan struct{} // told when records is wanted
+	reached chan struct{} // signalled when records is wanted
 }
 
 func (c *memoryConn) Read(p []byte) (int, error) {

@@ -11,12 +11,12 @@ import (
 // Source: docs/reference/hub-protocol.md, sections 2.3 and 3.3.
 var errBinding = &protocol.Error{Type: "InvalidDataException", Text: "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked."}
 
-// An unfitError is an argument that cannot be decoded into its parameter. Clients
-// are told errBinding, the log which argument it was.
+// An unfitError is an argument that cannot be decoded into its parameter.
+// Clients see errBinding, and the log says which argument it was.
 type unfitError struct {
 	index int // of the parameter
 	t     reflect.Type
-	raw   protocol.Raw // valid until the message is no more
+	raw   protocol.Raw // valid as long as the message
 	error
 }
 

@@ -11,9 +11,9 @@ import (
 )
 
 // A Call is what a hub method knows of who called it: the connection, its user
-// and request, and the ways to answer others. OnConnected and OnDisconnected
-// are given one, too. It may be kept after the method has returned; its methods
-// are safe for concurrent use.
+// and request, and the ways to reach it and other clients. OnConnected and
+// OnDisconnected are given one, too. It may be kept after the method has
+// returned; its methods are safe for concurrent use.
 type Call struct {
 	inv *invocation     // what runs; shared by all copies of the Call
 	ctx context.Context // not nil: in place of that of inv
@@ -113,11 +113,11 @@ func (c *Call) Items() *sync.Map { return c.inv.conn.Items() }
 // on, but what it sends to its caller is dropped. OnDisconnected gets no error.
 func (c *Call) Abort() { c.inv.conn.closeByHub(ending{how: endedByAbort}) }
 
-// Close closes the connection as Abort does, and tells the client why: reason is
-// the error of the Close message as it stands, whatever
-// Options.EnableDetailedErrors says, and none if it is empty. allowReconnect lets
-// a client that reconnects automatically come back, as after Hub.Shutdown; false
-// is the right choice for one that is not welcome any more.
+// Close closes the connection as Abort does, and tells the client why: reason
+// is the error of the Close message, unchanged, whatever
+// Options.EnableDetailedErrors says, and none if it is empty. allowReconnect
+// lets a client that reconnects automatically come back, as after Hub.Shutdown;
+// false is the right choice for one that is not welcome any more.
 func (c *Call) Close(reason string, allowReconnect bool) {
 	c.inv.conn.closeByHub(ending{how: endedByHub, reason: strings.ToValidUTF8(reason, "\uFFFD"), allowReconnect: allowReconnect})
 }

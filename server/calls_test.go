@@ -211,7 +211,7 @@ func TestCallsOfOneClientRunSoManyAtATime(t *testing.T) {
 			pending = append(pending, c.Start("Work", i))
 		}
 		for done := range calls {
-			time.Sleep(time.Second) // whoever may begin has begun
+			time.Sleep(time.Second) // every call that may begin has begun
 			began, running := h.state()
 			if want := min(m.parallel, calls-done); running != want || len(began) != min(calls, done+m.parallel) {
 				t.Fatalf("after %d calls %d run, %v have begun; want %d at a time", done, running, began, want)

@@ -85,7 +85,7 @@ func (o *Options) checkProtocols() (errs []error) {
 	return errs
 }
 
-// check reports what is wrong with e; in stands before the names of options.
+// check reports what is wrong with e; in comes before the names of options.
 func (e EndpointOptions) check(in string) (errs []error) {
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(in+format, args...)) }
 	errs = append(errs, checkDurations(in, e)...)

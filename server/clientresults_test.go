@@ -68,8 +68,9 @@ func TestAClientIsAskedAndItsAnswerReachesTheMethod(t *testing.T) {
 	})
 }
 
-// Questions to one client are answered in any order, each to who has asked:
-// methods of the client itself, of another one, and code outside any call.
+// A client completes its pending invocations in any order, each for its own
+// caller: methods of the client itself, of another one, and code outside any
+// call.
 func TestAnswersReachWhoHasAsked(t *testing.T) {
 	forEachMode(t, func(t *testing.T, m mode) {
 		n := m.node(t, askHub{}, nil)
@@ -121,7 +122,7 @@ func TestAnswersReachWhoHasAsked(t *testing.T) {
 	})
 }
 
-// Who asks learns why there is no answer.
+// Invoke says why there is no client result.
 func TestAQuestionEndsWithoutAnAnswer(t *testing.T) {
 	forEachMode(t, func(t *testing.T, m mode) {
 		n := m.node(t, askHub{}, nil)

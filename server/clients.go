@@ -17,14 +17,15 @@ type ClientProxy interface {
 	// order. After Hub.Shutdown it returns ErrShutdown.
 	//
 	// An argument that cannot be encoded in every protocol of the hub is an
-	// error, and nothing is sent, whoever listens. Arguments whose types do not
-	// tell that they can be (those with methods, interfaces or floats inside)
-	// are therefore encoded once in each protocol, however many clients there
-	// are; a hub whose Options.Protocols has only one saves that.
+	// error, and nothing is sent, whichever clients are connected. Arguments
+	// whose types do not show that they can be (those with methods, interfaces
+	// or floats inside) are therefore encoded once in each protocol, however
+	// many clients there are; a hub whose Options.Protocols has only one saves
+	// that.
 	Send(ctx context.Context, target string, args ...any) error
 
-	// Waiting returns a proxy to the same clients whose sends are held back, for
-	// those who send without end: Send returns when the clients of this node
+	// Waiting returns a proxy to the same clients whose sends are held back,
+	// for senders that never stop: Send returns when the clients of this node
 	// that were behind (EndpointOptions.TransportMaxBufferSize) have caught up
 	// to half of that, or ctx is done, whose error it then returns; the message
 	// is on its way in any case. It never waits for a client that makes no
@@ -92,7 +93,7 @@ func (c Clients) GroupExcept(name string, connectionIDs ...string) ClientProxy {
 	return p
 }
 
-// Groups addresses the members of several groups. Who is in two of them gets
+// Groups addresses the members of several groups. A member of two of them gets
 // the message twice.
 func (c Clients) Groups(names ...string) ClientProxy {
 	if len(names) == 1 && names[0] == "" {

@@ -48,7 +48,7 @@ type connection struct {
 	waiting        atomic.Int32 // calls without a permit, see Options.MaximumWaitingCallsPerClient
 	pinged         atomic.Bool  // the client has pinged once: from now on it may time out
 	lastHeard      atomic.Int64 // of the last whole message, in Unix nanoseconds
-	lastPing       time.Time    // of ours; owned by Tick
+	lastPing       time.Time    // of the server; owned by Tick
 
 	mu      sync.Mutex             // guards what follows; never held while writing or calling user code
 	running map[string]*invocation // calls that a CancelInvocation finds, by invocation id
@@ -69,7 +69,7 @@ const (
 type ending struct {
 	cause          error  // given to OnDisconnected
 	silent         bool   // the Close message names no error though there is a cause
-	reason         string // of the Close message, as it stands, where there is no cause
+	reason         string // of the Close message, unchanged, where there is no cause
 	allowReconnect bool   // the client may come back by itself
 	handshake      string // what the handshake is refused with; there is no Close then
 	connectFailed  bool   // OnConnected failed: OnDisconnected is not called

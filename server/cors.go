@@ -7,12 +7,12 @@ import (
 	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
-// CORS returns a middleware that puts the rules of an endpoint's AllowedOrigins,
-// AllowOrigin and AllowedHeaders around other routes: it answers preflights and
-// adds the CORS headers to what next answers. Requests of other origins are
-// served without these headers, so that their pages cannot read the answers. It
-// panics if AllowedOrigins has what is no origin. Without any of these options
-// it changes nothing.
+// CORS returns a middleware that applies an endpoint's AllowedOrigins,
+// AllowOrigin and AllowedHeaders to other routes: it answers preflights and
+// adds the CORS headers to the responses of next. Requests of other origins are
+// served without these headers, so that their pages cannot read the responses.
+// It panics if an element of AllowedOrigins is not an origin. Without any of
+// these options it changes nothing.
 func CORS(opts EndpointOptions) func(next http.Handler) http.Handler {
 	var errs []error
 	for _, o := range opts.AllowedOrigins {

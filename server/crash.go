@@ -11,8 +11,8 @@ import (
 var errPanic = WithErrorType("InvalidOperationException", errors.New("internal error of the server"))
 
 // survive, when deferred, ends the connection of a goroutine that panics. User
-// code and values have guards of their own, see guard.go; this is the last line,
-// for mistakes of ours: they cost one connection and not the process.
+// code and values have guards of their own, see guard.go; this is the last
+// line, for bugs of this package: they cost one connection and not the process.
 func (c *connection) survive() {
 	if v := recover(); v != nil {
 		c.crash(v)
@@ -34,8 +34,9 @@ func (c *connection) crash(v any) {
 var errGoexit = errors.New("the code has called runtime.Goexit")
 
 // exited ends the connection, with a farewell, after user code has ended the
-// goroutine that led it, lent by the transport or not.
-func (c *connection) exited(lent bool) {
+// goroutine that led it. isReader says that it read for the transport: then
+// another one must read on.
+func (c *connection) exited(isReader bool) {
 	e := &ending{cause: errGoexit, allowReconnect: true}
 	if c.state.CompareAndSwap(handshaking, refused) {
 		e.handshake = handshakeFailed
@@ -44,11 +45,11 @@ func (c *connection) exited(lent bool) {
 	c.bytes.DisableReconnect()
 	c.in.setOver()
 	c.in.crash()
-	if lent {
+	if isReader {
 		c.hub.running.Go(c.bytes.ReadOn) // up to the client's close frame
 	}
 	c.inputDone(false)
-	c.log.Error("user code has ended its goroutine; the connection is ended", "connection", c.ID()) // last: it is user code, too
+	c.log.Error("user code has ended its goroutine; the connection is ended", "connection", c.ID()) // last: the logger is user code, too
 }
 
 // surviveFinish is survive for the goroutine that clears up after a connection.

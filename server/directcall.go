@@ -7,7 +7,7 @@ type methodCall func(c *Call, args []any) (any, error)
 // directCall calls a method expression of H, func(H, ...), without reflection,
 // which costs half a microsecond and several allocations a call. It returns nil
 // if the method has no common shape, or H is an interface. Common are up to
-// three texts and numbers, which most hubs have most of.
+// three strings and numbers, which most methods take.
 func directCall[H any](hub *instances[H], method any) methodCall {
 	for _, shape := range []func(*instances[H], any) methodCall{
 		take0[H],

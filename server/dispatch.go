@@ -8,7 +8,8 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// isNew reports whether m has not come before, on a socket that was lost.
+// isNew reports whether m is new, and was not received before on a socket that
+// was lost.
 func (c *connection) isNew(m protocol.Message) bool {
 	if c.reliable == nil {
 		return true
@@ -56,8 +57,8 @@ func (c *connection) clientClosed(m *protocol.Close) {
 }
 
 // invoke finds the method of a call and binds its arguments. A call that must
-// wait does so before the message behind it is looked at. The order of the checks
-// is ASP.NET Core's.
+// wait does so before the message after it is looked at. The order of the
+// checks is ASP.NET Core's.
 // Source: docs/reference/hub-protocol.md, sections 4.1 to 4.3.
 func (c *connection) invoke(l *leader, m *protocol.Invocation, streaming bool) {
 	method := c.hub.methods.find(m.Target)

@@ -14,8 +14,8 @@
 //
 // A hub is one value for all clients. NewHubFunc makes one for each connection,
 // with state in its fields. From outside any call, Hub.Clients sends and
-// Hub.Groups adds to groups. Invoke asks one client for a result. A Filter stands
-// around calls, Options.Authenticate says who a client is, and package backplane
+// Hub.Groups adds to groups. Invoke asks one client for a result. A Filter
+// wraps calls, Options.Authenticate says who a client is, and package backplane
 // joins nodes. Package hubtest tests hubs in memory.
 //
 // # Which bytes are bounded by what
@@ -46,7 +46,7 @@
 //   - OnConnected returns before the first call of a client begins;
 //     OnDisconnected is called once, after the last message was dispatched,
 //     though methods that were running may still run.
-//   - What a client receives is a beginning of what was sent to it. One that
+//   - What a client receives is a prefix of what was sent to it. One that
 //     falls behind in time is disconnected (Options.SlowClientTimeout), or gets
 //     the latest only (DropOldest). Nobody else waits for it, except a method
 //     that sends or streams to its own caller, and a send that is Waiting.

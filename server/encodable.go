@@ -51,8 +51,8 @@ func allSure(values []any) bool {
 	return true
 }
 
-// sure reports whether v can be encoded by JSON and MessagePack, without a look
-// at more of it than its type; false means that it may.
+// sure reports whether v is certain to be encoded by JSON and MessagePack,
+// judged by its type alone; false means that it is not certain.
 func sure(v any) bool {
 	switch v := v.(type) {
 	case nil, string, bool, int, int64, int32, uint64, uint32, []byte, []string, []int:

@@ -126,8 +126,8 @@ type EndpointOptions struct {
 	CloseOnAuthenticationExpiration bool
 
 	// MaximumAuthenticationExpiration is the longest that credentials count,
-	// from the request that brings them on; those that have no end get this
-	// one. Zero means no limit.
+	// from the request that carries them; those that have no end get this one.
+	// Zero means no limit.
 	MaximumAuthenticationExpiration time.Duration
 
 	// EnableAuthenticationRefresh serves POST <route>/refresh: a client whose

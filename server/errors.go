@@ -44,8 +44,8 @@ func (e *typedError) ErrorType() string { return e.name }
 func (e *typedError) Unwrap() error     { return e.error }
 
 // Errors of connections and hubs. ErrConnectionClosed is what sends to one
-// connection return once it has ended, whoever ended it. ErrShutdown is what
-// sends, client results and changes of groups return once Hub.Shutdown has
+// connection return once it has ended, whichever side ended it. ErrShutdown is
+// what sends, client results and changes of groups return once Hub.Shutdown has
 // returned.
 var (
 	ErrConnectionClosed = errors.New("server: connection closed")
@@ -83,8 +83,8 @@ func errorType(err error) string {
 	return "Exception"
 }
 
-// errorText is what a client is told: prefix alone, or, if detailed is set or
-// err is a HubError, prefix and the type and text of err.
+// errorText is the text that a client sees: prefix alone, or, if detailed is
+// set or err is a HubError, prefix and the type and text of err.
 // Source: docs/reference/hub-protocol.md, section 4.1.
 func errorText(prefix string, err error, detailed bool) string {
 	if err == nil {

@@ -2,30 +2,30 @@ package server
 
 import "slices"
 
-// A Filter stands around what a hub does: calls, OnConnected, OnDisconnected.
-// Each hook is given the rest of the chain as next and decides whether and how
-// to go on; a nil hook goes on. Filters run in the order of Options.Filters, the
-// first one outermost. Hooks may be called concurrently for different calls.
+// A Filter wraps what a hub does: calls, OnConnected, OnDisconnected. Each hook
+// is given the rest of the chain as next and decides whether and how to go on;
+// a nil hook goes on. Filters run in the order of Options.Filters, the first
+// one outermost. Hooks may be called concurrently for different calls.
 //
 // Filters do not see calls that fail before the method: unknown methods,
 // arguments that do not fit, callers that are not authorized.
 type Filter struct {
-	// Invoke stands around a hub method. What it returns is what the client is
-	// answered. A streaming method's result is the stream, not its items.
-	// Without a call of next the method does not run.
+	// Invoke wraps a hub method. What it returns is the client's result. A
+	// streaming method's result is the stream, not its items. Without a call of
+	// next the method does not run.
 	Invoke func(call *Call, next func(*Call) (any, error)) (any, error)
 
-	// OnConnected stands around the hub's OnConnected. An error refuses the
-	// connection; one that next returned may be swallowed.
+	// OnConnected wraps the hub's OnConnected. An error refuses the connection;
+	// one that next returned may be swallowed.
 	OnConnected func(call *Call, next func(*Call) error) error
 
-	// OnDisconnected stands around the hub's OnDisconnected.
+	// OnDisconnected wraps the hub's OnDisconnected.
 	OnDisconnected func(call *Call, cause error, next func(*Call, error))
 }
 
 // chain is a hub's hooks with its filters around them, made once.
 type chain struct {
-	invoke         func(*Call) (any, error) // nil: no filter stands around calls
+	invoke         func(*Call) (any, error) // nil: no filter wraps calls
 	onConnected    func(*Call) error        // nil: nothing to call
 	onDisconnected func(*Call, error)
 }

@@ -11,10 +11,11 @@ type Groups struct {
 }
 
 // Add makes a connection, of any node, a member of group. When it returns nil,
-// what the caller sends to the group from then on reaches the connection. Errors
-// are ErrTooManyGroups, ErrGroupNameTooLong, and those of the LifetimeManager.
-// With a backplane the bounds are kept by the connection's own node: for a
-// connection of another node the error is that nobody answers for it.
+// what the caller sends to the group from then on reaches the connection.
+// Errors are ErrTooManyGroups, ErrGroupNameTooLong, and those of the
+// LifetimeManager. With a backplane the bounds are kept by the connection's own
+// node: for a connection of another node the error is that no node answers for
+// it.
 func (g Groups) Add(ctx context.Context, connectionID, group string) error {
 	if len(group) > g.longest {
 		return ErrGroupNameTooLong

@@ -9,11 +9,12 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// User code runs behind one of the functions of this file wherever the package
-// calls it: hub methods and hooks behind guard, the methods of values that
-// encode or decode themselves behind encode and unmarshal, those of errors
-// behind describe, isError and asError, a codec of the user's own behind ownCodec, a
-// LifetimeManager behind hubManager, a slog.Handler behind logHandler.
+// User code is called through one of the functions of this file wherever the
+// package calls it: hub methods and hooks through guard, the methods of values
+// that encode or decode themselves through encode and unmarshal, those of
+// errors through describe, isError and asError, a codec of the user's own
+// through ownCodec, a LifetimeManager through hubManager, a slog.Handler
+// through logHandler.
 
 // guard runs user code and turns a panic into an error. It does not stop
 // runtime.Goexit, which its callers survive by what they defer: see leader.end.
@@ -44,7 +45,7 @@ func unmarshal(codec protocol.Codec, raw protocol.Raw, v any) (err error) {
 	return codec.Unmarshal(raw, v)
 }
 
-// A description is what clients and the log are told of an error.
+// A description is what clients and the log see of an error.
 type description struct {
 	kind string // the error's type as clients see it
 	text string // valid UTF-8
@@ -91,7 +92,7 @@ type ownCodec struct {
 	binary bool
 }
 
-// guarded returns codec, behind an ownCodec where it is the user's.
+// guarded returns codec, wrapped in an ownCodec where it is the user's.
 func guarded(codec protocol.Codec) (protocol.Codec, error) {
 	switch codec := codec.(type) {
 	case nil:
@@ -124,8 +125,8 @@ func (c ownCodec) Next(buf []byte) (m protocol.Message, rest []byte, err error) 
 	return c.Codec.Next(buf)
 }
 
-// decoding is the codec that reads messages: ours itself, which is faster, where
-// no code of the user's takes part in that.
+// decoding is the codec that reads messages: that of package protocol itself,
+// which is faster, where no user code takes part.
 func decoding(codec protocol.Codec) protocol.Codec {
 	if own, ok := codec.(ownCodec); ok {
 		if ours, ok := own.Codec.(protocol.JSON); ok {

@@ -147,8 +147,8 @@ func (c *connection) identify() (refusal string) {
 	return ""
 }
 
-// refuse ends a connection whose handshake cannot be accepted. Nobody else has
-// heard of it, so there is no Close message and no OnDisconnected.
+// refuse ends a connection whose handshake cannot be accepted. Nothing else
+// knows of it, so there is no Close message and no OnDisconnected.
 func (c *connection) refuse(text string) {
 	if c.state.CompareAndSwap(handshaking, refused) {
 		if c.log.Enabled(c.ctx, slog.LevelInfo) {

@@ -110,7 +110,7 @@ func noAnswer(method, path string, header ...string) func(*testing.T, string) {
 // negotiateUnanswered is a drive for hooks of every negotiate.
 var negotiateUnanswered = noAnswer("POST", "/hub/negotiate?negotiateVersion=1")
 
-// ends is a drive: the connection ends, whatever the client hears of it.
+// ends is a drive: the connection ends, whatever the client sees of it.
 func ends(t *testing.T, url string) {
 	t.Helper()
 	c := dial(t, url, "")

@@ -55,9 +55,9 @@ type Hub struct {
 // an exported method from clients.
 //
 // NewHub returns a *HubTypeError that names every method that cannot be served,
-// and why, and every option that is wrong; opts.LifetimeManager is then as free
-// as before. NewHub keeps a copy of opts. H should be the hub's own type: where
-// it is an interface, methods are called by reflection, which is slower.
+// and why, and every option that is wrong; opts.LifetimeManager can then serve
+// a hub as before. NewHub keeps a copy of opts. H should be the hub's own type:
+// where it is an interface, methods are called by reflection, which is slower.
 func NewHub[H any](hub H, opts *Options) (*Hub, error) {
 	return newHub(&instances[H]{one: hub}, opts)
 }
@@ -189,8 +189,9 @@ func (h *Hub) Groups() Groups { return Groups{h.manager, h.opts.MaximumGroupName
 // elsewhere (a Close message with allowReconnect, close frame 1000), and waits
 // until all have gone and OnDisconnected has returned for each. When ctx is
 // done first, it cuts what is left and returns ctx.Err(). The hub cannot be
-// used afterwards: sends and changes of groups return ErrShutdown. Register it with http.Server.RegisterOnShutdown or call it
-// before Server.Shutdown, which does not know hijacked connections.
+// used afterwards: sends and changes of groups return ErrShutdown. Register it
+// with http.Server.RegisterOnShutdown or call it before Server.Shutdown, which
+// does not know hijacked connections.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	h.down = true

@@ -23,7 +23,7 @@ func newHubManager(own LifetimeManager, codecs []protocol.Codec) *hubManager {
 	return &hubManager{own: own, results: results, codecs: codecs, standard: standardCodecs(codecs)}
 }
 
-// ready says why msg cannot be sent, to nobody.
+// ready says why msg cannot be sent to anybody.
 func (m *hubManager) ready(msg *Message) error {
 	if m.down.Load() {
 		return ErrShutdown
@@ -70,7 +70,8 @@ func (m *hubManager) InvokeConnection(ctx context.Context, connectionID string, 
 	return m.results.InvokeConnection(ctx, connectionID, inv)
 }
 
-// SetResult reports false where the manager is no ResultRouter: nobody waits.
+// SetResult reports false where the manager is no ResultRouter: no invocation
+// is pending.
 func (m *hubManager) SetResult(c Receiver, completion *protocol.Completion) (known bool, err error) {
 	if m.results == nil {
 		return false, nil

@@ -37,8 +37,8 @@ func TestUploadIDsOfARefusedCallAreFree(t *testing.T) {
 	c.expect(answerOf("1", "first was cancelled"))
 }
 
-// TestARefreshWhileAStatefulClientIsAwayIsTakenOver: ASP.NET Core 11 answers 500
-// after half of it, and the hub never hears of it.
+// TestARefreshWhileAStatefulClientIsAwayIsTakenOver: ASP.NET Core 11 answers
+// 500 after half of it, and the hub never knows of it.
 func TestARefreshWhileAStatefulClientIsAwayIsTakenOver(t *testing.T) {
 	url := serve(t, newHub(refreshedHub{}, &server.Options{
 		Authenticate: tokenUser(time.Now()),

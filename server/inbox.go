@@ -32,13 +32,14 @@ type inbox struct {
 	ended   bool          // nothing more comes
 	cause   error         // what the transport said of its end
 	stopped bool          // nobody leads any more; what comes is dropped
-	overCh  chan struct{} // not nil: somebody waits; closed by setOver
-	news    chan struct{} // not nil: somebody looks ahead; told when more has come
+	overCh  chan struct{} // not nil: a goroutine waits; closed by setOver
+	news    chan struct{} // not nil: a lookahead runs; signalled when more has come
 }
 
-// accept takes p into the inbox, once there is space. With leads the caller leads,
-// and begins with data; else there is nothing to do now, or another one does it.
-func (c *connection) accept(p []byte, lent bool) (data []byte, leads bool) {
+// accept takes p into the inbox, once there is space. If leads is true the
+// caller leads, and begins with data; else there is nothing to do now, or the
+// present leader does it.
+func (c *connection) accept(p []byte, isReader bool) (data []byte, leads bool) {
 	in := &c.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -47,7 +48,7 @@ func (c *connection) accept(p []byte, lent bool) (data []byte, leads bool) {
 			in.space = make(chan struct{})
 		}
 		if !c.awaitSpace(in.space) {
-			return nil, false // the client is gone: what it said last counts no more
+			return nil, false // the client is gone: what it sent last no longer counts
 		}
 	}
 	switch {
@@ -57,12 +58,12 @@ func (c *connection) accept(p []byte, lent bool) (data []byte, leads bool) {
 		in.buf = append(in.buf, p...)
 		in.tell()
 		return nil, false
-	case len(in.buf) > 0 || !lent:
+	case len(in.buf) > 0 || !isReader:
 		in.buf = append(in.buf, p...)
 		if c.incomplete(in.buf) {
 			return nil, false
 		}
-		if in.led = true; !lent {
+		if in.led = true; !isReader {
 			return nil, true // it is in the inbox
 		}
 		p, in.buf = in.buf, nil
@@ -76,7 +77,7 @@ func (c *connection) accept(p []byte, lent bool) (data []byte, leads bool) {
 func (c *connection) awaitSpace(space <-chan struct{}) bool {
 	c.in.mu.Unlock()
 	defer c.in.mu.Lock()
-	c.bytes.Uncork() // what others sent meanwhile must not wait with us
+	c.bytes.Uncork() // what others sent meanwhile must not wait with this goroutine
 	select {
 	case <-space:
 		return true
@@ -85,8 +86,8 @@ func (c *connection) awaitSpace(space <-chan struct{}) bool {
 	}
 }
 
-// more returns what the leader goes on with. With none nobody leads any more, for
-// good if stopped is set; left is then what is left over.
+// more returns what the leader goes on with. If that is nothing, nobody leads
+// any more, and never will if stopped is set; left is then what is left over.
 func (c *connection) more(rest []byte) (data, left []byte, stopped bool) {
 	in := &c.in
 	in.mu.Lock()
@@ -233,14 +234,14 @@ func (in *inbox) cut() {
 	}
 }
 
-// tell tells who looks ahead that more has come.
+// tell signals a lookahead that more has come.
 func (in *inbox) tell() {
 	if in.news == nil {
 		return
 	}
 	select {
 	case in.news <- struct{}{}:
-	default: // told already
+	default: // signalled already
 	}
 }
 
@@ -287,8 +288,8 @@ func (in *inbox) endCause() error {
 	return in.cause
 }
 
-// stop drops what has come, unless somebody leads. It reports whether that has
-// ended the input.
+// stop drops what has come, unless a goroutine leads. It reports whether that
+// has ended the input.
 func (in *inbox) stop() (done bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -299,7 +300,7 @@ func (in *inbox) stop() (done bool) {
 	return true
 }
 
-// crash drops what has come, whoever leads.
+// crash drops what has come, even if a goroutine leads.
 func (in *inbox) crash() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -312,7 +313,7 @@ func (in *inbox) drop() {
 	in.wake()
 }
 
-// listen lets news be told when more has come; nil ends that.
+// listen sets the channel that is signalled when more has come; nil ends that.
 func (in *inbox) listen(news chan struct{}) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -334,8 +335,7 @@ func (in *inbox) appendFrom(at int, buf []byte) (longer []byte, end int, cut boo
 	return append(buf, in.buf[at:end]...), end, cut
 }
 
-// setOver ends what the leader waits for: nothing that has not begun does so any
-// more.
+// setOver ends what the leader waits for: what has not begun never will.
 func (in *inbox) setOver() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -344,8 +344,8 @@ func (in *inbox) setOver() {
 	}
 }
 
-// whenOver returns a channel that is closed by setOver. It is made when somebody
-// waits: most connections never do.
+// whenOver returns a channel that is closed by setOver. It is made when a
+// goroutine waits for it: on most connections none ever does.
 func (in *inbox) whenOver() <-chan struct{} {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 )
 
 // An invocation is one call of a hub method, or of a hook of the hub, while it
-// runs: what user code does not see behind its Call.
+// runs: the part that user code does not see of its Call.
 type invocation struct {
 	call   Call // as user code sees it
 	conn   *connection
@@ -19,7 +19,7 @@ type invocation struct {
 	user   User    // where refreshes are enabled: who it was when the call began
 
 	ctxMu  sync.Mutex         // guards ctx, cancel and over
-	ctx    context.Context    // made when it is asked for
+	ctx    context.Context    // made when it is first used
 	cancel context.CancelFunc // of ctx
 	over   bool               // cancelled, or the method has returned
 
@@ -32,7 +32,7 @@ type invocation struct {
 	streamIDs  []string
 	uploads    []*upload
 	streams    int          // counted in conn.streams
-	permit     atomic.Int32 // noPermit, permitHeld or permitLent
+	permit     atomic.Int32 // noPermit, permitHeld or permitReturned
 	completion protocol.Completion
 
 	leader *leader // that began to run it, in its turn; nil: it began on a goroutine of its own
@@ -87,7 +87,7 @@ func (inv *invocation) run() {
 	returned := false
 	defer func() {
 		if v := recover(); v != nil {
-			panic(v) // a mistake of ours: see survive
+			panic(v) // a bug of this package: see survive
 		}
 		if !returned {
 			inv.failed(errGoexit)
@@ -151,7 +151,7 @@ func (inv *invocation) mayBlock() {
 	}
 }
 
-// context is that of the method's Call. It is made when it is asked for.
+// context is that of the method's Call. It is made when it is first used.
 func (inv *invocation) context() context.Context {
 	inv.ctxMu.Lock()
 	defer inv.ctxMu.Unlock()
@@ -164,7 +164,7 @@ func (inv *invocation) context() context.Context {
 	return inv.ctx
 }
 
-// endContext ends the context, if anybody has asked for it or ever does.
+// endContext ends the context, whether it was made already or is made later.
 func (inv *invocation) endContext() {
 	inv.ctxMu.Lock()
 	defer inv.ctxMu.Unlock()
@@ -197,7 +197,7 @@ func (inv *invocation) beforeClientResult() error {
 		return errNoResultsInOnConnected
 	}
 	inv.mayBlock()
-	if inv.permit.CompareAndSwap(permitHeld, permitLent) {
+	if inv.permit.CompareAndSwap(permitHeld, permitReturned) {
 		inv.conn.waiting.Add(1)
 		inv.conn.permits.release()
 	}
@@ -206,9 +206,9 @@ func (inv *invocation) beforeClientResult() error {
 
 // States of invocation.permit.
 const (
-	noPermit   int32 = iota
-	permitHeld       // one of conn.permits
-	permitLent       // given back while the call goes on; it counts in conn.waiting
+	noPermit       int32 = iota
+	permitHeld           // one of conn.permits
+	permitReturned       // given back while the call goes on; it counts in conn.waiting
 )
 
 // releasePermit is called when the call is over.
@@ -216,7 +216,7 @@ func (inv *invocation) releasePermit() {
 	switch inv.permit.Swap(noPermit) {
 	case permitHeld:
 		inv.conn.permits.release()
-	case permitLent:
+	case permitReturned:
 		inv.conn.waiting.Add(-1)
 	}
 }

@@ -23,8 +23,8 @@ import (
 //     which is detached from the connection; the promoted one goes on with what
 //     is left to dispatch, and with the reading.
 //   - The next message itself must wait: for a permit, for space in an upload, for
-//     an authorization. A goroutine of the transport cannot wait, since it reads;
-//     it promotes one of ours and follows. One of ours waits itself.
+//     an authorization. The goroutine that reads for the transport must not wait:
+//     it promotes another one and follows. Any other leader waits itself.
 //
 // What a leader has belongs to its goroutine alone; leader.go and watch.go are
 // the only files that touch its fields (structure_test.go sees to that). A
@@ -32,7 +32,7 @@ import (
 // something to dispatch, and may then serve another.
 type leader struct {
 	conn     *connection // that it serves now
-	lent     bool        // the transport's goroutine, which returns to reading; else one of ours
+	isReader bool        // it reads for the transport once there is nothing to dispatch
 	role     role
 	rest     []byte // what is left to dispatch
 	taken    int    // rest is the end of so many bytes
@@ -40,8 +40,9 @@ type leader struct {
 
 	decoder protocol.Decoder // with memory for the message that is being dispatched
 
-	// While it runs a call; read by who detaches it. turn is odd then, and goes
-	// up by one when the call returns or is detached, whichever comes first.
+	// Set while it runs a call; read by the goroutine that detaches it. turn is
+	// odd then, and goes up by one when the call returns or is detached,
+	// whichever comes first.
 	running *invocation
 	slot    int32 // in the hub's watch
 	turn    atomic.Uint64
@@ -59,23 +60,23 @@ const (
 
 var leaders = sync.Pool{New: func() any { return &leader{} }}
 
-func newLeader(c *connection, lent bool) *leader {
+func newLeader(c *connection, isReader bool) *leader {
 	l := leaders.Get().(*leader)
-	l.conn, l.lent, l.role = c, lent, leading
+	l.conn, l.isReader, l.role = c, isReader, leading
 	return l
 }
 
 // Receive implements transport.App.
-func (a *hubApp) Receive(p []byte, lent bool) (readOn bool) {
+func (a *hubApp) Receive(p []byte, isReader bool) (readOn bool) {
 	c := (*connection)(a)
-	l := newLeader(c, lent)
-	readOn = !lent // what is returned after a panic
+	l := newLeader(c, isReader)
+	readOn = !isReader // what is returned after a panic
 	defer l.end()
-	data, leads := c.accept(p, lent)
+	data, leads := c.accept(p, isReader)
 	switch {
 	case !leads:
 		l.role = resigned
-	case lent:
+	case isReader:
 		l.rest, l.taken, l.borrowed = data, len(data), true
 		l.lead()
 	default:
@@ -150,9 +151,9 @@ func (l *leader) take() {
 	}
 }
 
-// start begins a call that has waited for whatever it must wait for. A call that
-// may be short runs right here: what it sends at once stands before the answers
-// to what is behind it, as in ASP.NET Core.
+// start begins a call that has waited for all that it must wait for. A call
+// that may be short runs right here: what it sends at once comes before the
+// answers to the messages after it, as in ASP.NET Core.
 func (l *leader) start(inv *invocation) {
 	c := l.conn
 	if refusal := inv.admit(); refusal != "" {
@@ -186,12 +187,13 @@ func (l *leader) finishDetached(inv *invocation) {
 	inv.finish()
 }
 
-// await calls wait, and then then with the goroutine that leads, which is
-// another one if that of l must not wait. wait should end with the connection,
-// see inbox.whenOver: then is not called if it has. inv, if not nil, is what waits.
+// await calls wait, and after it then with the leader: another one than l if l
+// reads for the transport, and so must not wait. wait should end with the
+// connection, see inbox.whenOver: then is not called if it has. inv, if not
+// nil, is what waits.
 func (l *leader) await(inv *invocation, wait func(), then func(*leader)) {
 	c := l.conn
-	if l.lent {
+	if l.isReader {
 		c.in.putBack(l.rest)
 		l.promote(func(next *leader) { next.await(inv, wait, then) })
 		return
@@ -205,8 +207,8 @@ func (l *leader) await(inv *invocation, wait func(), then func(*leader)) {
 	}
 }
 
-// promote lets a goroutine of ours lead in the place of l. It begins with first,
-// if that is not nil, and goes on with the inbox.
+// promote starts a goroutine that leads in the place of l. It begins with
+// first, if that is not nil, and goes on with the inbox.
 func (l *leader) promote(first func(next *leader)) {
 	l.rest, l.role = nil, following
 	next := newLeader(l.conn, false)
@@ -220,11 +222,13 @@ func (l *leader) detach(turn uint64) {
 	if turn&1 == 0 || !l.turn.CompareAndSwap(turn, turn+1) {
 		return
 	}
+	// The goroutine of l no longer changes these fields: it is in the call, and
+	// when that returns it sees by turn that it was detached.
 	c, inv := l.conn, l.running
 	c.hub.running.enter() // the method may outlive its connection, also on a goroutine of the transport
 	c.hub.watch.slots[l.slot].Store(nil)
 	inv.method.hasBlocked()
-	next := newLeader(c, l.lent)
+	next := newLeader(c, l.isReader)
 	next.rest, next.borrowed = l.rest, true
 	c.hub.running.Go(func() {
 		next.goOn(func(*leader) {
@@ -255,7 +259,7 @@ func (l *leader) goOnLeading(first func(*leader)) (readOn bool) {
 		return false
 	}
 	c.bytes.Uncork()
-	return l.lent
+	return l.isReader
 }
 
 // end is deferred by every goroutine that may lead. Where user code has ended the
@@ -265,8 +269,8 @@ func (l *leader) end() {
 	case v != nil:
 		l.conn.crash(v)
 	case l.role == leading:
-		l.conn.exited(l.lent)
-	case l.role == resigned: // of other roles, a call may still use the scratch memory
+		l.conn.exited(l.isReader)
+	case l.role == resigned: // in other roles, a call may still use the scratch memory
 		l.conn, l.rest, l.running = nil, nil, nil
 		leaders.Put(l)
 	}

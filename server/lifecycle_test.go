@@ -126,7 +126,7 @@ func TestAConnectionHasALife(t *testing.T) {
 			}
 			for _, to := range []server.ClientProxy{n.Hub().Clients().Client(id), n.Hub().Clients().Group("g"), n.Hub().Clients().User("alice")} {
 				if err := to.Send(t.Context(), "M"); err != nil {
-					t.Errorf("%s: a send to who is gone: %v", name, err)
+					t.Errorf("%s: a send to a client that is gone: %v", name, err)
 				}
 			}
 			other.Expect("Welcome", "")
@@ -168,7 +168,7 @@ func TestAConnectionThatIsRefused(t *testing.T) {
 	})
 }
 
-// Connections that come and go at once are each told of once, and the hub is
+// Connections that come and go at once are each reported once, and the hub is
 // empty afterwards.
 func TestConnectionsComeAndGo(t *testing.T) {
 	forEachMode(t, func(t *testing.T, m mode) {

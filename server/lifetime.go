@@ -16,8 +16,9 @@ type LifetimeManager interface {
 	// OnConnected. An error ends the connection.
 	Connected(ctx context.Context, c Receiver) error
 
-	// Disconnected forgets c, its groups and what it was asked. It is called
-	// once for every c that Connected was called with, even if that failed.
+	// Disconnected forgets c, its groups and its pending invocations. It is
+	// called once for every c that Connected was called with, even if that
+	// failed.
 	Disconnected(c Receiver)
 
 	// Send delivers m to the connections that to addresses. It returns once the
@@ -30,7 +31,7 @@ type LifetimeManager interface {
 	// AddToGroup makes the connection a member of group. Names of groups are
 	// compared byte by byte. When it returns nil, a later send to the group by
 	// the caller reaches the connection. Adding twice has no further effect.
-	// Unknown connections are no error in process; across nodes nobody answers
+	// Unknown connections are no error in process; across nodes no node answers
 	// for them, see the implementation. For a connection of this process it
 	// returns what CheckJoin does.
 	AddToGroup(ctx context.Context, connectionID, group string) error
@@ -40,9 +41,9 @@ type LifetimeManager interface {
 }
 
 // A ResultRouter is a LifetimeManager that can ask a client for a result and
-// finds who waits for the answer. In a hub whose manager is none, Invoke returns
-// ErrNoClientResults. Who wraps a manager keeps this by embedding both
-// interfaces; see the example of LifetimeManager.
+// finds the pending invocation of an answer. In a hub whose manager is none,
+// Invoke returns ErrNoClientResults. A manager that wraps another one keeps
+// this by embedding both interfaces; see the example of LifetimeManager.
 type ResultRouter interface {
 	// InvokeConnection asks the client of one connection for a result and
 	// waits for it. It sets inv.InvocationID. For a connection of this process it
@@ -51,10 +52,10 @@ type ResultRouter interface {
 	// client's own error, and for a ctx that is done before the answer came.
 	InvokeConnection(ctx context.Context, connectionID string, inv *protocol.Invocation) (ClientResult, error)
 
-	// SetResult hands over a completion that c sent. It reports false if
-	// nobody waits for that id. An error means that c was not the one asked;
-	// it ends c, and the call goes on waiting. The completion's raw values are
-	// copied if they are kept.
+	// SetResult hands over a completion that c sent. It reports false if no
+	// invocation with that id is pending. An error means that the invocation is
+	// for another client than c; it ends c, and the call goes on waiting. The
+	// completion's raw values are copied if they are kept.
 	SetResult(c Receiver, completion *protocol.Completion) (known bool, err error)
 }
 

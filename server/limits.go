@@ -56,7 +56,7 @@ func (inv *invocation) settle() {
 		inv.conn.freeID(inv)
 	}
 	inv.conn.closeUploads(inv)
-	if inv.permit.CompareAndSwap(permitLent, noPermit) {
+	if inv.permit.CompareAndSwap(permitReturned, noPermit) {
 		inv.conn.waiting.Add(-1)
 	}
 	if inv.streams > 0 {

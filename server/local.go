@@ -23,7 +23,7 @@ func NewLifetimeManager() LifetimeManager {
 }
 
 // localManager is the manager of one process. A lock is held for one membership
-// at a time: nobody waits for one who leaves many groups.
+// at a time: nobody waits for a connection that leaves many groups.
 type localManager struct {
 	all     memberSet
 	mu      sync.Mutex // guards the three maps

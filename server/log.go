@@ -13,7 +13,7 @@ import (
 // line, and nothing else.
 type logHandler struct{ slog.Handler }
 
-// guardedLogger returns log, or slog.Default() for nil, behind a logHandler.
+// guardedLogger returns log, or slog.Default() for nil, in a logHandler.
 func guardedLogger(log *slog.Logger) *slog.Logger {
 	if log == nil {
 		log = slog.Default()
@@ -46,8 +46,8 @@ func (c *connection) logFailure(in string, err error) {
 }
 
 // logUnfit logs an argument, or a result of a stream, that does not fit. Its
-// value is nobody's business, so errors of the codec, which may quote it, are
-// not logged.
+// value does not belong in the log, so errors of the codec, which may quote it,
+// are not logged.
 func (c *connection) logUnfit(m *method, err error) {
 	ctx := context.Background()
 	if !c.log.Enabled(ctx, slog.LevelDebug) {

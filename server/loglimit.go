@@ -9,7 +9,7 @@ import (
 
 // Clients can cause some lines as often as they like. Of the same line, that is
 // of one message with one method, reason and type, linesPerSecond are written a
-// second; how many were left out is said when the second is over.
+// second; how many were left out is logged when the second is over.
 const (
 	linesPerSecond = 5
 	lineWindow     = time.Second
@@ -25,7 +25,7 @@ const (
 )
 
 // lineDetails are the attributes that tell lines of one message apart. Their
-// values are ours or the application's, never a client's.
+// values come from this package or the application, never from a client.
 var lineDetails = map[string]bool{"in": true, "method": true, "reason": true, "type": true}
 
 // A limitedHandler leaves out lines that come too often.
@@ -124,7 +124,7 @@ func (l *lineLimit) forgetOld(now time.Time) {
 	}
 }
 
-// tell says how many lines were left out.
+// tell logs how many lines were left out.
 func (l *lineLimit) tell(h slog.Handler, key lineKey, c *lineCount) {
 	l.mu.Lock()
 	left := c.left

@@ -16,7 +16,7 @@ type lengthHub struct{}
 func (lengthHub) Length(text string) int { return len(text) }
 
 // A message that is longer than what may wait undispatched comes in steps with
-// a POST; the step behind the first 64 KiB must not wait for room that only it
+// a POST; the step after the first 64 KiB must not wait for space that only it
 // can make.
 func TestAPostedMessageMayBeLongerThanTheInbox(t *testing.T) {
 	node := serve(t, newHub(lengthHub{}, &server.Options{MaximumReceiveMessageSize: -1}))

@@ -21,7 +21,7 @@ type lookahead struct {
 	seen  int             // bytes of buf in which no message ends
 	want  int             // as long as buf is shorter, no message ends in it
 	at    int             // how much of the inbox was copied
-	later map[string]bool // ids of calls that have not begun: a cancellation behind them is theirs
+	later map[string]bool // ids of calls that have not begun: a cancellation after one is for it
 }
 
 // lookAhead looks through what waits, and what comes meanwhile, until done is

@@ -71,8 +71,8 @@ func TestACancellationIsReadWhileACallWaits(t *testing.T) {
 	}
 }
 
-// TestACancellationIsForTheCallBeforeIt: one that stands behind a call with the
-// same id is for that one, and is not read ahead.
+// TestACancellationIsForTheCallBeforeIt: one that follows a call with the same
+// id is for that one, and is not read ahead.
 func TestACancellationIsForTheCallBeforeIt(t *testing.T) {
 	url, begun := serveCancel(t, 2)
 	c := connect(t, url)
@@ -86,8 +86,8 @@ func TestACancellationIsForTheCallBeforeIt(t *testing.T) {
 		answerOf("1", "first was cancelled"))
 }
 
-// TestACancellationIsReadWhileAnUploadIsFull: the items that find no space keep
-// nobody from reading what ends the method.
+// TestACancellationIsReadWhileAnUploadIsFull: items that find no space do not
+// keep the server from reading what ends the method.
 func TestACancellationIsReadWhileAnUploadIsFull(t *testing.T) {
 	url, begun := serveCancel(t, 1)
 	c := connect(t, url)

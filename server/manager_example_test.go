@@ -9,8 +9,8 @@ import (
 )
 
 // counting counts the sends of a hub by whom they are for. It embeds the
-// manager that it stands before, and that manager's ResultRouter, so that
-// clients can still be asked for results.
+// manager that it wraps, and that manager's ResultRouter, so that clients can
+// still be asked for results.
 type counting struct {
 	server.LifetimeManager
 	server.ResultRouter
@@ -31,8 +31,8 @@ func (c *counting) Send(ctx context.Context, to server.Audience, m *server.Messa
 	return c.LifetimeManager.Send(ctx, to, m)
 }
 
-// A LifetimeManager that counts, traces or logs sends stands before another one
-// and has one method of its own.
+// A LifetimeManager that counts, traces or logs sends wraps another one and has
+// one method of its own.
 func ExampleLifetimeManager() {
 	manager := newCounting(server.NewLifetimeManager()) // or a backplane
 	hub := server.MustHub(Chat{}, &server.Options{LifetimeManager: manager})

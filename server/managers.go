@@ -7,10 +7,11 @@ import (
 	"weak"
 )
 
-// managers knows which LifetimeManager serves which hub: two hubs that share one
-// would send to each other's clients. A manager is known by its address, which is
-// its own as long as its hub lives, since the hub holds it. Hubs are known
-// weakly: one that nobody uses goes without a word, and takes its entry with it.
+// managers knows which LifetimeManager serves which hub: two hubs that share
+// one would send to each other's clients. A manager is known by its address,
+// which is its own as long as its hub lives, since the hub holds it. Hubs are
+// known by weak pointers: one that is no longer used is collected, and its
+// entry is removed.
 var managers managerTable
 
 type managerTable struct {

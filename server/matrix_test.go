@@ -65,8 +65,8 @@ func (h *matrixHub) Ask(call *server.Call, text string) (string, error) {
 	return server.Invoke[string](call.Context(), call.Clients().Caller(), "Question", text)
 }
 
-// awaitGate is an authorization that takes as long as the client wants: until it
-// has sent Open, which is behind the call.
+// awaitGate is an authorization that takes as long as the client wants: until
+// it has sent Open, which comes after the call.
 func (h *matrixHub) awaitGate(call *server.Call) error {
 	<-h.gate(*call.Arguments()[0].(*string))
 	if call.Method() == "Refused" {

@@ -65,7 +65,8 @@ func TestJoinsBetweenSendsCostTheSameHoweverManyMembers(t *testing.T) {
 	}
 }
 
-// Who joins or leaves while a send walks the members changes nothing for it.
+// A member that joins or leaves while a send walks the members changes nothing
+// for it.
 func TestASendReachesThoseWhoWereMembersWhenItBegan(t *testing.T) {
 	const n = 20
 	m := server.NewLifetimeManager()

@@ -14,7 +14,7 @@ type methodTable struct {
 	typeName       string
 	create         func(*Call) (any, error) // makes the hub of a connection; nil: there is one for all
 	byName         map[string]*method       // lower case
-	exact          map[string]*method       // as registered, for clients that spell so
+	exact          map[string]*method       // as registered, for clients that spell it so
 	onConnected    func(*Call) error
 	onDisconnected func(*Call, error)
 

@@ -47,13 +47,13 @@ type Options struct {
 	StreamBufferCapacity int
 
 	// SlowClientTimeout is how long a message may wait for a client before the
-	// client is too slow; see SlowClients. It is found within twice that time.
-	// How much waits is no reason: a client that reads gets a burst of any size.
-	// The time in which a message is being written does not count: that is the
-	// business of EndpointOptions.TransportSendTimeout. With stateful reconnect
-	// a client is also too slow when more than StatefulReconnectBufferSize is
-	// kept for it and it has acknowledged nothing of that for so long. Zero
-	// means 30 seconds.
+	// client is too slow; see SlowClients. Such a client is found within twice
+	// that time. How much waits does not matter: a client that reads gets a
+	// burst of any size. The time in which a message is being written does not
+	// count: EndpointOptions.TransportSendTimeout bounds that. With stateful
+	// reconnect a client is also too slow when more than
+	// StatefulReconnectBufferSize is kept for it and it has acknowledged
+	// nothing of that for so long. Zero means 30 seconds.
 	SlowClientTimeout time.Duration
 
 	// SlowClients says what happens to a client that is too slow. Zero means
@@ -87,23 +87,23 @@ type Options struct {
 	// bound.
 	MaximumWaitingCallsPerClient int
 
-	// MaximumClientResultsPerClient bounds the calls of one client (Invoke) that
-	// wait for its answer; another one returns ErrTooManyClientResults. Zero
-	// means 1,000. Negative means no bound.
+	// MaximumClientResultsPerClient bounds the pending invocations of one
+	// client (Invoke); another one returns ErrTooManyClientResults. Zero means
+	// 1,000. Negative means no bound.
 	MaximumClientResultsPerClient int
 
-	// MaximumGroupsPerClient bounds the groups of one connection; to join
-	// another one returns ErrTooManyGroups. Zero means 10,000. Negative means no
-	// bound.
+	// MaximumGroupsPerClient bounds the groups of one connection; joining
+	// another one returns ErrTooManyGroups. Zero means 10,000. Negative means
+	// no bound.
 	MaximumGroupsPerClient int
 
 	// MaximumGroupNameLength bounds the names of groups that are joined, in
-	// bytes; to join a longer one returns ErrGroupNameTooLong. Zero means 1,024.
-	// Negative means no bound.
+	// bytes; joining a longer one returns ErrGroupNameTooLong. Zero means
+	// 1,024. Negative means no bound.
 	MaximumGroupNameLength int
 
 	// Protocols are the hub protocols that clients may choose. Nil means both
-	// that there are:
+	// of this module:
 	//
 	//	Protocols: []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}}
 	//
@@ -120,17 +120,17 @@ type Options struct {
 	// Methods holds what is special about single hub methods, by their Go name.
 	Methods map[string]MethodOptions
 
-	// Filters stand around calls, OnConnected and OnDisconnected, the first one
+	// Filters wrap calls, OnConnected and OnDisconnected, the first one
 	// outermost.
 	Filters []Filter
 
 	// LifetimeManager knows the connections and groups and delivers to them.
 	// Nil means one that knows those of this process only. It serves one hub:
-	// NewHub refuses a manager, if it is a pointer, that serves another one that
-	// is in use and not shut down.
+	// NewHub refuses a manager, if it is a pointer, that serves another hub
+	// which is in use and not shut down.
 	LifetimeManager LifetimeManager
 
-	// Authenticate says who sent a request; it is asked for every negotiate,
+	// Authenticate says who sent a request; it is called for every negotiate,
 	// connect, poll, send and delete. ErrUnauthorized (or an error that wraps
 	// it) is answered 401, an *InvalidTokenError 401 with its reason,
 	// ErrForbidden 403, any other error 500. An access_token of the query is in
@@ -140,7 +140,7 @@ type Options struct {
 	// single endpoint.
 	Authenticate func(r *http.Request) (User, error)
 
-	// UserID names the user for Clients().User. Nil means User.ID. It is asked
+	// UserID names the user for Clients().User. Nil means User.ID. It is called
 	// once per connection, during the handshake.
 	UserID func(r *http.Request, user User) string
 
@@ -162,8 +162,9 @@ type Options struct {
 	//
 	// Tokens, cookies, query strings and values of arguments are never logged,
 	// though what an application's own error says is. Of the same line five a
-	// second are written, and how many were left out; those of connections that
-	// begin and end are all there. A panic of the slog.Handler costs the line.
+	// second are written, and how many were left out; lines of connections that
+	// begin and end are never left out. A panic of the slog.Handler costs the
+	// line.
 	Logger *slog.Logger
 }
 

@@ -28,7 +28,7 @@ func (p *permits) tryAcquire() bool {
 // is one.
 func (p *permits) acquire(over <-chan struct{}) bool { return p.await(p.enqueue(), over) }
 
-// enqueue takes a place among those who wait; await must follow.
+// enqueue takes a place in the queue; await must follow.
 func (p *permits) enqueue() (turn chan struct{}) {
 	turn = make(chan struct{})
 	p.mu.Lock()
@@ -60,7 +60,7 @@ func (p *permits) await(turn chan struct{}, over <-chan struct{}) bool {
 	return false
 }
 
-// release gives a permit back, to who has waited the longest.
+// release gives a permit back, to the call that has waited the longest.
 func (p *permits) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -73,7 +73,7 @@ func (c *connection) newInvocation(m *method) *invocation {
 		inv.conn = c
 		return inv
 	}
-	inv := &invocation{conn: c, method: m} // nobody asks it for its user
+	inv := &invocation{conn: c, method: m} // its user is never read
 	inv.call.inv = inv
 	for _, p := range m.params {
 		v := reflect.New(p.t)

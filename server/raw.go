@@ -14,10 +14,9 @@ import (
 )
 
 // A Connection is a raw connection: a stream of bytes each way, over whichever
-// transport the client has chosen, without any hub protocol. Borders between
-// what was written at once mean nothing on the other side, but each Write is
-// sent whole. It is safe for concurrent use; it is what SignalR calls a
-// ConnectionContext.
+// transport the client has chosen, without any hub protocol. The boundaries of
+// writes mean nothing on the other side, but each Write is sent whole. It is
+// safe for concurrent use; it is what SignalR calls a ConnectionContext.
 type Connection struct {
 	bytes *transport.Conn
 	ctx   context.Context
@@ -28,7 +27,7 @@ type Connection struct {
 	binary  bool
 	ended   bool
 	cause   error
-	changed chan struct{} // closed, and made anew, at every change that somebody waits for
+	changed chan struct{} // closed, and made anew, at every change that a goroutine waits for
 }
 
 // ID is the public connection id.
@@ -164,7 +163,7 @@ func (a rawApp) served(begin time.Time, err error) {
 	log.Info(lineClosed, closed...)
 	switch p, panicked := asError[*panicError](err); {
 	case err == nil, isError(err, ErrConnectionClosed), isError(err, io.EOF):
-	case cause != nil && isError(err, cause): // the handler hands back what Read has told it
+	case cause != nil && isError(err, cause): // the handler returns the error of Read
 	case panicked:
 		log.Error("panic in user code", "in", "the connection handler", "connection", a.ID(), "panic", p.value, "stack", string(p.stack))
 		a.bytes.FinishError()
@@ -196,7 +195,7 @@ func (a rawApp) Receive(p []byte, _ bool) bool {
 
 // Ended implements transport.App.
 func (a rawApp) Ended(cause error) {
-	// Who goes away or stays away is no error, as for hubs.
+	// A client that leaves or does not come back is no error, as for hubs.
 	if errors.Is(cause, transport.ErrLost) || errors.Is(cause, transport.ErrTimeout) {
 		cause = nil
 	}

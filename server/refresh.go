@@ -44,7 +44,7 @@ func unchanged(old, fresh any) bool {
 }
 
 // capExpires brings the end of a user's authentication to at most d from now.
-// Nobody has nothing that could end.
+// An anonymous user has nothing that could end.
 func capExpires(u User, d time.Duration) User {
 	if d <= 0 || u.Anonymous() {
 		return u
@@ -92,8 +92,8 @@ func (a *hubApp) SameUser(r *http.Request, old, fresh any) (same, decided bool) 
 }
 
 // maximumRefreshes bounds the calls of OnAuthenticationRefreshed that wait for
-// their turn. What comes then is taken over without one: those that wait see the
-// newest user anyway.
+// their turn. A refresh beyond that takes effect without one: those that wait
+// see the newest user anyway.
 const maximumRefreshes = 16
 
 // Refreshed implements transport.Refresher. OnAuthenticationRefreshed takes a
@@ -130,11 +130,11 @@ func (a *hubApp) Refreshed() {
 	})
 }
 
-// OnAuthenticationRefresh puts accept in the place of the rule that a refresh
-// must be of the same user: from now on it alone decides who may take the
-// connection over. Call it in OnConnected. UserID, and with it whom
-// Clients().User reaches, stays that of the first user, and
-// EndpointOptions.OnAuthenticationRefresh is still asked. accept may be called
+// OnAuthenticationRefresh replaces the rule that a refresh must be of the same
+// user by accept: from now on it alone decides who may take the connection
+// over. Call it in OnConnected. UserID, and with it whom Clients().User
+// reaches, stays that of the first user, and
+// EndpointOptions.OnAuthenticationRefresh is still called. accept may be called
 // concurrently; an error or a panic refuses.
 func (c *Call) OnAuthenticationRefresh(accept func(context.Context, AuthenticationRefresh) (bool, error)) {
 	c.inv.conn.acceptRefresh.Store(&accept)

@@ -211,7 +211,7 @@ func refreshable(t *testing.T, h any) (url, connectionToken string, c *client) {
 }
 
 // TestARefreshIsACallOfItsOwn: a call that runs keeps its user, the hub's hook
-// waits for it, and calls behind the hook wait for that.
+// waits for it, and calls after the hook wait for that.
 func TestARefreshIsACallOfItsOwn(t *testing.T) {
 	h := refreshedHub{hold: make(chan struct{})}
 	url, token, c := refreshable(t, h)

@@ -22,9 +22,10 @@ const (
 	resendFrame = 1 << 20 // bytes that are sent again in one frame
 )
 
-// reliable is what a connection with stateful reconnect has more than another:
-// it keeps what it has sent until the client has acknowledged it, and sends it
-// again over the next socket. Source: docs/reference/hub-protocol.md, section 5.
+// reliable is what a connection with stateful reconnect has in addition: it
+// keeps what it has sent until the client has acknowledged it, and sends it
+// again over the next socket. Source: docs/reference/hub-protocol.md, section
+// 5.
 type reliable struct {
 	conn  *transport.Conn
 	codec protocol.Codec
@@ -40,7 +41,7 @@ type reliable struct {
 	kept  []transport.Frame // kept[head:] is not acknowledged
 	head  int
 	bytes int           // in kept
-	space chan struct{} // not nil: somebody waits for an acknowledgement
+	space chan struct{} // not nil: a goroutine waits for an acknowledgement
 	lost  bool          // there is no socket: what is sent is only kept
 	ended bool          // nothing is kept any more: it was dropped
 	held  int           // of kept: those that the queue limit counts
@@ -108,7 +109,7 @@ func (r *reliable) waitForSpace(ctx context.Context) error {
 	}
 }
 
-// awaitLocked is closed when it is worth another look whether there is space.
+// awaitLocked returns a channel that is closed when there may be space.
 func (r *reliable) awaitLocked() <-chan struct{} {
 	if r.space == nil {
 		r.space = make(chan struct{})
@@ -123,8 +124,8 @@ func (r *reliable) wakeLocked() {
 	}
 }
 
-// mostQuiet is after how many ticks without an Ack nobody waits for the client
-// any more. One comes about once a second.
+// mostQuiet is after how many ticks without an Ack no sender waits for the
+// client any more. One comes about once a second.
 const mostQuiet = 3
 
 // waitForClient waits until no more than limit bytes are kept, for a client that
@@ -146,7 +147,7 @@ func (r *reliable) waitForClient(ctx context.Context) error {
 	}
 }
 
-// drop forgets what is kept, when nobody can come for it any more.
+// drop forgets what is kept, when the client can no longer come back for it.
 func (r *reliable) drop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -167,7 +168,7 @@ func (r *reliable) forgetLocked(n int) {
 	clear(gone)
 	if r.head += n; r.head == len(r.kept) {
 		r.kept, r.head = r.kept[:0], 0
-		if cap(r.kept) > mostSpare { // one burst shall not keep so much
+		if cap(r.kept) > mostSpare { // one burst must not keep so much
 			r.kept = nil
 		}
 	}

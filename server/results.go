@@ -6,8 +6,9 @@ import (
 	"github.com/hubwire/hubwire/internal/members"
 )
 
-// clientResult returns what Invoke returns for the wait of id's client, which has
-// ended. Source: docs/reference/hub-protocol.md, section 4.7.
+// clientResult returns what Invoke returns for a pending invocation of the
+// client id, which has ended. Source: docs/reference/hub-protocol.md, section
+// 4.7.
 func clientResult(id string, result members.Result, end members.End) (ClientResult, error) {
 	switch {
 	case end == members.Gone:

@@ -132,8 +132,8 @@ func (c *connection) Send(m *Message) error {
 	return err
 }
 
-// write queues f. Where that makes too much for the node, those that are
-// furthest behind give way before it returns.
+// write queues f. Where that makes too much for the node, the clients that are
+// furthest behind are treated as too slow before it returns.
 func (c *connection) write(f transport.Frame) error {
 	var err error
 	if c.reliable != nil {
@@ -142,7 +142,7 @@ func (c *connection) write(f transport.Frame) error {
 		err = c.bytes.Send(f)
 	}
 	c.hub.opts.QueueLimit.limit.Relieve()
-	if err == nil { // by far the most
+	if err == nil { // nearly always
 		return nil
 	}
 	return sendError(err)

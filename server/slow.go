@@ -16,9 +16,9 @@ import (
 //   - the memory of the node: a QueueLimit;
 //   - the senders' own will: a send that is Waiting is held back.
 //
-// What a client that was found too slow has received is a beginning of what was
-// sent to it, and the Close behind it. A client that only wants the latest can be
-// spared some of the sends instead: DropOldest.
+// What a client that was found too slow has received is a prefix of what was
+// sent to it, and the Close message after it. A client that only wants the
+// latest can be spared some of the sends instead: DropOldest.
 
 // A SlowClientPolicy says what happens to a client that is too slow.
 type SlowClientPolicy int
@@ -29,10 +29,10 @@ const (
 	CloseSlow SlowClientPolicy = iota
 
 	// DropOldest drops the oldest sends that wait for the client, for one that
-	// only wants the latest: prices, positions. Dropped are whole messages of
-	// Send, of this node or another; never answers, stream items, requests to
-	// the client or pings, and nothing that is being written. It happens when
-	// more than Options.DropOldestLimit wait for the client (down to half
+	// only wants the latest: prices, positions. Only whole messages of Send are
+	// dropped, of this node or another; never answers, stream items, requests
+	// to the client or pings, and nothing that is being written. It happens
+	// when more than Options.DropOldestLimit wait for the client (down to half
 	// of that), and instead of closing the connection. A client for which that
 	// is not enough, and one that takes nothing at all, is closed all the same.
 	//

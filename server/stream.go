@@ -101,8 +101,8 @@ func streamChannel(ctx context.Context, source reflect.Value, send func(reflect.
 }
 
 // streamSeq runs an iter.Seq or iter.Seq2 until it ends, yields an error, or
-// send reports false. What an iterator yields after its end, or from a goroutine
-// of its own that outlives it, is dropped: the client is told of the end once.
+// send reports false. What an iterator yields after its end, or from a
+// goroutine of its own that outlives it, is dropped: the client sees one end.
 func streamSeq(source reflect.Value, pairs bool, send func(reflect.Value) bool) (err error) {
 	var (
 		mu     sync.Mutex // guards ended and failed; iterators may misbehave

@@ -26,7 +26,7 @@ var private = map[string][]string{
 
 // exceptions are set or read elsewhere.
 var exceptions = []string{
-	"inbox.over",           // atomic, and read by whoever begins something
+	"inbox.over",           // atomic, and read by every goroutine that begins something
 	"invocationPool.reuse", // set where a hub is made
 }
 

@@ -6,11 +6,11 @@ import (
 )
 
 // tasks counts goroutines, so that a shutdown can wait for them. Unlike with a
-// sync.WaitGroup, more may be started while somebody waits.
+// sync.WaitGroup, more may be started while a goroutine waits.
 type tasks struct {
 	mu   sync.Mutex
 	n    int
-	idle chan struct{} // not nil while somebody waits
+	idle chan struct{} // not nil while a goroutine waits
 }
 
 // enter counts a goroutine that is there already; done must follow.

@@ -172,7 +172,8 @@ func (c *connection) uploadItem(l *leader, m *protocol.StreamItem) {
 	l.await(nil, func() { u.add(c.in.whenOver(), v.Elem()) }, nil)
 }
 
-// streamBindText is what a method is told of an item that does not fit.
+// streamBindText is the error text that a method gets for an item that does not
+// fit.
 func (c *connection) streamBindText(err error) string {
 	const text = "Failed to bind Stream message."
 	if !c.hub.opts.EnableDetailedErrors {

@@ -170,7 +170,7 @@ func TestItemsThatNobodyReadsAreDropped(t *testing.T) {
 	})
 }
 
-// A stream whose client is gone ends, and the method is told so.
+// A stream whose client is gone ends, and the method sees why.
 func TestAnUploadEndsWithItsClient(t *testing.T) {
 	forEachMode(t, func(t *testing.T, m mode) {
 		for name, end := range map[string]func(n *hubtest.Node, c *hubtest.Client){

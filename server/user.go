@@ -13,8 +13,8 @@ import (
 	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
-// User is who is at the other end of a connection, as Options.Authenticate
-// found it out. The zero value is an anonymous user.
+// User is the identity of a client, as Options.Authenticate found it. The zero
+// value is an anonymous user.
 type User struct {
 	// ID is what Clients().User addresses, compared byte by byte. Where Go and
 	// ASP.NET Core nodes share a Redis it must be the string that ASP.NET's
@@ -39,7 +39,7 @@ func (u User) Anonymous() bool {
 	return u.ID == "" && u.Name == "" && len(u.Claims) == 0
 }
 
-// Errors that Options.Authenticate answers with; they may be wrapped.
+// Errors that Options.Authenticate returns; they may be wrapped.
 var (
 	ErrUnauthorized = errors.New("server: unauthorized") // 401: who are you?
 	ErrForbidden    = errors.New("server: forbidden")    // 403: not you
@@ -62,7 +62,7 @@ type InvalidTokenError struct {
 //
 //	Bearer error="invalid_token", error_description="..."
 //
-// of RFC 6750. An empty description is left out; cause is not told to clients.
+// of RFC 6750. An empty description is left out; clients do not see cause.
 func InvalidToken(description string, cause error) *InvalidTokenError {
 	return &InvalidTokenError{Description: description, Err: cause}
 }
@@ -129,8 +129,8 @@ func askWho(authenticate func(*http.Request) (User, error), r *http.Request, lim
 	return nil, no
 }
 
-// withoutSecrets removes from text, which an error may quote them in, what r has
-// for credentials.
+// withoutSecrets removes the credentials of r from text, in which an error may
+// quote them.
 func withoutSecrets(text string, r *http.Request) string {
 	for _, secret := range slices.Concat(r.Header["Authorization"], r.Header["Cookie"], []string{r.URL.RawQuery}) {
 		if secret == "" {
@@ -159,8 +159,9 @@ func withoutSecrets(text string, r *http.Request) string {
 const leastSecret = 8
 
 // sameUser reports whether two requests are from one user: they have the first
-// of these that is not empty in common, the claim sub, the id, the claim upn. Of
-// users that have none both are nobody, or they have all claims in common.
+// of these that is not empty in common, the claim sub, the id, the claim upn.
+// Users that have none are one if both are anonymous or all their claims are
+// equal.
 // Source: captures of ASP.NET Core 11.
 func sameUser(old, fresh any) bool {
 	a, _ := old.(User)

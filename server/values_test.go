@@ -211,7 +211,7 @@ func TestValuesWhoseMethodsPanicFailTheirCallOrEndTheirConnection(t *testing.T) 
 		t.Run(codec.Name(), func(t *testing.T) {
 			hub := evilHub{heard: make(chan string, 100)}
 			url := serve(t, newHub(hub, nil))
-			// Where the other protocol's methods are meant, nothing panics.
+			// Where only the other protocol calls the method, nothing panics.
 			json, packed := codec.Name() == "json", codec.Name() == "messagepack"
 			var kinds []string
 			for kind := range evils {

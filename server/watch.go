@@ -9,8 +9,8 @@ import (
 // is found twice is detached.
 const watchPeriod = time.Millisecond
 
-// A watch knows the leaders of a hub that run a call at the moment. Its goroutine
-// exists only while there are some.
+// A watch knows the leaders of a hub that run a call now. Its goroutine exists
+// only while there are some.
 type watch struct {
 	tasks   *tasks // the hub's
 	slots   [64]atomic.Pointer[leader]
@@ -86,7 +86,7 @@ func (w *watch) run() {
 		}
 		w.running.Store(false)
 		if w.entered.Load() == entered || !w.running.CompareAndSwap(false, true) {
-			return // nobody entered, or who did has started another run
+			return // no call has entered, or the one that did has started another run
 		}
 		idle = 0
 	}

@@ -145,7 +145,7 @@ func (g *cSharp) properties(record string, fields []field) (list []property, con
 			}
 		}
 		// What is left out is the zero value: for .NET's value types that is
-		// the default, and null would be none of theirs.
+		// the default, and null is none of their values.
 		if f.optional && !valueType(f.t) && !strings.HasSuffix(p.typ, "?") {
 			p.typ += "?"
 		}

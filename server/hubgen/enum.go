@@ -8,8 +8,8 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// dotNet are the types of protocol that stand for one of .NET. JSON carries
-// them as text, but Decimal as a number.
+// dotNet are the types of package protocol for one of .NET. JSON carries them
+// as text, but Decimal as a number.
 var dotNet = map[reflect.Type]string{
 	reflect.TypeFor[protocol.DateTime]():       "DateTime",
 	reflect.TypeFor[protocol.DateTimeOffset](): "DateTimeOffset",

@@ -72,8 +72,8 @@ func (s *Source) add(file *ast.File) {
 	}
 }
 
-// docOf is the comment of one declaration. That of a group in parentheses
-// stands for all in it, so it is nobody's.
+// docOf is the comment of one declaration. That of a group in parentheses is
+// for all in it, and for no single one.
 func docOf(own *ast.CommentGroup, d *ast.GenDecl) string {
 	if own == nil && !d.Lparen.IsValid() {
 		own = d.Doc

@@ -109,7 +109,7 @@ func refuse(description string, cause error) error {
 	return server.InvalidToken(description, cause)
 }
 
-// describe is what the client is told of a token that is refused.
+// describe is what the client sees of why its token is refused.
 // Source: JwtBearerHandler.CreateErrorDescription.
 func (v *verifier) describe(err error, claims jwt.MapClaims) string {
 	missing := errors.Is(err, jwt.ErrTokenRequiredClaimMissing)
@@ -141,7 +141,7 @@ func audience(claims jwt.MapClaims) string {
 	return strings.Join(list, ", ")
 }
 
-// orNull bounds what is told of a claim.
+// orNull bounds what is shown of a claim.
 func orNull(s string) string {
 	if s == "" {
 		return "(null)"

@@ -14,8 +14,9 @@ import (
 )
 
 // A jwk is what is read of one entry of a key set. Certificates are not: they
-// prove nothing that the place of the set does not prove. Nor are the private
-// parts of a key. Source: RFC 7517, section 4; RFC 7518, section 6; RFC 8037.
+// prove nothing that the location of the set does not prove. Nor are the
+// private parts of a key. Source: RFC 7517, section 4; RFC 7518, section 6; RFC
+// 8037.
 type jwk struct {
 	Type      string      `json:"kty"`
 	Use       string      `json:"use"`
@@ -37,7 +38,7 @@ func (f *base64Field) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// parseKey reads one entry. Whether the key is good for anything, usable says.
+// parseKey reads one entry. Whether the key can be used, usable says.
 func parseKey(text []byte) (key, error) {
 	var j jwk
 	if err := json.Unmarshal(text, &j); err != nil {

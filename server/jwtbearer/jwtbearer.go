@@ -73,8 +73,8 @@ type Options struct {
 	KeyRefreshInterval time.Duration
 
 	// InsecureHTTP lets JWKSURL and Authority be http instead of https: anybody
-	// on the way can then give keys of his own. It is for tests, and for networks
-	// where nobody is.
+	// on the network path can then supply keys of their own. It is for tests,
+	// and for networks that nobody else can reach.
 	InsecureHTTP bool
 
 	// HTTPClient reads JWKSURL and Authority. Nil means one like

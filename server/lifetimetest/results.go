@@ -22,7 +22,7 @@ func (b *bench) ask(ctx context.Context, from node, id string) (string, error) {
 	return string(result.Value), err
 }
 
-// answer answers the next question of c, at its node.
+// answer completes the next invocation that c receives, at its node.
 func (b *bench) answer(m node, c *receiver, completion protocol.Completion) {
 	completion.InvocationID = b.next(c).id
 	if known, err := m.SetResult(c, &completion); !known || err != nil {

@@ -26,7 +26,7 @@ func answer(w http.ResponseWriter, r *http.Request, status int, contentType, bod
 	}
 	w.WriteHeader(status)
 	if body != "" && r.Method != http.MethodHead {
-		_, _ = io.WriteString(w, body) // a client that is gone needs no answer
+		_, _ = io.WriteString(w, body) // the client is gone; no reply is needed
 	}
 }
 

@@ -22,14 +22,14 @@ type App interface {
 	// until it returns. It waits while the App cannot take more, which is the
 	// transport's backpressure, and stops waiting when the connection ends.
 	//
-	// lend says that the caller has nothing else to do than to read on (the
-	// reader of a WebSocket): the App may use the goroutine to run its own
-	// work, of any length. In that case it may return false: the App has kept
-	// the goroutine for that work, has let another goroutine call
+	// isReader says that the caller is the reader of a WebSocket, which has
+	// nothing to do but to read on: the App may run its own work, of any
+	// length, on that goroutine. In that case it may return false: the App has
+	// kept the goroutine for that work, has let another goroutine call
 	// Conn.ReadOn meanwhile (which went on with the bytes that were left), and
 	// the caller must return at once without touching the connection again.
-	// Where lend is false, Receive returns true.
-	Receive(p []byte, lend bool) bool
+	// Where isReader is false, Receive returns true.
+	Receive(p []byte, isReader bool) bool
 
 	// Ended is called once, unless the App has finished before: no more bytes
 	// will come, and Start has been called before. cause is nil when the client
@@ -102,8 +102,8 @@ type Options struct {
 	// AllowOrigin allows more origins than AllowedOrigins. Nil: no others.
 	AllowOrigin func(origin string, r *http.Request) bool
 
-	// SameUser reports whether two requests of one connection are from one user;
-	// if not, the later one is refused. Nil: nobody asks.
+	// SameUser reports whether two requests of one connection are from one
+	// user; if not, the later one is refused. Nil: that is not checked.
 	SameUser func(old, fresh any) bool
 
 	// EnableRefresh serves POST <route>/refresh. OnRefresh may refuse what came;
@@ -118,7 +118,7 @@ type Options struct {
 
 	// Authenticate says who sent r, or why that is not served. r carries an
 	// access_token of the query as its Authorization header where that is
-	// allowed. Nil: nobody is known.
+	// allowed. Nil: no user is known.
 	Authenticate func(r *http.Request) (user any, no Refusal)
 
 	Logger *slog.Logger
@@ -131,8 +131,8 @@ type Refusal struct {
 	Challenge string // of a 401: its WWW-Authenticate; "": Bearer
 }
 
-// What an App may do with its connection. *Conn has these methods; the list
-// stands here so that it can be read in one place.
+// What an App may do with its connection. *Conn has these methods; the list is
+// here so that it can be read in one place.
 var _ interface {
 	ID() string    // the public connection id
 	Token() string // what clients put into id=; secret
@@ -142,7 +142,7 @@ var _ interface {
 	User() any
 	Stateful() bool // stateful reconnect was negotiated
 
-	// Send queues f behind what is queued and never waits. It reports ErrClosed
+	// Send queues f after what is queued and never waits. It reports ErrClosed
 	// after the end, and ErrTooSlow once the client was found too slow.
 	Send(f Frame) error
 	// SendLast is Send for the farewell, which a client that is too slow gets
@@ -188,7 +188,8 @@ var _ interface {
 	// Abort ends the transport at once, without a farewell. App.Ended follows,
 	// unless it has been called.
 	Abort(cause error)
-	// Done is closed when the input has ended, whoever ended it; Finish counts.
+	// Done is closed when the input has ended, on whichever side; Finish
+	// counts.
 	Done() <-chan struct{}
 
 	// Resume and DisableReconnect belong to stateful reconnect: see Reconnector.

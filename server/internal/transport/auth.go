@@ -36,7 +36,7 @@ func (no Refusal) refuse(w http.ResponseWriter, r *http.Request) {
 	answer(w, r, no.Status, noType, "")
 }
 
-// sameUser reports whether user is the one whose c is: of the newest request
+// sameUser reports whether user is the user of c: that of the newest request
 // that was let through, which at first is the negotiate.
 func (e *Endpoint) sameUser(c *Conn, user any) bool {
 	if e.opts.SameUser == nil || e.opts.Authenticate == nil {

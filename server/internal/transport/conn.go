@@ -51,21 +51,21 @@ type Conn struct {
 }
 
 // An end is why there is no more input; nil is the client's proper end, or that
-// the App has finished. How the two sides have ended is their states' to say.
+// the App has finished. How the two sides have ended is in their states.
 type end struct{ cause error }
 
 // requests is what a connection over SSE or long polling has in place of a
 // socket. It is guarded by Conn.mu.
 type requests struct {
-	wake     chan struct{} // tells the request that serves
+	wake     chan struct{} // signals the request that serves
 	poll     *poll         // the poll that runs
 	lastPoll *poll         // the last one that waits for its end
 	posting  chan struct{} // the POST that runs holds its one token
 	posts    int           // POSTs that run or wait
 }
 
-// waits is what goroutines wait for. Each channel is made when somebody asks,
-// and guarded by Conn.mu.
+// waits is what goroutines wait for. Each channel is made when a goroutine
+// waits, and guarded by Conn.mu.
 type waits struct {
 	space    chan struct{} // in the outbox, for a sender
 	done     chan struct{} // the end of the input
@@ -125,7 +125,7 @@ func (c *Conn) Latest() any {
 // Stateful reports whether stateful reconnect was negotiated.
 func (c *Conn) Stateful() bool { return c.stateful }
 
-// Done is closed when the input has ended, whoever ended it; Finish counts.
+// Done is closed when the input has ended, on whichever side; Finish counts.
 func (c *Conn) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -208,8 +208,8 @@ func (c *Conn) start() {
 	}
 }
 
-// awaitStartLocked returns what is closed when the App has been started, or
-// never will be.
+// awaitStartLocked returns a channel that is closed when the App has been
+// started, or never will be.
 func (c *Conn) awaitStartLocked() <-chan struct{} {
 	w := c.waitsLocked()
 	if w.started == nil {
@@ -218,7 +218,7 @@ func (c *Conn) awaitStartLocked() <-chan struct{} {
 	return w.started
 }
 
-// startedLocked lets those go on who wait for the App.
+// startedLocked lets the goroutines go on that wait for the App.
 func (c *Conn) startedLocked() {
 	if w := c.waits; w != nil && w.started != nil {
 		close(w.started)
@@ -246,7 +246,7 @@ func (c *Conn) tick(now time.Time) {
 		return
 	}
 	late, overdue, dropped := c.watchLocked(now)
-	told, finished := c.app.told(), c.app.over()
+	live, finished := c.app.live(), c.app.over()
 	c.mu.Unlock()
 	if dropped > 0 {
 		c.endpoint.log.Debug("messages dropped: the client is slow and wants the latest", "connection", c.id, "count", dropped)
@@ -258,7 +258,7 @@ func (c *Conn) tick(now time.Time) {
 	case late:
 		c.TooSlow()
 	}
-	if told {
+	if live {
 		c.handler.Tick(now)
 	}
 }

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// A CORSPolicy says which origins' pages may use what it stands around.
+// A CORSPolicy says which origins' pages may use the routes that it is for.
 // Credentials are allowed, so the answers name the exact origin; where every
 // origin is allowed, credentials never are. Nil allows no origin and sends no
 // headers.
 type CORSPolicy struct {
 	origins []origin
 	any     bool
-	allow   func(origin string, r *http.Request) bool // nil: nobody is asked
-	headers string                                    // what a preflight is told; empty: echo
+	allow   func(origin string, r *http.Request) bool // nil: no others
+	headers string                                    // what a preflight allows; empty: echo
 }
 
 // NewCORSPolicy returns the policy of origins and allow, or nil if there is
@@ -52,8 +52,8 @@ func (p *CORSPolicy) allows(text string, r *http.Request) bool {
 	return p.allow != nil && p.allow(text, r)
 }
 
-// Preflight answers r if it is one. Who may not use the endpoint gets the
-// same answer, without any CORS header.
+// Preflight answers r if it is one. An origin that may not use the endpoint
+// gets the same answer, without any CORS header.
 func (p *CORSPolicy) Preflight(w http.ResponseWriter, r *http.Request) bool {
 	method := r.Header.Get("Access-Control-Request-Method")
 	if p == nil || r.Method != http.MethodOptions || r.Header.Get("Origin") == "" || method == "" {

@@ -9,8 +9,8 @@ import (
 var errPanic = errors.New("transport: internal error")
 
 // Every goroutine that handles a connection's bytes ends in survive, and every
-// callback of an App but Receive runs inside tell: a mistake, ours or that of an
-// App, costs one connection and not the process. Receive panics through the
+// callback of an App but Receive runs inside tell: a bug, of this package or of
+// an App, costs one connection and not the process. Receive panics through the
 // goroutine that reads, to survive. c.mu is never held there, as the App is not
 // called with it.
 

@@ -13,7 +13,7 @@ import (
 type crashApp struct {
 	*statefulApp
 	at    string
-	lent  int
+	calls int
 	ended int
 }
 
@@ -25,13 +25,13 @@ func (a *crashApp) hit(method string) {
 
 func (a *crashApp) Start() { a.hit("Start"); a.statefulApp.Start() }
 
-func (a *crashApp) Receive(p []byte, lend bool) bool {
+func (a *crashApp) Receive(p []byte, isReader bool) bool {
 	a.hit("Receive")
 	if a.at != "Receive on another goroutine" {
-		return a.statefulApp.Receive(p, lend)
+		return a.statefulApp.Receive(p, isReader)
 	}
-	if a.lent++; a.lent == 2 {
-		panic("a mistake behind ReadOn")
+	if a.calls++; a.calls == 2 {
+		panic("a mistake under ReadOn")
 	}
 	go a.conn.ReadOn()
 	return false

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// drainTime is how long a client may take for a body that nobody wants. net/http
+// drainTime is how long a client may take for a body that is not used. net/http
 // reads it before the answer, or after it, and without a deadline that may be
 // for ever; with one it answers and ends the TCP connection.
 // Source: the drain timeout of Kestrel.

@@ -9,7 +9,7 @@ func (c *Conn) endInput(cause error) {
 		return
 	}
 	c.endInputLocked(cause)
-	tell := c.app.told() // else start tells
+	tell := c.app.live() // else start tells
 	c.mu.Unlock()
 	if tell {
 		c.tell(func() { c.handler.Ended(cause) })
@@ -22,7 +22,7 @@ func (c *Conn) endInputLocked(cause error) {
 		close(w.done)
 	}
 	if c.app == appNone {
-		c.startedLocked() // nobody will start the App
+		c.startedLocked() // the App will never be started
 	}
 }
 
@@ -69,8 +69,8 @@ func (c *Conn) finish(as appState) {
 		c.mu.Unlock()
 		return
 	}
-	// Without a socket nobody comes to fetch what is queued. One that is just
-	// being opened finds the connection closed.
+	// Without a socket nothing fetches what is queued. One that is just being
+	// opened finds the connection closed.
 	nobody := c.link.mute() && c.socket == nil || c.link == linkWaiting && hurry
 	if nobody {
 		c.stepLocked(linkClosed, as)
@@ -134,7 +134,7 @@ func (c *Conn) shutdown() {
 	app := c.app
 	c.mu.Unlock()
 	switch {
-	case app.told():
+	case app.live():
 		c.tell(c.handler.Shutdown)
 	case app.over(): // it is on its way
 	default:

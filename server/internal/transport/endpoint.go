@@ -65,8 +65,8 @@ func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint {
 // clock is now as connections keep times.
 func (e *Endpoint) clock(now time.Time) time.Duration { return now.Sub(e.started) }
 
-// ServeHTTP implements http.Handler. The order in which its answers win is
-// ASP.NET Core's. Source: docs/reference/transports.md, section 1.
+// ServeHTTP implements http.Handler. The order of its checks is ASP.NET Core's.
+// Source: docs/reference/transports.md, section 1.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if status := e.opts.tooLarge(r); status != 0 {
 		w.Header().Set("Connection", "close")

@@ -21,9 +21,9 @@ func (f Frame) Latest() Frame {
 	return f
 }
 
-// NewFrameBuffer returns an empty slice with room for a WebSocket header in
-// front and for size bytes of payload behind. Append the payload to it, then
-// call BuildFrame.
+// NewFrameBuffer returns an empty slice with space for a WebSocket header and
+// for size bytes of payload after it. Append the payload to it, then call
+// BuildFrame.
 func NewFrameBuffer(size int) []byte { return make([]byte, headroom, headroom+size) }
 
 // BuildFrame makes buf, which began as the result of NewFrameBuffer, a Frame.

@@ -89,10 +89,11 @@ func (l *Limit) release(c *Conn, frames []Frame) (released int) {
 	return released
 }
 
-// Relieve makes room where more bytes are counted than the limit allows: of the
+// Relieve frees memory where more bytes are counted than the limit allows: the
 // connections that are furthest behind in time, and of those that are so for as
-// long the ones with most bytes, one after the other gives way until it fits. A
-// sender calls it after its sends, holding no lock. It waits for no client.
+// long the ones with most bytes, are treated as too slow, one after the other,
+// until it fits. A sender calls it after its sends, holding no lock. It waits
+// for no client.
 func (l *Limit) Relieve() {
 	if l != nil && l.used.Load() > l.most {
 		l.relieve()
@@ -102,7 +103,7 @@ func (l *Limit) Relieve() {
 func (l *Limit) relieve() {
 	l.relieving.Lock()
 	defer l.relieving.Unlock()
-	for range 2 { // the second time those that were told to end and still hold bytes are cut
+	for range 2 { // the second time those that were asked to end and still hold bytes are cut
 		for _, c := range l.furthest() {
 			if l.used.Load() <= l.most {
 				return
@@ -157,12 +158,12 @@ func (c *Conn) Release(frames []Frame) int {
 	return 0
 }
 
-// farFuture is since when a connection is behind that is not.
+// farFuture is behindSince of a connection that keeps up.
 var farFuture = time.Unix(math.MaxInt32, 0)
 
-// behindSince says since when c is behind, for the order in which connections
-// give way. One that was found too slow comes first, one that is behind for less
-// than a tick last.
+// behindSince says since when c is behind, for the order in which Relieve takes
+// connections. One that was found too slow comes first, one that is behind for
+// less than a tick last.
 func (c *Conn) behindSince() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()

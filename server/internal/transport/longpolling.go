@@ -221,7 +221,7 @@ func (e *Endpoint) serveDelete(w http.ResponseWriter, r *http.Request, user any)
 }
 
 // delete ends the input. A poll that is pending may still carry what the App
-// says at its end; for everybody else the connection is gone.
+// says at its end; for all other requests the connection is gone.
 func (c *Conn) delete() {
 	c.mu.Lock()
 	switch {

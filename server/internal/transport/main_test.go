@@ -51,10 +51,10 @@ type echoApp struct {
 	ticks    int
 	over     chan struct{} // closed by Ended
 
-	silent  bool                           // do not send back
-	linger  bool                           // do not finish when the input ends
-	mumbles bool                           // do not say farewell when the client is too slow
-	receive func(p []byte, lend bool) bool // instead of echoing
+	silent  bool                               // do not send back
+	linger  bool                               // do not finish when the input ends
+	mumbles bool                               // do not say farewell when the client is too slow
+	receive func(p []byte, isReader bool) bool // instead of echoing
 	onTick  func(time.Time)
 	onStart func()
 }
@@ -68,12 +68,12 @@ func (a *echoApp) Start() {
 	}
 }
 
-func (a *echoApp) Receive(p []byte, lend bool) bool {
+func (a *echoApp) Receive(p []byte, isReader bool) bool {
 	a.mu.Lock()
 	a.received = append(a.received, p...)
 	a.mu.Unlock()
 	if a.receive != nil {
-		return a.receive(p, lend)
+		return a.receive(p, isReader)
 	}
 	if !a.silent {
 		_ = a.conn.Send(text(string(p)))

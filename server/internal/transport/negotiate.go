@@ -127,7 +127,7 @@ func answerJSON(w http.ResponseWriter, r *http.Request, body []byte) {
 	h := w.Header()
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	_, _ = w.Write(body) // a client that is gone needs no answer
+	_, _ = w.Write(body) // the client is gone; no reply is needed
 }
 
 // String returns the name of a single transport as clients know it.

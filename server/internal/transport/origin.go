@@ -44,7 +44,7 @@ func parseOrigin(text string) (origin, error) {
 	}
 	o.host, o.below = strings.CutPrefix(o.host, "*.")
 	if o.host == "" || strings.Contains(o.host, "*") {
-		return origin{}, fmt.Errorf("origin %q: a star stands for all subdomains of a domain, as in https://*.app.example", text)
+		return origin{}, fmt.Errorf("origin %q: a star means all subdomains of a domain, as in https://*.app.example", text)
 	}
 	return o, nil
 }

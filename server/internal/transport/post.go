@@ -61,7 +61,7 @@ func (e *Endpoint) servePost(w http.ResponseWriter, r *http.Request, user any) {
 	status = http.StatusBadRequest
 	w.Header().Set("Connection", "close")
 	answer(w, r, status, textPlain, "")
-	_ = rc.SetReadDeadline(time.Unix(1, 0)) // nobody waits for the rest of the body
+	_ = rc.SetReadDeadline(time.Unix(1, 0)) // the rest of the body is not read
 }
 
 // clientGone is in place of the status of a POST whose sender went away inside
@@ -73,7 +73,7 @@ func dropClient(rc *http.ResponseController) bool {
 	if err != nil {
 		return false // HTTP/2: the stream is gone already
 	}
-	_ = conn.Close() // nobody is left to tell
+	_ = conn.Close() // no client is left to answer
 	return true
 }
 
@@ -158,7 +158,7 @@ func failedBody(err error) int {
 }
 
 // copyBody gives body to the App: the n bytes of buf that have been read, with
-// err behind them, and the rest.
+// err after them, and the rest.
 func (c *Conn) copyBody(body *postBody, buf []byte, n int, err error) int {
 	for {
 		if n == 0 && err == nil {
@@ -192,10 +192,10 @@ func (c *Conn) give(p []byte) bool {
 		case c.link.gone(), c.end.Load() != nil && !c.app.over():
 			c.mu.Unlock()
 			return false
-		case c.app.over(): // nobody is interested any more
+		case c.app.over(): // the App takes no more
 			c.mu.Unlock()
 			return true
-		case c.app.told():
+		case c.app.live():
 			c.mu.Unlock()
 			if len(p) > 0 {
 				c.tell(func() { c.handler.Receive(p, false) })

@@ -8,8 +8,9 @@ import (
 )
 
 // Reads and writes of sockets that never wait take a few microseconds. Telling
-// the scheduler of each costs a quarter more CPU time per echo (BenchmarkRawIO),
-// since it may give the processor away meanwhile. Long writes are told.
+// the scheduler of each costs a quarter more CPU time per echo
+// (BenchmarkRawIO), since it may give the processor away meanwhile. It is told
+// of long writes.
 const shortWrite = 64 << 10
 
 func readFD(fd uintptr, p []byte) (int, error) {

@@ -99,7 +99,7 @@ func (c *Conn) deactivate(first bool, err error) {
 }
 
 // attach makes s the socket that is served. The one before, if the server still
-// believed in it, is ignored from now on. reads says that the caller is to
+// took it for alive, is ignored from now on. reads says that the caller is to
 // read; else the goroutine that has read so far goes on with s. ok is false if
 // one of the sides has ended meanwhile.
 func (c *Conn) attach(s *socket) (reads, ok bool) {
@@ -110,7 +110,7 @@ func (c *Conn) attach(s *socket) (reads, ok bool) {
 		return false, false
 	}
 	old := c.socket
-	if s.again = c.app.told(); s.again {
+	if s.again = c.app.live(); s.again {
 		c.stepLocked(linkResuming, c.app)
 		c.out.drop()
 		c.wakeSendersLocked()

@@ -86,7 +86,7 @@ func (e *Endpoint) refresh(r *http.Request, c *Conn, user any) refreshOutcome {
 	c.mu.Lock()
 	old, generation := c.latest, c.refreshes
 	var app Refresher
-	if c.app.told() {
+	if c.app.live() {
 		app, _ = c.handler.(Refresher)
 	}
 	c.mu.Unlock()
@@ -163,7 +163,7 @@ func refused(w http.ResponseWriter, status int, code string) {
 	w.Header()["Content-Type"] = []string{"application/json"}
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(body)) // a client that is gone needs no answer
+	_, _ = w.Write([]byte(body)) // the client is gone; no reply is needed
 }
 
 // mayServe reports whether a request of user that begins or serves a transport may
@@ -179,10 +179,11 @@ func (e *Endpoint) mayServe(w http.ResponseWriter, r *http.Request, c *Conn, t T
 	return true
 }
 
-// isOfItsUser reports whether a request of user may serve c; else it has answered. All requests of a connection are one user's, the
-// one's who negotiated. Where refreshes are enabled, other credentials of that
-// user are a refresh; elsewhere the hub keeps the user it has, and only the end
-// of the authentication moves. Source: captures of ASP.NET Core 11.
+// isOfItsUser reports whether a request of user may serve c; else it has
+// answered. All requests of a connection must be of the user that negotiated.
+// Where refreshes are enabled, other credentials of that user are a refresh;
+// elsewhere the hub keeps the user it has, and only the end of the
+// authentication moves. Source: captures of ASP.NET Core 11.
 func (e *Endpoint) isOfItsUser(w http.ResponseWriter, r *http.Request, c *Conn, t Transport, user any) bool {
 	same := e.sameUser(c, user)
 	c.mu.Lock()

@@ -148,7 +148,7 @@ type replay struct {
 	t       *testing.T
 	n       *node
 	sockets map[string]*replaySocket
-	known   map[string]string // recorded token or id -> ours
+	known   map[string]string // recorded token or id -> that of this run
 	spoke   string            // the socket that spoke to the server last, if no answer came since
 }
 

@@ -11,7 +11,7 @@ import (
 
 // A keptRequest is the request that opened a connection, as the connection
 // keeps it. As http.Request it would be half of all that an idle connection
-// holds, so it is packed into one text until somebody asks for it.
+// holds, so it is packed into one text until it is used.
 type keptRequest struct {
 	packed string
 	ctx    context.Context            // not nil: there is a request
@@ -84,7 +84,7 @@ func isPlain(r *http.Request) bool {
 	return err == nil && *u == *r.URL
 }
 
-// pack writes the texts of r one behind the other with their lengths in front:
+// pack writes the texts of r one after the other with their lengths in front:
 // those of the request, then the names of the header, each with the number of
 // its values and these.
 func pack(r *http.Request) string {

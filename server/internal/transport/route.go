@@ -19,7 +19,8 @@ const (
 )
 
 // MountedAt says that an http.ServeMux serves the endpoint under pattern, which
-// ends in a slash: what is not the endpoint's below it is nowhere then.
+// ends in a slash: a path below it that is not one of the endpoint's is not
+// found then.
 func (e *Endpoint) MountedAt(pattern string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -31,9 +32,9 @@ func (e *Endpoint) MountedAt(pattern string) {
 	e.mounts.Store(&all)
 }
 
-// route says what r asks for. Where MountedAt has told of the pattern that found
+// route says what r asks for. Where MountedAt has named the pattern that found
 // the endpoint, the path is known from there on. Else only the end of the path
-// counts: any router may stand in front, below any pattern of an http.ServeMux.
+// counts: any router may be in front, below any pattern of an http.ServeMux.
 func (e *Endpoint) route(r *http.Request) destination {
 	path, _ := strings.CutSuffix(r.URL.Path, "/")
 	if all := e.mounts.Load(); all != nil && slices.Contains(*all, r.Pattern) {

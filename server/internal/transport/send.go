@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Send queues f behind what is queued and never waits, however much that is. It
+// Send queues f after what is queued and never waits, however much that is. It
 // reports ErrClosed after the end, and ErrTooSlow once the client was found too
 // slow: nothing but the farewell follows then.
 func (c *Conn) Send(f Frame) error {
@@ -150,7 +150,7 @@ func (s *shard) run() {
 		}
 		for c != nil {
 			next := c.next
-			c.next = nil // from the moment dirty is cleared it belongs to others
+			c.next = nil // once flush has cleared dirty, the goroutine that sets it again owns next
 			c.flush(&s.joined)
 			c = next
 		}
@@ -160,7 +160,7 @@ func (s *shard) run() {
 	}
 }
 
-// flush writes for the shard, whose memory joined is.
+// flush writes for the shard; joined is the shard's memory.
 func (c *Conn) flush(joined *[]byte) {
 	defer c.survive()
 	c.mu.Lock()
@@ -223,10 +223,10 @@ func (c *Conn) WaitForClient(ctx context.Context) error {
 	}
 }
 
-// lowWater is what a sender that waits waits for.
+// lowWater is how few bytes a waiting sender waits for.
 func (c *Conn) lowWater() int { return max(c.endpoint.opts.TransportMaxBufferSize/2, 1) }
 
-// awaitSpace waits until something has changed for those who wait. It unlocks
+// awaitSpace waits until something has changed for waiting senders. It unlocks
 // c.mu.
 func (c *Conn) awaitSpace(ctx context.Context) error {
 	w := c.waitsLocked()
@@ -246,7 +246,7 @@ func (c *Conn) awaitSpace(ctx context.Context) error {
 	}
 }
 
-// wakeSendersLocked lets those look again who wait for space.
+// wakeSendersLocked lets the senders look again that wait for space.
 func (c *Conn) wakeSendersLocked() {
 	if w := c.waits; w != nil && w.space != nil {
 		close(w.space)
@@ -274,5 +274,5 @@ func (c *Conn) writtenUpTo(left int) {
 	c.mu.Unlock()
 }
 
-// joinPool lends memory to join frames in to goroutines other than a shard's.
+// joinPool has the memory in which goroutines other than a shard's join frames.
 var joinPool = sync.Pool{New: func() any { return new([]byte) }}

@@ -5,17 +5,17 @@ import "time"
 // A client is too slow when it falls behind in time, not because much was sent
 // to it: something has waited at the head of its queue for longer than
 // SlowClientTimeout, although it takes a little now and then (one that takes
-// nothing at all ends with TransportSendTimeout, or DisconnectTimeout). Nobody
-// looks at the clock for that when sending: the sweeper marks the end of the
-// queue where there is one, and looks later whether the mark has been reached.
+// nothing at all ends with TransportSendTimeout, or DisconnectTimeout). A send
+// does not look at the clock for that: the sweeper marks the end of the queue
+// where there is one, and looks later whether the mark has been reached.
 //
 // The other reason is the Limit of all connections together; see Limit.
 //
 // A client that is too slow gets nothing more but the farewell: what waits is
-// dropped, so that what it has received is a beginning of what was sent to it.
+// dropped, so that what it has received is a prefix of what was sent to it.
 
 // A SlowApp is an App that says farewell to a client that is too slow. The
-// connection of another is aborted.
+// connection of any other App is aborted.
 type SlowApp interface {
 	App
 
@@ -169,7 +169,7 @@ func (c *Conn) lateLocked(w *slowWatch, now time.Time) bool {
 	w.seen = q.gone
 	w.stalled = q.queued > 0 && !w.markAt.IsZero() && !written
 	if w.stalled {
-		c.wakeSendersLocked() // nobody waits for such a client
+		c.wakeSendersLocked() // no sender waits for such a client
 	}
 	switch begun := q.gone + int64(q.inFlight); {
 	case !w.foundAt.IsZero():
@@ -243,7 +243,7 @@ func (c *Conn) giveWay() {
 		return
 	}
 	c.mu.Unlock()
-	if ending { // it still writes, though it was told to end
+	if ending { // it still writes, though it was asked to end
 		c.abort(ErrTooSlow, true)
 		return
 	}

@@ -31,7 +31,7 @@ func (s *slowReader) Read(p []byte) (int, error) {
 }
 
 // openings open a connection over each transport; what it is sent is read from
-// body, whatever stands around it.
+// body, whatever surrounds it.
 var openings = map[string]func(n *node) (p *peer, body io.Reader){
 	"WebSockets": func(n *node) (*peer, io.Reader) {
 		p := n.upgrade("/hub")

@@ -100,7 +100,7 @@ func (s *eventStream) events() error {
 	*joined = appendEvent((*joined)[:0], s.frames)
 	err := s.write(*joined)
 	if cap(*joined) > 2*joinMost {
-		*joined = nil // one long message shall not keep so much
+		*joined = nil // one long message must not keep so much
 	}
 	s.conn.writtenUpTo(0) // line ends may have made the event longer
 	clear(s.frames)

@@ -49,8 +49,9 @@ func (s linkState) mute() bool { return s == linkLost || s == linkResuming }
 // over reports whether the App has ended.
 func (s appState) over() bool { return s >= appFinished }
 
-// told reports whether the App has been started and is to be told what happens.
-func (s appState) told() bool { return s == appRunning || s == appTooSlow }
+// live reports whether the App has been started and has not ended: its methods
+// are called.
+func (s appState) live() bool { return s == appRunning || s == appTooSlow }
 
 // linkNext and appNext have a bit for each state that may follow.
 var (
@@ -92,12 +93,12 @@ func (s state) mayBecome(next state) bool {
 		together[next.link]>>next.app&1 == 1
 }
 
-// onStep, if a test has set it, hears of every step while Conn.mu is held.
+// onStep, if a test has set it, is called for every step while Conn.mu is held.
 var onStep func(from, to state)
 
 // stepLocked changes the state of c. A step that the tables do not have is a
-// mistake of ours: it is not taken, and the sweeper logs it, since a log must
-// not be written under a lock.
+// bug: it is not taken, and the sweeper logs it, since a log must not be
+// written under a lock.
 func (c *Conn) stepLocked(link linkState, app appState) {
 	from, to := c.state, state{link, app}
 	if from == to {

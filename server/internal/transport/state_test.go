@@ -16,7 +16,7 @@ import (
 // the tables must have been reached.
 type suite struct{ m *testing.M }
 
-// steps is what onStep has heard of.
+// steps are what onStep was called with.
 var steps struct {
 	mu        sync.Mutex
 	rows      map[string]bool
@@ -140,7 +140,7 @@ func TestAForbiddenStepIsNotTakenAndLogged(t *testing.T) {
 	c := conns[0]
 	c.endpoint.log = slog.New(slog.NewTextHandler(&log, nil))
 	before := onStep
-	onStep = nil // this one is meant
+	onStep = nil // this one is deliberate
 	defer func() { onStep = before }()
 	c.mu.Lock()
 	c.stepLocked(linkClosed, appRunning)

@@ -24,7 +24,7 @@ var (
 	errClosing        = errors.New("")
 )
 
-// newConn is newNegotiated for those who do not ask why.
+// newConn is newNegotiated for callers that need no reason.
 func (e *Endpoint) newConn(version int, stateful bool, user any) (*Conn, bool) {
 	c, err := e.newNegotiated(version, stateful, user)
 	return c, err == nil
@@ -68,14 +68,14 @@ func (e *Endpoint) mayAdmit(c *Conn) error {
 }
 
 func (e *Endpoint) mayAdmitLocked(c *Conn) error {
-	if !c.served && e.table[c.token] == c && e.fullLocked() { // others tell one that is gone already
+	if !c.served && e.table[c.token] == c && e.fullLocked() { // one that is gone already is refused elsewhere
 		return errFull
 	}
 	return nil
 }
 
 // admit counts c among those that have been connected, once. The request that
-// connects it must have been let through: who is refused takes no place.
+// connects it must have been let through: a refused one takes no place.
 func (e *Endpoint) admit(c *Conn) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -87,8 +87,8 @@ func (e *Endpoint) admit(c *Conn) error {
 	return nil
 }
 
-// forgetRefused forgets a connection that was made for a request that was refused
-// then: nobody else knows it.
+// forgetRefused forgets a connection that was made for a request that was
+// refused then: nothing else knows it.
 func (c *Conn) forgetRefused() {
 	c.mu.Lock()
 	refused := c.app == appNone

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// serveTLS is serve behind TLS, where a socket can only be read and written
+// serveTLS is serve over TLS, where a socket can only be read and written
 // blocking.
 func serveTLS(t *testing.T) *node {
 	n, mux := newNode(t, defaults(), nil)

@@ -26,8 +26,8 @@ type socket struct {
 	dead  atomic.Bool // cut: stop reading
 	again bool        // it replaces another socket, and the App does not know yet; guarded by conn.mu
 
-	writer // has the goroutine that has set writing
-	reader // has the goroutine that has set conn.reading
+	writer // owned by the goroutine that has set writing
+	reader // owned by the goroutine that has set conn.reading
 }
 
 // serveWebSocket upgrades r and leaves the connection to a goroutine of its own.

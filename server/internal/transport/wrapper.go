@@ -71,9 +71,9 @@ func flush(rc *http.ResponseController) (err error) {
 	return rc.Flush()
 }
 
-// isOverdue reports whether the deadline of a middleware has ended r, and not its
-// client. A poll is answered then, as after PollTimeout. An event stream has to
-// end: nothing would tell any more that its client has left.
+// isOverdue reports whether the deadline of a middleware has ended r, and not
+// its client. A poll is answered then, as after PollTimeout. An event stream
+// has to end: nothing would notice any more that its client has left.
 func isOverdue(r *http.Request) bool {
 	return errors.Is(r.Context().Err(), context.DeadlineExceeded)
 }

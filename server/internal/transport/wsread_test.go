@@ -209,8 +209,8 @@ func TestBytesBehindTheUpgradeRequestAreNotLost(t *testing.T) {
 	}
 }
 
-// A keeper keeps the goroutine that it is lent, as a hub does with slow calls,
-// and goes on with reading from another one.
+// A keeper keeps the reader's goroutine, as a hub does with slow calls, and
+// goes on with reading from another one.
 type keeper struct {
 	app     *echoApp
 	release chan struct{}
@@ -218,8 +218,8 @@ type keeper struct {
 	seen    chan string // what kept goroutines still see when they are released
 }
 
-func (k *keeper) receive(p []byte, lend bool) bool {
-	if !lend || !bytes.Contains(p, []byte("slow")) {
+func (k *keeper) receive(p []byte, isReader bool) bool {
+	if !isReader || !bytes.Contains(p, []byte("slow")) {
 		_ = k.app.conn.Send(text(string(p)))
 		return true
 	}

@@ -15,7 +15,7 @@ const (
 
 // A writer is the state of writing a WebSocket: beside it is the reader. One
 // goroutine at a time writes, the one that has set writing; others only queue.
-// It looks again before it clears writing, so nothing is left behind.
+// It looks again before it clears writing, so nothing stays queued.
 type writer struct {
 	// Owned by the goroutine that writes.
 	tryW  func(uintptr) bool // tryWrite, as raw calls it
@@ -93,7 +93,7 @@ func (s *socket) write(joined *[]byte) {
 			}
 			if s.account(n) {
 				c.mu.Unlock()
-				go s.writeWaiting(rest) // the client does not keep up: its goroutine waits, ours goes on with others
+				go s.writeWaiting(rest) // the client does not keep up: the new goroutine waits, this one goes on with other connections
 			}
 			return
 		}

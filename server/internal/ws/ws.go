@@ -21,10 +21,10 @@ const (
 // IsControl reports whether such frames are no part of a message.
 func (op OpCode) IsControl() bool { return op >= OpClose }
 
-// A Header is what stands in front of a payload.
+// A Header is what comes before a payload.
 type Header struct {
 	Fin    bool // the last frame of its message
-	Rsv    byte // three bits that no extension of ours gives a meaning
+	Rsv    byte // three bits for extensions, of which this package has none
 	OpCode OpCode
 	Masked bool
 	Mask   [4]byte
