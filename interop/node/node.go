@@ -104,7 +104,7 @@ func (n *node) shutdown(ctx context.Context) error {
 	return errors.Join(n.hub.Shutdown(ctx), <-echoed, n.bus.close())
 }
 
-// authenticate believes whatever the query or a header says: a test server has
+// authenticate trusts what the query or a header says: a test server has
 // no secrets.
 func authenticate(r *http.Request) (server.User, error) {
 	if strings.HasPrefix(strings.ToLower(r.URL.Path), "/hub-refresh") {

@@ -225,7 +225,7 @@ func (h *TestHub) IgnoreCancel(milliseconds int32, ctx context.Context) string {
 	return "was not cancelled"
 }
 
-// AskUntilCancel waits for its caller's answer.
+// AskUntilCancel waits for a client result of its caller.
 func (h *TestHub) AskUntilCancel(call *server.Call, ctx context.Context) (string, error) {
 	return server.Invoke[string](ctx, call.Clients().Caller(), "Ask", "question")
 }
