@@ -137,7 +137,7 @@ func TestASendReachesTheMembersThatThereAre(t *testing.T) {
 				for _, in := range members {
 					delete(in, i)
 				}
-				time.Sleep(time.Minute) // long polling says farewell by and by
+				time.Sleep(time.Minute) // over long polling the farewell takes its time
 			case r.IntN(3) == 0:
 				clients[i].Do("Leave", group)
 				delete(members[group], i)

@@ -14,7 +14,7 @@ import (
 // the answers to all messages of one read are written together.
 //
 // Other goroutines are followers: the transport's, which read on and leave what
-// they have read in the inbox while somebody else leads.
+// they have read in the inbox while another goroutine leads.
 //
 // A leader that cannot go on promotes another goroutine, in one of two ways:
 //

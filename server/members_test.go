@@ -105,7 +105,7 @@ func TestASendReachesThoseWhoWereMembersWhenItBegan(t *testing.T) {
 	}
 }
 
-// A send reaches exactly those who are members.
+// A send reaches exactly the members.
 func TestMembersAreExactWhateverJoinsAndLeaves(t *testing.T) {
 	m := server.NewLifetimeManager()
 	var asked atomic.Int64

@@ -14,7 +14,7 @@ import (
 // difference. path may have wildcards and, in front, a host, as the patterns of
 // http.ServeMux; a method panics: a hub needs GET, POST and DELETE.
 //
-// http.ServeMux minds the letter case of path; ASP.NET Core does not. Where
+// http.ServeMux heeds the letter case of path; ASP.NET Core does not. Where
 // clients do not know the right one, use Route instead.
 //
 // A hub works in every other router, too. Register it there for its path and

@@ -1,5 +1,5 @@
 // Package lifetimetest is the contract of server.LifetimeManager, and of
-// server.ResultRouter, as a test suite, for those who write a manager of their own:
+// server.ResultRouter, as a test suite, for authors of a manager of their own:
 //
 //	func TestContract(t *testing.T) {
 //		lifetimetest.Run(t, func(t *testing.T) []server.LifetimeManager { ... })

@@ -54,17 +54,17 @@ func TestShutdownLetsEveryAppSayFarewell(t *testing.T) {
 	}
 }
 
-// A deafApp never ends by itself.
-type deafApp struct{ echoApp }
+// An endlessApp never ends by itself.
+type endlessApp struct{ echoApp }
 
-func (*deafApp) Shutdown() {}
+func (*endlessApp) Shutdown() {}
 
 func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 	opts := defaults()
 	var mu sync.Mutex
-	var apps []*deafApp
+	var apps []*endlessApp
 	e := NewEndpoint(opts, func(c *Conn) App {
-		a := &deafApp{echoApp{conn: c, over: make(chan struct{}), linger: true}}
+		a := &endlessApp{echoApp{conn: c, over: make(chan struct{}), linger: true}}
 		mu.Lock()
 		apps = append(apps, a)
 		mu.Unlock()
