@@ -59,7 +59,7 @@ func webSocket(t *testing.T, hub *server.Hub) io.ReadWriter {
 }
 
 // The bounds of a hub hold for its connections, whichever node adds them to
-// groups or asks them for results.
+// groups or invokes them.
 func TestTheBoundsOfAConnectionHoldForWhatOtherNodesAsk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemoryRedis(t)

@@ -90,7 +90,7 @@ user hubwire on >s:cret &BlogApp:* +@connection +@pubsub
 	}
 }
 
-// admin is a client of Redis beside the nodes.
+// admin is a client of Redis that belongs to no node.
 func admin(t *testing.T, addr string) *redis.Client {
 	t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: addr})

@@ -86,7 +86,7 @@ type state struct {
 
 	mu      sync.Mutex
 	health  Health
-	changed chan struct{} // closed at the next change, where somebody waits
+	changed chan struct{} // closed at the next change; nil while nothing waits
 	tell    func(Health)
 	log     *slog.Logger
 }

@@ -51,8 +51,8 @@ type line interface {
 	strand() // holds back, for good, what the present connections carry, as a firewall that has forgotten them
 }
 
-// on runs a test on the Redis in memory, and on a real one beside other such
-// tests, since most of its time passes in silence.
+// on runs a test on the Redis in memory, and on a real one in parallel with
+// other such tests, since most of its time passes in silence.
 func on(t *testing.T, f func(t *testing.T, s testRedis)) {
 	t.Parallel()
 	t.Run("memory", func(t *testing.T) {

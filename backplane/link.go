@@ -17,7 +17,7 @@ const (
 
 var (
 	errSilent   = errors.New("nothing was heard from Redis on the subscribing connection")
-	errReplaced = errors.New("the subscribing connection was replaced unasked")
+	errReplaced = errors.New("go-redis has replaced the subscribing connection")
 )
 
 // A link is one connection that subscribes to the channels. go-redis would

@@ -128,7 +128,7 @@ func (m *memoryRedis) channels() (list []string) {
 	return list
 }
 
-// publish delivers what a node beside those of the test has sent.
+// publish delivers what a node has sent that is none of the test's.
 func (m *memoryRedis) publish(channel string, payload []byte) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

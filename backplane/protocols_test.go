@@ -9,7 +9,8 @@ import (
 	"github.com/hubwire/hubwire/server"
 )
 
-// A postHub is asked over its node for what goes over the others.
+// The methods of a postHub send to and invoke clients, those of other nodes
+// too.
 type postHub struct{}
 
 func (postHub) Join(call *server.Call, group string) error {

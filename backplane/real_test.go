@@ -115,7 +115,7 @@ func clientAt(addr string, change []func(*redis.Options)) *redis.Client {
 	return redis.NewClient(opts)
 }
 
-// do runs a command beside the nodes, and returns its answer.
+// do runs a command of the test's own, and returns its answer.
 func (s *redisServer) do(args ...any) string {
 	s.t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1})

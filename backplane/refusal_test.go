@@ -94,7 +94,7 @@ func TestAChannelThatRedisRefusesLaterCostsThatChannelOnly(t *testing.T) {
 		}
 		expectOnly(t, r, map[*fakeClient][]string{c: {"open", "user"}})
 		m.refusing("", func([]string) bool { return false })
-		if err := r.AddToGroup(t.Context(), "c", "secret"); err != nil { // a join asks again
+		if err := r.AddToGroup(t.Context(), "c", "secret"); err != nil { // a join tries again
 			t.Error(err)
 		}
 	})

@@ -40,7 +40,7 @@ func space(c *connection) func(own, others int) error {
 func (r *Redis) InvokeConnection(ctx context.Context, id string, inv *protocol.Invocation) (server.ClientResult, error) {
 	inv.InvocationID = newInvocationID()
 	p := &members.Pending{ID: inv.InvocationID, ConnectionID: id}
-	r.mu.Lock()
+	r.mu.Lock() // until p is pending: c cannot disconnect in between
 	c := r.connections[id]
 	p.Away = c == nil
 	oldest, err := r.results.Add(p, space(c))
@@ -142,7 +142,7 @@ func (r *Redis) invokeForPeer(id string, m wire.Invocation, message *server.Mess
 		return fmt.Errorf("invocation id of %d bytes, the limit is %d", len(m.InvocationID), longestIDOfOther)
 	}
 	p := &members.Pending{ID: m.InvocationID, ConnectionID: id, ReturnTo: m.ReturnChannel}
-	r.mu.Lock()
+	r.mu.Lock() // until p is pending: if c disconnects later, failResults finds it
 	c := r.connections[id]
 	if c == nil {
 		r.mu.Unlock()

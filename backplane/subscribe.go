@@ -23,7 +23,7 @@ type subscription struct {
 	initial   bool          // the node is not ready before it is confirmed
 	refused   error         // by Redis; it is not tried again before the next join
 	alone     bool          // subscribed by a command of its own, as a refusal asks for
-	changed   chan struct{} // closed at the next change, where somebody waits
+	changed   chan struct{} // closed at the next change; nil while nothing waits
 
 	members members.Set[server.Receiver]
 }
