@@ -61,7 +61,7 @@ func ExampleItems() {
 	}
 }
 
-// The hub asks, and the client answers.
+// The hub invokes the client, which returns a result.
 func ExampleClient_On() {
 	var t *testing.T // of the test
 

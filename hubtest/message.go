@@ -78,7 +78,8 @@ func (c *Client) receive(inv *protocol.Invocation) {
 	c.jobs.Put(func() { h.handle(m) })
 }
 
-// work calls handlers one after the other, so that one of them may call the hub.
+// work calls handlers one after the other, on a goroutine of its own: the one
+// that reads goes on, so that a handler may call the hub and get its answer.
 func (c *Client) work() {
 	for {
 		job, ok := c.jobs.Next(nil)

@@ -34,7 +34,7 @@ func TestAppendJSONString(t *testing.T) {
 	}
 }
 
-// The table was recorded; this tells a slip in it from what Unicode says.
+// The table was recorded; this finds slips in it by what Unicode says.
 func TestBlockedCharactersAreThoseThatUnicodeSetsApart(t *testing.T) {
 	for r := rune(0x80); r < 0x10000; r++ {
 		isBlocked := blocked[r/64]&(1<<(r%64)) != 0

@@ -97,7 +97,8 @@ func (c *Client) invocation(method string, args []any, uploads int) protocol.Inv
 	return inv
 }
 
-// upload sends streams until stop is closed.
+// upload sends streams until stop is closed, each on a goroutine of its own: one
+// whose next item takes long does not hold up the others.
 func (c *Client) upload(ids []string, uploads []Upload, stop <-chan struct{}) {
 	for i, upload := range uploads {
 		c.running.Go(func() {

@@ -99,8 +99,8 @@ func (c *Client) Resume(ctx context.Context) error {
 	c.mu.Lock()
 	old, reading := c.conn, c.reading
 	c.mu.Unlock()
-	_ = old.Close() // nothing is lost by that
-	<-reading
+	_ = old.Close() // it may not be lost yet; the replay covers what is on its way
+	<-reading       // one goroutine reads at a time, so that messages are counted in their order
 	select {
 	case <-c.done:
 		return ErrClosed
@@ -116,8 +116,9 @@ func (c *Client) Resume(ctx context.Context) error {
 	return nil
 }
 
-// resume sends again what the server may not have. started is called before
-// anything is written.
+// resume sends again what the server may not have. started, which begins to
+// read conn, is called before anything is written, so that the server's
+// messages are taken while the server takes these.
 func (r *replay) resume(conn *Conn, codec protocol.Codec, started func()) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
