@@ -178,7 +178,7 @@ func (s *socket) writeWaiting(out []byte) {
 	c := s.conn
 	defer c.survive()
 	var joined *[]byte // borrowed once there are several frames
-	n := 0
+	n, taken := 0, time.Now()
 	for s.account(n) {
 		if len(out) == 0 {
 			if joined == nil && len(c.out.waiting()) > 1 {
@@ -200,15 +200,18 @@ func (s *socket) writeWaiting(out []byte) {
 		c.mu.Unlock()
 		var err error
 		n, err = s.writePiece(out, bounded)
-		switch {
-		case n == 0 && errors.Is(err, os.ErrDeadlineExceeded):
+		switch late := errors.Is(err, os.ErrDeadlineExceeded); {
+		case n > 0:
+			out, taken = out[n:], time.Now()
+		case late && !bounded && s.raw != nil && time.Since(taken) < c.endpoint.opts.TransportSendTimeout:
+			// It has waited for a part of the send timeout only.
+		case late:
 			c.sendTimedOut(s)
 			return
-		case n == 0 && err != nil:
+		case err != nil:
 			c.lost(s, err)
 			return
 		}
-		out = out[n:]
 	}
 }
 
@@ -217,15 +220,23 @@ func (s *socket) writeWaiting(out []byte) {
 // anew. TLS cannot go on after a time-out, so it must be short there.
 const piece = 16 << 10
 
-// writePiece writes the first bytes of out within the send timeout. If the
-// client has taken some of them writing goes on, whatever the error is.
+// looks is how often within the send timeout writePiece returns to say whether
+// the client has taken something: when it did so within a write cannot be seen.
+const looks = 4
+
+// writePiece writes the first bytes of out within the send timeout, or a part of
+// it where writing can go on after a time-out. If the client has taken some of
+// them writing goes on, whatever the error is.
 func (s *socket) writePiece(out []byte, bounded bool) (int, error) {
-	size := piece
+	size, timeout := piece, s.conn.endpoint.opts.TransportSendTimeout
 	if s.raw != nil {
 		size = joinMost
+		if timeout != forever {
+			timeout /= looks
+		}
 	}
 	if !bounded {
-		_ = s.net.SetWriteDeadline(s.conn.writeDeadline()) // fails only if it is closed already
+		_ = s.net.SetWriteDeadline(deadline(timeout)) // fails only if it is closed already
 	}
 	return s.net.Write(out[:min(size, len(out))])
 }
