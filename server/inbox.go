@@ -38,8 +38,9 @@ type inbox struct {
 
 // accept takes p into the inbox, once there is space. If leads is true the
 // caller leads, and begins with data; else there is nothing to do now, or the
-// present leader does it.
-func (c *connection) accept(p []byte, isReader bool) (data []byte, leads bool) {
+// present leader does it. If lost is true the connection ended before there was
+// space.
+func (c *connection) accept(p []byte, isReader bool) (data []byte, leads, lost bool) {
 	in := &c.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -48,28 +49,28 @@ func (c *connection) accept(p []byte, isReader bool) (data []byte, leads bool) {
 			in.space = make(chan struct{})
 		}
 		if !c.awaitSpace(in.space) {
-			return nil, false // the client is gone: what it sent last no longer counts
+			return nil, false, true
 		}
 	}
 	switch {
 	case in.stopped:
-		return nil, false
+		return nil, false, false
 	case in.led:
 		in.buf = append(in.buf, p...)
 		in.tell()
-		return nil, false
+		return nil, false, false
 	case len(in.buf) > 0 || !isReader:
 		in.buf = append(in.buf, p...)
 		if c.incomplete(in.buf) {
-			return nil, false
+			return nil, false, false
 		}
 		if in.led = true; !isReader {
-			return nil, true // it is in the inbox
+			return nil, true, false // it is in the inbox
 		}
 		p, in.buf = in.buf, nil
 	}
 	in.led = true
-	return p, true
+	return p, true, false
 }
 
 // awaitSpace waits, without the lock of the inbox, until space is closed. It

@@ -72,7 +72,7 @@ func (a *hubApp) Receive(p []byte, isReader bool) (readOn bool) {
 	l := newLeader(c, isReader)
 	readOn = !isReader // what is returned after a panic
 	defer l.end()
-	data, leads := c.accept(p, isReader)
+	data, leads, lost := c.accept(p, isReader)
 	switch {
 	case !leads:
 		l.role = resigned
@@ -83,7 +83,7 @@ func (a *hubApp) Receive(p []byte, isReader bool) (readOn bool) {
 		l.promote(nil)
 		l.role = resigned // its scratch memory is free
 	}
-	return l.role != detached
+	return l.role != detached && (isReader || !lost)
 }
 
 // lead dispatches what is left and what comes meanwhile, message by message,

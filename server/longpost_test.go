@@ -2,10 +2,14 @@ package server_test
 
 import (
 	"bufio"
+	"context"
+	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hubwire/hubwire/server"
@@ -49,4 +53,78 @@ func TestAPostedMessageMayBeLongerThanTheInbox(t *testing.T) {
 		}
 	}
 	t.Error("no result came")
+}
+
+type abortingHub struct{}
+
+func (abortingHub) Leave(call *server.Call) { call.Abort() }
+
+// Stay returns when its client is gone.
+func (abortingHub) Stay(call *server.Call) { <-call.Context().Done() }
+
+// A POST is answered by what became of its bytes: those that were taken are a
+// 200, though they end the connection, and those that waited for space when it
+// ended are a 404, as in ASP.NET Core.
+func TestAPostIsAnsweredByWhetherItWasTaken(t *testing.T) {
+	const record = "\x1e"
+	handshake := `{"protocol":"json","version":1}` + record
+	full := strings.Repeat(`{"type":6}`+record, 6000)[:64<<10] // as much as may wait
+	raw := func() lifeCycle {
+		return server.NewConnectionHandler(func(c *server.Connection) error { <-c.Context().Done(); return nil }, nil)
+	}
+	hub := func() lifeCycle { return newHub(abortingHub{}, &server.Options{MaximumReceiveMessageSize: -1}) }
+	for name, test := range map[string]struct {
+		endpoint func() lifeCycle
+		posts    []string
+		last     int // the status of the last POST
+	}{
+		"what ends the connection":      {hub, []string{handshake, `{"type":1,"target":"Leave","arguments":[]}` + record}, 200},
+		"what may wait behind a call":   {hub, []string{handshake, `{"type":1,"target":"Stay","arguments":[]}` + record, full}, 200},
+		"what waits behind a call":      {hub, []string{handshake, `{"type":1,"target":"Stay","arguments":[]}` + record, full, "x"}, 404},
+		"what waits behind raw bytes":   {raw, []string{full, "x"}, 404},
+		"what a raw handler never read": {raw, []string{full}, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := test.endpoint()
+				do := func(method, path, body string) *httptest.ResponseRecorder {
+					w := httptest.NewRecorder()
+					go func() {
+						h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body)))
+						w.Flushed = true // that it is answered
+					}()
+					synctest.Wait()
+					return w
+				}
+				var negotiated struct{ ConnectionToken string }
+				if err := json.Unmarshal(do("POST", "/hub/negotiate?negotiateVersion=1", "").Body.Bytes(), &negotiated); err != nil {
+					t.Fatal(err)
+				}
+				url := "/hub?id=" + negotiated.ConnectionToken
+				do("GET", url, "")
+				var last *httptest.ResponseRecorder
+				for i, body := range test.posts {
+					if last = do("POST", url, body); i < len(test.posts)-1 && (last.Code != 200 || !last.Flushed) {
+						t.Fatalf("POST %d: status %d, answered %v", i, last.Code, last.Flushed)
+					}
+				}
+				if waits := test.last == 404; last.Flushed == waits {
+					t.Fatalf("the last POST: answered %v", last.Flushed)
+				}
+				do("DELETE", url, "")
+				if last.Code != test.last || !last.Flushed {
+					t.Errorf("the last POST: status %d, answered %v, want %d", last.Code, last.Flushed, test.last)
+				}
+				if err := h.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// A lifeCycle is a hub or a handler of raw connections.
+type lifeCycle interface {
+	http.Handler
+	Shutdown(context.Context) error
 }

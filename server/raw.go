@@ -177,7 +177,7 @@ func (a rawApp) served(begin time.Time, err error) {
 }
 
 // Receive implements transport.App.
-func (a rawApp) Receive(p []byte, _ bool) bool {
+func (a rawApp) Receive(p []byte, isReader bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for len(a.buf) >= receiveBuffer {
@@ -185,7 +185,7 @@ func (a rawApp) Receive(p []byte, _ bool) bool {
 		a.bytes.Uncork()
 		a.mu.Lock()
 		if len(a.buf) >= receiveBuffer && a.wait(a.bytes.Done()) {
-			return true
+			return isReader
 		}
 	}
 	a.buf = append(a.buf, p...)

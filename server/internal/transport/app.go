@@ -28,7 +28,8 @@ type App interface {
 	// kept the goroutine for that work, has let another goroutine call
 	// Conn.ReadOn meanwhile (which went on with the bytes that were left), and
 	// the caller must return at once without touching the connection again.
-	// Where isReader is false, Receive returns true.
+	// Where isReader is false, Receive returns whether the App has taken p: not if
+	// the connection ended while it waited.
 	Receive(p []byte, isReader bool) bool
 
 	// Ended is called once, unless the App has finished before: no more bytes

@@ -172,10 +172,7 @@ func (c *Conn) copyBody(body *postBody, buf []byte, n int, err error) int {
 		}
 		n = 0
 		if errors.Is(err, io.EOF) {
-			if c.isGone() {
-				return http.StatusNotFound
-			}
-			return http.StatusOK
+			return http.StatusOK // also if what the App was given made it end the connection
 		}
 		if err != nil {
 			return failedBody(err)
@@ -184,7 +181,7 @@ func (c *Conn) copyBody(body *postBody, buf []byte, n int, err error) int {
 }
 
 // give gives p to the App. It waits while that is being started or cannot take
-// more, and reports false if the connection has ended.
+// more, and reports false if the connection has ended before it took p.
 func (c *Conn) give(p []byte) bool {
 	for {
 		c.mu.Lock()
@@ -197,10 +194,11 @@ func (c *Conn) give(p []byte) bool {
 			return true
 		case c.app.live():
 			c.mu.Unlock()
+			taken := true
 			if len(p) > 0 {
-				c.tell(func() { c.handler.Receive(p, false) })
+				c.tell(func() { taken = c.handler.Receive(p, false) })
 			}
-			return true
+			return taken
 		}
 		started := c.awaitStartLocked()
 		c.mu.Unlock()

@@ -26,14 +26,16 @@ func (g *gate) install(a *echoApp) {
 		g.active++
 		g.overlap = g.overlap || g.active > 1
 		g.mu.Unlock()
+		taken := true
 		select {
 		case <-g.open:
 		case <-a.conn.Done():
+			taken = false
 		}
 		g.mu.Lock()
 		g.active--
 		g.mu.Unlock()
-		return true
+		return taken
 	}
 }
 
@@ -116,6 +118,21 @@ func TestPostBlockedByBackpressureDisposeIs404(t *testing.T) {
 		if r.status != 404 || r.header.Get("Content-Type") != "text/plain" || (r.body != "" && r.body != notFound) {
 			t.Errorf("POST = %v, want 404", r)
 		}
+	}
+}
+
+func TestAPostThatEndsItsConnectionWasTaken(t *testing.T) {
+	n := serve(t, defaults(), func(a *echoApp) {
+		a.receive = func([]byte, bool) bool {
+			a.conn.Abort(ErrTooSlow)
+			<-a.conn.Done()
+			return true
+		}
+	})
+	url := n.negotiate()
+	n.do("GET", url, "")
+	if r := n.do("POST", url, "leave"); r.status != 200 {
+		t.Errorf("POST = %v, want 200", r)
 	}
 }
 
