@@ -178,7 +178,7 @@ func (s *socket) writeWaiting(out []byte) {
 	c := s.conn
 	defer c.survive()
 	var joined *[]byte // borrowed once there are several frames
-	n, taken := 0, time.Now()
+	n, late := 0, 0    // late: parts of the send timeout, in a row, in which the client took nothing
 	for s.account(n) {
 		if len(out) == 0 {
 			if joined == nil && len(c.out.waiting()) > 1 {
@@ -200,14 +200,14 @@ func (s *socket) writeWaiting(out []byte) {
 		c.mu.Unlock()
 		var err error
 		n, err = s.writePiece(out, bounded)
-		switch late := errors.Is(err, os.ErrDeadlineExceeded); {
+		switch {
 		case n > 0:
-			out, taken = out[n:], time.Now()
-		case late && !bounded && s.raw != nil && time.Since(taken) < c.endpoint.opts.TransportSendTimeout:
-			// It has waited for a part of the send timeout only.
-		case late:
-			c.sendTimedOut(s)
-			return
+			out, late = out[n:], 0
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if late++; bounded || s.raw == nil || late == looks {
+				c.sendTimedOut(s)
+				return
+			}
 		case err != nil:
 			c.lost(s, err)
 			return
@@ -221,7 +221,8 @@ func (s *socket) writeWaiting(out []byte) {
 const piece = 16 << 10
 
 // looks is how often within the send timeout writePiece returns to say whether
-// the client has taken something: when it did so within a write cannot be seen.
+// the client has taken something: when it did so within a write cannot be seen,
+// and to ask for the time after each write would cost a fifth of a delivery.
 const looks = 4
 
 // writePiece writes the first bytes of out within the send timeout, or a part of

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,6 +107,45 @@ func TestSendTimeoutClosesWebSocket(t *testing.T) {
 		synctest.Wait()
 		if n.connections() != 0 {
 			t.Error("the connection is not forgotten")
+		}
+	})
+}
+
+// A busySystem is the raw side of a socket of which the system takes nothing
+// without waiting. What waits is written to the net.Conn beside it.
+type busySystem struct{ syscall.RawConn }
+
+func (busySystem) Read(func(uintptr) bool) error  { return net.ErrClosed }
+func (busySystem) Write(func(uintptr) bool) error { return nil }
+
+// When a client has taken a part of a write cannot be seen, only that it did so.
+func TestAClientThatStopsInTheMiddleOfAWriteIsCutInTime(t *testing.T) {
+	if !haveRaw {
+		t.Skip("on this system each write is a whole send timeout")
+	}
+	const timeout = 10 * time.Second // as in defaults
+	inBubble(t, defaults(), nil, func(t *testing.T, n *node) {
+		p := n.upgrade("/hub")
+		a := n.app()
+		synctest.Wait() // the reader waits for bytes
+		a.conn.socket.raw = busySystem{}
+		_ = a.conn.Send(text(strings.Repeat("x", 5*joinMost)))
+		read := func(size int) {
+			if _, err := io.ReadFull(p.conn, make([]byte, size)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		read(joinMost * 3 / 2)
+		time.Sleep(timeout - time.Second) // slow, but in time
+		read(joinMost)
+		stopped := time.Now()
+		<-a.over
+		if err := a.end(t); err != ErrSendTimeout {
+			t.Errorf("cause = %v, want ErrSendTimeout", err)
+		}
+		if took := time.Since(stopped); took < timeout || took > timeout*5/4 {
+			t.Errorf("cut %v after it took something for the last time, want %v to %v", took, timeout, timeout*5/4)
 		}
 	})
 }
