@@ -3,6 +3,8 @@ package backplane
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/hubwire/hubwire/backplane/internal/wire"
 	"github.com/hubwire/hubwire/server"
@@ -29,6 +31,17 @@ func (r *Redis) RemoveFromGroup(ctx context.Context, id, group string) error {
 		return nil
 	}
 	return r.command(ctx, wire.ActionRemove, id, group)
+}
+
+// GroupsOf implements server.GroupLister.
+func (r *Redis) GroupsOf(connectionID string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.connections[connectionID]
+	if c == nil {
+		return nil
+	}
+	return slices.Collect(maps.Keys(c.groups))
 }
 
 func (r *Redis) addLocal(ctx context.Context, c *connection, group string) error {

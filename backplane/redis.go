@@ -63,6 +63,7 @@ type Redis struct {
 var (
 	_ server.LifetimeManager = (*Redis)(nil)
 	_ server.ResultRouter    = (*Redis)(nil)
+	_ server.GroupLister     = (*Redis)(nil)
 )
 
 // connection is a client of this node.

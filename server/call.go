@@ -119,7 +119,11 @@ func (c *Call) Abort() { c.inv.conn.closeByHub(ending{how: endedByAbort}) }
 // lets a client that reconnects automatically come back, as after Hub.Shutdown;
 // false is the right choice for one that is not welcome any more.
 func (c *Call) Close(reason string, allowReconnect bool) {
-	c.inv.conn.closeByHub(ending{how: endedByHub, reason: strings.ToValidUTF8(reason, "\uFFFD"), allowReconnect: allowReconnect})
+	c.inv.conn.closeByHub(closedByHub(reason, allowReconnect))
+}
+
+func closedByHub(reason string, allowReconnect bool) ending {
+	return ending{how: endedByHub, reason: strings.ToValidUTF8(reason, "\uFFFD"), allowReconnect: allowReconnect}
 }
 
 // Logger is Options.Logger with the hub's name and the connection's id. None of

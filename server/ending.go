@@ -51,7 +51,6 @@ func (e ending) words() string {
 }
 
 func (c *connection) logOpened() {
-	c.opened = time.Now().UnixNano()
 	if c.log.Enabled(c.ctx, slog.LevelInfo) {
 		c.log.Info(lineOpened, "connection", c.ID(), "transport", c.Transport().String(), "protocol", c.codec.Name(), "user", c.userID, "remote", c.Request().RemoteAddr)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server/internal/transport"
@@ -58,9 +59,9 @@ func (c *connection) handshake(data []byte) (rest []byte, accepted bool) {
 	}
 	c.setSlowPolicy(c.hub.opts.SlowClients)
 	c.sendHandshake("", codec.Binary())
-	c.codec = codec
+	c.codec, c.opened = codec, time.Now().UnixNano()
 	c.heard()
-	c.state.Store(open)
+	c.state.Store(open) // from now on others may look at what was set before
 	return rest, true
 }
 

@@ -96,6 +96,8 @@ func (m *panicManager) InvokeConnection(ctx context.Context, id string, inv *pro
 	return m.ResultRouter.InvokeConnection(ctx, id, inv)
 }
 
+func (m *panicManager) GroupsOf(string) []string { m.at("GroupsOf"); return nil }
+
 func (m *panicManager) SetResult(c server.Receiver, completion *protocol.Completion) (bool, error) {
 	m.at("SetResult")
 	return m.ResultRouter.SetResult(c, completion)

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -27,6 +28,7 @@ var hooks = []reflect.Type{
 	reflect.TypeFor[jwtbearer.Options](),
 	reflect.TypeFor[server.LifetimeManager](),
 	reflect.TypeFor[server.ResultRouter](),
+	reflect.TypeFor[server.GroupLister](),
 	reflect.TypeFor[protocol.Framer](),
 	reflect.TypeFor[protocol.JSONValues](),
 	reflect.TypeFor[slog.Handler](),
@@ -61,11 +63,12 @@ func hookNames() (names []string) {
 // A hookTest says what becomes of a client while a hook panics, or ends its
 // goroutine.
 type hookTest struct {
-	set   func(o *server.Options, boom func()) // puts the hook into o
-	raw   bool                                 // it is served by a ConnectionHandler
-	each  bool                                 // the function of NewHubFunc is the hook
-	drive func(t *testing.T, url string)       // meets the hook
-	exit  func(t *testing.T, url string)       // meets it when it calls runtime.Goexit; nil: as drive
+	set     func(o *server.Options, boom func()) // puts the hook into o
+	raw     bool                                 // it is served by a ConnectionHandler
+	each    bool                                 // the function of NewHubFunc is the hook
+	drive   func(t *testing.T, url string)       // meets the hook
+	outside func(*server.Hub)                    // not nil: meets it, once drive has connected a client
+	exit    func(t *testing.T, url string)       // meets it when it calls runtime.Goexit; nil: as drive
 }
 
 const (
@@ -371,6 +374,15 @@ var hookTests = map[string]hookTest{
 	"LifetimeManager.AddToGroup":      use("AddToGroup"),
 	"LifetimeManager.RemoveFromGroup": use("RemoveFromGroup"),
 	"ResultRouter.InvokeConnection":   use("InvokeConnection"),
+	"GroupLister.GroupsOf": {
+		set: managed("GroupsOf", "").set,
+		outside: func(hub *server.Hub) {
+			for c := range hub.Connections() {
+				c.Groups()
+			}
+		},
+		drive: records("", `{}`),
+	},
 
 	// What a codec is called is asked by NewHub, once.
 	"Codec.Name":        coded("Name", hookCall, `{}`, `{"type":3,"invocationId":"1","result":"fine"}`),
@@ -438,6 +450,11 @@ func playHook(t *testing.T, name string, test hookTest, drive func(*testing.T, s
 	url := serve(t, hub)
 	armed.Store(true)
 	drive(t, url)
+	if test.outside != nil {
+		var wg sync.WaitGroup
+		wg.Go(func() { test.outside(hub) })
+		wg.Wait()
+	}
 	armed.Store(false)
 	if asked := name == "Codec.Name" || name == "Codec.Binary" || name == "Codec.AppendValue" || name == "Codec.Missing"; !asked && !met.Load() {
 		t.Error("the hook was not called")

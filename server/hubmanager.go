@@ -70,6 +70,15 @@ func (m *hubManager) InvokeConnection(ctx context.Context, connectionID string, 
 	return m.results.InvokeConnection(ctx, connectionID, inv)
 }
 
+// groupsOf returns nothing where the manager is no GroupLister.
+func (m *hubManager) groupsOf(connectionID string) (groups []string, err error) {
+	defer catch(&err)
+	if lister, ok := m.own.(GroupLister); ok {
+		groups = lister.GroupsOf(connectionID)
+	}
+	return groups, nil
+}
+
 // SetResult reports false where the manager is no ResultRouter: no invocation
 // is pending.
 func (m *hubManager) SetResult(c Receiver, completion *protocol.Completion) (known bool, err error) {

@@ -59,6 +59,16 @@ type ResultRouter interface {
 	SetResult(c Receiver, completion *protocol.Completion) (known bool, err error)
 }
 
+// A GroupLister is a LifetimeManager that knows the groups of the connections
+// of this process. With another one ConnectionInfo.Groups knows none. A manager
+// that wraps another one keeps this by embedding the interface, too.
+type GroupLister interface {
+	// GroupsOf returns the groups that a connection of this process is in, in any
+	// order; none where there is no such connection. It does not wait. The slice
+	// is the caller's.
+	GroupsOf(connectionID string) []string
+}
+
 // A Receiver is a connection as its LifetimeManager sees it.
 type Receiver interface {
 	// ID is the public connection id.

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -116,6 +118,13 @@ func (m *localManager) RemoveFromGroup(_ context.Context, id, group string) erro
 		delete(m.joined, id)
 	}
 	return nil
+}
+
+// GroupsOf implements GroupLister.
+func (m *localManager) GroupsOf(connectionID string) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Keys(m.joined[connectionID]))
 }
 
 func (m *localManager) InvokeConnection(ctx context.Context, id string, inv *protocol.Invocation) (ClientResult, error) {

@@ -60,6 +60,13 @@ func (p *permits) await(turn chan struct{}, over <-chan struct{}) bool {
 	return false
 }
 
+// unused reports whether all permits, n of them, are free.
+func (p *permits) unused(n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.free == n
+}
+
 // release gives a permit back, to the call that has waited the longest.
 func (p *permits) release() {
 	p.mu.Lock()

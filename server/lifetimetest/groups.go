@@ -2,6 +2,7 @@ package lifetimetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -71,6 +72,30 @@ var groupCases = []testCase{
 				b.a.RemoveFromGroup(b.Context(), "c2", "g"), b.b.RemoveFromGroup(b.Context(), "c1", "g"), b.a.Send(b.Context(), toGroups("g"), invocation("out")))
 		}
 		b.received(map[*receiver]string{c1: "in in in", c2: "in in in"})
+	}},
+	{"a manager that lists groups knows those of its own connections, until they disconnect", func(b *bench) {
+		lister, ok := b.b.LifetimeManager.(server.GroupLister)
+		if !ok {
+			b.Skip("the manager is no server.GroupLister")
+		}
+		want := func(groups ...string) {
+			b.Helper()
+			got := lister.GroupsOf("c2")
+			slices.Sort(got)
+			if !slices.Equal(got, groups) {
+				b.Errorf("GroupsOf = %q, want %q", got, groups)
+			}
+		}
+		want()
+		c2 := b.connect(b.b, "c2", "")
+		want()
+		b.ok(b.b.AddToGroup(b.Context(), "c2", "g"), b.a.AddToGroup(b.Context(), "c2", "h"), b.b.AddToGroup(b.Context(), "c2", "g"))
+		want("g", "h")
+		lister.GroupsOf("c2")[0] = "changed" // the slice is the caller's
+		b.ok(b.a.RemoveFromGroup(b.Context(), "c2", "g"))
+		want("h")
+		b.disconnect(b.b, c2)
+		want()
 	}},
 	{"R03 names of groups are any text, and no patterns", func(b *bench) {
 		names := []string{"*", "a:b", "[ab]?", " ", "grüße \U0001F680", "\x00\r\n", strings.Repeat("x", 10_000)}

@@ -47,7 +47,7 @@ type Conn struct {
 	refreshes uint32        // how often user was replaced
 
 	// Guarded by Endpoint.mu.
-	served bool // counted as connected
+	counted Transport // as connected by it; 0: not yet
 }
 
 // An end is why there is no more input; nil is the client's proper end, or that

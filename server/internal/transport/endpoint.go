@@ -29,7 +29,7 @@ type Endpoint struct {
 
 	mu      sync.Mutex // guards what follows
 	table   map[string]*Conn
-	served  int           // connections of the table that have been connected
+	served  served        // connections of the table that have been connected
 	ticking bool          // the sweeper runs
 	empty   chan struct{} // not nil: Shutdown waits, closed when the table is empty
 	quit    chan struct{} // closed to end the sweeper

@@ -172,7 +172,7 @@ func (e *Endpoint) mayServe(w http.ResponseWriter, r *http.Request, c *Conn, t T
 	if !e.isOfItsUser(w, r, c, t, user) {
 		return false
 	}
-	if full := e.admit(c); full != nil {
+	if full := e.admit(c, t); full != nil {
 		answer(w, r, http.StatusServiceUnavailable, textPlain, full.Error())
 		return false
 	}

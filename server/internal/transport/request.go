@@ -103,33 +103,51 @@ func pack(r *http.Request) string {
 	return string(p)
 }
 
-func unpack(packed string) *http.Request {
-	number := func() int {
-		for n, shift := 0, 0; ; shift += 7 {
-			b := packed[0]
-			packed = packed[1:]
-			if n |= int(b&0x7f) << shift; b < 0x80 {
-				return n
-			}
+// remoteAddr is the RemoteAddr of the request.
+func (k *keptRequest) remoteAddr() (addr string) {
+	if k.ctx == nil {
+		return ""
+	}
+	p := packedTexts(k.packed)
+	for range len([...]string{"Method", "RequestURI", "Proto", "Host", "RemoteAddr"}) {
+		addr = p.text()
+	}
+	return addr
+}
+
+// packedTexts is what pack has written, or the end of it.
+type packedTexts string
+
+func (p *packedTexts) number() int {
+	for n, shift := 0, 0; ; shift += 7 {
+		b := (*p)[0]
+		*p = (*p)[1:]
+		if n |= int(b&0x7f) << shift; b < 0x80 {
+			return n
 		}
 	}
-	text := func() string {
-		n := number()
-		s := packed[:n]
-		packed = packed[n:]
-		return s
-	}
+}
+
+func (p *packedTexts) text() string {
+	n := p.number()
+	s := (*p)[:n]
+	*p = (*p)[n:]
+	return string(s)
+}
+
+func unpack(packed string) *http.Request {
+	p := packedTexts(packed)
 	r := &http.Request{Body: http.NoBody, Header: http.Header{}}
 	for _, s := range [...]*string{&r.Method, &r.RequestURI, &r.Proto, &r.Host, &r.RemoteAddr, &r.Pattern} {
-		*s = text()
+		*s = p.text()
 	}
 	r.ProtoMajor, r.ProtoMinor, _ = http.ParseHTTPVersion(r.Proto)
 	r.URL, _ = url.ParseRequestURI(r.RequestURI) // isPlain has tried it
-	for packed != "" {
-		name := text()
-		values := make([]string, number())
+	for p != "" {
+		name := p.text()
+		values := make([]string, p.number())
 		for i := range values {
-			values[i] = text()
+			values[i] = p.text()
 		}
 		r.Header[name] = values
 	}

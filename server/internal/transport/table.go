@@ -38,7 +38,7 @@ func (e *Endpoint) newNegotiated(version int, stateful bool, user any) (*Conn, e
 	switch {
 	case e.fullLocked():
 		return nil, errFull
-	case len(e.table)-e.served >= e.opts.MaximumNegotiated:
+	case len(e.table)-e.served.all >= e.opts.MaximumNegotiated:
 		return nil, errNegotiatedFull
 	}
 	return c, e.addLocked(c)
@@ -55,8 +55,7 @@ func (e *Endpoint) newServed(user any) (*Conn, error) {
 	if err := e.addLocked(c); err != nil {
 		return nil, err
 	}
-	c.served = true
-	e.served++
+	e.countLocked(c, WebSockets)
 	return c, nil
 }
 
@@ -68,22 +67,21 @@ func (e *Endpoint) mayAdmit(c *Conn) error {
 }
 
 func (e *Endpoint) mayAdmitLocked(c *Conn) error {
-	if !c.served && e.table[c.token] == c && e.fullLocked() { // one that is gone already is refused elsewhere
+	if c.counted == 0 && e.table[c.token] == c && e.fullLocked() { // one that is gone already is refused elsewhere
 		return errFull
 	}
 	return nil
 }
 
-// admit counts c among those that have been connected, once. The request that
-// connects it must have been let through: a refused one takes no place.
-func (e *Endpoint) admit(c *Conn) error {
+// admit counts c among those that have been connected, by t, once. The request
+// that connects it must have been let through: a refused one takes no place.
+func (e *Endpoint) admit(c *Conn, t Transport) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.mayAdmitLocked(c); err != nil || c.served || e.table[c.token] != c {
+	if err := e.mayAdmitLocked(c); err != nil || c.counted != 0 || e.table[c.token] != c {
 		return err
 	}
-	c.served = true
-	e.served++
+	e.countLocked(c, t)
 	return nil
 }
 
@@ -99,7 +97,7 @@ func (c *Conn) forgetRefused() {
 }
 
 func (e *Endpoint) fullLocked() bool {
-	return e.opts.MaximumConnections > 0 && e.served >= e.opts.MaximumConnections
+	return e.opts.MaximumConnections > 0 && e.served.all >= e.opts.MaximumConnections
 }
 
 func (e *Endpoint) makeConn(version int, stateful bool, user any) *Conn {
@@ -141,8 +139,8 @@ func (e *Endpoint) remove(c *Conn) {
 		return
 	}
 	delete(e.table, c.token)
-	if c.served {
-		e.served--
+	if c.counted != 0 {
+		e.served.add(c.counted, -1)
 	}
 	if len(e.table) > 0 {
 		return
