@@ -20,29 +20,41 @@ const limit = 2 * time.Minute
 func copyFiles(t *testing.T, dir string, files ...string) {
 	t.Helper()
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		copyAs(t, filepath.Join(dir, filepath.Base(file)), file)
+	}
+}
+
+func copyAs(t *testing.T, to, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compile compiles files of dir, strictly, into scripts beside them.
+func compile(t *testing.T, dir string, files ...string) {
+	t.Helper()
+	modules := harness.Modules(t, ".")
+	if err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	tsc := exec.Command("node", append([]string{"node_modules/typescript/bin/tsc", "--strict", "--noUnusedLocals", "--noUnusedParameters",
+		"--exactOptionalPropertyTypes", "--noUncheckedIndexedAccess", "--noImplicitOverride", "--isolatedModules", "--skipLibCheck",
+		"--target", "es2022", "--module", "commonjs", "--moduleResolution", "node10", "--lib", "es2022,dom"}, files...)...)
+	tsc.Dir = dir
+	if out, err := harness.Run(t, tsc, limit); err != nil {
+		t.Fatalf("tsc: %v\n%s", err, out)
 	}
 }
 
 func TestTypeScriptFitsTheOfficialClient(t *testing.T) {
-	modules := harness.Modules(t, ".")
 	dir := t.TempDir()
-	copyFiles(t, dir, golden+"/chat.ts", "typescript/use.ts")
-	if err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
-	tsc := exec.Command("node", "node_modules/typescript/bin/tsc", "--noEmit", "--strict", "--noUnusedLocals", "--skipLibCheck",
-		"--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom", "use.ts")
-	tsc.Dir = dir
-	if out, err := harness.Run(t, tsc, limit); err != nil {
-		t.Errorf("tsc: %v\n%s", err, out)
-	}
+	copyFiles(t, dir, golden+"/chat.ts", golden+"/chat.messagepack.ts", "typescript/use.ts")
+	compile(t, dir, "use.ts", "chat.messagepack.ts")
 }
 
 func TestCSharpFitsTheOfficialClient(t *testing.T) {

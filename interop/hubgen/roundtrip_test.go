@@ -1,10 +1,13 @@
 package hubgen
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"iter"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -13,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,14 +103,28 @@ func sample() Everything {
 	return e
 }
 
+// scriptSample is sample with what JavaScript can have: times of whole
+// milliseconds, numbers of 53 bits, no keys that are numbers.
+func scriptSample() Everything {
+	e := sample()
+	at := time.Date(2026, 11, 26, 15, 30, 1, 123000000, time.UTC)
+	for p := &e; p != nil; p = p.Parent {
+		p.At, p.MaybeAt, p.Local.Time, p.Offset.Time, p.Clock = at, &at, at, at.In(time.FixedZone("", 5400)), protocol.NewTimeOnly(at)
+		p.Price = protocol.NewDecimal(-125, 1)
+		p.Big, p.Huge, p.Quoted = -1<<52, 1<<52, 1<<52
+		p.ByNumber = map[int32]string{}
+	}
+	return e
+}
+
 // Types is a hub that has every type in every direction.
-type Types struct{}
+type Types struct{ sample Everything }
 
 // Sample returns one value of each type.
-func (Types) Sample() Everything { return sample() }
+func (h *Types) Sample() Everything { return h.sample }
 
 // Check says how value differs from the sample, if it does.
-func (Types) Check(value Everything) (string, error) {
+func (h *Types) Check(value Everything) (string, error) {
 	for e := &value; e != nil; e = e.Parent { // a moment has no zone of its own
 		e.At = e.At.UTC()
 		if e.MaybeAt != nil {
@@ -118,7 +136,7 @@ func (Types) Check(value Everything) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	want, err := json.Marshal(sample())
+	want, err := json.Marshal(h.sample)
 	if err != nil || string(got) == string(want) {
 		return "", err
 	}
@@ -126,12 +144,12 @@ func (Types) Check(value Everything) (string, error) {
 }
 
 // Stream sends two samples.
-func (Types) Stream() iter.Seq[Everything] {
-	return slices.Values([]Everything{sample(), sample()})
+func (h *Types) Stream() iter.Seq[Everything] {
+	return slices.Values([]Everything{h.sample, h.sample})
 }
 
 // Upload counts the values that are the sample.
-func (h Types) Upload(values <-chan Everything) (n int32, err error) {
+func (h *Types) Upload(values <-chan Everything) (n int32, err error) {
 	for value := range values {
 		difference, err := h.Check(value)
 		if err != nil || difference != "" {
@@ -143,52 +161,122 @@ func (h Types) Upload(values <-chan Everything) (n int32, err error) {
 }
 
 // Ask sends to the caller, and invokes it for a result.
-func (h Types) Ask(call *server.Call) (string, error) {
-	if err := told.Send(call.Context(), call.Clients().Caller(), sample()); err != nil {
+func (h *Types) Ask(call *server.Call) (string, error) {
+	if err := told.Send(call.Context(), call.Clients().Caller(), h.sample); err != nil {
 		return "", err
 	}
-	value, err := asked.Invoke(call.Context(), call.Clients().Client(call.ConnectionID()), sample(), Color(1), nil)
+	value, err := asked.Invoke(call.Context(), call.Clients().Client(call.ConnectionID()), h.sample, Color(1), nil)
 	if err != nil {
 		return "", err
 	}
 	return h.Check(value)
 }
 
+// Join lets the caller into the group.
+func (*Types) Join(call *server.Call) error {
+	return call.Groups().Add(call.Context(), call.ConnectionID(), "group")
+}
+
+// TellGroup tells all in the group, which may be the caller.
+func (h *Types) TellGroup(call *server.Call) error {
+	return told.Send(call.Context(), call.Clients().Group("group"), h.sample)
+}
+
+// A Row is an array in MessagePack.
+type Row struct {
+	//lint:ignore U1000 read by reflection
+	_msgpack struct{} `msgpack:",as_array"`
+	Number   int32    `json:"number"`
+	Text     string   `json:"text"`
+}
+
+// ScriptTypes has what C# has not.
+type ScriptTypes struct{ *Types }
+
+// Turn returns a row with the next number.
+func (ScriptTypes) Turn(row Row) Row { return Row{Number: row.Number + 1, Text: row.Text} }
+
 var (
 	told  = server.ClientMethod1[Everything]("Told")
 	asked = server.ClientFunction3[Everything, Color, *protocol.Guid, Everything]("Asked")
 )
 
-func TestEveryTypeOfAGeneratedClientGoesBothWaysInBothProtocols(t *testing.T) {
-	harness.Dotnet(t)
-	dir := t.TempDir()
-	copyFiles(t, dir, "roundtrip/Program.cs", "csharp/check.csproj")
-	f, err := os.Create(filepath.Join(dir, "Types.cs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := hubgen.CSharp(f, Types{}, nil, told, asked); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	hub := server.MustHub(Types{}, &server.Options{
+// serve serves the hub at /types until the test ends, and returns the URL of its
+// server. POST /drop cuts all WebSockets.
+func serve(t *testing.T, value any) string {
+	t.Helper()
+	hub := server.MustHub(value, &server.Options{
 		Logger: slog.New(slog.DiscardHandler), EnableDetailedErrors: true, MaximumParallelInvocationsPerClient: 2,
 	})
+	var mu sync.Mutex
+	sockets := map[net.Conn]bool{}
 	mux := http.NewServeMux()
 	server.Mount(mux, "/types", hub)
-	s := httptest.NewServer(mux)
-	defer s.Close()
-	defer func() {
+	mux.HandleFunc("POST /drop", func(http.ResponseWriter, *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		for socket := range sockets {
+			_ = socket.Close() // one that is closed already is what was wanted
+		}
+		clear(sockets)
+	})
+	s := httptest.NewUnstartedServer(mux)
+	s.Config.ConnState = func(socket net.Conn, state http.ConnState) {
+		if state == http.StateHijacked {
+			mu.Lock()
+			defer mu.Unlock()
+			sockets[socket] = true
+		}
+	}
+	s.Start()
+	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := hub.Shutdown(ctx); err != nil {
 			t.Error(err)
 		}
-	}()
-	out, err := harness.Run(t, exec.Command("dotnet", harness.DotnetProgram(t, dir), s.URL+"/types"), limit)
+		s.Close()
+	})
+	return s.URL
+}
+
+// write writes what hubgen makes of a hub.
+func write(t *testing.T, file string, language func(io.Writer, any, *server.Options, ...any) error, hub any, extra ...any) {
+	t.Helper()
+	var text bytes.Buffer
+	if err := language(&text, hub, nil, extra...); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEveryTypeOfAGeneratedClientGoesBothWaysInBothProtocols(t *testing.T) {
+	harness.Dotnet(t)
+	dir := t.TempDir()
+	copyFiles(t, dir, "roundtrip/Program.cs", "csharp/check.csproj")
+	write(t, filepath.Join(dir, "Types.cs"), hubgen.CSharp, &Types{}, told, asked)
+	program := harness.DotnetProgram(t, dir)
+	out, err := harness.Run(t, exec.Command("dotnet", program, serve(t, &Types{sample()})), limit)
 	if err != nil || strings.TrimSpace(string(out)) != "ok json\nok messagepack" {
 		t.Errorf("the program ended with %v and printed\n%s", err, out)
+	}
+}
+
+func TestEveryTypeOfGeneratedTypeScriptGoesBothWays(t *testing.T) {
+	for _, codec := range []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}} {
+		t.Run(codec.Name(), func(t *testing.T) {
+			dir := t.TempDir()
+			copyFiles(t, dir, "roundtrip/typescript/scenario.ts")
+			copyAs(t, filepath.Join(dir, "look.ts"), "roundtrip/typescript/look."+codec.Name()+".ts")
+			write(t, filepath.Join(dir, "types.ts"), hubgen.TypeScript, ScriptTypes{&Types{}}, codec, told, asked)
+			compile(t, dir, "scenario.ts")
+			url := serve(t, ScriptTypes{&Types{scriptSample()}})
+			out, err := harness.Run(t, exec.Command("node", filepath.Join(dir, "scenario.js"), url, codec.Name()), limit)
+			if err != nil || strings.TrimSpace(string(out)) != "ok" {
+				t.Errorf("the script ended with %v and printed\n%s", err, out)
+			}
+		})
 	}
 }

@@ -101,16 +101,12 @@ func (g *cSharp) record(m *model, t reflect.Type) {
 func (g *cSharp) enum(name string, t reflect.Type) {
 	fmt.Fprintf(g, "public enum %s : %s\n{\n", name, csKinds[t.Kind()])
 	for _, x := range membersOf(t) {
-		value := strconv.FormatInt(x.value, 10)
-		if t.Kind() >= reflect.Uint {
-			value = strconv.FormatUint(uint64(x.value), 10)
-		}
 		if x.packed != x.name {
 			fmt.Fprintf(g, "    [EnumMember(Value = %s)] ", strconv.Quote(x.packed))
 		} else {
 			g.WriteString("    ")
 		}
-		fmt.Fprintf(g, "@%s = %s,\n", x.name, value)
+		fmt.Fprintf(g, "@%s = %s,\n", x.name, x.number(t))
 	}
 	g.WriteString("}\n\n")
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 
 	"github.com/hubwire/hubwire/protocol"
 )
@@ -41,4 +42,12 @@ func membersOf(t reflect.Type) []member {
 		list = append(list, member{unique(taken, identifier(names[value])), names[value], value})
 	}
 	return list
+}
+
+// number is the value in digits; t is its enum.
+func (m member) number(t reflect.Type) string {
+	if t.Kind() >= reflect.Uint {
+		return strconv.FormatUint(uint64(m.value), 10)
+	}
+	return strconv.FormatInt(m.value, 10)
 }

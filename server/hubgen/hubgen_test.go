@@ -66,11 +66,16 @@ func TestTheGoldenFilesAreWhatIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	opts := &server.Options{Methods: map[string]server.MethodOptions{"Renamed": {Name: "other-name"}}}
-	for file, write := range map[string]func(io.Writer, any, *server.Options, ...any) error{
-		"chat.ts": hubgen.TypeScript, "Chat.cs": hubgen.CSharp,
+	for file, c := range map[string]struct {
+		write func(io.Writer, any, *server.Options, ...any) error
+		codec protocol.Codec
+	}{
+		"chat.ts":             {hubgen.TypeScript, protocol.JSON{}},
+		"chat.messagepack.ts": {hubgen.TypeScript, protocol.MessagePack{}},
+		"Chat.cs":             {hubgen.CSharp, protocol.JSON{}},
 	} {
 		var got bytes.Buffer
-		if err := write(&got, &Chat{}, opts, source, hubgen.Client(receive, "user", "line"), ask, bye); err != nil {
+		if err := c.write(&got, &Chat{}, opts, source, c.codec, hubgen.Client(receive, "user", "line"), ask, bye); err != nil {
 			t.Fatal(err)
 		}
 		if *update {

@@ -7,17 +7,19 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 	"github.com/hubwire/hubwire/server/internal/hubtype"
 )
 
-// A model is a hub as both languages see it.
+// A model is a hub as all languages see it.
 type model struct {
 	name   string
 	doc    string
 	hub    []function // what clients call
 	client []function // what the server calls
 	source *Source
+	packed bool // the types are those of MessagePack, not of JSON
 }
 
 // A function is one method of the hub or of the clients.
@@ -52,17 +54,7 @@ func newModel(hub any, opts *server.Options, extra []any) (*model, error) {
 	}
 	var errs []error
 	for _, e := range extra {
-		if s, ok := e.(*Source); ok {
-			m.source = s
-			m.doc = s.typeDoc(m.name)
-			continue
-		}
-		f, err := clientFunction(e)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		m.client = append(m.client, f)
+		errs = append(errs, m.add(e))
 	}
 	for i := range m.client {
 		m.client[i].describe(m.source)
@@ -73,6 +65,27 @@ func newModel(hub any, opts *server.Options, extra []any) (*model, error) {
 		return nil, fmt.Errorf("hubgen: %w", err)
 	}
 	return m, nil
+}
+
+// add takes one of the things that the caller says beside the hub.
+func (m *model) add(extra any) error {
+	switch extra := extra.(type) {
+	case *Source:
+		m.source = extra
+		m.doc = extra.typeDoc(m.name)
+		return nil
+	case protocol.Codec:
+		m.packed = extra.Name() == protocol.MessagePack{}.Name()
+		if !m.packed && extra.Name() != (protocol.JSON{}).Name() {
+			return fmt.Errorf("protocol %q: the types of json and messagepack are known", extra.Name())
+		}
+		return nil
+	}
+	f, err := clientFunction(extra)
+	if err == nil {
+		m.client = append(m.client, f)
+	}
+	return err
 }
 
 // describe adds what the source says of a client method. Names that the caller

@@ -57,7 +57,21 @@ const (
 	asText // a string made by MarshalText
 	asAny  // anything, made by MarshalJSON for instance
 	asNumber
+	asClock // in MessagePack: a time and the offset of its zone in minutes
 )
+
+// packedForm are the types that have a form of their own in MessagePack.
+var packedForm = map[reflect.Type]special{
+	reflect.TypeFor[time.Time]():               asTime,
+	reflect.TypeFor[protocol.DateTime]():       asTime,
+	reflect.TypeFor[protocol.DateTimeOffset](): asClock,
+	reflect.TypeFor[protocol.TimeSpan]():       asNumber,
+	reflect.TypeFor[protocol.TimeOnly]():       asNumber,
+	reflect.TypeFor[protocol.DateOnly]():       asNumber,
+	reflect.TypeFor[protocol.Char]():           asNumber,
+	reflect.TypeFor[protocol.Raw]():            asAny,
+	reflect.TypeFor[json.Number]():             asNumber,
+}
 
 func specialOf(t reflect.Type) special {
 	switch t {
@@ -88,71 +102,7 @@ func specialOf(t reflect.Type) special {
 	return byKind
 }
 
-// A field is one property of a struct in JSON.
-type field struct {
-	name     string // in JSON
-	packed   string // in MessagePack
-	t        reflect.Type
-	optional bool // may be left out
-	quoted   bool // a number or bool inside a string
-}
-
-// packedName is the name of f in MessagePack. Source: mpFields in protocol.
-func packedName(f reflect.StructField) string {
-	if name, _, _ := strings.Cut(f.Tag.Get("msgpack"), ","); name != "" && name != "-" {
-		return name
-	}
-	return f.Name
-}
-
-// fieldsOf follows encoding/json: embedded structs without a name are part of
-// the struct around them, and an outer field hides an inner one.
-func fieldsOf(t reflect.Type) []field {
-	at := map[string]int{}
-	var list []field
-	for _, f := range reflect.VisibleFields(t) {
-		tag, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		inner := f.Type
-		if inner.Kind() == reflect.Pointer {
-			inner = inner.Elem()
-		}
-		flattened := f.Anonymous && tag == "" && inner.Kind() == reflect.Struct && specialOf(inner) == byKind
-		if (tag == "-" && options == "") || flattened || !f.IsExported() || hidden(t, f.Index) {
-			continue
-		}
-		if tag == "" {
-			tag = f.Name
-		}
-		options = "," + options + ","
-		x := field{tag, packedName(f), f.Type, strings.Contains(options, ",omitempty,") || strings.Contains(options, ",omitzero,"),
-			strings.Contains(options, ",string,")}
-		if i, ok := at[tag]; ok {
-			list[i] = x
-			continue
-		}
-		at[tag] = len(list)
-		list = append(list, x)
-	}
-	return list
-}
-
-// hidden reports whether a struct on the way to the field has a name in JSON,
-// or is left out, so that its fields are not those of t.
-func hidden(t reflect.Type, index []int) bool {
-	for _, i := range index[:len(index)-1] {
-		if t.Kind() == reflect.Pointer {
-			t = t.Elem()
-		}
-		f := t.Field(i)
-		if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); tag != "" {
-			return true
-		}
-		t = f.Type
-	}
-	return false
-}
-
-// identifier keeps what is a letter or a digit in all three languages.
+// identifier keeps what is a letter or a digit in all languages.
 func identifier(s string) string {
 	var b strings.Builder
 	for _, r := range s {

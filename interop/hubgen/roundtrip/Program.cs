@@ -7,7 +7,7 @@ using TypesHubClient;
 
 foreach (var protocol in new[] { "json", "messagepack" })
 {
-    var builder = new HubConnectionBuilder().WithUrl(args[0]);
+    var builder = new HubConnectionBuilder().WithUrl(args[0] + "/types");
     if (protocol == "messagepack") builder.AddMessagePackProtocol();
     await using var connection = builder.Build();
     var told = new TaskCompletionSource<Everything>(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -57,19 +57,29 @@ export class ChatHub {
     return this.connection.invoke("Upload", lines);
   }
 
-  onReceiveMessage(handler: (user: string, line: Line) => void): void {
+  onReceiveMessage(handler: (user: string, line: Line) => void): () => void {
     this.connection.on("ReceiveMessage", handler);
+    return () => this.connection.off("ReceiveMessage", handler);
   }
 
   offReceiveMessage(handler: (user: string, line: Line) => void): void {
     this.connection.off("ReceiveMessage", handler);
   }
 
+  onceReceiveMessage(handler: (user: string, line: Line) => void): () => void {
+    const off = this.onReceiveMessage((...args) => {
+      off();
+      return handler(...args);
+    });
+    return off;
+  }
+
   /**
    * Ask asks one client.
    */
-  onAsk(handler: (question: string) => boolean | Promise<boolean>): void {
+  onAsk(handler: (question: string) => boolean | Promise<boolean>): () => void {
     this.connection.on("Ask", handler);
+    return () => this.connection.off("Ask", handler);
   }
 
   offAsk(handler: (question: string) => boolean | Promise<boolean>): void {
@@ -77,13 +87,66 @@ export class ChatHub {
   }
 
   /**
+   * Ask asks one client.
+   */
+  onceAsk(handler: (question: string) => boolean | Promise<boolean>): () => void {
+    const off = this.onAsk((...args) => {
+      off();
+      return handler(...args);
+    });
+    return off;
+  }
+
+  /**
    * Bye is the last word.
    */
-  onBye(handler: () => void): void {
+  onBye(handler: () => void): () => void {
     this.connection.on("Bye", handler);
+    return () => this.connection.off("Bye", handler);
   }
 
   offBye(handler: () => void): void {
     this.connection.off("Bye", handler);
+  }
+
+  /**
+   * Bye is the last word.
+   */
+  onceBye(handler: () => void): () => void {
+    const off = this.onBye((...args) => {
+      off();
+      return handler(...args);
+    });
+    return off;
+  }
+
+  private rejoining: (() => Promise<void>) | undefined;
+
+  /**
+   * Starts the connection and runs join, and runs it again after each automatic reconnect: for the server that is a
+   * new connection, which is in no group. It may be called again after the connection was closed. The promise tells
+   * how the start and the first join went. What a later join throws goes to failed, or is an unhandled rejection;
+   * where the connection is lost meanwhile, the next reconnect does it anew.
+   */
+  async startAndRejoin(join: () => Promise<unknown>, failed?: (error: unknown) => void): Promise<void> {
+    if (!this.rejoining) {
+      this.connection.onreconnected(() => this.rejoining?.());
+    }
+    this.rejoining = async () => {
+      const id = this.connection.connectionId;
+      try {
+        await join();
+      } catch (error) {
+        if ((this.connection.state as string) !== "Connected" || this.connection.connectionId !== id) {
+          return;
+        }
+        if (!failed) {
+          throw error;
+        }
+        failed(error);
+      }
+    };
+    await this.connection.start();
+    await join();
   }
 }

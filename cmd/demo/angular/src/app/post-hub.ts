@@ -63,8 +63,9 @@ export class PostHub {
   /**
    * PostPublished tells of a new post.
    */
-  onPostPublished(handler: (post: Post) => void): void {
+  onPostPublished(handler: (post: Post) => void): () => void {
     this.connection.on("PostPublished", handler);
+    return () => this.connection.off("PostPublished", handler);
   }
 
   offPostPublished(handler: (post: Post) => void): void {
@@ -72,10 +73,22 @@ export class PostHub {
   }
 
   /**
+   * PostPublished tells of a new post.
+   */
+  oncePostPublished(handler: (post: Post) => void): () => void {
+    const off = this.onPostPublished((...args) => {
+      off();
+      return handler(...args);
+    });
+    return off;
+  }
+
+  /**
    * Receive is for chat in a room.
    */
-  onReceive(handler: (text: string) => void): void {
+  onReceive(handler: (text: string) => void): () => void {
     this.connection.on("receive", handler);
+    return () => this.connection.off("receive", handler);
   }
 
   offReceive(handler: (text: string) => void): void {
@@ -83,13 +96,66 @@ export class PostHub {
   }
 
   /**
+   * Receive is for chat in a room.
+   */
+  onceReceive(handler: (text: string) => void): () => void {
+    const off = this.onReceive((...args) => {
+      off();
+      return handler(...args);
+    });
+    return off;
+  }
+
+  /**
    * ReceiveMessage is for chat that everyone reads.
    */
-  onReceiveMessage(handler: (user: string, text: string) => void): void {
+  onReceiveMessage(handler: (user: string, text: string) => void): () => void {
     this.connection.on("ReceiveMessage", handler);
+    return () => this.connection.off("ReceiveMessage", handler);
   }
 
   offReceiveMessage(handler: (user: string, text: string) => void): void {
     this.connection.off("ReceiveMessage", handler);
+  }
+
+  /**
+   * ReceiveMessage is for chat that everyone reads.
+   */
+  onceReceiveMessage(handler: (user: string, text: string) => void): () => void {
+    const off = this.onReceiveMessage((...args) => {
+      off();
+      return handler(...args);
+    });
+    return off;
+  }
+
+  private rejoining: (() => Promise<void>) | undefined;
+
+  /**
+   * Starts the connection and runs join, and runs it again after each automatic reconnect: for the server that is a
+   * new connection, which is in no group. It may be called again after the connection was closed. The promise tells
+   * how the start and the first join went. What a later join throws goes to failed, or is an unhandled rejection;
+   * where the connection is lost meanwhile, the next reconnect does it anew.
+   */
+  async startAndRejoin(join: () => Promise<unknown>, failed?: (error: unknown) => void): Promise<void> {
+    if (!this.rejoining) {
+      this.connection.onreconnected(() => this.rejoining?.());
+    }
+    this.rejoining = async () => {
+      const id = this.connection.connectionId;
+      try {
+        await join();
+      } catch (error) {
+        if ((this.connection.state as string) !== "Connected" || this.connection.connectionId !== id) {
+          return;
+        }
+        if (!failed) {
+          throw error;
+        }
+        failed(error);
+      }
+    };
+    await this.connection.start();
+    await join();
   }
 }
