@@ -33,12 +33,12 @@ func (inv *invocation) reply(m protocol.Message) {
 	if !ok {
 		return
 	}
-	if !c.wouldWait() {
-		_ = c.write(f.frame) // the client is gone; no reply is needed
+	if !c.queue.WouldWait() {
+		_ = c.queue.Send(f.frame) // the client is gone; no reply is needed
 		return
 	}
 	inv.mayBlock()
-	_ = c.writeWait(c.ctx, f.frame)
+	_ = c.queueWait(c.ctx, f.frame)
 }
 
 // fail sends the error of a call that never begins, if the client wants a
@@ -48,7 +48,7 @@ func (c *connection) fail(id, text string) {
 		return
 	}
 	if f, ok := c.encode(&protocol.Completion{InvocationID: id, Kind: protocol.ResultError, Error: text}); ok {
-		_ = c.write(f.frame) // the client is gone; no reply is needed
+		_ = c.queue.Send(f.frame) // the client is gone; no reply is needed
 	}
 }
 

@@ -23,7 +23,7 @@ var _ interface {
 // Start implements transport.App.
 func (a *hubApp) Start() {
 	c := (*connection)(a)
-	c.lastPing = time.Now()
+	c.lastPing = time.Now().UnixNano()
 	if d := c.hub.opts.HandshakeTimeout; d != math.MaxInt64 {
 		c.handshakeTimer = time.AfterFunc(d, func() { c.refuse(handshakeCanceled) })
 	}
@@ -73,8 +73,8 @@ func (a *hubApp) Tick(now time.Time) {
 	case c.state.Load() != open || c.closed.Load():
 		return
 	}
-	if c.Transport() != LongPolling && now.Sub(c.lastPing) > c.hub.opts.KeepAliveInterval {
-		c.lastPing = now
+	if c.Transport() != LongPolling && now.Sub(time.Unix(0, c.lastPing)) > c.hub.opts.KeepAliveInterval {
+		c.lastPing = now.UnixNano()
 		if frame, err := c.hub.ping.frame(c.codec); err == nil {
 			_ = c.bytes.Send(frame) // not counted; a connection that takes no ping is ending already
 		}

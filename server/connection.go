@@ -28,7 +28,8 @@ type connection struct {
 	// Set by the handshake, before anybody else knows the connection.
 	codec    protocol.Codec
 	userID   string
-	reliable *reliable // nil without stateful reconnect
+	queue    clientQueue // bytes, or reliable
+	reliable *reliable   // nil without stateful reconnect
 
 	in      inbox   // what was received and not yet dispatched
 	permits permits // of ordinary calls
@@ -48,7 +49,7 @@ type connection struct {
 	waiting        atomic.Int32 // calls without a permit, see Options.MaximumWaitingCallsPerClient
 	pinged         atomic.Bool  // the client has pinged once: from now on it may time out
 	lastHeard      atomic.Int64 // of the last whole message, in Unix nanoseconds
-	lastPing       time.Time    // of the server; owned by Tick
+	lastPing       int64        // of the server, in Unix nanoseconds; owned by Tick
 
 	mu      sync.Mutex             // guards what follows; never held while writing or calling user code
 	running map[string]*invocation // calls that a CancelInvocation finds, by invocation id
@@ -56,6 +57,25 @@ type connection struct {
 	streams int // open, in both directions
 	items   *sync.Map
 }
+
+// A clientQueue takes what is sent to a client: a transport.Conn queues it, a
+// reliable also keeps it until the client has acknowledged it.
+type clientQueue interface {
+	// Send queues f after what is queued and never waits. Where that makes too
+	// much for the QueueLimit, the clients that are furthest behind are treated
+	// as too slow before it returns.
+	Send(f transport.Frame) error
+	// SendWait is Send that first waits while too much is on its way, until ctx
+	// is done or the connection ends.
+	SendWait(ctx context.Context, f transport.Frame) error
+	// WouldWait reports whether SendWait would have to wait now.
+	WouldWait() bool
+	// WaitForClient waits until the client has caught up, if it makes progress.
+	// Its error is that of ctx.
+	WaitForClient(ctx context.Context) error
+}
+
+var _, _ clientQueue = (*transport.Conn)(nil), (*reliable)(nil)
 
 // States of a connection.
 const (
@@ -80,6 +100,7 @@ func newConnection(h *Hub, conn *transport.Conn, opts EndpointOptions) *connecti
 	c := &connection{
 		hub:     h,
 		bytes:   conn,
+		queue:   conn,
 		log:     h.log,
 		permits: permits{free: h.opts.MaximumParallelInvocationsPerClient},
 	}

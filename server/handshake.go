@@ -54,6 +54,7 @@ func (c *connection) handshake(data []byte) (rest []byte, accepted bool) {
 	}
 	if c.bytes.Stateful() && req.Version >= 2 {
 		c.reliable = newReliable(c.bytes, codec, c.hub.opts.StatefulReconnectBufferSize)
+		c.queue = c.reliable
 	} else {
 		c.bytes.DisableReconnect()
 	}

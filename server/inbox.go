@@ -22,16 +22,16 @@ type inbox struct {
 	over atomic.Bool // the client is gone, or about to be: nothing that waits begins any more
 
 	mu      sync.Mutex // guards what follows
+	led     bool       // a goroutine leads
+	ended   bool       // nothing more comes
+	stopped bool       // nobody leads any more; what comes is dropped
 	buf     []byte
 	held    int           // bytes that the leader has taken and not yet dispatched
-	led     bool          // a goroutine leads
 	space   chan struct{} // not nil: a follower waits; closed when there is space
 	seen    int           // bytes at the start of buf in which no message ends
 	want    int           // as long as buf is shorter, no message ends in it
 	cuts    []int         // where in buf a socket was lost; what was incomplete there stays so
-	ended   bool          // nothing more comes
 	cause   error         // what the transport said of its end
-	stopped bool          // nobody leads any more; what comes is dropped
 	overCh  chan struct{} // not nil: a goroutine waits; closed by setOver
 	news    chan struct{} // not nil: a lookahead runs; signalled when more has come
 }

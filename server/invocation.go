@@ -177,7 +177,7 @@ func (inv *invocation) endContext() {
 // sendCaller sends m, which the manager is ready for, to the caller. It waits
 // while too much is on its way there.
 func (inv *invocation) sendCaller(ctx context.Context, m *Message) error {
-	if inv.conn.wouldWait() {
+	if inv.conn.queue.WouldWait() {
 		inv.mayBlock()
 	}
 	err := inv.conn.sendWait(ctx, m)

@@ -56,8 +56,14 @@ func newReliable(conn *transport.Conn, codec protocol.Codec, limit int) *reliabl
 	return &reliable{conn: conn, codec: codec, limit: limit, expected: 1}
 }
 
-// send keeps a counted message and queues it. It never waits. What cannot be
-// queued is not kept: nothing follows it.
+// Send implements clientQueue: it keeps a counted message and queues it. What
+// cannot be queued is not kept: nothing follows it.
+func (r *reliable) Send(f transport.Frame) error {
+	err := r.send(f)
+	r.conn.Relieve()
+	return err
+}
+
 func (r *reliable) send(f transport.Frame) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -65,7 +71,7 @@ func (r *reliable) send(f transport.Frame) error {
 		return transport.ErrClosed
 	}
 	if !r.lost {
-		if err := r.conn.Send(f); err != nil {
+		if err := r.conn.Queue(f); err != nil {
 			return err
 		}
 	}
@@ -73,8 +79,11 @@ func (r *reliable) send(f transport.Frame) error {
 	return nil
 }
 
-// full reports whether a writer should wait for an acknowledgement.
-func (r *reliable) full() bool {
+// WouldWait implements clientQueue.
+func (r *reliable) WouldWait() bool {
+	if r.conn.WouldWait() {
+		return true
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.bytes > r.limit
@@ -82,8 +91,16 @@ func (r *reliable) full() bool {
 
 var errNoAck = WithErrorType("OperationCanceledException", errors.New("The operation was canceled."))
 
-// waitForSpace waits until no more than limit bytes are kept. errNoAck says that
-// the client has acknowledged nothing for too long.
+// SendWait implements clientQueue. errNoAck says that the client has acknowledged
+// nothing for too long.
+func (r *reliable) SendWait(ctx context.Context, f transport.Frame) error {
+	if err := r.waitForSpace(ctx); err != nil {
+		return err
+	}
+	return r.Send(f)
+}
+
+// waitForSpace waits until no more than limit bytes are kept.
 func (r *reliable) waitForSpace(ctx context.Context) error {
 	timeout := time.NewTimer(statefulWait)
 	defer timeout.Stop()
@@ -128,9 +145,12 @@ func (r *reliable) wakeLocked() {
 // client any more. One comes about once a second.
 const mostQuiet = 3
 
-// waitForClient waits until no more than limit bytes are kept, for a client that
-// acknowledges something now and then. Its error is that of ctx.
-func (r *reliable) waitForClient(ctx context.Context) error {
+// WaitForClient implements clientQueue: no more than limit bytes are kept then. It
+// waits for a client that acknowledges something now and then.
+func (r *reliable) WaitForClient(ctx context.Context) error {
+	if err := r.conn.WaitForClient(ctx); err != nil {
+		return err
+	}
 	for {
 		r.mu.Lock()
 		if r.ended || r.lost || r.quiet > mostQuiet || r.bytes <= r.limit {
@@ -246,7 +266,7 @@ func (r *reliable) resume() error {
 			size += kept[n].Len()
 			n++
 		}
-		if err := r.conn.Send(joined(kept[:n], size, r.codec.Binary())); err != nil {
+		if err := r.conn.Queue(joined(kept[:n], size, r.codec.Binary())); err != nil {
 			return err
 		}
 		kept = kept[n:]
@@ -294,13 +314,14 @@ func (r *reliable) tick(now time.Time, timeout time.Duration) (tooSlow bool) {
 	return false
 }
 
-// control queues a message that is not counted. r.mu is held.
+// control queues a message that is not counted, and too short to make too much
+// for the QueueLimit. r.mu is held.
 func (r *reliable) control(m protocol.Message) error {
 	f := encode(r.codec, m)
 	if f.err != nil {
 		return f.err
 	}
-	return r.conn.Send(f.frame)
+	return r.conn.Queue(f.frame)
 }
 
 var errSequence = WithErrorType("InvalidOperationException",

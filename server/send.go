@@ -125,34 +125,18 @@ func (c *connection) Send(m *Message) error {
 		}
 		return err
 	}
-	err = c.write(frame)
-	if err == nil && m.behind != nil && c.wouldWait() {
+	if err = c.queue.Send(frame); err != nil {
+		return sendError(err)
+	}
+	if m.behind != nil && c.queue.WouldWait() {
 		m.behind.add(c)
 	}
-	return err
-}
-
-// write queues f. Where that makes too much for the node, the clients that are
-// furthest behind are treated as too slow before it returns.
-func (c *connection) write(f transport.Frame) error {
-	var err error
-	if c.reliable != nil {
-		err = c.reliable.send(f)
-	} else {
-		err = c.bytes.Send(f)
-	}
-	c.hub.opts.QueueLimit.limit.Relieve()
-	if err == nil { // nearly always
-		return nil
-	}
-	return sendError(err)
+	return nil
 }
 
 // sendError translates errors of the transport.
 func sendError(err error) error {
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, transport.ErrTooSlow):
 		return ErrTooSlow
 	case errors.Is(err, transport.ErrClosed):
@@ -170,25 +154,17 @@ func (c *connection) sendWait(ctx context.Context, m *Message) error {
 	if err != nil {
 		return err
 	}
-	return c.writeWait(ctx, frame)
+	return c.queueWait(ctx, frame)
 }
 
-func (c *connection) writeWait(ctx context.Context, f transport.Frame) error {
-	if c.reliable != nil {
-		if err := c.reliable.waitForSpace(ctx); err != nil {
-			if errors.Is(err, errNoAck) {
-				c.end(ending{cause: err, allowReconnect: true})
-			}
-			return sendError(err)
-		}
-		return c.write(f)
+// queueWait queues f once not too much is on its way to the client.
+func (c *connection) queueWait(ctx context.Context, f transport.Frame) error {
+	err := c.queue.SendWait(ctx, f)
+	if err == nil {
+		return nil
 	}
-	err := c.bytes.SendWait(ctx, f)
-	c.hub.opts.QueueLimit.limit.Relieve()
+	if errors.Is(err, errNoAck) {
+		c.end(ending{cause: err, allowReconnect: true})
+	}
 	return sendError(err)
-}
-
-// wouldWait reports whether writeWait would have to wait now.
-func (c *connection) wouldWait() bool {
-	return c.bytes.WouldWait() || c.reliable != nil && c.reliable.full()
 }

@@ -116,19 +116,11 @@ func (b *behind) wait(ctx context.Context) error {
 	conns := b.conns
 	b.mu.Unlock()
 	for _, c := range conns {
-		if err := c.waitForClient(ctx); err != nil {
+		if err := c.queue.WaitForClient(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// waitForClient waits until the client has caught up, if it makes progress.
-func (c *connection) waitForClient(ctx context.Context) error {
-	if err := c.bytes.WaitForClient(ctx); err != nil || c.reliable == nil {
-		return err
-	}
-	return c.reliable.waitForClient(ctx)
 }
 
 // IsWaiting reports whether the sender of m waits for receivers that are behind;

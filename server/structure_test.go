@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/hubwire/hubwire/server/internal/transport"
 )
@@ -82,6 +83,15 @@ func TestOnlyTheFilesOfTheLeaderReachWhatItOwns(t *testing.T) {
 	}
 	if uses < 100 {
 		t.Errorf("found only %d uses of fields of %d types", uses, len(private))
+	}
+}
+
+// An idle client keeps one of these, beside what package transport tests: with
+// 50,000 of them each size class more is a megabyte and a half.
+func TestSizeOfAConnection(t *testing.T) {
+	const sizeClass = 416 // of the allocator
+	if got := unsafe.Sizeof(connection{}); unsafe.Sizeof(uintptr(0)) == 8 && got > sizeClass {
+		t.Errorf("a connection has %d bytes, want at most %d", got, sizeClass)
 	}
 }
 

@@ -146,6 +146,9 @@ var _ interface {
 	// Send queues f after what is queued and never waits. It reports ErrClosed
 	// after the end, and ErrTooSlow once the client was found too slow.
 	Send(f Frame) error
+	// Queue is Send for an App that holds a lock; it calls Relieve later.
+	Queue(f Frame) error
+	Relieve()
 	// SendLast is Send for the farewell, which a client that is too slow gets
 	// as well. It is called once at most, right before Finish.
 	SendLast(f Frame) error

@@ -100,6 +100,9 @@ func (l *Limit) Relieve() {
 	}
 }
 
+// Relieve is Limit.Relieve of the limit that counts what waits for c.
+func (c *Conn) Relieve() { c.endpoint.opts.Limit.Relieve() }
+
 func (l *Limit) relieve() {
 	l.relieving.Lock()
 	defer l.relieving.Unlock()

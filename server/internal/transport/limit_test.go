@@ -63,12 +63,12 @@ func TestTheFurthestBehindGiveWayUntilItFits(t *testing.T) {
 	for i, c := range conns {
 		since := map[int]time.Duration{0: 9, 1: 5, 2: 20, 3: 5, 4: 1, 5: 7}[i]
 		c.slowWatchLocked().markAt = now.Add(-since * time.Second)
-		_ = c.Send(text(strings.Repeat("x", 60_000))) // free
+		_ = c.Queue(text(strings.Repeat("x", 60_000))) // free
 		size := 200_000
 		if i == 3 { // as far behind as 1, with more bytes
 			size = 250_000
 		}
-		_ = c.Send(text(strings.Repeat("x", size)))
+		_ = c.Queue(text(strings.Repeat("x", size)))
 	}
 	slow := func() (which []int) {
 		for i, c := range conns {
@@ -84,12 +84,12 @@ func TestTheFurthestBehindGiveWayUntilItFits(t *testing.T) {
 	if got := fmt.Sprint(slow()); got != "[2]" {
 		t.Errorf("%s gave way for 50,000 bytes, want the one that is 20 s behind", got)
 	}
-	_ = conns[4].Send(text(strings.Repeat("x", 400_000)))
+	_ = conns[4].Queue(text(strings.Repeat("x", 400_000)))
 	l.Relieve()
 	if got := fmt.Sprint(slow()); got != "[0 2 5]" {
 		t.Errorf("%s gave way, want those that are 20, 9 and 7 s behind", got)
 	}
-	_ = conns[4].Send(text(strings.Repeat("x", 100_000)))
+	_ = conns[4].Queue(text(strings.Repeat("x", 100_000)))
 	l.Relieve()
 	if got := fmt.Sprint(slow()); got != "[0 2 3 5]" {
 		t.Errorf("%s gave way, want of two the one with more bytes", got)
@@ -102,10 +102,28 @@ func TestTheFurthestBehindGiveWayUntilItFits(t *testing.T) {
 	}
 }
 
+func TestASenderRelievesTheLimitBeforeItReturns(t *testing.T) {
+	for name, send := range map[string]func(*Conn, Frame) error{
+		"Send":     (*Conn).Send,
+		"SendWait": func(c *Conn, f Frame) error { return c.SendWait(t.Context(), f) },
+		"Queue":    func(c *Conn, f Frame) error { defer c.Relieve(); return c.Queue(f) },
+	} {
+		conns, l := stuck(2, 250_000)
+		_ = conns[0].Queue(text(strings.Repeat("x", 200_000)))
+		conns[0].slowWatchLocked().markAt = time.Now().Add(-time.Second)
+		if err := send(conns[1], text(strings.Repeat("x", 100_000))); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if l.Used() > 250_000 || conns[0].Send(text("x")) == nil {
+			t.Errorf("%s: %d bytes count, want no more than 250,000: the other client is further behind", name, l.Used())
+		}
+	}
+}
+
 func TestOneThatStillHoldsBytesThoughItWasToldToEndIsCut(t *testing.T) {
 	conns, l := stuck(1, 100_000)
 	c := conns[0]
-	_ = c.Send(text(strings.Repeat("x", 200_000)))
+	_ = c.Queue(text(strings.Repeat("x", 200_000)))
 	c.mu.Lock()
 	c.out.takeSome(nil, 1) // being written
 	c.mu.Unlock()
@@ -123,7 +141,7 @@ func TestOneMessageThatIsTooMuchForTheLimitIsCutAtOnce(t *testing.T) {
 	conns, l := stuck(1, 100_000)
 	c := conns[0]
 	c.handler.(*echoApp).mumbles = true
-	_ = c.Send(text(strings.Repeat("x", 200_000)))
+	_ = c.Queue(text(strings.Repeat("x", 200_000)))
 	c.mu.Lock()
 	c.out.takeSome(nil, 1) // being written: it cannot be dropped
 	c.mu.Unlock()

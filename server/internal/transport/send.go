@@ -9,8 +9,18 @@ import (
 
 // Send queues f after what is queued and never waits, however much that is. It
 // reports ErrClosed after the end, and ErrTooSlow once the client was found too
-// slow: nothing but the farewell follows then.
+// slow: nothing but the farewell follows then. Where f makes too much for the
+// Limit, the clients that are furthest behind are found too slow before it
+// returns: no lock may be held that SlowApp.TooSlow takes.
 func (c *Conn) Send(f Frame) error {
+	err := c.Queue(f)
+	c.Relieve()
+	return err
+}
+
+// Queue is Send for an App that holds a lock, and calls Relieve once it has
+// released it. If it does not, the next Send at any connection does so.
+func (c *Conn) Queue(f Frame) error {
 	c.mu.Lock()
 	if err := c.refusalLocked(); err != nil {
 		c.mu.Unlock()
@@ -57,6 +67,7 @@ func (c *Conn) SendWait(ctx context.Context, f Frame) error {
 			if push {
 				c.shard.push(c)
 			}
+			c.Relieve()
 			return nil
 		}
 		limit = c.lowWater()
