@@ -48,6 +48,16 @@ func (r *Redis) Health() Health {
 	return r.state.health
 }
 
+// Check returns nil while this node is subscribed to everything it needs, and
+// otherwise an error that names the State. It does not wait: it is meant for
+// server.Node.Checks.
+func (r *Redis) Check() error {
+	if h := r.Health(); h.State != Ready {
+		return fmt.Errorf("backplane: %v", h.State)
+	}
+	return nil
+}
+
 // Ready waits until this node is subscribed to everything it needs: a node that
 // is not ready should not be given clients. It returns the cause of ctx, or
 // ErrClosed.

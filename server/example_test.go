@@ -38,6 +38,38 @@ func Example() {
 	log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
 }
 
+// A program that is told to end (SIGTERM) first says that it is not ready, then
+// lets its clients go to other nodes one after the other, and ends when the last
+// one has gone. Official clients come back by themselves if they reconnect
+// automatically.
+func Example_shutdown() {
+	hub := server.MustHub(Chat{}, nil)
+	mux := http.NewServeMux()
+	server.Mount(mux, "/chat", hub)
+	node := &server.Node{
+		Server: &http.Server{Addr: ":8080", Handler: mux},
+		Hubs:   []server.Drainer{hub},
+	}
+	mux.Handle("GET /healthz", node.Live())
+	mux.Handle("GET /readyz", node.Ready())
+	if err := node.ListenAndServe(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// What an administrator's page shows of a node, and how it removes a client.
+func ExampleHub_Connections() {
+	hub := server.MustHub(Chat{}, nil)
+	for c := range hub.Connections() {
+		fmt.Println(c.ID, c.UserID, c.Transport, c.Protocol, time.Since(c.Since), c.QueuedBytes, c.Groups())
+		if c.UserID == "mallory" {
+			c.Close("Your account was closed.", false)
+		}
+	}
+	fmt.Println(hub.Counts().Connected(), "connections")
+	// Output: 0 connections
+}
+
 // A hub can send from outside any call, for instance when a post is published.
 func ExampleHub_Clients() {
 	hub := server.MustHub(Chat{}, nil)

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server/internal/transport"
@@ -35,7 +36,9 @@ type Hub struct {
 
 	mu        sync.Mutex
 	endpoints []*transport.Endpoint
+	refuses   bool // new clients
 	down      bool
+	draining  atomic.Bool
 	running   tasks // goroutines of connections
 }
 
@@ -168,11 +171,14 @@ func (h *Hub) newEndpoint(opts EndpointOptions) *transport.Endpoint {
 	t.SlowClientTimeout, t.Limit = h.opts.SlowClientTimeout, h.opts.QueueLimit.limit
 	e := transport.NewEndpoint(t, func(c *transport.Conn) transport.App { return (*hubApp)(newConnection(h, c, opts)) })
 	h.mu.Lock()
-	down := h.down
+	down, refuses := h.down, h.refuses
 	if !down {
 		h.endpoints = append(h.endpoints, e)
 	}
 	h.mu.Unlock()
+	if refuses {
+		e.Refuse()
+	}
 	if down { // it has no connections to wait for, and takes none
 		_ = e.Shutdown(context.Background())
 	}
@@ -191,7 +197,7 @@ func (h *Hub) Groups() Groups { return Groups{h.manager, h.opts.MaximumGroupName
 // done first, it cuts what is left and returns ctx.Err(). The hub cannot be
 // used afterwards: sends and changes of groups return ErrShutdown. Register it
 // with http.Server.RegisterOnShutdown or call it before Server.Shutdown, which
-// does not know hijacked connections.
+// does not know hijacked connections. Drain does the same without haste.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	h.down = true

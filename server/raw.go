@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubwire/hubwire/server/internal/transport"
@@ -233,6 +234,7 @@ type ConnectionHandler struct {
 	serve    func(*Connection) error
 	endpoint *transport.Endpoint
 	log      *slog.Logger
+	draining atomic.Bool
 	running  tasks
 }
 

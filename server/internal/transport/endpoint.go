@@ -19,6 +19,7 @@ type Endpoint struct {
 	cors    *CORSPolicy // nil: no CORS headers, and pages of the server's own origin only
 	shards  []shard
 	nextOne atomic.Uint32            // the shard of the next connection
+	refuses atomic.Bool              // new connections; set while mu is held
 	closing atomic.Bool              // Shutdown was called; set while mu is held
 	hurry   atomic.Bool              // Shutdown waits for polls no longer
 	logged  sync.Map                 // what lacks has logged
@@ -202,11 +203,20 @@ func (e *Endpoint) find(w http.ResponseWriter, r *http.Request, token, contentTy
 // ASP.NET Core such a client gets 404.
 const pollGrace = time.Second
 
+// Refuse refuses new connections from now on: negotiate is answered 503. Those
+// that were negotiated before can still be connected.
+func (e *Endpoint) Refuse() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.refuses.Store(true)
+}
+
 // Shutdown refuses new connections, asks every App to end, waits for them until
 // ctx is done, then cuts what is left and returns ctx.Err(). HTTP requests that
 // the endpoint still serves end with their connections.
 func (e *Endpoint) Shutdown(ctx context.Context) error {
 	e.mu.Lock()
+	e.refuses.Store(true)
 	e.closing.Store(true)
 	if e.empty == nil {
 		e.empty = make(chan struct{})

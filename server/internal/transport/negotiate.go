@@ -36,6 +36,9 @@ func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request, user a
 		strings.EqualFold(strings.TrimSpace(queryValue(r.URL.RawQuery, "useStatefulReconnect")), "true")
 	c, full := e.newNegotiated(version, stateful, user)
 	if full != nil {
+		if full == errRefuses { // over another TCP connection the client may reach another node
+			w.Header().Set("Connection", "close")
+		}
 		answer(w, r, http.StatusServiceUnavailable, textPlain, full.Error())
 		return
 	}

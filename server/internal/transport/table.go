@@ -21,7 +21,7 @@ func newID() string {
 var (
 	errFull           = errors.New("The server has as many connections as it takes.")
 	errNegotiatedFull = errors.New("Too many connections were negotiated and not opened.")
-	errClosing        = errors.New("")
+	errRefuses        = errors.New("")
 )
 
 // newConn is newNegotiated for callers that need no reason.
@@ -113,8 +113,8 @@ func (e *Endpoint) makeConn(version int, stateful bool, user any) *Conn {
 }
 
 func (e *Endpoint) addLocked(c *Conn) error {
-	if e.closing.Load() {
-		return errClosing
+	if e.refuses.Load() {
+		return errRefuses
 	}
 	e.table[c.token] = c
 	if !e.ticking {
