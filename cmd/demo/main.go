@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	once := flags.Bool("once", false, "end after the story; status 0 says that every client has received what it should, and nothing else")
 	pages := flags.String("angular", "on", "off: the Angular page is not built")
 	only := flags.String("node", "", "run one node on this address, without the story; -redis names what it shares with others")
-	drain := flags.Duration("drain", 0, "with -node: how long it goes on after SIGTERM, no longer ready")
+	drain := flags.Duration("drain", 5*time.Second, "with -node: how long it goes on after SIGTERM, no longer ready, before clients are told to reconnect")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -7,8 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -22,25 +20,29 @@ import (
 // clients: its backplane is subscribed, and it is not about to end.
 type single struct {
 	*node
-	bus      *backplane.Redis // nil without a Redis
-	client   *redis.Client
-	draining atomic.Bool
+	bus    *backplane.Redis // nil without a Redis
+	client *redis.Client
+	main   *server.Node
 }
 
-// runSingle serves until ctx is done. Then it is not ready any more, and waits
-// for drain, so that a load balancer notices before the clients are told to
-// reconnect.
-func runSingle(ctx context.Context, addr, redisURL string, drain time.Duration, out io.Writer) (err error) {
+// runSingle serves until ctx is done, and then drains. For notice it is not ready
+// any more, and goes on, so that a load balancer notices before the clients are
+// told to reconnect.
+func runSingle(ctx context.Context, addr, redisURL string, notice time.Duration, out io.Writer) (err error) {
 	s, err := newSingle(addr, redisURL)
 	if err != nil {
 		return err
 	}
-	s.start()
 	fmt.Fprintf(out, "Node: %s\n", s.url)
-	<-ctx.Done()
-	s.draining.Store(true)
-	time.Sleep(drain)
-	return s.end()
+	return s.run(ctx, notice)
+}
+
+func (s *single) run(ctx context.Context, notice time.Duration) error {
+	if notice <= 0 {
+		notice = -1 // none
+	}
+	s.main.Drain.Notice = notice
+	return errors.Join(s.main.Serve(ctx, s.l), s.closeBus())
 }
 
 func newSingle(addr, redisURL string) (*single, error) {
@@ -64,32 +66,17 @@ func newSingle(addr, redisURL string) (*single, error) {
 	}
 	s.node = newNode(l)
 	s.addHub("", manager, nil)
-	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	s.mux.HandleFunc("GET /readyz", s.ready)
+	s.main = &server.Node{Server: s.web}
+	for _, hub := range s.hubs {
+		s.main.Hubs = append(s.main.Hubs, hub)
+	}
+	if s.bus != nil {
+		s.main.Checks = append(s.main.Checks, s.bus.Check)
+	}
+	s.mux.Handle("GET /healthz", s.main.Live())
+	s.mux.Handle("GET /readyz", s.main.Ready())
 	page{Backplane: s.bus != nil, Panes: []pane{{Name: "Client A", Hub: "/hub"}, {Name: "Client B", Hub: "/hub"}}}.serve(s.node)
 	return s, nil
-}
-
-func (s *single) ready(w http.ResponseWriter, _ *http.Request) {
-	state := backplane.Ready
-	if s.bus != nil {
-		state = s.bus.Health().State
-	}
-	switch {
-	case s.draining.Load():
-		http.Error(w, "draining", http.StatusServiceUnavailable)
-	case state != backplane.Ready:
-		http.Error(w, state.String(), http.StatusServiceUnavailable)
-	default:
-		fmt.Fprintln(w, state)
-	}
-}
-
-// end tells the clients that they may reconnect elsewhere, and stops.
-func (s *single) end() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return errors.Join(s.stop(ctx), s.closeBus())
 }
 
 func (s *single) closeBus() error {

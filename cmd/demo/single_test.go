@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"github.com/hubwire/hubwire/server"
 )
 
 func get(t *testing.T, url string) (status int, body string) {
@@ -44,16 +46,7 @@ func TestSingleNodesShareARedisAndSayWhetherTheyAreReady(t *testing.T) {
 	bus := miniredis.RunT(t)
 	var nodes []*single
 	for range 2 {
-		s, err := newSingle("127.0.0.1:0", "redis://"+bus.Addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := s.end(); err != nil {
-				t.Error(err)
-			}
-		})
-		s.start()
+		s := startSingle(t, "redis://"+bus.Addr())
 		nodes = append(nodes, s)
 		becomes(t, s.url+"/healthz", 200, "ok\n")
 		becomes(t, s.url+"/readyz", 200, "ready\n")
@@ -79,24 +72,39 @@ func TestSingleNodesShareARedisAndSayWhetherTheyAreReady(t *testing.T) {
 		t.Error(err)
 	}
 	bus.Close()
-	becomes(t, nodes[0].url+"/readyz", 503, "degraded\n")
+	becomes(t, nodes[0].url+"/readyz", 503, "backplane: degraded\n")
 	becomes(t, nodes[0].url+"/healthz", 200, "ok\n")
 }
 
-func TestASingleNodeDrains(t *testing.T) {
-	s, err := newSingle("127.0.0.1:0", "")
+// startSingle starts a node that ends with the test.
+func startSingle(t *testing.T, redisURL string) *single {
+	t.Helper()
+	s, err := newSingle("127.0.0.1:0", redisURL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.start()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(ctx, 0) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestASingleNodeDrains(t *testing.T) {
+	s := startSingle(t, "")
 	becomes(t, s.url+"/readyz", 200, "ready\n")
-	s.draining.Store(true)
-	becomes(t, s.url+"/readyz", 503, "draining\n")
-	if err := s.end(); err != nil {
-		t.Error(err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
+	drained := make(chan error, 1)
+	go func() { drained <- s.hubs[0].Drain(ctx, server.DrainOptions{Notice: time.Hour}) }()
+	becomes(t, s.url+"/readyz", 503, "draining\n")
+	becomes(t, s.url+"/healthz", 200, "ok\n")
 	cancel()
+	<-drained
 	if err := runSingle(ctx, "127.0.0.1:0", "", 0, io.Discard); err != nil {
 		t.Error(err)
 	}
