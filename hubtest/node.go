@@ -20,8 +20,9 @@ import (
 // otherwise, and how long a node waits for its connections to end.
 const patience = 10 * time.Second
 
-// settle is longer than the server's writing goroutines pause for, once all is
-// written. Where a bubble ends, its time does, and they could not end any more.
+// settle is longer than the goroutines of a hub that write pause for, once all is
+// written. Shutdown waits for them, but not every handler is a hub that is shut
+// down; and where a bubble ends, its time does, and they could not end any more.
 const settle = time.Millisecond
 
 // baseURL is the address of every node: a link dials its node, whatever the address.
@@ -56,9 +57,6 @@ func New[H any](t testing.TB, hub H, opts *server.Options) *Node {
 	if own.Endpoint.Authenticate != nil {
 		own.Endpoint.Authenticate = Authenticate(own.Endpoint.Authenticate)
 	}
-	if own.Endpoint.Authenticate != nil {
-		own.Endpoint.Authenticate = Authenticate(own.Endpoint.Authenticate)
-	}
 	if own.Logger == nil {
 		own.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
@@ -69,9 +67,10 @@ func New[H any](t testing.TB, hub H, opts *server.Options) *Node {
 	return Serve(t, h)
 }
 
-// Serve serves h: a *server.Hub, as NewHubFunc makes one, which it shuts down at the end of the test, or
-// any other http.Handler that has a hub somewhere; see At. A client can be given
-// a User if Options.Authenticate of the hub is what Authenticate returns.
+// Serve serves h: a *server.Hub, as NewHubFunc makes one, which it shuts down at
+// the end of the test, or any other http.Handler that has a hub somewhere; see
+// At. A client can be given a User if Options.Authenticate of the hub is what
+// Authenticate returns.
 func Serve(t testing.TB, h http.Handler) *Node {
 	t.Helper()
 	n := &Node{t: t, network: &network{listener: memnet.Listen()}}
@@ -143,7 +142,9 @@ func (n *network) close(t testing.TB) {
 	if err := n.listener.WaitClosed(ctx); err != nil {
 		t.Errorf("hubtest: %d connections are left that the server has not closed", n.listener.Open())
 	}
-	time.Sleep(settle)
+	if n.hub == nil {
+		time.Sleep(settle)
+	}
 }
 
 // requests counts those that are being served; one that has become a WebSocket

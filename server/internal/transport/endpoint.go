@@ -213,8 +213,10 @@ func (e *Endpoint) Refuse() {
 
 // Shutdown refuses new connections, asks every App to end, waits for them until
 // ctx is done, then cuts what is left and returns ctx.Err(). HTTP requests that
-// the endpoint still serves end with their connections.
+// the endpoint still serves end with their connections. No goroutine writes for
+// several connections any more when it returns.
 func (e *Endpoint) Shutdown(ctx context.Context) error {
+	defer e.awaitFlushers()
 	e.mu.Lock()
 	e.refuses.Store(true)
 	e.closing.Store(true)
@@ -251,4 +253,10 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 		e.remove(c)
 	}
 	return ctx.Err()
+}
+
+func (e *Endpoint) awaitFlushers() {
+	for i := range e.shards {
+		e.shards[i].wait()
+	}
 }

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 )
 
 // A sink is a socket that takes everything.
@@ -92,6 +94,36 @@ func TestABusyConnectionDoesNotStarveItsShard(t *testing.T) {
 	busy.mu.Lock()
 	busy.closeLocked(linkClosed)
 	busy.mu.Unlock()
+}
+
+func TestShutdownWaitsForTheFlusher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conns, _ := sinks(2)
+		one, other := conns[0], conns[1]
+		other.shard = one.shard
+		one.socket.tryW = func(uintptr) bool {
+			one.socket.wrote = len(one.socket.out)
+			_ = other.Send(text("x")) // its turn comes after a pause
+			return true
+		}
+		_ = one.Send(text("x"))
+		synctest.Wait()
+		if !one.shard.running.Load() {
+			t.Fatal("the flusher makes no pause")
+		}
+		var both sync.WaitGroup
+		for range 2 {
+			both.Go(func() {
+				if err := one.endpoint.Shutdown(t.Context()); err != nil {
+					t.Errorf("Shutdown = %v", err)
+				}
+				if one.shard.running.Load() || !other.out.empty() {
+					t.Error("the flusher is not done after Shutdown")
+				}
+			})
+		}
+		both.Wait()
+	})
 }
 
 func BenchmarkFanOut(b *testing.B) {

@@ -125,8 +125,9 @@ func (c *Conn) callWriterLocked() (push bool) {
 type shard struct {
 	list    atomic.Pointer[Conn] // linked by Conn.next, last in first
 	running atomic.Bool
-	joined  []byte   // owned by the goroutine
-	_       [64]byte // shards are written by different cores
+	quiet   atomic.Pointer[chan struct{}] // not nil: wait was called; closed when the goroutine ends
+	joined  []byte                        // owned by the goroutine
+	_       [64]byte                      // shards are written by different cores
 }
 
 // pause is between two rounds of a busy shard.
@@ -155,6 +156,7 @@ func (s *shard) run() {
 		if c == nil {
 			s.running.Store(false)
 			if s.list.Load() == nil || !s.running.CompareAndSwap(false, true) {
+				s.tellQuiet()
 				return
 			}
 			continue
@@ -167,6 +169,28 @@ func (s *shard) run() {
 		}
 		if s.list.Load() != nil {
 			time.Sleep(pause)
+		}
+	}
+}
+
+func (s *shard) tellQuiet() {
+	if s.quiet.Load() == nil { // nearly always
+		return
+	}
+	if quiet := s.quiet.Swap(nil); quiet != nil {
+		close(*quiet)
+	}
+}
+
+// wait returns when no goroutine writes for the shard. That is soon, once its
+// connections have ended: the goroutine waits for no client.
+func (s *shard) wait() {
+	for s.running.Load() {
+		fresh := make(chan struct{})
+		s.quiet.CompareAndSwap(nil, &fresh)
+		quiet := s.quiet.Load()
+		if quiet != nil && s.running.Load() {
+			<-*quiet
 		}
 	}
 }
