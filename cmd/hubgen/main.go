@@ -1,12 +1,15 @@
-// Command hubgen writes the TypeScript or C# client of a hub:
+// Command hubgen writes the client of a hub, in TypeScript, for rxjs, for Angular
+// or in C#:
 //
-//	//go:generate go run github.com/hubwire/hubwire/cmd/hubgen -lang ts -type Chat -o chat.ts .
+//	//go:generate go run github.com/hubwire/hubwire/cmd/hubgen -lang angular -type Chat -o chat.ts .
 //
 // The argument is the folder of the package that declares the hub; none means
 // the current one. The types of server's ClientMethods and ClientFunctions
 // that the package declares as exported variables are the client methods; a
 // comment after such a declaration names its arguments ("// user, text").
 // Where methods are renamed, -options names what has the *server.Options.
+// -protocol messagepack writes TypeScript for clients that speak it; C# is for
+// both protocols.
 //
 // Reflection needs the type itself, so hubgen runs a small program inside the
 // user's module, in a folder that it removes afterwards.
@@ -18,8 +21,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 )
 
 func main() {
@@ -35,22 +41,30 @@ func main() {
 	}
 }
 
+// functions are those of package hubgen.
+var functions = map[string]string{"ts": "TypeScript", "rxjs": "RxJS", "angular": "Angular", "cs": "CSharp"}
+
+func languages() []string { return slices.Sorted(maps.Keys(functions)) }
+
 // run is main without the process. The output file is written only if all
 // went well.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("hubgen", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	lang := flags.String("lang", "ts", "the language to write: ts or cs")
+	lang := flags.String("lang", "ts", "what to write: "+strings.Join(languages(), ", "))
+	codec := flags.String("protocol", "json", "the hub protocol that the client speaks: json or messagepack")
 	hub := flags.String("type", "", "the type of the hub, exported by the package")
 	options := flags.String("options", "", "an exported variable, or a function without parameters, of the package: the hub's *server.Options")
 	file := flags.String("o", "", "the file to write; none means standard output")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	function, ok := map[string]string{"ts": "TypeScript", "cs": "CSharp"}[*lang]
+	function, ok := functions[*lang]
 	switch {
 	case !ok:
-		return fmt.Errorf("-lang is %q, must be ts or cs", *lang)
+		return fmt.Errorf("-lang is %q, must be one of %s", *lang, strings.Join(languages(), ", "))
+	case *codec != "json" && *codec != "messagepack":
+		return fmt.Errorf("-protocol is %q, must be json or messagepack", *codec)
 	case *hub == "":
 		return errors.New("-type is missing: which type is the hub?")
 	case flags.NArg() > 1:
@@ -64,7 +78,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	out, err := p.generate(ctx, function)
+	p.function, p.packed = function, *codec == "messagepack"
+	out, err := p.generate(ctx)
 	if err != nil {
 		return err
 	}

@@ -3,18 +3,22 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-func TestTheCommandWritesBothLanguagesAndLeavesNothingBehind(t *testing.T) {
+func TestTheCommandWritesAllLanguagesAndLeavesNothingBehind(t *testing.T) {
 	for lang, want := range map[string][]string{
-		"ts": {"sendMessage(user: string, text: string): Promise<void>", "SendMessage tells everyone.", "onReceiveMessage(handler: (user: string, text: string) => void)", "ReceiveMessage shows a line to a client.", `"Whisper"`},
-		"cs": {"SendMessageAsync(this HubConnection connection, string user, string text", "OnReceiveMessage("},
+		"ts":      {"sendMessage(user: string, text: string): Promise<void>", "SendMessage tells everyone.", "onReceiveMessage(handler: (user: string, text: string) => void)", "ReceiveMessage shows a line to a client.", `"Whisper"`},
+		"cs":      {"SendMessageAsync(this HubConnection connection, string user, string text", "OnReceiveMessage("},
+		"rxjs":    {"readonly receiveMessage$: Observable<{ user: string; text: string }>", "class ChatHub extends LiveHub"},
+		"angular": {"class ChatHubService extends ChatHub", "new MessagePackHubProtocol()"},
 	} {
 		file := filepath.Join(t.TempDir(), "out")
-		if err := run(t.Context(), []string{"-lang", lang, "-type", "Chat", "-o", file, "testdata/chat"}, nil, os.Stderr); err != nil {
+		codec := map[bool]string{true: "messagepack", false: "json"}[lang == "angular"]
+		if err := run(t.Context(), []string{"-lang", lang, "-protocol", codec, "-type", "Chat", "-o", file, "testdata/chat"}, nil, os.Stderr); err != nil {
 			t.Fatal(err)
 		}
 		got, err := os.ReadFile(file)
@@ -49,6 +53,8 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 		want string
 	}{
 		"an unknown language":            {[]string{"-lang", "vb", "-type", "Chat"}, `-lang is "vb"`},
+		"an unknown protocol":            {[]string{"-protocol", "xml", "-type", "Chat"}, `-protocol is "xml"`},
+		"an unknown flag":                {[]string{"-langauge", "ts"}, "flag provided but not defined: -langauge"},
 		"no type":                        {nil, "-type is missing"},
 		"a type that is not there":       {[]string{"-type", "Nobody", "testdata/chat"}, "has no type Nobody"},
 		"a type that is not exported":    {[]string{"-type", "chat", "testdata/chat"}, "not the name of an exported type"},
@@ -68,6 +74,23 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 		})
 	}
 	nothingLeft(t)
+}
+
+func TestHelpIsNoErrorAndWrongFlagsAre(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "hubgen")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	for flag, want := range map[string]int{"-help": 0, "-h": 0, "-nonsense": 1, "-type=": 1} {
+		cmd := exec.Command(program, flag)
+		out, err := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != want || len(out) == 0 {
+			t.Errorf("hubgen %s ended with %d (%v) and printed %q, want %d", flag, got, err, out, want)
+		}
+		if flag == "-help" && !bytes.Contains(out, []byte("angular, cs, rxjs, ts")) {
+			t.Errorf("hubgen -help does not say what it writes:\n%s", out)
+		}
+	}
 }
 
 func nothingLeft(t *testing.T) {

@@ -27,6 +27,9 @@ type userPackage struct {
 	options string   // the exported variable or function that has the hub's options; "" for none
 	call    bool     // options is a function
 	clients []string // exported variables that may be client methods
+
+	function string // of package hubgen
+	packed   bool   // for clients that speak MessagePack
 }
 
 // load asks the go tool for the package in dir and looks for the hub in it.
@@ -134,14 +137,15 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/hubwire/hubwire/server/hubgen"
+{{if .Packed}}	"github.com/hubwire/hubwire/protocol"
+{{end}}	"github.com/hubwire/hubwire/server/hubgen"
 	hub {{printf "%q" .ImportPath}}
 )
 
 func main() {
 	source, err := hubgen.ReadSource({{printf "%q" .Dir}})
 	if err == nil {
-		err = hubgen.{{.Function}}(os.Stdout, new(hub.{{.Hub}}), {{.Options}}, source{{range .Clients}}, hub.{{.}}{{end}})
+		err = hubgen.{{.Function}}(os.Stdout, new(hub.{{.Hub}}), {{.Options}}, source{{if .Packed}}, protocol.MessagePack{}{{end}}{{range .Clients}}, hub.{{.}}{{end}})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -153,7 +157,7 @@ func main() {
 // generate runs the program in a folder beside the package, so that it may
 // import internal packages too. The go tool's patterns match no folder whose
 // name begins with a dot.
-func (p *userPackage) generate(ctx context.Context, function string) (out []byte, err error) {
+func (p *userPackage) generate(ctx context.Context) (out []byte, err error) {
 	dir, err := os.MkdirTemp(p.Dir, ".hubgen")
 	if err != nil {
 		return nil, err
@@ -168,7 +172,8 @@ func (p *userPackage) generate(ctx context.Context, function string) (out []byte
 	}
 	var text bytes.Buffer
 	err = program.Execute(&text, map[string]any{
-		"ImportPath": p.ImportPath, "Dir": p.Dir, "Function": function, "Hub": p.hub, "Options": options, "Clients": p.clients,
+		"ImportPath": p.ImportPath, "Dir": p.Dir, "Function": p.function, "Packed": p.packed,
+		"Hub": p.hub, "Options": options, "Clients": p.clients,
 	})
 	if err != nil {
 		return nil, err

@@ -35,28 +35,6 @@ func copyAs(t *testing.T, to, file string) {
 	}
 }
 
-// compile compiles files of dir, strictly, into scripts beside them.
-func compile(t *testing.T, dir string, files ...string) {
-	t.Helper()
-	modules := harness.Modules(t, ".")
-	if err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
-	tsc := exec.Command("node", append([]string{"node_modules/typescript/bin/tsc", "--strict", "--noUnusedLocals", "--noUnusedParameters",
-		"--exactOptionalPropertyTypes", "--noUncheckedIndexedAccess", "--noImplicitOverride", "--isolatedModules", "--skipLibCheck",
-		"--target", "es2022", "--module", "commonjs", "--moduleResolution", "node10", "--lib", "es2022,dom"}, files...)...)
-	tsc.Dir = dir
-	if out, err := harness.Run(t, tsc, limit); err != nil {
-		t.Fatalf("tsc: %v\n%s", err, out)
-	}
-}
-
-func TestTypeScriptFitsTheOfficialClient(t *testing.T) {
-	dir := t.TempDir()
-	copyFiles(t, dir, golden+"/chat.ts", golden+"/chat.messagepack.ts", "typescript/use.ts")
-	compile(t, dir, "use.ts", "chat.messagepack.ts")
-}
-
 func TestCSharpFitsTheOfficialClient(t *testing.T) {
 	harness.Dotnet(t)
 	dir := t.TempDir()

@@ -72,6 +72,8 @@ func TestTheGoldenFilesAreWhatIsWritten(t *testing.T) {
 	}{
 		"chat.ts":             {hubgen.TypeScript, protocol.JSON{}},
 		"chat.messagepack.ts": {hubgen.TypeScript, protocol.MessagePack{}},
+		"chat.rxjs.ts":        {hubgen.RxJS, protocol.JSON{}},
+		"chat.angular.ts":     {hubgen.Angular, protocol.MessagePack{}},
 		"Chat.cs":             {hubgen.CSharp, protocol.JSON{}},
 	} {
 		var got bytes.Buffer

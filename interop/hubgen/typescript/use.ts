@@ -1,6 +1,6 @@
 // Uses every shape that chat.ts has; the compiler checks it.
 import { HubConnectionBuilder, Subject } from "@microsoft/signalr";
-import { ChatHub, Color, type Line } from "./chat";
+import { ChatHub, Color, type Line } from "./chat.js";
 
 const chat = new ChatHub(new HubConnectionBuilder().withUrl("/chat").build());
 

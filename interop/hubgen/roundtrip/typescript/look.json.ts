@@ -1,5 +1,5 @@
 // What JSON makes of each type.
-import type { Everything, Row } from "./types";
+import type { Everything, Row } from "./types.js";
 
 export const row: Row = { number: 1, text: "a" };
 

@@ -1,5 +1,5 @@
 // What MessagePack makes of each type.
-import { Color, type Everything, type Row } from "./types";
+import { Color, type Everything, type Row } from "./types.js";
 
 export const row: Row = [1, "a"];
 

@@ -1,8 +1,8 @@
 // Calls every method of Types with one protocol, and checks what comes back.
 import { HubConnectionBuilder, JsonHubProtocol, LogLevel, Subject } from "@microsoft/signalr";
 import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
-import { look, row } from "./look";
-import { Color, ScriptTypesHub, type Everything } from "./types";
+import { look, row } from "./look.js";
+import { Color, ScriptTypesHub, type Everything } from "./types.js";
 
 declare const process: { argv: string[]; exit(status: number): never };
 
