@@ -1,6 +1,6 @@
 // Streams from the client.
 import assert from "node:assert/strict";
-import { connect, it, items, rejects, sleep } from "./lib/client.mjs";
+import { begun, connect, it, items, rejects, settled, sleep } from "./lib/client.mjs";
 import { forEachMode } from "./lib/modes.mjs";
 import { node } from "./lib/node.mjs";
 
@@ -9,15 +9,13 @@ forEachMode((mode) => {
     /** A stream that gives these items, then ends; an Error among them ends it as that error. */
     const subject = (...list) => {
         const s = new mode.signalR.Subject();
-        (async () => { // not before the library has subscribed
+        begun((async () => { // not before the library has subscribed
             await sleep(5);
             for (const x of list) { if (x instanceof Error) { s.error(x); return; } s.next(x); }
             s.complete();
-        })();
+        })());
         return s;
     };
-    /** An upload that is no longer read has its last items on the way: a stop now would fail them. */
-    const arrived = () => sleep(500);
     const numbers = Array.from({ length: mode.transport === "WebSockets" ? 2000 : 200 }, (_, i) => i); // elsewhere each item is a POST
 
     it("a method reads the items of a stream to its end", async () => {
@@ -49,7 +47,7 @@ forEachMode((mode) => {
     it("an item of the wrong type ends the stream, not the connection", async () => {
         const c = await start();
         assert.equal(await c.invoke("Failure", subject(1, "not a number", 2)), "HubException: Failed to bind Stream message.");
-        await arrived();
+        await settled();
         assert.equal(await c.invoke("Echo", "still here"), "still here");
     });
     it("a method may return before the stream has ended", async () => {
@@ -58,17 +56,17 @@ forEachMode((mode) => {
         s.next(7);
         assert.equal(await read, "read 7");
         s.next(8); s.next(9); s.complete();
-        await arrived();
+        await settled();
         assert.equal(await c.invoke("Echo", "still here"), "still here");
     });
     it("more streams than the method takes", async () => {
         await rejects((await start()).invoke("Sum", subject(1), 2, subject(3)), "Failed to invoke 'Sum' due to an error on the server.");
-        await arrived();
+        await settled();
     });
     it("a send with a stream is not answered", async () => {
         const c = await start();
         await c.send("Concat", subject("x", "y"));
-        await arrived();
+        await settled();
         assert.equal(await c.invoke("Echo", "still here"), "still here");
     });
     it("a stream in answer to a stream", async () => {

@@ -3,7 +3,27 @@ import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
 const open = new Set();
-afterEach(async () => { const all = [...open]; open.clear(); await Promise.all(all.map((c) => c.stop())); });
+/** What has been begun, and what has been given to a transport and not yet been taken by the server. */
+const pending = new Set();
+afterEach(async () => { await settled(); const all = [...open]; open.clear(); await Promise.all(all.map((c) => c.stop())); });
+
+/** The promise, for which `settled` waits. */
+export function begun(promise) {
+    const over = promise.catch(() => {}).then(() => pending.delete(over));
+    pending.add(over);
+    return promise;
+}
+
+/**
+ * Waits until nothing is on the way to the server. A client that is stopped earlier fails the sends of which it does
+ * not know yet that they have arrived, and those of streams have nobody who catches that.
+ */
+export async function settled() {
+    do {
+        await Promise.all(pending);
+        await new Promise(setImmediate); // the next item of a stream is sent when the one before has been
+    } while (pending.size > 0);
+}
 
 /** A test with a limit in time; `skip` may say why it is not played. */
 export const it = (name, f, { timeout = 60000, skip } = {}) => test(name, { timeout, skip }, f);
@@ -25,6 +45,8 @@ export function client(mode, url, { path = "/hub", user, query = {}, on = {}, re
     const c = b.build();
     if (keepAlive) c.keepAliveIntervalInMilliseconds = keepAlive;
     if (serverTimeout) c.serverTimeoutInMilliseconds = serverTimeout;
+    const send = c.connection.send.bind(c.connection);
+    c.connection.send = (data) => begun(send(data));
     c.received = [];
     c.events = [];
     c.on("M", (...args) => { c.received.push(args); });
