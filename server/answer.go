@@ -55,13 +55,13 @@ func (c *connection) fail(id, text string) {
 // encode encodes an answer. One that cannot be encoded ends the connection, as
 // in ASP.NET Core: the client could never know what became of its call.
 func (c *connection) encode(m protocol.Message) (f form, ok bool) {
-	if c.closed.Load() {
+	if c.mute.Load() {
 		return form{}, false
 	}
 	f.err = errGoexit // unless encode returns
 	defer func() {
 		if f.err != nil {
-			c.closed.Store(true) // nothing after it is sent, not even the Completion of its stream
+			c.mute.Store(true) // nothing after it is sent, not even the Completion of its stream
 			c.end(ending{cause: f.err, allowReconnect: true})
 			c.log.Error("result cannot be encoded", "type", fmt.Sprintf("%T", f.err), "connection", c.ID(), "error", describe(f.err).text)
 		}

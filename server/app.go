@@ -70,7 +70,7 @@ func (a *hubApp) Tick(now time.Time) {
 	case c.state.Load() == handshaking && c.expires && c.expired(now):
 		c.refuse(handshakeCanceled)
 		return
-	case c.state.Load() != open || c.closed.Load():
+	case c.state.Load() != open || c.mute.Load():
 		return
 	}
 	if c.Transport() != LongPolling && now.Sub(time.Unix(0, c.lastPing)) > c.hub.opts.KeepAliveInterval {

@@ -35,7 +35,7 @@ type connection struct {
 	permits permits // of ordinary calls
 
 	state     atomic.Int32 // handshaking, opening, open, refused
-	closed    atomic.Bool  // the Close message is out: later sends are dropped
+	mute      atomic.Bool  // what is sent is dropped: the handshake is not answered yet, or the Close message is out
 	endedBy   atomic.Pointer[ending]
 	finishing sync.Once
 	connected bool // OnConnected has succeeded; owned by the leader, then by finish
@@ -80,7 +80,7 @@ var _, _ clientQueue = (*transport.Conn)(nil), (*reliable)(nil)
 // States of a connection.
 const (
 	handshaking int32 = iota
-	opening           // the handshake is accepted, its answer not yet queued
+	opening           // the handshake is accepted, and the manager is told before it is answered
 	open
 	refused
 )
@@ -104,6 +104,7 @@ func newConnection(h *Hub, conn *transport.Conn, opts EndpointOptions) *connecti
 		log:     h.log,
 		permits: permits{free: h.opts.MaximumParallelInvocationsPerClient},
 	}
+	c.mute.Store(true)
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.expires, c.refreshes = opts.CloseOnAuthenticationExpiration, opts.EnableAuthenticationRefresh
 	return c
@@ -146,7 +147,7 @@ func (c *connection) Items() *sync.Map {
 // closeByHub ends the connection because a method or hook says so.
 func (c *connection) closeByHub(e ending) {
 	if c.state.Load() == open {
-		c.closed.Store(true) // what is sent from now on is dropped
+		c.mute.Store(true) // what is sent from now on is dropped
 	}
 	c.end(e)
 }
@@ -206,7 +207,7 @@ func (c *connection) finish() {
 		if e.handshake != "" {
 			c.sendHandshake(e.handshake, false)
 		}
-		c.closed.Store(true)
+		c.mute.Store(true)
 		c.stop()
 		c.bytes.Finish()
 		return
@@ -221,7 +222,7 @@ func (c *connection) finish() {
 
 // leave ends what the connection does for others and calls OnDisconnected.
 func (c *connection) leave(e ending) {
-	c.closed.Store(true)
+	c.mute.Store(true)
 	if c.reliable != nil {
 		c.reliable.drop()
 	}

@@ -56,7 +56,7 @@ func (c *connection) exited(isReader bool) {
 func (c *connection) surviveFinish() {
 	if v := recover(); v != nil {
 		c.logCrash(v)
-		c.closed.Store(true)
+		c.mute.Store(true)
 		c.stop()
 		c.bytes.FinishError()
 	}

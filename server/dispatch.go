@@ -48,7 +48,7 @@ func (c *connection) dispatch(l *leader, m protocol.Message) {
 }
 
 func (c *connection) clientClosed(m *protocol.Close) {
-	c.closed.Store(true) // what is sent from now on is dropped
+	c.mute.Store(true) // what is sent from now on is dropped
 	e := ending{how: endedByClient}
 	if m.HasError && m.Error != "" {
 		e.cause, e.silent = &HubError{Message: m.Error}, true

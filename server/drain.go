@@ -286,7 +286,7 @@ func (a *hubApp) doing() string {
 	streams := c.streams
 	c.mu.Unlock()
 	switch {
-	case c.closed.Load():
+	case c.mute.Load():
 		return "OnDisconnected"
 	case c.state.Load() != open:
 		return "handshake"

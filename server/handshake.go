@@ -59,11 +59,34 @@ func (c *connection) handshake(data []byte) (rest []byte, accepted bool) {
 		c.bytes.DisableReconnect()
 	}
 	c.setSlowPolicy(c.hub.opts.SlowClients)
-	c.sendHandshake("", codec.Binary())
 	c.codec, c.opened = codec, time.Now().UnixNano()
-	c.heard()
-	c.state.Store(open) // from now on others may look at what was set before
 	return rest, true
+}
+
+// answerHandshake tells the client that it is connected, once the manager knows
+// of it: what is sent after the client has seen the answer reaches it. What was
+// sent before is dropped, as nothing may come before the answer.
+func (c *connection) answerHandshake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.Load() != opening {
+		return
+	}
+	c.sendHandshake("", c.codec.Binary())
+	c.heard()
+	c.mute.Store(false)
+	c.state.Store(open) // from now on others may look at what was set before
+}
+
+// drops reports whether what is sent is dropped. It waits for an answer to the
+// handshake that is being queued: the client may know of it already.
+func (c *connection) drops() bool {
+	if !c.mute.Load() {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mute.Load()
 }
 
 // register makes the connection known, and its hub where each has its own, and
@@ -71,12 +94,15 @@ func (c *connection) handshake(data []byte) (rest []byte, accepted bool) {
 func (c *connection) register() {
 	failed := ending{cause: errGoexit, allowReconnect: true, connectFailed: true}
 	defer func() {
+		c.answerHandshake() // also if user code has ended the goroutine
 		if !c.connected {
 			c.end(failed)
 		}
 	}()
 	c.logOpened()
-	if err := c.hub.manager.Connected(c.ctx, c); err != nil {
+	err := c.hub.manager.Connected(c.ctx, c)
+	c.answerHandshake()
+	if err != nil {
 		if _, panicked := asError[*panicError](err); panicked {
 			c.logFailure("LifetimeManager.Connected", err)
 		} else {

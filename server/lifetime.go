@@ -12,8 +12,10 @@ import (
 // results is a ResultRouter. The contract of both is the test suite in package
 // lifetimetest. All methods are safe for concurrent use.
 type LifetimeManager interface {
-	// Connected makes c known, after its handshake and before the hub's
-	// OnConnected. An error ends the connection.
+	// Connected makes c known, after its handshake has been accepted and before
+	// the hub's OnConnected. The handshake is answered when it returns: what is
+	// sent later reaches the client, what was sent before is dropped. An error
+	// ends the connection.
 	Connected(ctx context.Context, c Receiver) error
 
 	// Disconnected forgets c, its groups and its pending invocations. It is

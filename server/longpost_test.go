@@ -2,8 +2,6 @@ package server_test
 
 import (
 	"bufio"
-	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -87,31 +85,17 @@ func TestAPostIsAnsweredByWhetherItWasTaken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := test.endpoint()
-				do := func(method, path, body string) *httptest.ResponseRecorder {
-					w := httptest.NewRecorder()
-					go func() {
-						h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body)))
-						w.Flushed = true // that it is answered
-					}()
-					synctest.Wait()
-					return w
-				}
-				var negotiated struct{ ConnectionToken string }
-				if err := json.Unmarshal(do("POST", "/hub/negotiate?negotiateVersion=1", "").Body.Bytes(), &negotiated); err != nil {
-					t.Fatal(err)
-				}
-				url := "/hub?id=" + negotiated.ConnectionToken
-				do("GET", url, "")
+				p := polling(t, h)
 				var last *httptest.ResponseRecorder
 				for i, body := range test.posts {
-					if last = do("POST", url, body); i < len(test.posts)-1 && (last.Code != 200 || !last.Flushed) {
+					if last = p.request("POST", body); i < len(test.posts)-1 && (last.Code != 200 || !last.Flushed) {
 						t.Fatalf("POST %d: status %d, answered %v", i, last.Code, last.Flushed)
 					}
 				}
 				if waits := test.last == 404; last.Flushed == waits {
 					t.Fatalf("the last POST: answered %v", last.Flushed)
 				}
-				do("DELETE", url, "")
+				p.request("DELETE", "")
 				if last.Code != test.last || !last.Flushed {
 					t.Errorf("the last POST: status %d, answered %v, want %d", last.Code, last.Flushed, test.last)
 				}
@@ -121,10 +105,4 @@ func TestAPostIsAnsweredByWhetherItWasTaken(t *testing.T) {
 			})
 		})
 	}
-}
-
-// A lifeCycle is a hub or a handler of raw connections.
-type lifeCycle interface {
-	http.Handler
-	Shutdown(context.Context) error
 }

@@ -114,7 +114,7 @@ func (m *localManager) sendUsers(ids []string, msg *Message) error {
 
 // Send implements Receiver.
 func (c *connection) Send(m *Message) error {
-	if c.closed.Load() {
+	if c.drops() {
 		return ErrConnectionClosed
 	}
 	frame, err := m.frame(c.codec)
@@ -147,7 +147,7 @@ func sendError(err error) error {
 
 // sendWait is Send that waits while too much is on its way to the client.
 func (c *connection) sendWait(ctx context.Context, m *Message) error {
-	if c.closed.Load() {
+	if c.drops() {
 		return ErrConnectionClosed
 	}
 	frame, err := m.frame(c.codec)

