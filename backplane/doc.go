@@ -11,7 +11,7 @@
 // # What a send promises
 //
 // A send that returned nil has been published once, and every client of its own
-// node that is a member has been handed the message. Clients of other nodes get it
+// node that is a member has the message in its queue. Clients of other nodes get it
 // unless their node has lost Redis at that moment. ErrUnavailable says that nothing
 // was published; ErrOutcomeUnknown that it may have been, because the connection
 // broke after the message was written. No message is published twice.

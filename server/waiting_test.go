@@ -92,7 +92,7 @@ func TestASendThatIsWaitingIsHeldBackByClientsThatReadAndByNoOther(t *testing.T)
 				if took := time.Since(start); took < 9*time.Second || took > 11*time.Second {
 					t.Errorf("%d sends took %v, want the time of the slow client, 10 s", messages, took)
 				}
-				deaf := openPaced(t, hub, 1000*time.Hour)
+				stuck := openPaced(t, hub, 1000*time.Hour)
 				slow.pause.Store(0)
 				start = time.Now()
 				for range messages {
@@ -104,7 +104,7 @@ func TestASendThatIsWaitingIsHeldBackByClientsThatReadAndByNoOther(t *testing.T)
 					t.Errorf("%d sends took %v with a client that takes nothing, want no more than two ticks", messages, took)
 				}
 				close(slow.in)
-				close(deaf.in)
+				close(stuck.in)
 				fast.end(t, hub)
 			})
 		})

@@ -16,7 +16,7 @@ function namer(ids) {
     return { known, text };
 }
 
-function blob(protocol, bytes, name) {
+function encoding(protocol, bytes, name) {
     if (protocol === "json") {
         const text = bytes.toString();
         for (const m of text.matchAll(/"invocationId":"([^"]+)"/g)) name.known(m[1], "invocation");
@@ -38,10 +38,10 @@ function message({ channel, payload }, name) {
     let content;
     if (channel.endsWith(":internal:groups")) { name.known(items[1], "server"); content = name.text(JSON.stringify(items)); }
     else if (channel.includes(":internal:ack:")) content = JSON.stringify(items);
-    else if (channel.includes(":internal:return:")) content = [items[0], blob(items[0], Buffer.from(items[1]), name)];
+    else if (channel.includes(":internal:return:")) content = [items[0], encoding(items[0], Buffer.from(items[1]), name)];
     else {
-        const blobs = Object.entries(items[1]).map(([p, b]) => [p, blob(p, Buffer.from(b), name)]);
-        content = [name.text(JSON.stringify(items[0])), blobs, ...items.slice(2).map((s) => { const m = s.match(/:internal:return:(.+)$/); if (m) name.known(m[1], "server"); return name.text(s); })];
+        const encodings = Object.entries(items[1]).map(([p, b]) => [p, encoding(p, Buffer.from(b), name)]);
+        content = [name.text(JSON.stringify(items[0])), encodings, ...items.slice(2).map((s) => { const m = s.match(/:internal:return:(.+)$/); if (m) name.known(m[1], "server"); return name.text(s); })];
     }
     return `${name.text(channel)} ${JSON.stringify(content)}`;
 }

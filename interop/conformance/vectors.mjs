@@ -42,10 +42,10 @@ const w = {
     },
 };
 
-// ---- the blobs: framed hub messages -------------------------------------------------------------------------------
-function blob(protocol, b) {
+// ---- the encodings: framed hub messages -------------------------------------------------------------------------------
+function encoding(protocol, b) {
     if (protocol === "json") {
-        if (b[b.length - 1] !== 0x1e || b.indexOf(0x1e) !== b.length - 1) throw new Error("JSON blob without its one record separator");
+        if (b[b.length - 1] !== 0x1e || b.indexOf(0x1e) !== b.length - 1) throw new Error("JSON message without its one record separator");
         const text = b.subarray(0, -1).toString();
         JSON.parse(text);
         return { protocol, framedHex: b.toString("hex"), text };
@@ -62,7 +62,7 @@ function invocation(b) {
     if (n !== 2 && n !== 4) throw new Error(`${n} items`);
     const d = { excluded: [], messages: [] };
     for (let k = r.array(); k > 0; k--) d.excluded.push(r.str());
-    for (let k = r.map(); k > 0; k--) { const p = r.str(); d.messages.push(blob(p, r.bin())); }
+    for (let k = r.map(); k > 0; k--) { const p = r.str(); d.messages.push(encoding(p, r.bin())); }
     if (n === 4) { d.invocationId = r.str(); d.returnChannel = r.str(); }
     r.end();
     const again = Buffer.concat([w.array(n), w.array(d.excluded.length), ...d.excluded.map(w.str), w.map(d.messages.length),
@@ -87,7 +87,7 @@ function ack(b) {
 function completion(b) {
     const r = new Reader(b);
     if (r.array() !== 2) throw new Error("not 2 items");
-    const p = r.str(), d = blob(p, r.bin());
+    const p = r.str(), d = encoding(p, r.bin());
     r.end();
     return ["completion", d, Buffer.concat([w.array(2), w.str(p), w.bin(Buffer.from(d.framedHex, "hex"))])];
 }

@@ -31,10 +31,10 @@ const faults = {
 /** One message of 1 MiB, of which Redis may keep half for a subscriber: it disconnects all of them. */
 async function overflow({ redis }) {
     await redis.command("CONFIG", "SET", "client-output-buffer-limit", '"pubsub 524288 0 0"');
-    const blob = Buffer.concat([Buffer.from(`{"type":1,"target":"Big","arguments":["${"x".repeat(1 << 20)}"]}`), Buffer.from([0x1e])]);
+    const message = Buffer.concat([Buffer.from(`{"type":1,"target":"Big","arguments":["${"x".repeat(1 << 20)}"]}`), Buffer.from([0x1e])]);
     const length = Buffer.from([0xc6, 0, 0, 0, 0]);
-    length.writeUInt32BE(blob.length, 1);
-    await redis.publish("Interop.TestHub:all", Buffer.concat([Buffer.from([0x92, 0x90, 0x81, 0xa4]), Buffer.from("json"), length, blob]));
+    length.writeUInt32BE(message.length, 1);
+    await redis.publish("Interop.TestHub:all", Buffer.concat([Buffer.from([0x92, 0x90, 0x81, 0xa4]), Buffer.from("json"), length, message]));
 }
 
 /** A TCP proxy before Redis that can go silent: no byte moves and no connection ends until it is mended. */

@@ -9,7 +9,7 @@ import (
 
 // checkReceiver reports hubs that clients could not call as their author
 // believes.
-func checkReceiver(t reflect.Type, foreign map[string]bool) error {
+func checkReceiver(t reflect.Type, ofLibraries map[string]bool) error {
 	switch {
 	case t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Pointer:
 		return fmt.Errorf("a pointer to a pointer has no methods; the hub is a %s", t.Elem())
@@ -18,7 +18,7 @@ func checkReceiver(t reflect.Type, foreign map[string]bool) error {
 	}
 	var missing []string
 	for _, m := range methodNames(reflect.PointerTo(t)) {
-		if _, ok := t.MethodByName(m); !ok && !foreign[m] {
+		if _, ok := t.MethodByName(m); !ok && !ofLibraries[m] {
 			missing = append(missing, m)
 		}
 	}

@@ -80,8 +80,8 @@ func Read(hub reflect.Value, call reflect.Type, special map[string]Special) (Hub
 	}
 	t := hub.Type()
 	h := Hub{Name: name(t)}
-	foreign := Foreign(t, call.Elem().PkgPath(), reflect.TypeFor[protocol.JSON]().PkgPath())
-	errs := []error{checkReceiver(t, foreign)}
+	ofLibraries := LibraryMethods(t, call.Elem().PkgPath(), reflect.TypeFor[protocol.JSON]().PkgPath())
+	errs := []error{checkReceiver(t, ofLibraries)}
 	wrong := func(method string, err error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("method %s: %w", method, err))
@@ -92,7 +92,7 @@ func Read(hub reflect.Value, call reflect.Type, special map[string]Special) (Hub
 		name := t.Method(i).Name
 		says, listed := special[name]
 		switch {
-		case foreign[name] || says.Hidden:
+		case ofLibraries[name] || says.Hidden:
 		case name == "OnConnected":
 			h.OnConnected = true
 			wrong(name, r.checkOnConnected(hub.Method(i).Type()))

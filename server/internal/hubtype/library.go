@@ -11,11 +11,11 @@ import (
 	"sync"
 )
 
-// Foreign names the methods that t, a hub's type or a pointer to it, has only
+// LibraryMethods names the methods that t, a hub's type or a pointer to it, has only
 // because it embeds a type of the standard library, a sync.Mutex for instance,
 // or of one of the packages named in library. They are not the user's, and no
 // client may call them. Those of every other embedded type are the hub's.
-func Foreign(t reflect.Type, library ...string) map[string]bool {
+func LibraryMethods(t reflect.Type, library ...string) map[string]bool {
 	base := t
 	if base.Kind() == reflect.Pointer {
 		base = base.Elem()
@@ -23,7 +23,7 @@ func Foreign(t reflect.Type, library ...string) map[string]bool {
 	if base.Kind() != reflect.Struct {
 		return nil
 	}
-	foreign := map[string]bool{}
+	ofLibraries := map[string]bool{}
 	for i := range base.NumField() {
 		field := base.Field(i)
 		if !field.Anonymous {
@@ -38,20 +38,20 @@ func Foreign(t reflect.Type, library ...string) map[string]bool {
 		}
 		if path := named.PkgPath(); slices.Contains(library, path) || Standard(path) {
 			for j := range embedded.NumMethod() {
-				foreign[embedded.Method(j).Name] = true
+				ofLibraries[embedded.Method(j).Name] = true
 			}
 			continue
 		}
-		for name := range Foreign(embedded, library...) {
-			foreign[name] = true
+		for name := range LibraryMethods(embedded, library...) {
+			ofLibraries[name] = true
 		}
 	}
-	for name := range foreign { // unless the type defines the method itself
+	for name := range ofLibraries { // unless the type defines the method itself
 		if definesItself(base, name) {
-			delete(foreign, name)
+			delete(ofLibraries, name)
 		}
 	}
-	return foreign
+	return ofLibraries
 }
 
 // definesItself reports whether base has a method name of its own: a promoted

@@ -68,14 +68,14 @@ type outer struct {
 
 func (*outer) Reset() {}
 
-func TestOnlyMethodsOfLibrariesAreForeign(t *testing.T) {
-	foreign := Foreign(reflect.TypeFor[*outer]())
+func TestOnlyMethodsOfLibrariesAreLeftOut(t *testing.T) {
+	ofLibraries := LibraryMethods(reflect.TypeFor[*outer]())
 	for name, want := range map[string]bool{"Unlock": true, "NumMethod": true, "Write": true, "Inner": false, "Reset": false} {
-		if foreign[name] != want {
-			t.Errorf("%s is foreign: %v, want %v", name, foreign[name], want)
+		if ofLibraries[name] != want {
+			t.Errorf("%s is a library's: %v, want %v", name, ofLibraries[name], want)
 		}
 	}
-	if path := reflect.TypeFor[inner]().PkgPath(); !Foreign(reflect.TypeFor[*outer](), path)["Inner"] {
-		t.Error("Inner is not foreign though its package is a library")
+	if path := reflect.TypeFor[inner]().PkgPath(); !LibraryMethods(reflect.TypeFor[*outer](), path)["Inner"] {
+		t.Error("Inner is not left out though its package is a library")
 	}
 }
