@@ -1,7 +1,8 @@
-// Command compare measures two SignalR nodes in turn with loadgen and prints
-// medians and ratios, which hold on a noisy machine where single figures do not.
+// Command compare measures SignalR nodes in turn with loadgen and prints medians,
+// and the ratio of the last node to each other one. Ratios hold on a noisy machine
+// where single figures do not.
 //
-//	go run ./cmd/loadgen/compare -a "dotnet reference.dll" -b "path/to/node" [-rounds 3] [-seconds 6] [-only echo]
+//	go run ./cmd/loadgen/compare [-rounds 3] [-seconds 6] [-only echo] "dotnet reference.dll" path/to/node
 //
 // Each node is started anew for each mode and round, by its command and --urls,
 // and prints "READY <url>".
@@ -28,6 +29,7 @@ type mode struct {
 	name   string
 	args   string
 	figure func(report) float64
+	unit   string
 	p99    bool // compare the latency, too
 }
 
@@ -48,36 +50,40 @@ func perOp(r report) float64       { return r.Server.PerOp }
 func perDelivery(r report) float64 { return r.Server.PerDelivery }
 func perConn(r report) float64     { return r.Server.PerConn }
 
+const micros = "µs CPU" // of the server, an operation
+
 var modes = []mode{
-	{name: "echo, 1 in flight", args: "-mode echo -c 50 -depth 1", figure: perOp},
-	{name: "echo, MessagePack, 1 in flight", args: "-mode echo -c 50 -depth 1 -protocol messagepack", figure: perOp},
-	{name: "echo, 16 in flight", args: "-mode echo -c 50 -depth 16", figure: perOp},
-	{name: "echo, MessagePack, 16 in flight", args: "-mode echo -c 50 -depth 16 -protocol messagepack", figure: perOp},
-	{name: "broadcast to 1,000, 1 in flight", args: "-mode broadcast -c 1000", figure: perDelivery},
-	{name: "broadcast to 1,000, 16 in flight", args: "-mode broadcast -c 1000 -depth 16", figure: perDelivery},
-	{name: "groups 50 x 20, 1 in flight", args: "-mode groups -groups 50 -c 20", figure: perDelivery},
-	{name: "groups 50 x 20, 8 in flight", args: "-mode groups -groups 50 -c 20 -depth 8", figure: perDelivery},
-	{name: "paced, 20 broadcasts/s to 1,000", args: "-mode broadcast -c 1000 -rate 20", figure: perDelivery, p99: true},
-	{name: "idle connection, bytes RSS of 4,000", args: "-mode idle -c 4000 -ramp 2000 -settle 5s", figure: perConn},
-	{name: "connect + close", args: "-mode connect -c 8", figure: perOp},
+	{name: "echo, 1 in flight", args: "-mode echo -c 50 -depth 1", figure: perOp, unit: micros},
+	{name: "echo, MessagePack, 1 in flight", args: "-mode echo -c 50 -depth 1 -protocol messagepack", figure: perOp, unit: micros},
+	{name: "echo, 16 in flight", args: "-mode echo -c 50 -depth 16", figure: perOp, unit: micros},
+	{name: "echo, MessagePack, 16 in flight", args: "-mode echo -c 50 -depth 16 -protocol messagepack", figure: perOp, unit: micros},
+	{name: "broadcast to 1,000, 1 in flight", args: "-mode broadcast -c 1000", figure: perDelivery, unit: micros},
+	{name: "broadcast to 1,000, 16 in flight", args: "-mode broadcast -c 1000 -depth 16", figure: perDelivery, unit: micros},
+	{name: "groups 50 x 20, 1 in flight", args: "-mode groups -groups 50 -c 20", figure: perDelivery, unit: micros},
+	{name: "groups 50 x 20, 8 in flight", args: "-mode groups -groups 50 -c 20 -depth 8", figure: perDelivery, unit: micros},
+	{name: "paced, 20 broadcasts/s to 1,000", args: "-mode broadcast -c 1000 -rate 20", figure: perDelivery, unit: micros, p99: true},
+	{name: "idle connection, RSS of 4,000", args: "-mode idle -c 4000 -ramp 2000 -settle 5s", figure: perConn, unit: "B"},
+	{name: "connect + close", args: "-mode connect -c 8", figure: perOp, unit: micros},
 }
 
 func main() {
-	a := flag.String("a", "", "command of the first node, words divided by blanks")
-	b := flag.String("b", "", "command of the second node")
 	rounds := flag.Int("rounds", 3, "how often each mode is measured on each node")
 	seconds := flag.Int("seconds", 6, "length of one measurement")
 	only := flag.String("only", "", "only modes whose name holds this word")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: compare [flags] node node...\n\neach node is a command, its words divided by blanks")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
-	if err := run(*a, *b, *rounds, *seconds, *only); err != nil {
+	if err := run(flag.Args(), *rounds, *seconds, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
 }
 
-func run(a, b string, rounds, seconds int, only string) error {
-	if a == "" || b == "" {
-		return errors.New("-a and -b are needed")
+func run(nodes []string, rounds, seconds int, only string) error {
+	if len(nodes) < 2 || rounds < 1 {
+		return errors.New("two nodes and one round are needed")
 	}
 	dir, err := os.MkdirTemp("", "loadgen")
 	if err != nil {
@@ -88,26 +94,58 @@ func run(a, b string, rounds, seconds int, only string) error {
 	if out, err := exec.Command("go", "build", "-o", tool, "github.com/hubwire/hubwire/cmd/loadgen").CombinedOutput(); err != nil {
 		return fmt.Errorf("build loadgen: %w\n%s", err, out)
 	}
-	fmt.Printf("| | A | B | B/A | p99 A / B (ms) |\n|---|---|---|---|---|\n")
+	head(nodes)
 	for _, m := range modes {
 		if !strings.Contains(m.name, only) {
 			continue
 		}
-		var figures, latencies [2][]float64
-		for range rounds {
-			for i, command := range []string{a, b} {
-				r, err := measure(tool, command, m, seconds)
+		figures, latencies := make([][]float64, len(nodes)), make([][]float64, len(nodes))
+		for round := range rounds {
+			for i := range nodes {
+				if round%2 == 1 { // nobody is always the first
+					i = len(nodes) - 1 - i
+				}
+				r, err := measure(tool, nodes[i], m, seconds)
 				if err != nil {
-					return fmt.Errorf("%s: %s: %w", m.name, command, err)
+					return fmt.Errorf("%s: %s: %w", m.name, nodes[i], err)
 				}
 				figures[i] = append(figures[i], m.figure(r))
 				latencies[i] = append(latencies[i], r.Latency.P99/1000)
 			}
 		}
-		x, y := median(figures[0]), median(figures[1])
-		fmt.Printf("| %s | %.2f | %.2f | %.2f | %.1f / %.1f |\n", m.name, x, y, y/x, median(latencies[0]), median(latencies[1]))
+		row(m.name, figures, m.unit)
+		if m.p99 {
+			row(m.name+": p99", latencies, "ms")
+		}
 	}
 	return nil
+}
+
+// head prints the first lines of the table, whose rows are those of row.
+func head(nodes []string) {
+	fmt.Print("| |")
+	for i := range nodes {
+		fmt.Printf(" node %d |", i+1)
+	}
+	for i := range len(nodes) - 1 {
+		fmt.Printf(" %d/%d |", len(nodes), i+1)
+	}
+	fmt.Println("\n|---" + strings.Repeat("|---", 2*len(nodes)-1) + "|")
+}
+
+// row prints the medians of the figures of each node, and the ratios of the last
+// node to the others.
+func row(name string, figures [][]float64, unit string) {
+	fmt.Printf("| %s (%s) |", name, unit)
+	medians := make([]float64, len(figures))
+	for i := range figures {
+		medians[i] = median(figures[i])
+		fmt.Printf(" %.2f |", medians[i])
+	}
+	for _, other := range medians[:len(medians)-1] {
+		fmt.Printf(" %.2f |", medians[len(medians)-1]/other)
+	}
+	fmt.Println()
 }
 
 func median(list []float64) float64 {
