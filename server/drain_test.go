@@ -249,7 +249,9 @@ func TestAClientWhoseCallsDoNotEndIsToldAfterCallTimeout(t *testing.T) {
 		calls, streams := m.connect(n), m.connect(n)
 		calls.Send("Block")
 		<-h.begun
-		ticks := streams.Stream("Ticks")
+		if first := -1; !streams.Stream("Ticks").Next(&first) {
+			t.Fatal("the stream has no item")
+		}
 		begin := time.Now()
 		drained := draining(n, t.Context(), server.DrainOptions{Notice: never, CallTimeout: 4 * time.Second})
 		for name, c := range map[string]*hubtest.Client{"calls": calls, "a stream": streams} {
@@ -257,7 +259,6 @@ func TestAClientWhoseCallsDoNotEndIsToldAfterCallTimeout(t *testing.T) {
 				t.Errorf("the client with %s is told after %v, want 4 s", name, at)
 			}
 		}
-		_ = ticks
 		close(h.release)
 		if err := <-drained; err != nil {
 			t.Errorf("Drain: %v", err)

@@ -176,7 +176,7 @@ func TestANodeCutsWhatIsLeftAfterItsTimeout(t *testing.T) {
 		var log safeBuffer
 		h := newDrainHub()
 		hub := server.MustHub(h, &server.Options{Logger: slog.New(slog.DiscardHandler)})
-		raw := server.NewConnectionHandler(func(*server.Connection) error { return nil }, nil)
+		raw := server.NewConnectionHandler(func(*server.Connection) error { return nil }, &server.ConnectionOptions{Logger: slog.New(slog.DiscardHandler)})
 		n := startNode(t, slog.New(slog.NewTextHandler(&log, nil)), hub, raw)
 		c := n.connect(t)
 		if err := c.Send("Block", nil); err != nil {
@@ -200,7 +200,7 @@ func TestANodeWhoseListenerFailsReturnsItsError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		quiet := slog.New(slog.DiscardHandler)
 		hub := server.MustHub(roomHub{}, &server.Options{Logger: quiet})
-		raw := server.NewConnectionHandler(func(*server.Connection) error { return nil }, nil)
+		raw := server.NewConnectionHandler(func(*server.Connection) error { return nil }, &server.ConnectionOptions{Logger: slog.New(slog.DiscardHandler)})
 		n := startNode(t, quiet, hub, raw)
 		c := n.connect(t)
 		if err := n.listener.Close(); err != nil {
