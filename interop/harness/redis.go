@@ -71,6 +71,10 @@ func (r *RedisServer) start() error {
 	return waitForRedis(r.Addr, 10*time.Second)
 }
 
+// FreeAddress returns an address of this machine, "127.0.0.1:port", on which
+// nothing listens now.
+func FreeAddress(t testing.TB) string { return freeAddress(t) }
+
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,8 +1,6 @@
 package proxies
 
 import (
-	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,10 +12,7 @@ import (
 	"github.com/hubwire/hubwire/interop/harness"
 )
 
-const (
-	startTime = 20 * time.Second // for a proxy
-	callTime  = time.Minute      // for a client
-)
+const callTime = time.Minute // for a client
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -104,29 +99,5 @@ func TestClientsGetThroughProxies(t *testing.T) {
 // start starts a proxy in front of the node and returns its URL.
 func start(t *testing.T, tool, config, node string) string {
 	t.Helper()
-	program, dir := harness.Tool(t, tool), t.TempDir()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	file := filepath.Join(dir, "config")
-	text := strings.NewReplacer("DIR", dir, "ADDR", addr, "NODE", strings.TrimPrefix(node, "http://")).Replace(config)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	harness.Start(t, exec.Command(program, map[string]string{"nginx": "-c", "haproxy": "-f"}[tool], file))
-	retry := time.NewTicker(20 * time.Millisecond)
-	defer retry.Stop()
-	for end := time.Now().Add(startTime); ; <-retry.C {
-		conn, err := net.DialTimeout("tcp", addr, time.Second)
-		if err == nil {
-			conn.Close()
-			return "http://" + addr
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%s does not listen on %s: %v", tool, addr, err)
-		}
-	}
+	return harness.Proxy(t, tool, strings.ReplaceAll(config, "NODE", strings.TrimPrefix(node, "http://")))
 }
