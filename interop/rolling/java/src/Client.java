@@ -1,0 +1,159 @@
+import com.microsoft.signalr.HubConnection;
+import com.microsoft.signalr.HubConnectionBuilder;
+import com.microsoft.signalr.HubConnectionState;
+import com.microsoft.signalr.TransportEnum;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/** A client with a thread that starts it, joins its group, calls the hub, and starts it again when it was closed. */
+final class Client {
+    /** How long a tick after all restarts may take, in milliseconds. */
+    static final long PATIENCE = 20_000;
+
+    /** How long a client may be away before it is closed for good, in milliseconds: as the other clients. */
+    private static final long AWAY = 42_000;
+
+    private static final long LIMIT = 20; // of each wait, in seconds
+
+    /** What a client has seen. */
+    static final class Seen {
+        String kind;
+        int received;
+        int last;
+        int lost;
+        int gaps;
+        long longest;
+        int calls;
+        int failed;
+        boolean over;
+        final List<String> wrong = new ArrayList<>();
+    }
+
+    private final HubConnection hub;
+    private final Seen seen = new Seen(); // guarded by itself
+    private boolean gap; // guarded by seen
+    private volatile boolean stopping;
+    private final Thread thread = new Thread(this::live);
+
+    Client(String url, int number) {
+        TransportEnum transport = number % 2 == 0 ? TransportEnum.WEBSOCKETS : TransportEnum.LONG_POLLING;
+        seen.kind = "Java " + (number % 2 == 0 ? "WebSockets" : "LongPolling") + " json";
+        hub = HubConnectionBuilder.create(url).withTransport(transport).build();
+        hub.on("Tick", this::tick, Integer.class);
+    }
+
+    /** Connects, joins, and goes on by itself. */
+    void begin() {
+        connect();
+        thread.start();
+    }
+
+    boolean isOver() {
+        synchronized (seen) {
+            return seen.over;
+        }
+    }
+
+    Seen end() throws InterruptedException {
+        stopping = true;
+        thread.join();
+        synchronized (seen) {
+            return seen;
+        }
+    }
+
+    private void tick(int n) {
+        synchronized (seen) {
+            if (n < 0) {
+                seen.over = true;
+                n = -n;
+            }
+            if (seen.received++ > 0 && n != seen.last + 1) {
+                if (gap && n > seen.last) {
+                    seen.lost += n - seen.last - 1;
+                } else {
+                    seen.wrong.add(n + " after " + seen.last);
+                }
+            }
+            gap = false;
+            seen.last = n;
+        }
+    }
+
+    private void connect() {
+        if (!hub.start().blockingAwait(LIMIT, TimeUnit.SECONDS)) {
+            throw new IllegalStateException("the start takes too long");
+        }
+        synchronized (seen) {
+            gap = true; // a tick of the old connection may have come late
+        }
+        if (!hub.invoke("Join").blockingAwait(LIMIT, TimeUnit.SECONDS)) {
+            throw new IllegalStateException("Join is not answered");
+        }
+    }
+
+    private void live() {
+        try {
+            for (int n = 0; !stopping; Thread.sleep(250)) {
+                if (hub.getConnectionState() != HubConnectionState.CONNECTED) {
+                    comeBack();
+                    continue;
+                }
+                call(++n);
+            }
+        } catch (InterruptedException e) {
+            wrong(e.toString());
+        }
+    }
+
+    /** A call may fail only where the connection ends. */
+    private void call(int n) throws InterruptedException {
+        try {
+            int got = hub.invoke(Integer.class, "Work", n).timeout(LIMIT, TimeUnit.SECONDS).blockingGet();
+            synchronized (seen) {
+                seen.calls++;
+                if (got != n) {
+                    seen.wrong.add("Work(" + n + ") = " + got);
+                }
+            }
+        } catch (RuntimeException e) {
+            synchronized (seen) {
+                seen.failed++;
+            }
+            Thread.sleep(1000); // the end is seen by then
+            if (hub.getConnectionState() == HubConnectionState.CONNECTED) {
+                wrong("a call failed outside any gap: " + e.getMessage());
+            }
+        }
+    }
+
+    private void comeBack() throws InterruptedException {
+        long began = System.currentTimeMillis();
+        synchronized (seen) {
+            seen.gaps++;
+        }
+        for (;;) {
+            try {
+                connect();
+                break;
+            } catch (RuntimeException e) {
+                if (System.currentTimeMillis() - began > AWAY) {
+                    wrong("closed for good: " + e.getMessage());
+                    stopping = true;
+                    return;
+                }
+                Thread.sleep(500);
+            }
+        }
+        synchronized (seen) {
+            seen.longest = Math.max(seen.longest, System.currentTimeMillis() - began);
+        }
+    }
+
+    private void wrong(String what) {
+        synchronized (seen) {
+            seen.wrong.add(what);
+        }
+    }
+}

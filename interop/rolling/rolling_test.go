@@ -1,0 +1,354 @@
+package rolling
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/hubwire/hubwire/interop/harness"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	nodes = 3
+	// startTime is how long the clients may take to connect, and a node to be
+	// given requests by the proxy.
+	startTime = 2 * time.Minute
+	tickTime  = 50 * time.Millisecond // between two sends
+)
+
+// haproxy is what docs/rolling-restart.md recommends. SERVERS are the nodes, INTER
+// the time between two health checks.
+const haproxy = `defaults
+  mode http
+  timeout connect 2s
+  timeout client 100s
+  timeout server 100s
+  timeout tunnel 1h
+frontend hub
+  bind ADDR
+  default_backend nodes
+backend nodes
+  balance leastconn
+  # All requests of a connection go to the node that answered its negotiate ...
+  cookie NODE insert indirect nocache
+  # ... also while that drains: polls fetch their farewell, and POSTs are served.
+  option persist
+  # A new connection begins anywhere: without its old cookie it gets a new one.
+  http-request replace-header Cookie (.*)NODE=[^;]*(.*) \\1\\2 if { path_end /negotiate }
+  # A negotiate that a node refuses is tried at another one.
+  retries 3
+  option redispatch 1
+  retry-on conn-failure empty-response 503
+  option httpchk GET /readyz
+  default-server check inter INTER fall 2 rise 1 SERVERS
+`
+
+// A size is how large a restart is played.
+type size struct {
+	js, dotnet, java int           // clients
+	rounds           int           // how often each node is restarted
+	notice, spread   time.Duration // of the drains; zero: the defaults
+	inter            string        // between two health checks
+}
+
+// small is for CI. HUBWIRE_ROLLING=full plays what docs/rolling-restart.md shows.
+func sizeOf(t *testing.T) size {
+	if os.Getenv("HUBWIRE_ROLLING") == "full" {
+		return size{js: 180, dotnet: 80, java: 40, rounds: 2, inter: "1s"}
+	}
+	return size{js: 10, dotnet: 4, java: 2, rounds: 1, notice: 1500 * time.Millisecond, spread: time.Second, inter: "400ms"}
+}
+
+// What a client has seen. The programs of all languages print it.
+type seen struct {
+	Kind     string   // of the client: language, transport, protocol
+	Received int      // ticks
+	Last     int      // tick
+	Lost     int      // ticks, between two connections
+	Gaps     int      // reconnects
+	Longest  int      // of the gaps, until the client was in its group again, in milliseconds
+	Calls    int      // that were answered
+	Failed   int      // calls, because the connection ended
+	Over     bool     // a tick has come that was sent after all restarts
+	Wrong    []string // what must not be
+}
+
+func TestClientsOfAllKindsLiveThroughARollingRestart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts clients of three languages; not with -short")
+	}
+	size := sizeOf(t)
+	fleet := startFleet(t, size)
+	all := []*program{
+		startClients(t, javaScript(t, fleet.url, size.js)),
+		startClients(t, dotnet(t, fleet.url, size.dotnet)),
+		startClients(t, java(t, fleet.url, size.java)),
+	}
+	for _, p := range all {
+		p.await(t)
+	}
+	stop := fleet.tick(t)
+	begin := time.Now()
+	for round := range size.rounds {
+		for i := range fleet.nodes {
+			took := fleet.restart(t, i)
+			t.Logf("round %d: node %d ended in %v", round+1, i+1, took.Round(10*time.Millisecond))
+		}
+	}
+	took := time.Since(begin)
+	fleet.over.Store(true) // who receives a tick from now on is in its group on a new node
+	var clients []seen
+	for _, p := range all {
+		clients = append(clients, p.end(t)...)
+	}
+	sent := stop()
+	if want := size.js + size.dotnet + size.java; len(clients) != want {
+		t.Errorf("%d clients say what they have seen, want %d", len(clients), want)
+	}
+	for _, c := range clients {
+		check(t, c)
+	}
+	t.Logf("%d restarts in %v, %d ticks, %d clients\n%s", nodes*size.rounds, took.Round(time.Second), sent, len(clients), table(clients))
+}
+
+// check reports what must not be of a client.
+func check(t *testing.T, c seen) {
+	t.Helper()
+	switch {
+	case len(c.Wrong) > 0:
+		t.Errorf("%s: %q", c.Kind, c.Wrong)
+	case !c.Over:
+		t.Errorf("%s has received nothing after the restarts, the last tick was %d: it is not in its group", c.Kind, c.Last)
+	case c.Gaps == 0:
+		t.Errorf("%s was never restarted", c.Kind)
+	case c.Failed > c.Gaps:
+		t.Errorf("%s: %d calls failed in %d gaps", c.Kind, c.Failed, c.Gaps)
+	}
+}
+
+// table sums up the clients of each kind.
+func table(clients []seen) string {
+	var b strings.Builder
+	b.WriteString("| clients | kind | reconnects | longest gap, ms | ticks received | lost in gaps | calls answered | calls failed |\n|---|---|---|---|---|---|---|---|\n")
+	slices.SortStableFunc(clients, func(a, b seen) int { return cmp.Compare(a.Kind, b.Kind) })
+	for len(clients) > 0 {
+		n := 0
+		sum := seen{Kind: clients[0].Kind}
+		for ; n < len(clients) && clients[n].Kind == sum.Kind; n++ {
+			c := clients[n]
+			sum.Gaps += c.Gaps
+			sum.Longest = max(sum.Longest, c.Longest)
+			sum.Received += c.Received
+			sum.Lost += c.Lost
+			sum.Calls += c.Calls
+			sum.Failed += c.Failed
+		}
+		fmt.Fprintf(&b, "| %d | %s | %d | %d | %d | %d | %d | %d |\n", n, sum.Kind, sum.Gaps, sum.Longest, sum.Received, sum.Lost, sum.Calls, sum.Failed)
+		clients = clients[n:]
+	}
+	return b.String()
+}
+
+// A program has clients of one language.
+type program struct {
+	name  string
+	in    io.Closer
+	ready chan struct{} // closed by the line READY
+	seen  chan []seen   // when the program has ended
+}
+
+func javaScript(t *testing.T, url string, count int) *exec.Cmd {
+	t.Helper()
+	script, err := filepath.Abs("clients.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(harness.Tool(t, "node"), script, url, strconv.Itoa(count))
+	cmd.Dir = harness.Modules(t, ".")
+	return cmd
+}
+
+func dotnet(t *testing.T, url string, count int) *exec.Cmd {
+	t.Helper()
+	harness.Dotnet(t)
+	return exec.Command("dotnet", harness.DotnetProgram(t, "dotnet"), url, strconv.Itoa(count))
+}
+
+func java(t *testing.T, url string, count int) *exec.Cmd {
+	t.Helper()
+	classes := harness.JavaProgram(t, "java", "signalr=9.0.3")
+	return exec.Command(harness.Tool(t, "java"), "-cp", classes, "Main", url, strconv.Itoa(count))
+}
+
+func startClients(t *testing.T, cmd *exec.Cmd) *program {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &program{filepath.Base(cmd.Path), in, make(chan struct{}), make(chan []seen, 1)}
+	harness.Start(t, cmd)
+	go func() { // ends with the program: its standard output is closed then
+		var all []seen
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			var one seen
+			switch line := lines.Bytes(); {
+			case string(line) == "READY":
+				close(p.ready)
+			case json.Unmarshal(line, &one) == nil:
+				all = append(all, one)
+			}
+		}
+		p.seen <- all
+	}()
+	return p
+}
+
+// await waits until all clients are connected.
+func (p *program) await(t *testing.T) {
+	t.Helper()
+	select {
+	case <-p.ready:
+	case all := <-p.seen:
+		t.Fatalf("%s has ended before its clients were connected: %v", p.name, all)
+	case <-time.After(startTime):
+		t.Fatalf("the clients of %s are not connected after %v", p.name, startTime)
+	}
+}
+
+// end ends the clients, and returns what they have seen.
+func (p *program) end(t *testing.T) []seen {
+	t.Helper()
+	if err := p.in.Close(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case all := <-p.seen:
+		return all
+	case <-time.After(startTime):
+		t.Errorf("%s has not ended after %v", p.name, startTime)
+		return nil
+	}
+}
+
+// A fleet is nodes behind a proxy, with a Redis.
+type fleet struct {
+	url   string // of the hub, at the proxy
+	proxy string
+	nodes []*harness.Node
+	args  []string // of each node but its address
+	build string   // the program of a node
+	web   *http.Client
+	over  atomic.Bool // all restarts are over
+}
+
+func startFleet(t *testing.T, size size) *fleet {
+	t.Helper()
+	f := &fleet{build: filepath.Join(t.TempDir(), "node"), web: &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}}
+	t.Cleanup(f.web.CloseIdleConnections)
+	args := append(append([]string{"build"}, harness.BuildFlags()...), "-o", f.build, "./node")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		t.Fatalf("go %v: %v\n%s", args, err, out)
+	}
+	f.args = []string{"-redis", harness.Redis(t), "-notice", size.notice.String(), "-spread", size.spread.String()}
+	var servers strings.Builder
+	for i := range nodes {
+		n := f.startNode(t, "http://"+harness.FreeAddress(t))
+		f.nodes = append(f.nodes, n)
+		fmt.Fprintf(&servers, "\n  server node%d %s cookie node%d", i, strings.TrimPrefix(n.URL, "http://"), i)
+	}
+	f.proxy = harness.Proxy(t, "haproxy", strings.NewReplacer("SERVERS", servers.String(), "INTER", size.inter).Replace(haproxy))
+	f.url = f.proxy + "/hub"
+	return f
+}
+
+func (f *fleet) startNode(t *testing.T, url string) *harness.Node {
+	t.Helper()
+	return harness.StartNode(t, f.build, append([]string{"-urls", url}, f.args...)...)
+}
+
+// restart ends node i as Kubernetes would, starts it again, and waits until the
+// proxy gives it requests. It returns how long the end took.
+func (f *fleet) restart(t *testing.T, i int) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	f.nodes[i].Stop()
+	took := time.Since(begin)
+	f.nodes[i] = f.startNode(t, f.nodes[i].URL)
+	want := strings.TrimPrefix(f.nodes[i].URL, "http://")
+	retry := time.NewTicker(20 * time.Millisecond)
+	defer retry.Stop()
+	for end := time.Now().Add(startTime); ; <-retry.C {
+		answer, err := f.web.Get(f.proxy + "/api/who")
+		if err != nil {
+			t.Fatalf("a request while a node is restarted: %v", err)
+		}
+		who, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err == nil && answer.StatusCode == http.StatusOK && string(who) == want {
+			return took
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the proxy gives no requests to %s again", want)
+		}
+	}
+}
+
+// tick begins to send 1, 2, 3, ... to all clients, one after the other, through
+// the proxy; once f.over is set, negated. The function that it returns ends that,
+// and returns the last one.
+func (f *fleet) tick(t *testing.T) (stop func() int) {
+	ctx, cancel := context.WithCancel(t.Context())
+	last := make(chan int, 1)
+	go func() {
+		pause := time.NewTicker(tickTime)
+		defer pause.Stop()
+		n := 1
+		for ; ctx.Err() == nil; n++ {
+			if f.over.Load() {
+				f.send(t, -n)
+			} else {
+				f.send(t, n)
+			}
+			<-pause.C
+		}
+		last <- n - 1
+	}()
+	return func() int {
+		cancel()
+		return <-last
+	}
+}
+
+func (f *fleet) send(t *testing.T, n int) {
+	answer, err := f.web.Post(fmt.Sprint(f.proxy, "/api/tick?n=", n), "", nil)
+	if err != nil {
+		t.Errorf("tick %d: %v", n, err)
+		return
+	}
+	defer answer.Body.Close()
+	if text, err := io.ReadAll(answer.Body); err != nil || answer.StatusCode != http.StatusOK {
+		t.Errorf("tick %d is answered %s %q, %v", n, answer.Status, text, err)
+	}
+}
