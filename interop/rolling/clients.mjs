@@ -1,14 +1,14 @@
 // Official JavaScript clients that live through a rolling restart.
-//   node clients.mjs URL COUNT
+//   node clients.mjs URL COUNT PAUSE
 // Run from a folder whose node_modules has @microsoft/signalr and its MessagePack protocol. COUNT clients connect, in each
-// way in turn, and join the group again after each reconnect. Prints READY when all are in, and, once standard input has
+// way in turn, join the group again after each reconnect, and call the hub all the time, PAUSE milliseconds after each answer. Prints READY when all are in, and, once standard input has
 // ended, one line of JSON for each client: what it has seen. See rolling_test.go for the fields.
 import { createRequire } from "node:module";
 const require = createRequire(process.cwd() + "/");
 const { HttpTransportType, HubConnectionBuilder, HubConnectionState, LogLevel } = require("@microsoft/signalr");
 const { MessagePackHubProtocol } = require("@microsoft/signalr-protocol-msgpack");
 
-const [url, count] = process.argv.slice(2);
+const [url, count, pause] = process.argv.slice(2);
 const patience = 20_000; // for a tick after the last restart
 const sleep = (ms) => new Promise((ok) => setTimeout(ok, ms));
 const ways = [
@@ -49,7 +49,7 @@ class Client {
         this.up = true;
     }
     async work() {
-        for (let n = 0; !this.stopping; await sleep(250)) {
+        for (let n = 0; !this.stopping; await sleep(Number(pause))) {
             if (!this.up) continue;
             const gaps = this.seen.gaps;
             try {
@@ -58,7 +58,7 @@ class Client {
                 this.seen.calls++;
             } catch (e) {
                 this.seen.failed++;
-                await sleep(1000); // the gap is seen by then
+                for (const end = Date.now() + patience; Date.now() < end && this.seen.gaps === gaps && !this.stopping; ) await sleep(50);
                 if (this.seen.gaps === gaps && !this.stopping) this.seen.wrong.push(`a call failed outside any gap: ${e}`);
             }
         }

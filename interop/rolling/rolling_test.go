@@ -30,35 +30,9 @@ const (
 	// startTime is how long the clients may take to connect, and a node to be
 	// given requests by the proxy.
 	startTime = 2 * time.Minute
-	tickTime  = 50 * time.Millisecond // between two sends
+	// perProgram is how many JavaScript clients a program has: it has one thread.
+	perProgram = 30
 )
-
-// haproxy is what docs/rolling-restart.md recommends. SERVERS are the nodes, INTER
-// the time between two health checks.
-const haproxy = `defaults
-  mode http
-  timeout connect 2s
-  timeout client 100s
-  timeout server 100s
-  timeout tunnel 1h
-frontend hub
-  bind ADDR
-  default_backend nodes
-backend nodes
-  balance leastconn
-  # All requests of a connection go to the node that answered its negotiate ...
-  cookie NODE insert indirect nocache
-  # ... also while that drains: polls fetch their farewell, and POSTs are served.
-  option persist
-  # A new connection begins anywhere: without its old cookie it gets a new one.
-  http-request replace-header Cookie (.*)NODE=[^;]*(.*) \\1\\2 if { path_end /negotiate }
-  # A negotiate that a node refuses is tried at another one.
-  retries 3
-  option redispatch 1
-  retry-on conn-failure empty-response 503
-  option httpchk GET /readyz
-  default-server check inter INTER fall 2 rise 1 SERVERS
-`
 
 // A size is how large a restart is played.
 type size struct {
@@ -66,14 +40,15 @@ type size struct {
 	rounds           int           // how often each node is restarted
 	notice, spread   time.Duration // of the drains; zero: the defaults
 	inter            string        // between two health checks
+	pause            time.Duration // between two sends, and between two calls of a client
 }
 
 // small is for CI. HUBWIRE_ROLLING=full plays what docs/rolling-restart.md shows.
 func sizeOf(t *testing.T) size {
 	if os.Getenv("HUBWIRE_ROLLING") == "full" {
-		return size{js: 180, dotnet: 80, java: 40, rounds: 2, inter: "1s"}
+		return size{js: 180, dotnet: 80, java: 40, rounds: 2, inter: "1s", pause: 500 * time.Millisecond}
 	}
-	return size{js: 10, dotnet: 4, java: 2, rounds: 1, notice: 1500 * time.Millisecond, spread: time.Second, inter: "400ms"}
+	return size{js: 10, dotnet: 4, java: 2, rounds: 1, notice: 1500 * time.Millisecond, spread: time.Second, inter: "400ms", pause: 100 * time.Millisecond}
 }
 
 // What a client has seen. The programs of all languages print it.
@@ -95,16 +70,33 @@ func TestClientsOfAllKindsLiveThroughARollingRestart(t *testing.T) {
 		t.Skip("starts clients of three languages; not with -short")
 	}
 	size := sizeOf(t)
-	fleet := startFleet(t, size)
-	all := []*program{
-		startClients(t, javaScript(t, fleet.url, size.js)),
-		startClients(t, dotnet(t, fleet.url, size.dotnet)),
-		startClients(t, java(t, fleet.url, size.java)),
+	fleet := startFleet(t, "haproxy", size)
+	commands := javaScript(t, fleet.url, size)
+	play(t, fleet, size, append(commands, dotnet(t, fleet.url, size), java(t, fleet.url, size))...)
+}
+
+// nginx finds out by the 503 of a negotiate that a node drains: there need be no
+// health checks, and no notice.
+func TestClientsLiveThroughARollingRestartBehindAProxyWithoutHealthChecks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts Node; not with -short")
+	}
+	size := size{js: 10, rounds: 1, notice: -1, spread: time.Second, pause: 100 * time.Millisecond}
+	fleet := startFleet(t, "nginx", size)
+	play(t, fleet, size, javaScript(t, fleet.url, size)...)
+}
+
+// play restarts all nodes while the clients of the commands live.
+func play(t *testing.T, fleet *fleet, size size, commands ...*exec.Cmd) {
+	t.Helper()
+	var all []*program
+	for _, cmd := range commands {
+		all = append(all, startClients(t, cmd))
 	}
 	for _, p := range all {
 		p.await(t)
 	}
-	stop := fleet.tick(t)
+	stop := fleet.tick(t, size.pause)
 	begin := time.Now()
 	for round := range size.rounds {
 		for i := range fleet.nodes {
@@ -174,27 +166,36 @@ type program struct {
 	seen  chan []seen   // when the program has ended
 }
 
-func javaScript(t *testing.T, url string, count int) *exec.Cmd {
+func javaScript(t *testing.T, url string, size size) (commands []*exec.Cmd) {
 	t.Helper()
 	script, err := filepath.Abs("clients.mjs")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(harness.Tool(t, "node"), script, url, strconv.Itoa(count))
-	cmd.Dir = harness.Modules(t, ".")
-	return cmd
+	node, modules := harness.Tool(t, "node"), harness.Modules(t, ".")
+	for left := size.js; left > 0; left -= perProgram {
+		cmd := exec.Command(node, append([]string{script}, size.args(url, min(left, perProgram))...)...)
+		cmd.Dir = modules
+		commands = append(commands, cmd)
+	}
+	return commands
 }
 
-func dotnet(t *testing.T, url string, count int) *exec.Cmd {
+// args are those of each program.
+func (s size) args(url string, count int) []string {
+	return []string{url, strconv.Itoa(count), strconv.FormatInt(s.pause.Milliseconds(), 10)}
+}
+
+func dotnet(t *testing.T, url string, size size) *exec.Cmd {
 	t.Helper()
 	harness.Dotnet(t)
-	return exec.Command("dotnet", harness.DotnetProgram(t, "dotnet"), url, strconv.Itoa(count))
+	return exec.Command("dotnet", append([]string{harness.DotnetProgram(t, "dotnet")}, size.args(url, size.dotnet)...)...)
 }
 
-func java(t *testing.T, url string, count int) *exec.Cmd {
+func java(t *testing.T, url string, size size) *exec.Cmd {
 	t.Helper()
 	classes := harness.JavaProgram(t, "java", "signalr=9.0.3")
-	return exec.Command(harness.Tool(t, "java"), "-cp", classes, "Main", url, strconv.Itoa(count))
+	return exec.Command(harness.Tool(t, "java"), append([]string{"-cp", classes, "Main"}, size.args(url, size.java)...)...)
 }
 
 func startClients(t *testing.T, cmd *exec.Cmd) *program {
@@ -263,7 +264,7 @@ type fleet struct {
 	over  atomic.Bool // all restarts are over
 }
 
-func startFleet(t *testing.T, size size) *fleet {
+func startFleet(t *testing.T, proxy string, size size) *fleet {
 	t.Helper()
 	f := &fleet{build: filepath.Join(t.TempDir(), "node"), web: &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}}
 	t.Cleanup(f.web.CloseIdleConnections)
@@ -272,13 +273,13 @@ func startFleet(t *testing.T, size size) *fleet {
 		t.Fatalf("go %v: %v\n%s", args, err, out)
 	}
 	f.args = []string{"-redis", harness.Redis(t), "-notice", size.notice.String(), "-spread", size.spread.String()}
-	var servers strings.Builder
-	for i := range nodes {
+	var addresses []string
+	for range nodes {
 		n := f.startNode(t, "http://"+harness.FreeAddress(t))
 		f.nodes = append(f.nodes, n)
-		fmt.Fprintf(&servers, "\n  server node%d %s cookie node%d", i, strings.TrimPrefix(n.URL, "http://"), i)
+		addresses = append(addresses, strings.TrimPrefix(n.URL, "http://"))
 	}
-	f.proxy = harness.Proxy(t, "haproxy", strings.NewReplacer("SERVERS", servers.String(), "INTER", size.inter).Replace(haproxy))
+	f.proxy = harness.Proxy(t, proxy, configOf(proxy, addresses, size.inter))
 	f.url = f.proxy + "/hub"
 	return f
 }
@@ -318,11 +319,11 @@ func (f *fleet) restart(t *testing.T, i int) time.Duration {
 // tick begins to send 1, 2, 3, ... to all clients, one after the other, through
 // the proxy; once f.over is set, negated. The function that it returns ends that,
 // and returns the last one.
-func (f *fleet) tick(t *testing.T) (stop func() int) {
+func (f *fleet) tick(t *testing.T, every time.Duration) (stop func() int) {
 	ctx, cancel := context.WithCancel(t.Context())
 	last := make(chan int, 1)
 	go func() {
-		pause := time.NewTicker(tickTime)
+		pause := time.NewTicker(every)
 		defer pause.Stop()
 		n := 1
 		for ; ctx.Err() == nil; n++ {

@@ -149,9 +149,9 @@ sealed class Client
     }
 
     /// <summary>Calls the hub all the time. A call may fail only where the connection ends.</summary>
-    public async Task Work()
+    public async Task Work(int pause)
     {
-        for (var n = 0; !Stopping; await Task.Delay(250))
+        for (var n = 0; !Stopping; await Task.Delay(pause))
         {
             var before = State();
             if (!before.Up)
@@ -176,7 +176,10 @@ sealed class Client
                 {
                     Seen.Failed++;
                 }
-                await Task.Delay(1000); // the gap is seen by then
+                for (var end = DateTime.UtcNow + Patience; DateTime.UtcNow < end && State().Gaps == before.Gaps && !Stopping;)
+                {
+                    await Task.Delay(50);
+                }
                 if (State().Gaps == before.Gaps && !Stopping)
                 {
                     Wrong($"a call failed outside any gap: {e.Message}");

@@ -1,4 +1,4 @@
-// .NET clients that live through a rolling restart: dotnet rolling.dll URL COUNT. What clients.mjs says of itself is true of
+// .NET clients that live through a rolling restart: dotnet rolling.dll URL COUNT PAUSE. What clients.mjs says of itself is true of
 // this program, too.
 using System.Text.Json;
 using Hubwire.Rolling;
@@ -8,7 +8,7 @@ foreach (var c in clients)
 {
     await c.Start();
 }
-var working = clients.Select(c => c.Work()).ToList();
+var working = clients.Select(c => c.Work(int.Parse(args[2]))).ToList();
 Console.WriteLine("READY");
 while (Console.In.ReadLine() is not null) { }
 for (var end = DateTime.UtcNow + Client.Patience; DateTime.UtcNow < end && clients.Any(c => !c.Seen.Over);)

@@ -31,12 +31,14 @@ final class Client {
     }
 
     private final HubConnection hub;
+    private final int pause; // after each answer, in milliseconds
     private final Seen seen = new Seen(); // guarded by itself
     private boolean gap; // guarded by seen
     private volatile boolean stopping;
     private final Thread thread = new Thread(this::live);
 
-    Client(String url, int number) {
+    Client(String url, int number, int pause) {
+        this.pause = pause;
         TransportEnum transport = number % 2 == 0 ? TransportEnum.WEBSOCKETS : TransportEnum.LONG_POLLING;
         seen.kind = "Java " + (number % 2 == 0 ? "WebSockets" : "LongPolling") + " json";
         hub = HubConnectionBuilder.create(url).withTransport(transport).build();
@@ -95,7 +97,7 @@ final class Client {
 
     private void live() {
         try {
-            for (int n = 0; !stopping; Thread.sleep(250)) {
+            for (int n = 0; !stopping; Thread.sleep(pause)) {
                 if (hub.getConnectionState() != HubConnectionState.CONNECTED) {
                     comeBack();
                     continue;
@@ -121,8 +123,11 @@ final class Client {
             synchronized (seen) {
                 seen.failed++;
             }
-            Thread.sleep(1000); // the end is seen by then
-            if (hub.getConnectionState() == HubConnectionState.CONNECTED) {
+            long end = System.currentTimeMillis() + PATIENCE;
+            while (System.currentTimeMillis() < end && hub.getConnectionState() == HubConnectionState.CONNECTED && !stopping) {
+                Thread.sleep(50);
+            }
+            if (hub.getConnectionState() == HubConnectionState.CONNECTED && !stopping) {
                 wrong("a call failed outside any gap: " + e.getMessage());
             }
         }

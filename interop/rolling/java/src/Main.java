@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Clients of Microsoft's library for Java that live through a rolling restart: Main URL COUNT. What clients.mjs says of itself
+ * Clients of Microsoft's library for Java that live through a rolling restart: Main URL COUNT PAUSE. What clients.mjs says of itself
  * is true of this program, too, but for the reconnects: this library has none, so each client starts again by itself.
  */
 public final class Main {
@@ -13,7 +13,7 @@ public final class Main {
     public static void main(String[] args) throws IOException, InterruptedException {
         List<Client> clients = new ArrayList<>();
         for (int i = 0; i < Integer.parseInt(args[1]); i++) {
-            clients.add(new Client(args[0], i));
+            clients.add(new Client(args[0], i, Integer.parseInt(args[2])));
         }
         for (Client c : clients) {
             c.begin();

@@ -1,0 +1,99 @@
+package rolling
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The settings of the proxies are those of docs/rolling-restart.md.
+
+// haproxy asks the nodes whether they are ready, each INTER. SERVERS are the nodes.
+const haproxy = `defaults
+  mode http
+  timeout connect 2s
+  timeout client 100s
+  timeout server 100s
+  timeout tunnel 1h
+  # Else an event of Server-Sent Events may wait for 200 ms for the next one.
+  option http-no-delay
+frontend hub
+  bind ADDR
+  default_backend nodes
+backend nodes
+  balance leastconn
+  # All requests of a connection go to the node that answered its negotiate ...
+  cookie NODE insert indirect nocache
+  # ... also while that drains: polls fetch their farewell, and POSTs are served.
+  option persist
+  # A new connection begins anywhere: without its old cookie it gets a new one.
+  http-request replace-header Cookie (.*)NODE=[^;]*(.*) \\1\\2 if { path_end /negotiate }
+  # A negotiate that a node refuses is tried at another one.
+  retries 3
+  option redispatch 1
+  retry-on conn-failure empty-response 503
+  option httpchk GET /readyz
+  default-server check inter INTER fall 2 rise 1 SERVERS
+`
+
+// nginx has no health checks. SERVERS are the nodes; COOKIES, too, for the map.
+const nginx = `daemon off;
+master_process off;
+pid DIR/pid;
+error_log DIR/log;
+events {}
+http {
+  access_log off;
+  client_body_temp_path DIR/body;
+  proxy_temp_path DIR/proxy;
+  fastcgi_temp_path DIR/fastcgi;
+  uwsgi_temp_path DIR/uwsgi;
+  scgi_temp_path DIR/scgi;
+  map $http_upgrade $connection_upgrade { default upgrade; '' close; }
+  upstream nodes { SERVERS
+  }
+  # The node that a connection has begun at; any other value of the cookie is ignored.
+  map $cookie_hubnode $node {
+    default nodes; COOKIES
+  }
+  # The node that has answered, after those that have refused.
+  map $upstream_addr $answered { default ''; ~(?<last>[^,\s]+)$ $last; }
+  proxy_http_version 1.1;
+  proxy_set_header Upgrade $http_upgrade;
+  proxy_set_header Connection $connection_upgrade;
+  proxy_set_header Host $http_host;
+  proxy_read_timeout 100s;
+  proxy_buffering off;
+  server {
+    listen ADDR;
+    # A new connection begins anywhere, at a node that takes it.
+    location ~ /negotiate$ {
+      proxy_pass http://nodes;
+      proxy_next_upstream error timeout http_503 non_idempotent;
+      add_header Set-Cookie "hubnode=$answered; Path=/; HttpOnly; SameSite=Lax";
+    }
+    # All its other requests go to the same node.
+    location / {
+      proxy_pass http://$node;
+      proxy_next_upstream error timeout non_idempotent;
+    }
+  }
+}
+`
+
+// configOf returns the configuration of a proxy for the nodes at addresses.
+func configOf(proxy string, addresses []string, inter string) string {
+	var servers, cookies strings.Builder
+	config := haproxy
+	if proxy == "nginx" {
+		config = nginx
+	}
+	for i, a := range addresses {
+		if proxy == "nginx" {
+			fmt.Fprintf(&servers, "\n    server %s max_fails=0;", a)
+			fmt.Fprintf(&cookies, "\n    %s %s;", a, a)
+			continue
+		}
+		fmt.Fprintf(&servers, "\n  server node%d %s cookie node%d", i, a, i)
+	}
+	return strings.NewReplacer("SERVERS", servers.String(), "COOKIES", cookies.String(), "INTER", inter).Replace(config)
+}
