@@ -181,9 +181,10 @@ func TestReadmeNamesTestsThatExist(t *testing.T) {
 	}
 }
 
-// citation is a section, or several, of a document in docs/reference.
+// citation is a section, or several, of a document in docs/reference, or the
+// heading of one.
 var (
-	citation = regexp.MustCompile(`docs/reference/([\w-]+\.md), (?:sections? ([\d.]+(?:(?:, | and | to )[\d.]+)*)|appendix ([A-Z]))`)
+	citation = regexp.MustCompile(`docs/reference/([\w-]+\.md), (?:sections? ([\d.]+(?:(?:, | and | to )[\d.]+)*)|appendix ([A-Z])|"([^"]+)")`)
 	lineEnd  = regexp.MustCompile(`\n\s*//\s*`)
 )
 
@@ -194,7 +195,7 @@ func TestReferencesOfCommentsExist(t *testing.T) {
 			continue
 		}
 		text := lineEnd.ReplaceAllString(code, " ") // a citation may go over the end of a line
-		if m := regexp.MustCompile(`[\w-]+ reference, (sections?|appendix|\d)`).FindString(text); m != "" {
+		if m := regexp.MustCompile(`[\w:-]+ reference, (sections?|appendix|\d)`).FindString(text); m != "" {
 			t.Errorf("%s: write %q as docs/reference/FILE.md, section N", path, m)
 		}
 		citations := citation.FindAllStringSubmatch(text, -1)
@@ -206,6 +207,9 @@ func TestReferencesOfCommentsExist(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s: %v", path, err)
 				continue
+			}
+			if heading := regexp.MustCompile(`(?m)^#+ ` + regexp.QuoteMeta(m[4]) + `$`); m[4] != "" && !heading.Match(document) {
+				t.Errorf("%s: %s has no section %q", path, m[1], m[4])
 			}
 			for _, section := range append(regexp.MustCompile(`\d+(\.\d+)*`).FindAllString(m[2], -1), m[3]) {
 				if heading := regexp.MustCompile(`(?m)^#+ (Appendix )?` + regexp.QuoteMeta(section) + `\.? `); section != "" && !heading.Match(document) {

@@ -58,7 +58,7 @@ func capExpires(u User, d time.Duration) User {
 // SameUser implements transport.Refresher. After the handshake it is the user's
 // id that counts, as the hub has computed it, and no claim; before, and where
 // there is none, it is the identity that all requests must have in common.
-// Source: captures of ASP.NET Core 11.
+// Source: docs/reference/aspnet11.md, "Who is the same user".
 func (a *hubApp) SameUser(r *http.Request, old, fresh any) (same, decided bool) {
 	c := (*connection)(a)
 	if c.state.Load() != open {

@@ -162,7 +162,7 @@ const leastSecret = 8
 // of these that is not empty in common, the claim sub, the id, the claim upn.
 // Users that have none are one if both are anonymous or all their claims are
 // equal.
-// Source: captures of ASP.NET Core 11.
+// Source: docs/reference/aspnet11.md, "Who is the same user".
 func sameUser(old, fresh any) bool {
 	a, _ := old.(User)
 	b, _ := fresh.(User)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Codes of refused refreshes. Source: captures of ASP.NET Core 11.
+// Codes of refused refreshes. Source: docs/reference/aspnet11.md, "The answer".
 const (
 	missingToken       = "missing_connection_token"
 	connectionUnknown  = "connection_not_found"
@@ -183,7 +183,8 @@ func (e *Endpoint) mayServe(w http.ResponseWriter, r *http.Request, c *Conn, t T
 // answered. All requests of a connection must be of the user that negotiated.
 // Where refreshes are enabled, other credentials of that user are a refresh;
 // elsewhere the hub keeps the user it has, and only the end of the
-// authentication moves. Source: captures of ASP.NET Core 11.
+// authentication moves.
+// Source: docs/reference/aspnet11.md, "Other requests of the connection".
 func (e *Endpoint) isOfItsUser(w http.ResponseWriter, r *http.Request, c *Conn, t Transport, user any) bool {
 	same := e.sameUser(c, user)
 	c.mu.Lock()
