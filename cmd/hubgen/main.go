@@ -24,6 +24,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -44,6 +45,8 @@ func main() {
 // functions are those of package hubgen.
 var functions = map[string]string{"ts": "TypeScript", "rxjs": "RxJS", "angular": "Angular", "cs": "CSharp"}
 
+var namespaces = regexp.MustCompile(`^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$`)
+
 func languages() []string { return slices.Sorted(maps.Keys(functions)) }
 
 // run is main without the process. The output file is written only if all
@@ -53,6 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	lang := flags.String("lang", "ts", "what to write: "+strings.Join(languages(), ", "))
 	codec := flags.String("protocol", "json", "the hub protocol that the client speaks: json or messagepack")
+	namespace := flags.String("namespace", "", "the namespace of C#; none means the name of the hub followed by HubClient")
 	hub := flags.String("type", "", "the type of the hub, exported by the package")
 	options := flags.String("options", "", "an exported variable, or a function without parameters, of the package: the hub's *server.Options")
 	file := flags.String("o", "", "the file to write; none means standard output")
@@ -65,6 +69,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("-lang is %q, must be one of %s", *lang, strings.Join(languages(), ", "))
 	case *codec != "json" && *codec != "messagepack":
 		return fmt.Errorf("-protocol is %q, must be json or messagepack", *codec)
+	case *namespace != "" && (*lang != "cs" || !namespaces.MatchString(*namespace)):
+		return fmt.Errorf("-namespace is %q, must be that of C#, for -lang cs", *namespace)
 	case *hub == "":
 		return errors.New("-type is missing: which type is the hub?")
 	case flags.NArg() > 1:
@@ -78,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	p.function, p.packed = function, *codec == "messagepack"
+	p.function, p.packed, p.namespace = function, *codec == "messagepack", *namespace
 	out, err := p.generate(ctx)
 	if err != nil {
 		return err

@@ -12,13 +12,17 @@ import (
 func TestTheCommandWritesAllLanguagesAndLeavesNothingBehind(t *testing.T) {
 	for lang, want := range map[string][]string{
 		"ts":      {"sendMessage(user: string, text: string): Promise<void>", "SendMessage tells everyone.", "onReceiveMessage(handler: (user: string, text: string) => void)", "ReceiveMessage shows a line to a client.", `"Whisper"`},
-		"cs":      {"SendMessageAsync(this HubConnection connection, string user, string text", "OnReceiveMessage("},
+		"cs":      {"SendMessageAsync(this HubConnection connection, string user, string text", "OnReceiveMessage(", "namespace MyApp.Hubs;"},
 		"rxjs":    {"readonly receiveMessage$: Observable<{ user: string; text: string }>", "class ChatHub extends LiveHub"},
 		"angular": {"class ChatHubService extends ChatHub", "new MessagePackHubProtocol()"},
 	} {
 		file := filepath.Join(t.TempDir(), "out")
 		codec := map[bool]string{true: "messagepack", false: "json"}[lang == "angular"]
-		if err := run(t.Context(), []string{"-lang", lang, "-protocol", codec, "-type", "Chat", "-o", file, "testdata/chat"}, nil, os.Stderr); err != nil {
+		args := []string{"-lang", lang, "-protocol", codec, "-type", "Chat", "-o", file, "testdata/chat"}
+		if lang == "cs" {
+			args = append([]string{"-namespace", "MyApp.Hubs"}, args...)
+		}
+		if err := run(t.Context(), args, nil, os.Stderr); err != nil {
 			t.Fatal(err)
 		}
 		got, err := os.ReadFile(file)
@@ -54,6 +58,8 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 	}{
 		"an unknown language":            {[]string{"-lang", "vb", "-type", "Chat"}, `-lang is "vb"`},
 		"an unknown protocol":            {[]string{"-protocol", "xml", "-type", "Chat"}, `-protocol is "xml"`},
+		"a namespace of TypeScript":      {[]string{"-namespace", "App", "-type", "Chat"}, "-namespace"},
+		"a namespace that is none":       {[]string{"-lang", "cs", "-namespace", "My App", "-type", "Chat"}, `"My App"`},
 		"an unknown flag":                {[]string{"-langauge", "ts"}, "flag provided but not defined: -langauge"},
 		"no type":                        {nil, "-type is missing"},
 		"a type that is not there":       {[]string{"-type", "Nobody", "testdata/chat"}, "has no type Nobody"},

@@ -28,8 +28,9 @@ type userPackage struct {
 	call    bool     // options is a function
 	clients []string // exported variables that may be client methods
 
-	function string // of package hubgen
-	packed   bool   // for clients that speak MessagePack
+	function  string // of package hubgen
+	packed    bool   // for clients that speak MessagePack
+	namespace string // of C#; "" for that of hubgen
 }
 
 // load asks the go tool for the package in dir and looks for the hub in it.
@@ -145,7 +146,7 @@ import (
 func main() {
 	source, err := hubgen.ReadSource({{printf "%q" .Dir}})
 	if err == nil {
-		err = hubgen.{{.Function}}(os.Stdout, new(hub.{{.Hub}}), {{.Options}}, source{{if .Packed}}, protocol.MessagePack{}{{end}}{{range .Clients}}, hub.{{.}}{{end}})
+		err = hubgen.{{.Function}}(os.Stdout, new(hub.{{.Hub}}), {{.Options}}, source{{if .Packed}}, protocol.MessagePack{}{{end}}{{with .Namespace}}, hubgen.Namespace({{printf "%q" .}}){{end}}{{range .Clients}}, hub.{{.}}{{end}})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -172,7 +173,7 @@ func (p *userPackage) generate(ctx context.Context) (out []byte, err error) {
 	}
 	var text bytes.Buffer
 	err = program.Execute(&text, map[string]any{
-		"ImportPath": p.ImportPath, "Dir": p.Dir, "Function": p.function, "Packed": p.packed,
+		"ImportPath": p.ImportPath, "Dir": p.Dir, "Function": p.function, "Packed": p.packed, "Namespace": p.namespace,
 		"Hub": p.hub, "Options": options, "Clients": p.clients,
 	})
 	if err != nil {

@@ -225,11 +225,8 @@ type Row struct {
 	Text     string   `json:"text"`
 }
 
-// ScriptTypes has what C# has not.
-type ScriptTypes struct{ *Types }
-
 // Turn returns a row with the next number.
-func (ScriptTypes) Turn(row Row) Row { return Row{Number: row.Number + 1, Text: row.Text} }
+func (*Types) Turn(row Row) Row { return Row{Number: row.Number + 1, Text: row.Text} }
 
 var (
 	told  = server.ClientMethod1[Everything]("Told")
@@ -291,7 +288,7 @@ func TestEveryTypeOfAGeneratedClientGoesBothWaysInBothProtocols(t *testing.T) {
 	harness.Dotnet(t)
 	dir := t.TempDir()
 	copyFiles(t, dir, "roundtrip/Program.cs", "csharp/check.csproj")
-	write(t, filepath.Join(dir, "Types.cs"), hubgen.CSharp, &Types{}, told, asked)
+	write(t, filepath.Join(dir, "Types.cs"), hubgen.CSharp, &Types{}, hubgen.Namespace("Types.Client"), told, asked)
 	program := harness.DotnetProgram(t, dir)
 	out, err := harness.Run(t, exec.Command("dotnet", program, serve(t, newTypes(sample()))), limit)
 	if err != nil || strings.TrimSpace(string(out)) != "ok json\nok messagepack" {

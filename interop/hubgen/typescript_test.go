@@ -75,9 +75,9 @@ func TestEveryTypeOfGeneratedTypeScriptGoesBothWays(t *testing.T) {
 			dir := t.TempDir()
 			copyFiles(t, dir, "roundtrip/typescript/scenario.ts")
 			copyAs(t, filepath.Join(dir, "look.ts"), "roundtrip/typescript/look."+codec.Name()+".ts")
-			write(t, filepath.Join(dir, "types.ts"), hubgen.TypeScript, ScriptTypes{&Types{}}, codec, told, asked)
+			write(t, filepath.Join(dir, "types.ts"), hubgen.TypeScript, &Types{}, codec, told, asked)
 			compile(t, tsc, dir, "scenario.ts")
-			play(t, filepath.Join(dir, "scenario.js"), serve(t, ScriptTypes{newTypes(scriptSample())}), codec.Name())
+			play(t, filepath.Join(dir, "scenario.js"), serve(t, newTypes(scriptSample())), codec.Name())
 		})
 	}
 }
@@ -85,15 +85,15 @@ func TestEveryTypeOfGeneratedTypeScriptGoesBothWays(t *testing.T) {
 func TestObservablesCallCancelReconnectAndRejoin(t *testing.T) {
 	dir := t.TempDir()
 	copyFiles(t, dir, "observables/scenario.ts", "observables/rxjs.ts")
-	write(t, filepath.Join(dir, "types.ts"), hubgen.RxJS, ScriptTypes{&Types{}}, protocol.MessagePack{}, told, asked)
+	write(t, filepath.Join(dir, "types.ts"), hubgen.RxJS, &Types{}, protocol.MessagePack{}, told, asked)
 	compile(t, tsc, dir, "rxjs.ts")
-	play(t, filepath.Join(dir, "rxjs.js"), serve(t, ScriptTypes{newTypes(scriptSample())}))
+	play(t, filepath.Join(dir, "rxjs.js"), serve(t, newTypes(scriptSample())))
 }
 
 func TestTheServiceOfAngularCallsCancelsReconnectsAndRejoins(t *testing.T) {
 	dir := t.TempDir()
 	copyFiles(t, dir, "observables/scenario.ts", "observables/angular.ts")
-	write(t, filepath.Join(dir, "types.ts"), hubgen.Angular, ScriptTypes{&Types{}}, told, asked)
+	write(t, filepath.Join(dir, "types.ts"), hubgen.Angular, &Types{}, told, asked)
 	compile(t, ngc, dir, "angular.ts")
-	play(t, filepath.Join(dir, "angular.js"), serve(t, ScriptTypes{newTypes(scriptSample())}))
+	play(t, filepath.Join(dir, "angular.js"), serve(t, newTypes(scriptSample())))
 }

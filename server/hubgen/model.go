@@ -20,6 +20,8 @@ type model struct {
 	client []function // what the server calls
 	source *Source
 	packed bool // the types are those of MessagePack, not of JSON
+
+	namespace Namespace // in C#
 }
 
 // A function is one method of the hub or of the clients.
@@ -73,6 +75,9 @@ func (m *model) add(extra any) error {
 	case *Source:
 		m.source = extra
 		m.doc = extra.typeDoc(m.name)
+		return nil
+	case Namespace:
+		m.namespace = extra
 		return nil
 	case protocol.Codec:
 		m.packed = extra.Name() == protocol.MessagePack{}.Name()

@@ -9,6 +9,9 @@ using var bye = connection.OnBye(() => { });
 Func<Task> use = async () =>
 {
     await connection.SendMessageAsync("user", "text");
+    await connection.SendMessageNoWaitAsync("user", "text");
+    using var rejoining = await connection.StartAndRejoinAsync(() => connection.SendMessageAsync("user", "text"), e => Console.WriteLine(e));
+    using var registered = connection.Register(new Client());
     List<Line> history = await connection.HistoryAsync(1, "class");
     bool red = history[0].Color == Color.Red;
     await foreach (long n in connection.CounterAsync(3)) Console.WriteLine(n);
@@ -22,4 +25,13 @@ static async IAsyncEnumerable<string> Texts()
 {
     await Task.Yield();
     yield return "text";
+}
+
+sealed class Client : IChatHubClient
+{
+    public Task ReceiveMessage(string user, Line line) => Task.CompletedTask;
+
+    public Task<bool> Ask(string question) => Task.FromResult(question == "");
+
+    public Task Bye() => Task.CompletedTask;
 }

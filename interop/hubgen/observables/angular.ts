@@ -3,7 +3,7 @@ import { type EnvironmentInjector, Injector, createEnvironmentInjector, inject, 
 import { HubConnectionBuilder, LogLevel } from "@microsoft/signalr";
 import { filter, firstValueFrom } from "rxjs";
 import { check, nobody, problems, scenario } from "./scenario.js";
-import { ScriptTypesHubService, provideScriptTypesHub } from "./types.js";
+import { TypesHubService, provideTypesHub } from "./types.js";
 
 declare const process: { argv: string[] };
 
@@ -11,9 +11,9 @@ const url = process.argv[2]!;
 console.info = console.warn = console.error = () => {}; // the client logs that its connection was cut
 
 const none = Injector.NULL as unknown as EnvironmentInjector;
-const injector = createEnvironmentInjector([provideScriptTypesHub(url + "/types")], none);
-const hub = injector.get(ScriptTypesHubService);
-check("one service", hub === injector.get(ScriptTypesHubService), true);
+const injector = createEnvironmentInjector([provideTypesHub(url + "/types")], none);
+const hub = injector.get(TypesHubService);
+check("one service", hub === injector.get(TypesHubService), true);
 check("state", hub.state(), "Disconnected");
 check("nothing was told", hub.lastTold(), undefined);
 await scenario(hub, url);
@@ -26,8 +26,8 @@ await firstValueFrom(hub.state$.pipe(filter((state) => state === "Disconnected")
 const address = new InjectionToken<string>("address");
 const other = createEnvironmentInjector([
   { provide: address, useValue: "http://127.0.0.1:1/types" },
-  provideScriptTypesHub(() => new HubConnectionBuilder().withUrl(inject(address)).configureLogging(LogLevel.None).build()),
+  provideTypesHub(() => new HubConnectionBuilder().withUrl(inject(address)).configureLogging(LogLevel.None).build()),
 ], none);
-await nobody(other.get(ScriptTypesHubService));
+await nobody(other.get(TypesHubService));
 other.destroy();
 console.log(problems.length === 0 ? "ok" : problems.join("\n"));

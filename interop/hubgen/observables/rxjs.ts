@@ -1,13 +1,13 @@
 import { HubConnectionBuilder, LogLevel } from "@microsoft/signalr";
 import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
 import { check, nobody, problems, scenario } from "./scenario.js";
-import { ScriptTypesHub } from "./types.js";
+import { TypesHub } from "./types.js";
 
 declare const process: { argv: string[] };
 
 const url = process.argv[2]!;
 
-const build = (url: string): ScriptTypesHub => new ScriptTypesHub(new HubConnectionBuilder()
+const build = (url: string): TypesHub => new TypesHub(new HubConnectionBuilder()
   .withUrl(url)
   .withHubProtocol(new MessagePackHubProtocol())
   .withAutomaticReconnect([0, 0, 0])

@@ -1,6 +1,6 @@
 // Uses a generated class with observables as an application does.
 import { type Observable, BehaviorSubject, Observable as NewObservable, filter, firstValueFrom, from, take, toArray } from "rxjs";
-import { Color, ScriptTypesHub, type Everything } from "./types.js";
+import { Color, TypesHub, type Everything } from "./types.js";
 
 Math.random = () => -0.5; // no delays before a try
 
@@ -15,7 +15,7 @@ export function check(what: string, got: unknown, want: unknown): void {
 
 const first = <T>(values: Observable<T>, wanted: (value: T) => boolean): Promise<T> => firstValueFrom(values.pipe(filter(wanted)));
 
-export async function scenario(hub: ScriptTypesHub, url: string): Promise<void> {
+export async function scenario(hub: TypesHub, url: string): Promise<void> {
   const states: string[] = [];
   hub.state$.subscribe((state) => states.push(state));
   const errors: string[] = [];
@@ -71,14 +71,14 @@ export async function scenario(hub: ScriptTypesHub, url: string): Promise<void> 
     "Connected", "Disconnected", "Connecting", "Connected"]);
 }
 
-async function told(hub: ScriptTypesHub, sample: Everything): Promise<void> {
+async function told(hub: TypesHub, sample: Everything): Promise<void> {
   const came = firstValueFrom(hub.told$);
   await hub.tellGroup();
   check("told in the group", await came, sample);
 }
 
 /** Where there is no server, it tries again until it is stopped. */
-export async function nobody(hub: ScriptTypesHub): Promise<void> {
+export async function nobody(hub: TypesHub): Promise<void> {
   const errors = firstValueFrom(hub.errors$.pipe(take(3), toArray()));
   hub.start();
   check("tries", (await errors).length, 3);

@@ -1,20 +1,29 @@
 // Calls every method of Types with both protocols, and checks what comes back.
 using System.Runtime.CompilerServices;
 using System.Text.Json;
+using Microsoft.AspNetCore.SignalR;
 using Microsoft.AspNetCore.SignalR.Client;
 using Microsoft.Extensions.DependencyInjection;
-using TypesHubClient;
+using Types.Client;
 
+using var http = new HttpClient();
 foreach (var protocol in new[] { "json", "messagepack" })
 {
     var builder = new HubConnectionBuilder().WithUrl(args[0] + "/types");
+    builder.WithAutomaticReconnect(new[] { TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero });
     if (protocol == "messagepack") builder.AddMessagePackProtocol();
     await using var connection = builder.Build();
     var told = new TaskCompletionSource<Everything>(TaskCreationOptions.RunContinuationsAsynchronously);
     using var onTold = connection.OnTold(e => { told.TrySetResult(e); });
     using var onAsked = connection.OnAsked((Everything e, Color color, Guid? none) =>
         color == Color.darkblue ? (none is null ? e : throw new Exception("a Guid that is none")) : throw new Exception($"color {color}"));
-    await connection.StartAsync();
+    var joins = 0;
+    var rejoined = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+    using var rejoining = await connection.StartAndRejoinAsync(async () =>
+    {
+        await connection.JoinAsync();
+        if (++joins == 2) rejoined.TrySetResult();
+    });
 
     var sample = await connection.SampleAsync();
     Check("Id", sample.Id, 42);
@@ -52,6 +61,29 @@ foreach (var protocol in new[] { "json", "messagepack" })
     }
     Check("items", items, 2);
     Check("Upload", await connection.UploadAsync(Values(sample)), 3);
+    var row = await connection.TurnAsync(new Row { Number = 1, Text = "a" });
+    Check("Turn", (row.Number, row.Text), (2, "a"));
+
+    // A new connection is in no group until the client has joined again.
+    onTold.Dispose();
+    onAsked.Dispose();
+    var client = new Client();
+    var registered = connection.Register(client);
+    await http.PostAsync(args[0] + "/drop", null);
+    await rejoined.Task;
+    await connection.TellGroupNoWaitAsync();
+    Check("told in the group", JsonSerializer.Serialize(await client.Came.Task), JsonSerializer.Serialize(sample));
+    Check("Ask of a client", await connection.AskAsync(), "");
+    registered.Dispose();
+    try
+    {
+        await connection.AskAsync();
+        Console.WriteLine(protocol + ": a client that is not registered has answered");
+    }
+    catch (HubException) // nobody has answered
+    {
+    }
+    Check("joins", joins, 2);
     Console.WriteLine("ok " + protocol);
 
     void Check<T>(string what, T got, T want)
@@ -67,4 +99,17 @@ static async IAsyncEnumerable<Everything> Values(Everything value, [EnumeratorCa
         await Task.Yield();
         yield return value;
     }
+}
+
+sealed class Client : ITypesHubClient
+{
+    public TaskCompletionSource<Everything> Came { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Task Told(Everything value)
+    {
+        Came.TrySetResult(value);
+        return Task.CompletedTask;
+    }
+
+    public Task<Everything> Asked(Everything value, Color color, Guid? none) => Task.FromResult(value);
 }

@@ -46,11 +46,23 @@ public static class ChatHubExtensions
     public static Task<List<Line>> HistoryAsync(this HubConnection connection, long limit, string class_, CancellationToken cancellationToken = default) =>
         connection.InvokeCoreAsync<List<Line>>("History", new object?[] { limit, class_ }, cancellationToken);
 
+    /// <summary>
+    /// Does not wait for the answer, and nothing tells of an error of the hub.
+    /// </summary>
+    public static Task HistoryNoWaitAsync(this HubConnection connection, long limit, string class_, CancellationToken cancellationToken = default) =>
+        connection.SendCoreAsync("History", new object?[] { limit, class_ }, cancellationToken);
+
     public static IAsyncEnumerable<Line> LinesAsync(this HubConnection connection, CancellationToken cancellationToken = default) =>
-        connection.StreamAsyncCore<Line>("Lines", new object?[] {  }, cancellationToken);
+        connection.StreamAsyncCore<Line>("Lines", Array.Empty<object?>(), cancellationToken);
 
     public static Task OtherNameAsync(this HubConnection connection, object? arg1, CancellationToken cancellationToken = default) =>
         connection.InvokeCoreAsync("other-name", new object?[] { arg1 }, cancellationToken);
+
+    /// <summary>
+    /// Does not wait for the answer, and nothing tells of an error of the hub.
+    /// </summary>
+    public static Task OtherNameNoWaitAsync(this HubConnection connection, object? arg1, CancellationToken cancellationToken = default) =>
+        connection.SendCoreAsync("other-name", new object?[] { arg1 }, cancellationToken);
 
     /// <summary>
     /// SendMessage tells everyone.
@@ -58,8 +70,22 @@ public static class ChatHubExtensions
     public static Task SendMessageAsync(this HubConnection connection, string user, string text, CancellationToken cancellationToken = default) =>
         connection.InvokeCoreAsync("SendMessage", new object?[] { user, text }, cancellationToken);
 
+    /// <summary>
+    /// SendMessage tells everyone.
+    ///
+    /// Does not wait for the answer, and nothing tells of an error of the hub.
+    /// </summary>
+    public static Task SendMessageNoWaitAsync(this HubConnection connection, string user, string text, CancellationToken cancellationToken = default) =>
+        connection.SendCoreAsync("SendMessage", new object?[] { user, text }, cancellationToken);
+
     public static Task<long> UploadAsync(this HubConnection connection, IAsyncEnumerable<string> lines, CancellationToken cancellationToken = default) =>
         connection.InvokeCoreAsync<long>("Upload", new object?[] { lines }, cancellationToken);
+
+    /// <summary>
+    /// Does not wait for the answer, and nothing tells of an error of the hub.
+    /// </summary>
+    public static Task UploadNoWaitAsync(this HubConnection connection, IAsyncEnumerable<string> lines, CancellationToken cancellationToken = default) =>
+        connection.SendCoreAsync("Upload", new object?[] { lines }, cancellationToken);
 
     public static IDisposable OnReceiveMessage(this HubConnection connection, Action<string, Line> handler) =>
         connection.On("ReceiveMessage", handler);
@@ -90,4 +116,82 @@ public static class ChatHubExtensions
     /// </summary>
     public static IDisposable OnBye(this HubConnection connection, Func<Task> handler) =>
         connection.On("Bye", handler);
+
+    /// <summary>
+    /// Register makes client answer all calls of the server, until what it returns is disposed.
+    /// </summary>
+    public static IDisposable Register(this HubConnection connection, IChatHubClient client)
+    {
+        var all = new IDisposable[]
+        {
+            connection.OnReceiveMessage((Func<string, Line, Task>)client.ReceiveMessage),
+            connection.OnAsk((Func<string, Task<bool>>)client.Ask),
+            connection.OnBye((Func<Task>)client.Bye),
+        };
+        return new Undo(() => Array.ForEach(all, one => one.Dispose()));
+    }
+
+    /// <summary>
+    /// Starts the connection and runs join, and runs it again after each automatic reconnect: for the server that is a
+    /// new connection, which is in no group. The task tells how the start and the first join went. What a later join
+    /// throws goes to failed, or to the log of the connection; where the connection is lost meanwhile, the next
+    /// reconnect does it anew. Disposing what it returns ends that, and leaves the connection alone.
+    /// </summary>
+    public static async Task<IDisposable> StartAndRejoinAsync(this HubConnection connection, Func<Task> join, Action<Exception>? failed = null,
+        CancellationToken cancellationToken = default)
+    {
+        async Task Rejoin(string? id)
+        {
+            try
+            {
+                await join();
+            }
+            catch (Exception) when (connection.State != HubConnectionState.Connected || connection.ConnectionId != id)
+            {
+            }
+            catch (Exception e) when (failed is not null)
+            {
+                failed(e);
+            }
+        }
+        connection.Reconnected += Rejoin;
+        try
+        {
+            await connection.StartAsync(cancellationToken);
+            await join();
+        }
+        catch
+        {
+            connection.Reconnected -= Rejoin;
+            throw;
+        }
+        return new Undo(() => connection.Reconnected -= Rejoin);
+    }
+
+    private sealed class Undo : IDisposable
+    {
+        private readonly Action undo;
+
+        public Undo(Action undo) => this.undo = undo;
+
+        public void Dispose() => undo();
+    }
+}
+
+/// <summary>
+/// What the server calls. ChatHubExtensions.Register takes an implementation.
+/// </summary>
+public interface IChatHubClient
+{
+    Task ReceiveMessage(string user, Line line);
+
+    /// <summary>
+    /// Ask asks one client.
+    /// </summary>
+    Task<bool> Ask(string question);
+
+    /// <summary>
+    /// Bye is the last word.
+    /// </summary>
+    Task Bye();
 }

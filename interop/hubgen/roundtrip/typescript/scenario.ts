@@ -2,7 +2,7 @@
 import { HubConnectionBuilder, JsonHubProtocol, LogLevel, Subject } from "@microsoft/signalr";
 import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
 import { look, row } from "./look.js";
-import { Color, ScriptTypesHub, type Everything } from "./types.js";
+import { Color, TypesHub, type Everything } from "./types.js";
 
 declare const process: { argv: string[]; exit(status: number): never };
 
@@ -29,7 +29,7 @@ async function main(): Promise<void> {
     .withAutomaticReconnect([0, 0, 0])
     .configureLogging(LogLevel.None)
     .build();
-  const hub = new ScriptTypesHub(connection);
+  const hub = new TypesHub(connection);
   let joins = 0;
   let joined = event<void>();
   await hub.startAndRejoin(async () => {
