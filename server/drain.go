@@ -158,7 +158,6 @@ func (d *drain) run(ctx context.Context) error {
 	if end, ok := ctx.Deadline(); ok {
 		d.opts = d.opts.within(time.Until(end))
 	}
-	d.logged = time.Now()
 	d.log.Info("drain: new clients are still served", "for", d.opts.Notice)
 	if d.opts.Notice > 0 {
 		notice := time.NewTimer(d.opts.Notice)
@@ -170,6 +169,7 @@ func (d *drain) run(ctx context.Context) error {
 	}
 	d.refuse()
 	d.log.Info("drain: clients are told to reconnect elsewhere", "count", len(d.staying()), "over", d.opts.Spread)
+	d.logged = time.Now()
 	// Those that had negotiated may have connected meanwhile.
 	for staying := d.staying(); len(staying) > 0 && ctx.Err() == nil; staying = d.staying() {
 		d.tell(ctx, staying)
@@ -286,10 +286,10 @@ func (a *hubApp) doing() string {
 	streams := c.streams
 	c.mu.Unlock()
 	switch {
-	case c.mute.Load():
-		return "OnDisconnected"
 	case c.state.Load() != open:
 		return "handshake"
+	case c.mute.Load():
+		return "OnDisconnected"
 	case streams > 0:
 		return fmt.Sprintf("%d streams", streams)
 	case c.in.isLed(), c.waiting.Load() > 0, !c.permits.unused(c.hub.opts.MaximumParallelInvocationsPerClient):

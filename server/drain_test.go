@@ -57,7 +57,8 @@ const never = -1
 
 func TestADrainServesNewClientsUntilItsNoticeIsOver(t *testing.T) {
 	forEachMode(t, func(t *testing.T, m mode) {
-		n := m.node(t, roomHub{}, nil)
+		var log safeBuffer
+		n := m.node(t, roomHub{}, &server.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		web := n.HTTPClient()
 		ask := func(method, path string) int {
 			t.Helper()
@@ -101,6 +102,9 @@ func TestADrainServesNewClientsUntilItsNoticeIsOver(t *testing.T) {
 		if err := <-drained; err != nil {
 			t.Errorf("Drain: %v", err)
 		}
+		if strings.Contains(log.String(), "not told yet") {
+			t.Errorf("the log says that somebody keeps the drain waiting, and nobody did:\n%s", log.String())
+		}
 	})
 }
 
@@ -108,8 +112,9 @@ func TestADrainServesNewClientsUntilItsNoticeIsOver(t *testing.T) {
 // refused, and is not told before its handshake, which would fail its start().
 func TestWhoHasNegotiatedInTimeIsServedByADrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var log safeBuffer
 		h := newDrainHub()
-		n := hubtest.New(t, h, nil)
+		n := hubtest.New(t, h, &server.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		busy := n.Connect() // keeps the drain waiting
 		busy.Send("Block")
 		<-h.begun
@@ -149,7 +154,10 @@ func TestWhoHasNegotiatedInTimeIsServedByADrain(t *testing.T) {
 		}
 		close(h.release)
 		told(t, busy)
-		time.Sleep(5 * time.Second) // the client takes its time
+		time.Sleep(6 * time.Second) // the client takes its time
+		if !strings.Contains(log.String(), ": handshake") {
+			t.Errorf("the log does not say that the drain waits for a handshake:\n%s", log.String())
+		}
 		poll("POST", `{"protocol":"json","version":1}`+"\x1e")
 		if got, want := poll("GET", ""), "200 {}\x1e"; !strings.HasPrefix(got, want) {
 			t.Errorf("the poll for the handshake is answered %q, want %q", got, want)

@@ -30,7 +30,9 @@ final class Client {
         final List<String> wrong = new ArrayList<>();
     }
 
-    private final HubConnection hub;
+    private final String url;
+    private final TransportEnum transport;
+    private volatile HubConnection hub;
     private final int pause; // after each answer, in milliseconds
     private final Seen seen = new Seen(); // guarded by itself
     private boolean gap; // guarded by seen
@@ -39,10 +41,9 @@ final class Client {
 
     Client(String url, int number, int pause) {
         this.pause = pause;
-        TransportEnum transport = number % 2 == 0 ? TransportEnum.WEBSOCKETS : TransportEnum.LONG_POLLING;
+        this.url = url;
+        transport = number % 2 == 0 ? TransportEnum.WEBSOCKETS : TransportEnum.LONG_POLLING;
         seen.kind = "Java " + (number % 2 == 0 ? "WebSockets" : "LongPolling") + " json";
-        hub = HubConnectionBuilder.create(url).withTransport(transport).build();
-        hub.on("Tick", this::tick, Integer.class);
     }
 
     /** Connects, joins, and goes on by itself. */
@@ -83,7 +84,10 @@ final class Client {
         }
     }
 
+    /** A HubConnection that is started again would keep the cookie of its first node: DefaultHttpClient never replaces one. */
     private void connect() {
+        hub = HubConnectionBuilder.create(url).withTransport(transport).build();
+        hub.on("Tick", this::tick, Integer.class);
         if (!hub.start().blockingAwait(LIMIT, TimeUnit.SECONDS)) {
             throw new IllegalStateException("the start takes too long");
         }

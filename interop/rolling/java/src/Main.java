@@ -5,7 +5,7 @@ import java.util.List;
 
 /**
  * Clients of Microsoft's library for Java that live through a rolling restart: Main URL COUNT PAUSE. What clients.mjs says of itself
- * is true of this program, too, but for the reconnects: this library has none, so each client starts again by itself.
+ * is true of this program, too, but for the reconnects: this library has none, so each client begins a new connection by itself.
  */
 public final class Main {
     private Main() {}
