@@ -12,11 +12,25 @@
 //	hub, err := server.NewHub(Chat{}, nil) // or MustHub; a nil *Options means SignalR's defaults
 //	server.Mount(mux, "/chat", hub)
 //
-// A hub is one value for all clients. NewHubFunc makes one for each connection,
-// with state in its fields. From outside any call, Hub.Clients sends and
-// Hub.Groups adds to groups. Invoke asks one client for a result. A Filter
-// wraps calls, Options.Authenticate says who a client is, and package backplane
-// joins nodes. Package hubtest tests hubs in memory.
+// # What to look at first
+//
+//   - A hub: [NewHub], [MustHub], [NewHubFunc] (a value for each connection),
+//     [Options], [EndpointOptions], [MethodOptions]; [Mount] or [Route] serves it.
+//   - In a method: [Call], [NewHubError]. From outside any call: [Hub.Clients],
+//     [Hub.Groups].
+//   - Sending: [ClientProxy]; typed, [ClientMethod1] and its like. Asking one
+//     client for a result: [Invoke], [ClientFunction1].
+//   - Who may do what: Options.Authenticate and [User], [RequireUser],
+//     [RequireRole], [RequireClaim], package jwtbearer; [CORS].
+//   - Around each call: [Filter].
+//   - The main of a program, its end, health checks: [Node], [DrainOptions].
+//     Who is connected: [Hub.Connections].
+//   - Several nodes: package backplane. Tests: package hubtest.
+//   - Without a hub, only bytes: [NewConnectionHandler].
+//   - For authors of a backplane: [LifetimeManager], [ResultRouter], [Audience],
+//     [Message], [Receiver]; package lifetimetest is their contract.
+//
+// The examples are programs to copy from; the repository's docs folder is a book.
 //
 // # Which bytes are bounded by what
 //

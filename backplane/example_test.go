@@ -1,0 +1,65 @@
+package backplane_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/hubwire/hubwire/backplane"
+	"github.com/hubwire/hubwire/server"
+)
+
+type PostHub struct{}
+
+// Nodes that share a Redis, a hub name and a prefix are one hub. The Redis of
+// this example is in memory.
+func Example() {
+	memory, err := miniredis.Run()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer memory.Close()
+	client := redis.NewClient(&redis.Options{Addr: memory.Addr()})
+	defer client.Close()
+
+	bp, err := backplane.New(client, &backplane.Options{
+		HubName:       "BlogApp.Hubs.PostHub", // the full name of the C# class, where ASP.NET Core nodes take part
+		ChannelPrefix: "BlogApp:SignalR:",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer bp.Close()
+	hub := server.MustHub(PostHub{}, &server.Options{LifetimeManager: bp})
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := bp.Ready(ctx); err != nil { // before the node gets clients
+		log.Fatal(err)
+	}
+	fmt.Println(bp.Health().State, hub.Clients().All().Send(ctx, "Published", 42))
+	// Output: ready <nil>
+}
+
+// Sentinel finds the master; the rest is the same. NewClusterClient and
+// NewUniversalClient of go-redis work as well.
+func ExampleNew_sentinel() {
+	client := redis.NewFailoverClient(&redis.FailoverOptions{
+		MasterName:    "blog",
+		SentinelAddrs: []string{"sentinel1:26379", "sentinel2:26379", "sentinel3:26379"},
+	})
+	defer client.Close()
+	bp, err := backplane.New(client, &backplane.Options{
+		HubName:       "BlogApp.Hubs.PostHub",
+		ChannelPrefix: "BlogApp:SignalR:",
+		OnStateChange: func(h backplane.Health) { log.Println("Redis:", h.State, h.Err) },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer bp.Close()
+}
