@@ -35,7 +35,8 @@ var snippetImports = map[string]string{
 	"redis":     "github.com/redis/go-redis/v9",
 
 	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "iter": "iter", "log": "log", "os": "os",
-	"slices": "slices", "slog": "log/slog", "strings": "strings", "synctest": "testing/synctest", "testing": "testing", "time": "time",
+	"signal": "os/signal", "slices": "slices", "slog": "log/slog", "sql": "database/sql", "strconv": "strconv", "strings": "strings",
+	"sync": "sync", "synctest": "testing/synctest", "syscall": "syscall", "testing": "testing", "time": "time",
 }
 
 const (
@@ -45,6 +46,7 @@ const (
 
 // snippetStubs are declarations that blocks need and no block of their page has.
 var snippetStubs = []string{
+	"type Chat struct{}",
 	"type PostHub struct{}",
 	"var mux = http.NewServeMux()",
 }
@@ -277,6 +279,9 @@ func (s *snippet) program(others []*snippet) (texts []string) {
 	for i := 0; i < len(needed); i++ { // needed grows
 		for _, file := range needed[i].files {
 			texts = append(texts, file.text())
+			if file.parsed.Name.Name != "snippet" {
+				continue // a whole program
+			}
 			for node := range ast.Preorder(file.parsed) {
 				name, ok := node.(*ast.Ident)
 				declares := func(o *snippet) bool {

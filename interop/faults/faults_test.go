@@ -18,7 +18,7 @@ const (
 	// unknown is how many sends may be delivered although they have failed:
 	// they were written, and the connection was lost before the answer.
 	unknown = 10
-	// The bounds of README are a second and five; the rest is for a machine
+	// The bounds of docs/redis.md are a second and five; the rest is for a machine
 	// that has other work.
 	wholeAgain  = 4.0 // seconds
 	slowestSend = 9.0 // seconds
