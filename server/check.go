@@ -90,6 +90,12 @@ func (e EndpointOptions) check(in string) (errs []error) {
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(in+format, args...)) }
 	errs = append(errs, checkDurations(in, e)...)
 	errs = append(errs, checkSizes(in, e, "MaximumConnections")...)
+	if a := e.Admission; a != nil {
+		if a.queue == nil {
+			wrong("Admission is empty; make it with NewAdmission")
+		}
+		errs = append(errs, checkDurations(in+"Admission.", a.opts)...)
+	}
 	if v := e.MinimumProtocolVersion; v < 0 || v > 1 {
 		wrong("MinimumProtocolVersion is %d, must be 0 or 1", v)
 	}

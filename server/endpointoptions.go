@@ -90,6 +90,18 @@ type EndpointOptions struct {
 	// Negative means no bound.
 	MaximumNegotiated int
 
+	// Admission holds back clients that begin a connection while too many others
+	// do; endpoints of several hubs may share one. Nil means that nobody is held
+	// back.
+	Admission *Admission
+
+	// ClientAddress names the address that a client has for an Admission and a
+	// RateLimit. Nil means that of Request.RemoteAddr, and of an IPv6 address the
+	// first 64 bits: behind a proxy all clients are one then, see
+	// AddressBehindProxies. It may be called concurrently. A panic is logged and
+	// answered 500.
+	ClientAddress func(r *http.Request) string
+
 	// MaximumWaitingPosts bounds the POSTs of one connection that are served at
 	// a time: they wait for each other and, if a method is slow, for it. SignalR's
 	// clients send one at a time. More are answered 429. Zero means 100. Negative
@@ -200,6 +212,14 @@ type EndpointOptions struct {
 	Redirect func(r *http.Request) (url, accessToken string, ok bool)
 }
 
+// clientAddress is ClientAddress, or what nil means.
+func (e EndpointOptions) clientAddress(r *http.Request) string {
+	if e.ClientAddress != nil {
+		return e.ClientAddress(r)
+	}
+	return remoteAddress(r)
+}
+
 // transportOptions translates e for the transports. authenticate counts where e
 // has none of its own.
 func (e EndpointOptions) transportOptions(authenticate func(*http.Request) (User, error), log *slog.Logger) transport.Options {
@@ -227,6 +247,10 @@ func (e EndpointOptions) transportOptions(authenticate func(*http.Request) (User
 		Logger:                  log,
 	}
 	t.AllowOrigin = e.AllowOrigin
+	t.ClientAddress = e.clientAddress
+	if e.Admission != nil {
+		t.Admission = e.Admission.queue
+	}
 	t.MaximumWaitingPosts = size(e.MaximumWaitingPosts, 100)
 	t.MaximumConnections = max(0, e.MaximumConnections)
 	t.MaximumNegotiated = size(e.MaximumNegotiated, 20_000)

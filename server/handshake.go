@@ -92,6 +92,7 @@ func (c *connection) drops() bool {
 // register makes the connection known, and its hub where each has its own, and
 // calls OnConnected.
 func (c *connection) register() {
+	defer c.bytes.Opened()
 	failed := ending{cause: errGoexit, allowReconnect: true, connectFailed: true}
 	defer func() {
 		c.answerHandshake() // also if user code has ended the goroutine

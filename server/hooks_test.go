@@ -299,6 +299,14 @@ var hookTests = map[string]hookTest{
 		},
 		exit: noAnswer("POST", "/hub/negotiate", "Origin", "https://app.test"),
 	},
+	"EndpointOptions.ClientAddress": {
+		set: func(o *server.Options, boom func()) {
+			o.Endpoint.Admission = server.NewAdmission(server.AdmissionOptions{})
+			o.Endpoint.ClientAddress = func(*http.Request) string { boom(); return "" }
+		},
+		drive: negotiateStatus(500),
+		exit:  negotiateUnanswered,
+	},
 	"EndpointOptions.Redirect": {
 		set: func(o *server.Options, boom func()) {
 			o.Endpoint.Redirect = func(*http.Request) (string, string, bool) { boom(); return "", "", false }

@@ -138,7 +138,10 @@ type rawApp struct {
 }
 
 // Start implements transport.App.
-func (a rawApp) Start() { a.handler.running.Go(a.serve) }
+func (a rawApp) Start() {
+	a.bytes.Opened()
+	a.handler.running.Go(a.serve)
+}
 
 func (a rawApp) serve() {
 	log, begin := a.handler.log, time.Now()

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/hubwire/hubwire/server/internal/admission"
 )
 
 // An App is the side of a connection that understands its bytes: a hub
@@ -99,6 +101,12 @@ type Options struct {
 	MaximumRequestLine       int // bytes; more is answered 414
 	MaximumRequestHeaderSize int // bytes of the whole header; more is answered 431
 	MaximumRequestHeaders    int // lines of the header; more are answered 431
+
+	// Admission holds back clients that begin a connection; several endpoints may
+	// share one. ClientAddress is the address that it knows them by. Nil: none,
+	// and Request.RemoteAddr.
+	Admission     *admission.Queue
+	ClientAddress func(*http.Request) string
 
 	// AllowOrigin allows more origins than AllowedOrigins. Nil: no others.
 	AllowOrigin func(origin string, r *http.Request) bool
@@ -195,6 +203,9 @@ var _ interface {
 	// Done is closed when the input has ended, on whichever side; Finish
 	// counts.
 	Done() <-chan struct{}
+
+	// Opened says that the App has begun to serve its client: see Options.Admission.
+	Opened()
 
 	// Resume and DisableReconnect belong to stateful reconnect: see Reconnector.
 	Resume()

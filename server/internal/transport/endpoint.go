@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hubwire/hubwire/server/internal/admission"
 )
 
 // An Endpoint serves one route: negotiate below it and connect, send, delete on
@@ -28,12 +30,15 @@ type Endpoint struct {
 
 	forbidden atomic.Pointer[forbiddenStep] // not nil: the sweeper is to log it
 
+	refusing chan struct{} // closed when refuses is set
+
 	mu      sync.Mutex // guards what follows
 	table   map[string]*Conn
-	served  served        // connections of the table that have been connected
-	ticking bool          // the sweeper runs
-	empty   chan struct{} // not nil: Shutdown waits, closed when the table is empty
-	quit    chan struct{} // closed to end the sweeper
+	tickets map[*Conn]*admission.Ticket // of connections that open
+	served  served                      // connections of the table that have been connected
+	ticking bool                        // the sweeper runs
+	empty   chan struct{}               // not nil: Shutdown waits, closed when the table is empty
+	quit    chan struct{}               // closed to end the sweeper
 }
 
 // NewEndpoint returns an endpoint whose connections are served by what newApp
@@ -41,11 +46,12 @@ type Endpoint struct {
 // slog.Default().
 func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint {
 	e := &Endpoint{
-		opts:   opts,
-		newApp: newApp,
-		log:    opts.Logger,
-		shards: make([]shard, runtime.GOMAXPROCS(0)),
-		table:  map[string]*Conn{},
+		opts:     opts,
+		newApp:   newApp,
+		log:      opts.Logger,
+		shards:   make([]shard, runtime.GOMAXPROCS(0)),
+		table:    map[string]*Conn{},
+		refusing: make(chan struct{}),
 
 		started: time.Now(),
 	}
@@ -167,17 +173,31 @@ func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, kind con
 func (e *Endpoint) connectionFor(w http.ResponseWriter, r *http.Request, t Transport, user any) *Conn {
 	token := queryValue(r.URL.RawQuery, "id")
 	if token == "" && t == WebSockets {
-		c, full := e.newServed(user)
-		if full != nil {
-			answer(w, r, http.StatusServiceUnavailable, textPlain, full.Error())
-		}
-		return c
+		return e.beginUnnegotiated(w, r, user)
 	}
 	contentType := textPlain
 	if t == WebSockets {
 		contentType = noType
 	}
 	return e.find(w, r, token, contentType)
+}
+
+// beginUnnegotiated is connectionFor of a WebSocket without id.
+func (e *Endpoint) beginUnnegotiated(w http.ResponseWriter, r *http.Request, user any) *Conn {
+	ticket, ok := e.letIn(w, r)
+	if !ok {
+		return nil
+	}
+	c, full := e.newServed(user)
+	if full != nil {
+		if ticket != nil {
+			ticket.Opened()
+		}
+		answer(w, r, http.StatusServiceUnavailable, textPlain, full.Error())
+		return nil
+	}
+	e.keepTicket(c, ticket)
+	return c
 }
 
 const (
@@ -208,7 +228,14 @@ const pollGrace = time.Second
 func (e *Endpoint) Refuse() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.refuses.Store(true)
+	e.refuseLocked()
+}
+
+// refuseLocked also ends the wait of clients that are held: see letIn.
+func (e *Endpoint) refuseLocked() {
+	if !e.refuses.Swap(true) {
+		close(e.refusing)
+	}
 }
 
 // Shutdown refuses new connections, asks every App to end, waits for them until
@@ -218,7 +245,7 @@ func (e *Endpoint) Refuse() {
 func (e *Endpoint) Shutdown(ctx context.Context) error {
 	defer e.awaitFlushers()
 	e.mu.Lock()
-	e.refuses.Store(true)
+	e.refuseLocked()
 	e.closing.Store(true)
 	if e.empty == nil {
 		e.empty = make(chan struct{})

@@ -204,10 +204,17 @@ func stop(endpoints ...*Endpoint) {
 // inBubble runs f with a node whose clock is fake and whose network is pipes.
 func inBubble(t *testing.T, opts Options, prepare func(*echoApp), f func(t *testing.T, n *node)) {
 	t.Helper()
+	inBubbleOf(t, opts, prepare, func(*http.Server) {}, f)
+}
+
+// inBubbleOf is inBubble with an http.Server that is configured by configure.
+func inBubbleOf(t *testing.T, opts Options, prepare func(*echoApp), configure func(*http.Server), f func(t *testing.T, n *node)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		n, mux := newNode(t, opts, prepare)
 		l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 		server := &http.Server{Handler: mux, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+		configure(server)
 		n.connect = l.dial
 		served := make(chan error)
 		go func() { served <- server.Serve(l) }()

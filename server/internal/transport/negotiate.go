@@ -34,14 +34,19 @@ func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request, user a
 	}
 	stateful := e.opts.AllowStatefulReconnects &&
 		strings.EqualFold(strings.TrimSpace(queryValue(r.URL.RawQuery, "useStatefulReconnect")), "true")
-	c, full := e.newNegotiated(version, stateful, user)
-	if full != nil {
-		if full == errRefuses { // over another TCP connection the client may reach another node
-			w.Header().Set("Connection", "close")
-		}
-		answer(w, r, http.StatusServiceUnavailable, textPlain, full.Error())
+	ticket, ok := e.letIn(w, r)
+	if !ok {
 		return
 	}
+	c, full := e.newNegotiated(version, stateful, user)
+	if full != nil {
+		if ticket != nil {
+			ticket.Opened()
+		}
+		refuseBegin(w, r, full)
+		return
+	}
+	e.keepTicket(c, ticket)
 	answerJSON(w, r, e.appendNegotiated(version, c, user))
 }
 

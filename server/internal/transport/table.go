@@ -133,6 +133,7 @@ func (e *Endpoint) lookup(token string) *Conn {
 
 // remove forgets c.
 func (e *Endpoint) remove(c *Conn) {
+	defer c.Opened()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.table[c.token] != c {
