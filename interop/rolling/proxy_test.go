@@ -2,7 +2,9 @@ package rolling
 
 import (
 	"fmt"
+	"os"
 	"strings"
+	"testing"
 )
 
 // The settings of the proxies are those of docs/rolling-restart.md.
@@ -26,7 +28,7 @@ backend nodes
   # ... also while that drains: polls fetch their farewell, and POSTs are served.
   option persist
   # A new connection begins anywhere: without its old cookie it gets a new one.
-  http-request replace-header Cookie (.*)NODE=[^;]*(.*) \\1\\2 if { path_end /negotiate }
+  http-request replace-header Cookie (^|.*;\s*)NODE=[^;]*;?\s*(.*) \1\2 if { path_end /negotiate }
   # A negotiate that a node refuses is tried at another one.
   retries 3
   option redispatch 1
@@ -96,4 +98,29 @@ func configOf(proxy string, addresses []string, inter string) string {
 		fmt.Fprintf(&servers, "\n  server node%d %s cookie node%d", i, a, i)
 	}
 	return strings.NewReplacer("SERVERS", servers.String(), "COOKIES", cookies.String(), "INTER", inter).Replace(config)
+}
+
+// What the page recommends is what the tests play, but for the addresses.
+func TestThePageRecommendsWhatIsTested(t *testing.T) {
+	page, err := os.ReadFile("../../docs/rolling-restart.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for title, config := range map[string]string{"### haproxy": strings.ReplaceAll(haproxy, "INTER", "1s"), "### nginx": nginx} {
+		_, rest, found := strings.Cut(string(page), title+"\n")
+		_, rest, opened := strings.Cut(rest, "\n```\n")
+		block, _, closed := strings.Cut(rest, "\n```\n")
+		if !found || !opened || !closed {
+			t.Fatalf("the page has no block below %q", title)
+		}
+		for line := range strings.Lines(block) {
+			line = strings.TrimSpace(line)
+			if strings.Contains(line, "10.0.0.") || strings.HasPrefix(line, "location / ") {
+				continue
+			}
+			if !strings.Contains(config, line) {
+				t.Errorf("below %q the page has the line %q, which is not tested", title, line)
+			}
+		}
+	}
 }
