@@ -15,21 +15,28 @@ import (
 var book = []string{
 	"README.md", "CONTRIBUTING.md", "SECURITY.md",
 	"docs/README.md", "docs/authentication.md", "docs/clients.md", "docs/deploying.md", "docs/dotnet.md", "docs/getting-started.md", "docs/hubs.md",
-	"docs/limits.md", "docs/proof.md", "docs/redis.md", "docs/security.md", "docs/troubleshooting.md",
+	"docs/limits.md", "docs/proof.md", "examples/blog/README.md", "docs/redis.md", "docs/security.md", "docs/troubleshooting.md",
 }
 
 // commands are the lines of the shell that the book shows, and the test that
 // runs each of them, or why none does.
 var commands = map[string]string{
 	"go run ./cmd/demo":                                      "TestPageShowsWhatItsClientsReceive",
-	"go get github.com/hubwire/hubwire":                      "no test yet",
-	"mkdir chat && cd chat":                                  "no test yet",
-	"go mod init example.com/chat":                           "no test yet",
-	"go run .":                                               "no test yet",
-	"npm install @microsoft/signalr":                         "no test yet",
-	"node client.mjs":                                        "no test yet",
-	"dotnet new console -o client && cd client":              "no test yet",
-	"dotnet add package Microsoft.AspNetCore.SignalR.Client": "no test yet",
+	"go get github.com/hubwire/hubwire":                      "TestGettingStartedRuns", // which replaces the module by this one
+	"mkdir chat && cd chat":                                  "TestGettingStartedRuns",
+	"go mod init example.com/chat":                           "TestGettingStartedRuns",
+	"go run .":                                               "TestGettingStartedRuns",
+	"npm install @microsoft/signalr":                         "TestGettingStartedRuns",
+	"node client.mjs":                                        "TestGettingStartedRuns",
+	"dotnet new console -o client && cd client":              "TestGettingStartedRuns", // with a project of the same content
+	"dotnet add package Microsoft.AspNetCore.SignalR.Client": "TestGettingStartedRuns",
+
+	`export JWT_KEY="a secret of 32 bytes or more, to try things out"`: "TestTheTemplateRunsAsItsReadmeSays",
+	"go run ./examples/blog":                           "TestTheTemplateRunsAsItsReadmeSays",
+	"go run ./examples/blog -token alice -role author": "TestTheTemplateRunsAsItsReadmeSays",
+	"go mod init example.com/blog":                     "TestTheTemplateRunsAsItsReadmeSays",
+	"go mod tidy":                                      "no test: it asks the module proxy; TestTheTemplateRunsAsItsReadmeSays has this module's versions",
+	`curl -X POST -H "Authorization: Bearer $TOKEN" -d "title=What a hub is" http://127.0.0.1:8080/api/posts/42/publish`: "TestTheTemplateRunsAsItsReadmeSays",
 
 	"go test -short ./protocol ./server/... ./hubtest/...": "no test: CI runs more than that",
 	"go test ./...":            "no test: CI runs it",

@@ -1,0 +1,128 @@
+package pages
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire/interop/harness"
+)
+
+const (
+	startingPage = "docs/getting-started.md"
+	pageAddr     = "127.0.0.1:8080" // of the page
+	hubwire      = "github.com/hubwire/hubwire"
+	serverTime   = 20 * time.Second // for a server to listen
+)
+
+// The first steps of a stranger, as the page tells them: a module with the
+// server, the client in Node, the client in .NET. "go get" is a replace here,
+// as nothing is downloaded, and "dotnet new" a project of the same content.
+func TestGettingStartedRuns(t *testing.T) {
+	addr := startChat(t)
+	t.Run("the client in Node", func(t *testing.T) {
+		modules := harness.Modules(t, ".")
+		dir := folderWith(t, modules)
+		write(t, dir, "client.mjs", strings.ReplaceAll(blocks(t, startingPage, "js")[0], pageAddr, addr))
+		node := exec.Command(harness.Tool(t, "node"), "client.mjs")
+		node.Dir = dir
+		out, err := harness.Run(t, node, limit)
+		if want := blocks(t, startingPage, "text")[0]; err != nil || string(out) != want {
+			t.Errorf("client.mjs printed %q and ended with %v, want %q", out, err, want)
+		}
+	})
+	t.Run("the client in .NET", func(t *testing.T) {
+		harness.Dotnet(t)
+		dir := t.TempDir()
+		code := blocks(t, startingPage, "csharp")[0]
+		if !strings.Contains(code, `"http://`+pageAddr) {
+			t.Fatalf("the client does not connect to %s", pageAddr)
+		}
+		write(t, dir, "client.csproj", clientProject)
+		write(t, dir, "Program.cs", strings.ReplaceAll(code, `"http://`+pageAddr+`/chat"`, "args[0]"))
+		out, err := harness.Run(t, exec.Command("dotnet", harness.DotnetProgram(t, dir), "http://"+addr+"/chat"), limit)
+		if want := "said: hello from .NET\n1 + 2 = 3\n"; err != nil || string(out) != want {
+			t.Errorf("the client printed %q and ended with %v, want %q", out, err, want)
+		}
+	})
+}
+
+// startChat builds and runs the page's server in a module of its own, and
+// returns its address.
+func startChat(t *testing.T) string {
+	t.Helper()
+	addr, dir := freeAddr(t), t.TempDir()
+	program := blocks(t, startingPage, "go")[0]
+	if !strings.Contains(program, pageAddr) {
+		t.Fatalf("the server does not listen on %s", pageAddr)
+	}
+	write(t, dir, "main.go", strings.ReplaceAll(program, pageAddr, addr))
+	build(t, dir, "example.com/chat")
+	harness.Start(t, exec.Command(filepath.Join(dir, "chat")))
+	waitFor(t, "http://"+addr+"/chat")
+	return addr
+}
+
+// build makes dir a module of that name, which has this repository as its
+// hubwire, and builds it; the program is called as the last part of the name.
+func build(t *testing.T, dir, name string) {
+	t.Helper()
+	repository, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	module := strings.Replace(read(t, "go.mod"), "module "+hubwire, "module "+name, 1) // for the same versions
+	write(t, dir, "go.mod", module)
+	write(t, dir, "go.sum", read(t, "go.sum"))
+	for _, args := range [][]string{
+		{"mod", "edit", "-require=" + hubwire + "@v0.0.0", "-replace=" + hubwire + "=" + repository},
+		{"build", "-mod=mod", "-o", path.Base(name), "."},
+	} {
+		cmd := exec.Command("go", args...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go %v: %v\n%s", args, err, out)
+		}
+	}
+}
+
+// freeAddr is an address on which nobody listens now.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// folderWith is a new folder with the packages of modules.
+func folderWith(t *testing.T, modules string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+const clientProject = `<Project Sdk="Microsoft.NET.Sdk">
+  <PropertyGroup>
+    <OutputType>Exe</OutputType>
+    <TargetFramework>net10.0</TargetFramework>
+    <Nullable>enable</Nullable>
+    <ImplicitUsings>enable</ImplicitUsings>
+    <InvariantGlobalization>true</InvariantGlobalization>
+    <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
+  </PropertyGroup>
+  <ItemGroup>
+    <PackageReference Include="Microsoft.AspNetCore.SignalR.Client" Version="10.0.12" />
+  </ItemGroup>
+</Project>
+`
