@@ -34,7 +34,7 @@ var snippetImports = map[string]string{
 	"miniredis": "github.com/alicebob/miniredis/v2",
 	"redis":     "github.com/redis/go-redis/v9",
 
-	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "iter": "iter", "log": "log", "os": "os",
+	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "iter": "iter", "log": "log", "netip": "net/netip", "os": "os",
 	"signal": "os/signal", "slices": "slices", "slog": "log/slog", "sql": "database/sql", "strconv": "strconv", "strings": "strings",
 	"sync": "sync", "synctest": "testing/synctest", "syscall": "syscall", "testing": "testing", "time": "time",
 }

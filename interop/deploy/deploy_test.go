@@ -47,7 +47,7 @@ func TestManifestsFollowTheirSchemas(t *testing.T) {
 	if err != nil || len(manifests) == 0 {
 		t.Fatalf("no manifests: %v", err)
 	}
-	for kind, files := range map[string][]string{"kubernetes": manifests, "compose": {root + "/docker-compose.yml"}} {
+	for kind, files := range map[string][]string{"kubernetes": manifests, "compose": {root + "/docker-compose.yml", root + "/examples/blog/compose.yaml"}} {
 		for _, complaint := range check(t, modules, kind, files...) {
 			t.Error(complaint)
 		}

@@ -47,7 +47,10 @@ func TestEveryOptionIsInThePageOfLimits(t *testing.T) {
 	for _, options := range []struct {
 		prefix string
 		value  any
-	}{{"", server.Options{}}, {"Endpoint.", server.EndpointOptions{}}, {"", backplane.Options{}}, {"", jwtbearer.Options{}}} {
+	}{
+		{"", server.Options{}}, {"Endpoint.", server.EndpointOptions{}}, {"", server.AdmissionOptions{}}, {"Drain.", server.DrainOptions{}},
+		{"", backplane.Options{}}, {"", jwtbearer.Options{}},
+	} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(options.value)) {
 			if name := options.prefix + field.Name; !strings.Contains(cells.String(), "`"+name+"`") {
 				t.Errorf("docs/limits.md does not have %s of %T", name, options.value)

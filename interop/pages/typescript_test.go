@@ -30,6 +30,7 @@ func compile(t *testing.T, dir string, args ...string) {
 func TestTypeScriptOfThePagesCompiles(t *testing.T) {
 	dir := folderWith(t, harness.Modules(t, "."))
 	args := []string{"--noEmit", "--noUnusedLocals"}
+	write(t, dir, "chat.ts", blocks(t, startingPage, "ts")[0]) // imported by the page's component
 	for _, page := range pagesWith(t, "ts") {
 		for i, code := range blocks(t, page, "ts") {
 			name := fmt.Sprintf("%s-%d.ts", strings.TrimSuffix(filepath.Base(page), ".md"), i+1)
