@@ -201,3 +201,24 @@ func TestTheIngressOfThePageIsTheFile(t *testing.T) {
 		}
 	}
 }
+
+// What a package is for, an example shows that a user would copy.
+func TestEveryPackageHasAnExample(t *testing.T) {
+	if testing.Short() {
+		t.Skip("packages that others begin may not have theirs yet")
+	}
+	files := goFiles(t)
+	examples := make(map[string]bool)
+	for path, text := range files {
+		if strings.HasSuffix(path, "_test.go") && strings.Contains(text, "\nfunc Example") {
+			examples[filepath.ToSlash(filepath.Dir(path))] = true
+		}
+	}
+	packages := strings.Fields(list(t, "{{.ImportPath}}", "./protocol/...", "./server/...", "./backplane/...", "./hubtest/..."))
+	for _, p := range packages {
+		folder := strings.TrimPrefix(p, module+"/")
+		if !strings.Contains(folder, "internal/") && !examples[folder] {
+			t.Errorf("%s has no example", folder)
+		}
+	}
+}
