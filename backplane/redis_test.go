@@ -148,8 +148,14 @@ func TestRedisThatIsAwayAtStartIsJoinedWhenItComes(t *testing.T) {
 		if state := a.Health().State; state != Connecting {
 			t.Errorf("state %v, want connecting", state)
 		}
+		if err := a.Check(); err == nil || err.Error() != "backplane: connecting" {
+			t.Errorf("Check without Redis = %v", err)
+		}
 		s.start()
 		ready(t, a)
+		if err := a.Check(); err != nil {
+			t.Errorf("Check with Redis = %v", err)
+		}
 		c := client(t, a, "c", "")
 		expectOnly(t, a, map[*fakeClient][]string{c: nil})
 	})

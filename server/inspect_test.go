@@ -71,6 +71,26 @@ func TestConnectionsSayWhoIsConnected(t *testing.T) {
 	})
 }
 
+// A lingerHub takes its time for OnDisconnected.
+type lingerHub struct{ blockHub }
+
+func (h lingerHub) OnDisconnected(*server.Call, error) { h.Block() }
+
+func TestAConnectionIsNotListedOnceItsEndHasBegun(t *testing.T) {
+	forEachMode(t, func(t *testing.T, m mode) {
+		h := lingerHub{blockHub{make(chan struct{}), make(chan struct{})}}
+		n := m.node(t, h, nil)
+		c := m.connect(n)
+		id := c.ID()
+		c.Close()
+		<-h.begun
+		if _, found := n.Hub().Connection(id); found || len(connectionIDs(n.Hub())) != 0 {
+			t.Errorf("a connection is listed whose OnDisconnected runs")
+		}
+		close(h.release)
+	})
+}
+
 func TestCountsAreByTransport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := hubtest.New(t, roomHub{}, nil)

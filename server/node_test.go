@@ -214,6 +214,19 @@ func TestANodeWhoseListenerFailsReturnsItsError(t *testing.T) {
 	})
 }
 
+func TestANodeThatHasEndedIsNotReady(t *testing.T) {
+	listenToSignals()
+	synctest.Test(t, func(t *testing.T) {
+		n := &server.Node{Server: &http.Server{}, Logger: slog.New(slog.DiscardHandler)} // without hubs: nothing else says so
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := n.Serve(ctx, memnet.Listen()); err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		wantHealth(t, "Ready", n.Ready(), 503, "draining")
+	})
+}
+
 func TestANodeThatCannotListenSaysSo(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
