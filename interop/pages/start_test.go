@@ -68,6 +68,27 @@ func startChat(t *testing.T) string {
 	return addr
 }
 
+// The line of the README for hubgen works in a package with its hub.
+func TestTheGeneratorRunsAsTheReadmeSays(t *testing.T) {
+	dir := t.TempDir()
+	hub, _, found := strings.Cut(blocks(t, "README.md", "go")[0], "func main()")
+	line := blocks(t, "README.md", "go")[1]
+	if !found || !strings.HasPrefix(line, "//go:generate ") {
+		t.Fatalf("the README has no main, or another second block:\n%s", line)
+	}
+	hub = strings.NewReplacer("package main", "package chat", "\t\"log\"\n", "", "\t\"net/http\"\n", "").Replace(hub)
+	write(t, dir, "chat.go", hub+line)
+	build(t, dir, "example.com/chat")
+	generate := exec.Command("go", "generate", "./...")
+	generate.Dir, generate.Env = dir, append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
+	if out, err := generate.CombinedOutput(); err != nil {
+		t.Fatalf("go generate: %v\n%s", err, out)
+	}
+	if service, err := os.ReadFile(filepath.Join(dir, "chat.ts")); err != nil || !strings.Contains(string(service), "@Injectable(") {
+		t.Errorf("chat.ts is no service: %v\n%s", err, service)
+	}
+}
+
 // build makes dir a module of that name, which has this repository as its
 // hubwire, and builds it; the program is called as the last part of the name.
 func build(t *testing.T, dir, name string) {
