@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
 // complete sends the result of the call, if the client wants a completion.
@@ -34,7 +35,7 @@ func (inv *invocation) reply(m protocol.Message) {
 		return
 	}
 	if !c.queue.WouldWait() {
-		_ = c.queue.Send(f.frame) // the client is gone; no reply is needed
+		c.answerNow(f.frame)
 		return
 	}
 	inv.mayBlock()
@@ -48,7 +49,15 @@ func (c *connection) fail(id, text string) {
 		return
 	}
 	if f, ok := c.encode(&protocol.Completion{InvocationID: id, Kind: protocol.ResultError, Error: text}); ok {
-		_ = c.queue.Send(f.frame) // the client is gone; no reply is needed
+		c.answerNow(f.frame)
+	}
+}
+
+// answerNow queues an answer without waiting. If the client is gone, no reply is
+// needed.
+func (c *connection) answerNow(f transport.Frame) {
+	if c.queue.Send(f) == nil {
+		c.watch.sent(f)
 	}
 }
 

@@ -18,14 +18,16 @@ var _ interface {
 	transport.Reconnector
 	transport.SlowApp
 	transport.Refresher
+	transport.Goner
 } = (*hubApp)(nil)
 
 // Start implements transport.App.
 func (a *hubApp) Start() {
 	c := (*connection)(a)
 	c.lastPing = time.Now().UnixNano()
+	c.observeStart()
 	if d := c.hub.opts.HandshakeTimeout; d != math.MaxInt64 {
-		c.handshakeTimer = time.AfterFunc(d, func() { c.refuse(handshakeCanceled) })
+		c.handshakeTimer = time.AfterFunc(d, func() { c.refuse(HandshakeTimedOut, handshakeCanceled) })
 	}
 }
 
@@ -35,6 +37,9 @@ func (a *hubApp) Ended(cause error) {
 	c.stop()
 	if c.reliable != nil {
 		c.reliable.drop()
+	}
+	if errors.Is(cause, transport.ErrSendTimeout) && c.endedBy.Load() == nil {
+		c.observeTooSlow()
 	}
 	// A client that leaves, does not come back or is refused later is no error,
 	// as in ASP.NET Core.
@@ -56,8 +61,9 @@ func (a *hubApp) Ended(cause error) {
 // Shutdown implements transport.App.
 func (a *hubApp) Shutdown() {
 	c := (*connection)(a)
+	c.watch.shutDown()
 	if c.state.Load() == handshaking {
-		c.refuse(handshakeCanceled)
+		c.refuse(HandshakeShutdown, handshakeCanceled)
 		return
 	}
 	c.end(ending{allowReconnect: true, how: endedByShutdown})
@@ -68,7 +74,7 @@ func (a *hubApp) Tick(now time.Time) {
 	c := (*connection)(a)
 	switch {
 	case c.state.Load() == handshaking && c.expires && c.expired(now):
-		c.refuse(handshakeCanceled)
+		c.refuse(HandshakeExpired, handshakeCanceled)
 		return
 	case c.state.Load() != open || c.mute.Load():
 		return
@@ -76,7 +82,8 @@ func (a *hubApp) Tick(now time.Time) {
 	if c.Transport() != LongPolling && now.Sub(time.Unix(0, c.lastPing)) > c.hub.opts.KeepAliveInterval {
 		c.lastPing = now.UnixNano()
 		if frame, err := c.hub.ping.frame(c.codec); err == nil {
-			_ = c.bytes.Send(frame) // not counted; a connection that takes no ping is ending already
+			_ = c.bytes.Send(frame) // without a number; a connection that takes no ping is ending already
+			c.watch.sent(frame)
 		}
 	}
 	if c.expires && c.expired(now) {

@@ -6,6 +6,7 @@ func (inv *invocation) permitted() bool {
 	c, m := inv.conn, inv.method
 	if m.authorize != nil {
 		if !inv.authorize() {
+			c.refusedCall(m, CallUnauthorized)
 			inv.fail(unauthorizedText(m))
 			return false
 		}
@@ -14,6 +15,7 @@ func (inv *invocation) permitted() bool {
 		}
 	}
 	if inv.streaming {
+		c.refusedCall(m, CallRefused)
 		inv.fail(nonStreamingText(m))
 		return false
 	}
@@ -59,6 +61,7 @@ func (inv *invocation) startIfAllowed(l *leader) {
 	if inv.allowed {
 		l.start(inv)
 	} else {
+		inv.conn.refusedCall(inv.method, CallUnauthorized)
 		inv.conn.fail(inv.id, unauthorizedText(inv.method))
 	}
 }

@@ -68,7 +68,7 @@ func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // openMemory opens n connections that speak protocol and waits for their
 // handshakes.
-func openMemory(b *testing.B, hub *server.Hub, protocol string, n int, records *atomic.Int64, reached chan struct{}) []*memoryConn {
+func openMemory(b testing.TB, hub *server.Hub, protocol string, n int, records *atomic.Int64, reached chan struct{}) []*memoryConn {
 	b.Helper()
 	conns := make([]*memoryConn, n)
 	for i := range conns {

@@ -16,14 +16,15 @@ import (
 // A connection is one client of one hub. Its exported methods are safe for
 // concurrent use.
 type connection struct {
-	// Set before Start, then read only.
+	// Set before Start, then read only, but for streams.
 	hub       *Hub
 	bytes     *transport.Conn
 	log       *slog.Logger
 	ctx       context.Context
 	stop      context.CancelFunc
-	expires   bool // with the authentication of its user
-	refreshes bool // the user may be replaced
+	expires   bool  // with the authentication of its user
+	refreshes bool  // the user may be replaced
+	streams   int32 // open, in both directions; guarded by mu
 
 	// Set by the handshake, before anybody else knows the connection.
 	codec    protocol.Codec
@@ -44,6 +45,8 @@ type connection struct {
 	acceptRefresh atomic.Pointer[refreshPolicy]
 	instance      atomic.Pointer[any] // the hub of this connection, if each has its own
 
+	watch *watched // nil: nobody observes
+
 	opened         int64 // when the handshake was accepted, in Unix nanoseconds
 	handshakeTimer *time.Timer
 	waiting        atomic.Int32 // calls without a permit, see Options.MaximumWaitingCallsPerClient
@@ -54,7 +57,6 @@ type connection struct {
 	mu      sync.Mutex             // guards what follows; never held while writing or calling user code
 	running map[string]*invocation // calls that a CancelInvocation finds, by invocation id
 	uploads map[string]*upload
-	streams int // open, in both directions
 	items   *sync.Map
 }
 
@@ -227,7 +229,7 @@ func (c *connection) leave(e ending) {
 		c.reliable.drop()
 	}
 	c.stop()
-	if c.connected && c.hub.chain.onDisconnected != nil {
+	if c.connected && (c.hub.chain.onDisconnected != nil || c.hub.traces()) {
 		c.callOnDisconnected(e.cause)
 	}
 }
@@ -250,14 +252,17 @@ func (c *connection) sendClose(e ending) {
 	}
 	if f := encode(c.codec, m); f.err == nil {
 		_ = c.bytes.SendLast(f.frame) // best effort: the client may be gone
+		c.watch.sent(f.frame)
 	}
 }
 
 func (c *connection) callOnDisconnected(cause error) {
 	call := c.invocationOf(nil)
 	defer call.endContext()
-	err := guard(func() error {
-		c.hub.chain.onDisconnected(&call.call, cause)
+	err := call.traced(OperationDisconnected, nil, func() error {
+		if hook := c.hub.chain.onDisconnected; hook != nil {
+			hook(&call.call, cause)
+		}
 		return nil
 	})
 	if err != nil {

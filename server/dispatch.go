@@ -82,6 +82,7 @@ func (c *connection) invoke(l *leader, m *protocol.Invocation, streaming bool) {
 			return
 		}
 	case int(c.waiting.Load()) >= c.hub.opts.MaximumWaitingCallsPerClient:
+		c.refusedCall(method, CallRefused)
 		c.fail(inv.id, fmt.Sprintf(tooManyCalls, method.name))
 		inv.recycle()
 		return
@@ -96,12 +97,14 @@ func (c *connection) failUnknown(m *protocol.Invocation) {
 	if c.log.Enabled(c.ctx, slog.LevelDebug) {
 		c.log.Debug("unknown method", "connection", c.ID(), "target", short(m.Target))
 	}
+	c.refusedCall(nil, CallUnknownMethod)
 	c.fail(m.InvocationID, fmt.Sprintf("Failed to invoke '%s' due to an error on the server. HubException: Method does not exist.", m.Target))
 }
 
 // failUnfit answers a call whose arguments do not fit.
 func (c *connection) failUnfit(m *protocol.Invocation, inv *invocation, err error) {
 	c.logUnfit(inv.method, err)
+	c.refusedCall(inv.method, CallInvalidArguments)
 	name := inv.method.name
 	if inv.streaming && c.codec.Binary() {
 		name = m.Target

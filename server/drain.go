@@ -283,7 +283,7 @@ func (a *hubApp) leaving() bool { return (*connection)(a).endedBy.Load() != nil 
 func (a *hubApp) doing() string {
 	c := (*connection)(a)
 	c.mu.Lock()
-	streams := c.streams
+	streams := int(c.streams)
 	c.mu.Unlock()
 	switch {
 	case c.state.Load() != open:

@@ -39,6 +39,9 @@ type panicError struct {
 // Error returns the panic's value as text; fmt survives values that panic again.
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
+// PanicValue is what an Observer knows the error of a panic by.
+func (e *panicError) PanicValue() any { return e.value }
+
 // unmarshal decodes raw into what v points to, by methods of v where it has some.
 func unmarshal(codec protocol.Codec, raw protocol.Raw, v any) (err error) {
 	defer catch(&err)

@@ -28,21 +28,21 @@ func (c *connection) handshake(data []byte) (rest []byte, accepted bool) {
 	switch {
 	case errors.Is(err, protocol.ErrIncomplete):
 		if len(data) > limit {
-			c.refuse(handshakeCanceled)
+			c.refuse(HandshakeTooLong, handshakeCanceled)
 			return nil, false
 		}
 		return data, false
 	case err != nil:
-		c.refuse(errorText(handshakeFailed, err, c.hub.opts.EnableDetailedErrors))
+		c.refuse(HandshakeMalformed, errorText(handshakeFailed, err, c.hub.opts.EnableDetailedErrors))
 		return nil, false
 	}
 	rest = data[len(window)-len(after):]
-	codec, text := c.choose(req)
+	codec, why, text := c.choose(req)
 	if text == "" {
-		text = c.identify()
+		why, text = HandshakeUserID, c.identify()
 	}
 	if text != "" {
-		c.refuse(text)
+		c.refuse(why, text)
 		return nil, false
 	}
 	if !c.state.CompareAndSwap(handshaking, opening) {
@@ -60,6 +60,9 @@ func (c *connection) handshake(data []byte) (rest []byte, accepted bool) {
 	}
 	c.setSlowPolicy(c.hub.opts.SlowClients)
 	c.codec, c.opened = codec, time.Now().UnixNano()
+	if c.watch != nil {
+		c.watch.traffic = c.hub.traffic.cell(codec, c.Transport())
+	}
 	return rest, true
 }
 
@@ -121,7 +124,7 @@ func (c *connection) register() {
 // callOnConnected calls what the hub does for a new connection.
 func (c *connection) callOnConnected() error {
 	create, hook := c.hub.methods.create, c.hub.chain.onConnected
-	if create == nil && hook == nil {
+	if create == nil && hook == nil && !c.hub.traces() {
 		return nil
 	}
 	call := c.invocationOf(nil)
@@ -139,28 +142,29 @@ func (c *connection) callOnConnected() error {
 		}
 		c.instance.Store(&hub)
 	}
-	if hook != nil {
-		if err := guard(func() error { return hook(&call.call) }); err != nil {
-			c.logFailure("OnConnected", err)
-			return err
-		}
+	if hook == nil {
+		hook = func(*Call) error { return nil }
+	}
+	if err := call.traced(OperationConnected, nil, func() error { return hook(&call.call) }); err != nil {
+		c.logFailure("OnConnected", err)
+		return err
 	}
 	call.connecting.Store(false)
 	return nil
 }
 
 // choose finds the codec that the client asks for, or says why not.
-func (c *connection) choose(req protocol.HandshakeRequest) (codec protocol.Codec, refusal string) {
+func (c *connection) choose(req protocol.HandshakeRequest) (codec protocol.Codec, why HandshakeRefusal, refusal string) {
 	codec, ok := c.hub.codecs[strings.ToLower(req.Protocol)]
 	switch {
 	case !ok:
-		return nil, fmt.Sprintf("The protocol '%s' is not supported.", req.Protocol)
+		return nil, HandshakeUnknownProtocol, fmt.Sprintf("The protocol '%s' is not supported.", req.Protocol)
 	case req.Version > maximumVersion:
-		return nil, fmt.Sprintf("The server does not support version %d of the '%s' protocol.", req.Version, req.Protocol)
+		return nil, HandshakeUnknownVersion, fmt.Sprintf("The server does not support version %d of the '%s' protocol.", req.Version, req.Protocol)
 	case codec.Binary() && c.bytes.TextOnly():
-		return nil, fmt.Sprintf("Cannot use the '%s' protocol on the current transport. The transport does not support 'Binary' transfer format.", codec.Name())
+		return nil, HandshakeNeedsBinary, fmt.Sprintf("Cannot use the '%s' protocol on the current transport. The transport does not support 'Binary' transfer format.", codec.Name())
 	}
-	return codec, ""
+	return codec, "", ""
 }
 
 // identify asks for the user's id.
@@ -178,11 +182,12 @@ func (c *connection) identify() (refusal string) {
 
 // refuse ends a connection whose handshake cannot be accepted. Nothing else
 // knows of it, so there is no Close message and no OnDisconnected.
-func (c *connection) refuse(text string) {
+func (c *connection) refuse(why HandshakeRefusal, text string) {
 	if c.state.CompareAndSwap(handshaking, refused) {
 		if c.log.Enabled(c.ctx, slog.LevelInfo) {
 			c.log.Info("handshake refused", "connection", c.ID(), "transport", c.Transport().String(), "error", short(text))
 		}
+		c.observeRefusal(why)
 		c.end(ending{handshake: text})
 	}
 }

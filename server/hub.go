@@ -21,18 +21,22 @@ import (
 // A hub without connections has no goroutines: one that is no longer used needs
 // no Shutdown.
 type Hub struct {
-	name    string
-	opts    *Options
-	methods *methodTable
-	chain   chain
-	codecs  map[string]protocol.Codec
-	manager *hubManager
-	local   bool         // manager is the one of this package: it never waits
-	log     *slog.Logger // of the package
-	userLog *slog.Logger // of hub methods: no line is left out
-	watch   watch
-	ping    *Message
-	main    *transport.Endpoint
+	name        string
+	fullName    string // see FullName
+	opts        *Options
+	methods     *methodTable
+	chain       chain
+	codecs      map[string]protocol.Codec
+	manager     *hubManager
+	local       bool         // manager is the one of this package: it never waits
+	log         *slog.Logger // of the package
+	userLog     *slog.Logger // of hub methods: no line is left out
+	watch       watch
+	observer    *Observer     // nil: nobody observes
+	unknownTold func(CallEnd) // for calls of methods that there are not; nil: nobody wants to know
+	traffic     *traffic      // nil: it is not counted
+	ping        *Message
+	main        *transport.Endpoint
 
 	mu        sync.Mutex
 	endpoints []*transport.Endpoint
@@ -135,7 +139,9 @@ func serveMethods(methods *methodTable, opts *Options) *Hub {
 		userLog: guardedLogger(o.Logger).With("hub", methods.hubName),
 		ping:    NewMessage(&protocol.Ping{}),
 	}
+	h.fullName = strings.TrimPrefix(methods.typeName, "*")
 	h.log = limited(h.userLog)
+	h.observer = guardedObserver(o.Observer, h.log)
 	_, h.local = o.LifetimeManager.(*localManager)
 	codecs := make([]protocol.Codec, len(o.Protocols))
 	for i, codec := range o.Protocols {
@@ -144,10 +150,15 @@ func serveMethods(methods *methodTable, opts *Options) *Hub {
 	}
 	h.manager = newHubManager(o.LifetimeManager, codecs)
 	for _, m := range methods.exact {
-		m.pool.reuse = m.canReuse() && h.manager.standard && len(o.Filters) == 0
+		m.pool.reuse = m.canReuse() && h.manager.standard && len(o.Filters) == 0 && !h.traces()
 	}
 	h.watch.tasks = &h.running
+	h.observeMethods()
+	h.countTraffic(codecs)
 	h.main = h.newEndpoint(o.Endpoint)
+	if h.observer != nil && h.observer.Hub != nil {
+		h.observer.Hub(h)
+	}
 	return h
 }
 
@@ -184,6 +195,10 @@ func (h *Hub) newEndpoint(opts EndpointOptions) *transport.Endpoint {
 	}
 	return e
 }
+
+// FullName is the name of the hub's Go type with that of its package, as in
+// "blog.PostHub". Metrics and traces have it.
+func (h *Hub) FullName() string { return h.fullName }
 
 // Clients addresses the clients of the hub from outside any call.
 func (h *Hub) Clients() Clients { return Clients{h.manager} }

@@ -85,22 +85,27 @@ func (inv *invocation) runAlone() {
 // goroutine.
 func (inv *invocation) run() {
 	returned := false
+	var w observed
 	defer func() {
 		if v := recover(); v != nil {
 			panic(v) // a bug of this package: see survive
 		}
 		if !returned {
+			w.ended(inv, CallFailed, errGoexit)
 			inv.failed(errGoexit)
 		}
 		inv.conn.closeUploads(inv)
 	}()
 	if !inv.method.plain() || inv.permitted() {
+		w = inv.observe()
 		switch result, err := inv.callMethod(); {
 		case err != nil:
+			w.ended(inv, CallFailed, err)
 			inv.failed(err)
 		case inv.method.streamsResult():
-			inv.stream(reflect.ValueOf(result))
+			inv.stream(w, reflect.ValueOf(result))
 		default:
+			w.ended(inv, CallSucceeded, nil)
 			inv.complete(protocol.ResultValue, result)
 		}
 	}

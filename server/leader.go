@@ -114,6 +114,7 @@ func (l *leader) lead() {
 			c.end(ending{cause: err, allowReconnect: true})
 			continue
 		}
+		c.watch.received(len(l.rest) - len(rest))
 		if l.rest = rest; !heard { // once for what came together
 			c.heard()
 			heard = true
@@ -157,6 +158,7 @@ func (l *leader) take() {
 func (l *leader) start(inv *invocation) {
 	c := l.conn
 	if refusal := inv.admit(); refusal != "" {
+		c.refusedCall(inv.method, CallRefused)
 		c.fail(inv.id, refusal)
 		return
 	}

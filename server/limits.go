@@ -61,7 +61,7 @@ func (inv *invocation) settle() {
 	}
 	if inv.streams > 0 {
 		inv.conn.mu.Lock()
-		inv.conn.streams -= inv.streams
+		inv.conn.streams -= int32(inv.streams)
 		inv.conn.mu.Unlock()
 		inv.streams = 0
 	}
@@ -76,10 +76,10 @@ func (c *connection) reserveStreams(inv *invocation, uploads int) (refusal strin
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n > c.hub.opts.MaximumStreamsPerClient-c.streams {
+	if n > c.hub.opts.MaximumStreamsPerClient-int(c.streams) {
 		return fmt.Sprintf(tooManyStreams, inv.method.name)
 	}
-	c.streams += n
+	c.streams += int32(n)
 	inv.streams = n
 	return ""
 }

@@ -32,7 +32,8 @@ type method struct {
 	streams   int         // how many are streams that the client sends
 	result    resultShape
 	authorize func(*Call) error
-	blocks    atomic.Bool // a stream of it has been detached once
+	blocks    atomic.Bool   // a stream of it has been detached once
+	told      func(CallEnd) // for the observer; nil: nobody wants to know
 
 	cancellable bool // it takes a context.Context
 }

@@ -148,6 +148,10 @@ type Options struct {
 	// Hub.Endpoint.
 	Endpoint EndpointOptions
 
+	// Observer is told what the hub does, for metrics and traces; see package
+	// server/otel. Nil means that nobody is, and costs nothing.
+	Observer *Observer
+
 	// Logger receives the hub's log, with the hub's name in each line. Nil means
 	// slog.Default().
 	//

@@ -23,12 +23,16 @@ type Connection struct {
 	ctx   context.Context
 	stop  context.CancelFunc
 
+	started  int64       // when its transport did, in Unix nanoseconds, if there is an observer
+	goneTold atomic.Bool // the observer knows that it has ended
+
 	mu      sync.Mutex
 	buf     []byte
 	binary  bool
 	ended   bool
 	cause   error
-	changed chan struct{} // closed, and made anew, at every change that a goroutine waits for
+	status  ConnectionStatus // empty: normal
+	changed chan struct{}    // closed, and made anew, at every change that a goroutine waits for
 }
 
 // ID is the public connection id.
@@ -139,8 +143,29 @@ type rawApp struct {
 
 // Start implements transport.App.
 func (a rawApp) Start() {
+	if o := a.handler.observer; o != nil {
+		a.started = time.Now().UnixNano()
+		if o.ConnectionStarted != nil {
+			o.ConnectionStarted("", a.Transport())
+		}
+	}
 	a.bytes.Opened()
 	a.handler.running.Go(a.serve)
+}
+
+// Gone implements transport.Goner.
+func (a rawApp) Gone() {
+	o := a.handler.observer
+	if o == nil || o.ConnectionEnded == nil || a.goneTold.Swap(true) {
+		return
+	}
+	a.mu.Lock()
+	status := a.status
+	a.mu.Unlock()
+	if status == "" {
+		status = NormalClosure
+	}
+	o.ConnectionEnded(ConnectionEnd{"", a.Transport(), status, time.Since(time.Unix(0, a.started))})
 }
 
 func (a rawApp) serve() {
@@ -199,19 +224,31 @@ func (a rawApp) Receive(p []byte, isReader bool) bool {
 
 // Ended implements transport.App.
 func (a rawApp) Ended(cause error) {
+	status := endStatus(cause)
+	if o := a.handler.observer; o != nil && o.ClientTooSlow != nil && (errors.Is(cause, transport.ErrTooSlow) || errors.Is(cause, transport.ErrSendTimeout)) {
+		o.ClientTooSlow("", a.Transport())
+	}
 	// A client that leaves or does not come back is no error, as for hubs.
 	if errors.Is(cause, transport.ErrLost) || errors.Is(cause, transport.ErrTimeout) {
 		cause = nil
 	}
 	a.mu.Lock()
 	a.ended, a.cause = true, cause
+	if a.status == "" {
+		a.status = status
+	}
 	a.notify()
 	a.mu.Unlock()
 	a.stop()
 }
 
 // Shutdown implements transport.App: the handler sees the end of its input.
-func (a rawApp) Shutdown() { a.Ended(nil) }
+func (a rawApp) Shutdown() {
+	a.mu.Lock()
+	a.status = AppShutdown
+	a.mu.Unlock()
+	a.Ended(nil)
+}
 
 // Tick implements transport.App.
 func (a rawApp) Tick(time.Time) {}
@@ -229,6 +266,9 @@ type ConnectionOptions struct {
 	// Logger receives the endpoint's log: connections and refused credentials
 	// at Info, failures of the handler at Error. See Options.Logger.
 	Logger *slog.Logger
+
+	// Observer is told of connections; see Options.Observer.
+	Observer *Observer
 }
 
 // A ConnectionHandler serves raw connections on one route, as MapConnectionHandler
@@ -238,6 +278,7 @@ type ConnectionHandler struct {
 	endpoint *transport.Endpoint
 	log      *slog.Logger
 	draining atomic.Bool
+	observer *Observer // nil: nobody observes
 	running  tasks
 }
 
@@ -258,6 +299,7 @@ func NewConnectionHandler(serve func(*Connection) error, opts *ConnectionOptions
 		panic(err)
 	}
 	h := &ConnectionHandler{serve: serve, log: limited(guardedLogger(opts.Logger))}
+	h.observer = guardedObserver(opts.Observer, h.log)
 	t := opts.Endpoint.transportOptions(opts.Authenticate, h.log)
 	h.endpoint = transport.NewEndpoint(t, func(bytes *transport.Conn) transport.App {
 		c := &Connection{bytes: bytes}

@@ -99,7 +99,7 @@ const maximumRefreshes = 16
 // Refreshed implements transport.Refresher. OnAuthenticationRefreshed takes a
 // permit like a call: it waits for those that run, and those that come later wait
 // for it. The answer to the client does not.
-func (a *hubApp) Refreshed() {
+func (a *hubApp) Refreshed(r *http.Request) {
 	c := (*connection)(a)
 	hook := c.hub.methods.onAuthenticationRefreshed
 	if hook == nil || c.state.Load() != open {
@@ -112,7 +112,7 @@ func (a *hubApp) Refreshed() {
 		c.refreshing.Add(-1)
 		return
 	}
-	turn := c.permits.enqueue()
+	turn, request := c.permits.enqueue(), context.WithoutCancel(r.Context())
 	c.hub.running.Go(func() {
 		defer c.survive()
 		defer c.refreshing.Add(-1)
@@ -124,7 +124,7 @@ func (a *hubApp) Refreshed() {
 		call := c.invocationOf(nil)
 		call.connecting.Store(true) // it may not wait for client results
 		defer call.endContext()
-		if err := guard(func() error { return hook(&call.call) }); err != nil {
+		if err := call.traced(OperationRefreshed, request, func() error { return hook(&call.call) }); err != nil {
 			c.logFailure("OnAuthenticationRefreshed", err)
 		}
 	})

@@ -131,6 +131,7 @@ func (c *connection) Send(m *Message) error {
 	if m.behind != nil && c.queue.WouldWait() {
 		m.behind.add(c)
 	}
+	c.watch.sent(frame)
 	return nil
 }
 
@@ -161,6 +162,7 @@ func (c *connection) sendWait(ctx context.Context, m *Message) error {
 func (c *connection) queueWait(ctx context.Context, f transport.Frame) error {
 	err := c.queue.SendWait(ctx, f)
 	if err == nil {
+		c.watch.sent(f)
 		return nil
 	}
 	if errors.Is(err, errNoAck) {

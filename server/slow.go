@@ -66,11 +66,12 @@ type QueueStats struct {
 	Bytes   int64  // that count now
 	TooSlow uint64 // connections closed as too slow, for whatever reason
 	Dropped uint64 // messages dropped for clients that want the latest only
+	Limit   int64  // of Bytes; math.MaxInt64: none
 }
 
 // Stats returns what the limit has seen so far.
 func (l *QueueLimit) Stats() QueueStats {
-	return QueueStats{l.limit.Used(), l.limit.TooSlow(), l.limit.Dropped()}
+	return QueueStats{l.limit.Used(), l.limit.TooSlow(), l.limit.Dropped(), l.limit.Most()}
 }
 
 // QueueStats returns what the hub's QueueLimit has seen so far.
@@ -82,6 +83,7 @@ func (a *hubApp) TooSlow() {
 	if c.reliable != nil {
 		c.reliable.drop()
 	}
+	c.observeTooSlow()
 	c.end(ending{cause: ErrTooSlow, allowReconnect: true})
 }
 

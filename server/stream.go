@@ -38,9 +38,10 @@ const streamFailed = "An error occurred on the server while streaming results."
 
 // stream sends the items of a method's result, one at a time, each waiting
 // while the client does not read, and ends the stream.
-func (inv *invocation) stream(source reflect.Value) {
+func (inv *invocation) stream(w observed, source reflect.Value) {
 	shape := streamShape(source)
 	if shape == noResult {
+		w.ended(inv, CallFailed, nil) // no error of the method, as in ASP.NET Core
 		inv.fail(fmt.Sprintf("The value returned by the streaming method '%s' is not a ChannelReader<> or IAsyncEnumerable<>.", inv.method.name))
 		return
 	}
@@ -59,10 +60,16 @@ func (inv *invocation) stream(source reflect.Value) {
 		err = guard(func() error { return streamSeq(source, shape == seq2Result, send) })
 	}
 	if err != nil && !canceled(ctx, err) {
+		w.ended(inv, CallFailed, err)
 		inv.conn.logFailure(inv.method.name, err)
 		inv.fail(errorText(streamFailed, err, inv.conn.hub.opts.EnableDetailedErrors))
 		return
 	}
+	outcome := CallSucceeded
+	if ctx.Err() != nil {
+		outcome = CallCanceled
+	}
+	w.ended(inv, outcome, nil)
 	inv.complete(protocol.ResultVoid, nil)
 }
 

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -103,6 +104,14 @@ func (c *Conn) Request() *http.Request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.request.get()
+}
+
+// RequestContext returns the context of Request, without making that; nil before
+// the first connect request.
+func (c *Conn) RequestContext() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.request.ctx
 }
 
 // User returns who Options.Authenticate said had sent the first connect request,

@@ -43,13 +43,30 @@ func (c *Conn) dropOutboxLocked() {
 	c.wakeRequestLocked()
 }
 
+// A Goner is an App that is told when both sides of its connection have ended.
+type Goner interface {
+	App
+
+	// Gone is called after Start, and after Finish, if not only once. It must not
+	// block.
+	Gone()
+}
+
 // forgetIfDone takes c out of the table if both sides have ended.
 func (c *Conn) forgetIfDone() {
 	c.mu.Lock()
 	done := c.link.over() && c.socket == nil && (c.app == appNone || c.app.over())
+	handler := c.handler
+	if c.app == appStarting {
+		handler = nil // it is just being set
+	}
 	c.mu.Unlock()
-	if done {
-		c.endpoint.remove(c)
+	if !done {
+		return
+	}
+	c.endpoint.remove(c)
+	if app, ok := handler.(Goner); ok {
+		c.tell(app.Gone)
 	}
 }
 

@@ -91,3 +91,11 @@ func (c *Conn) RemoteAddr() string {
 	defer c.mu.Unlock()
 	return c.request.remoteAddr()
 }
+
+// Queued is how many bytes wait to be written to all clients.
+func (e *Endpoint) Queued() (n int64) {
+	for _, c := range e.connections(nil) {
+		n += int64(c.Queued())
+	}
+	return n
+}

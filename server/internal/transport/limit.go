@@ -42,6 +42,9 @@ func NewLimit(most int64) *Limit {
 	return &Limit{most: most, uses: map[*byte]int{}, behind: map[*Conn]holding{}}
 }
 
+// Most returns the bytes that may be counted.
+func (l *Limit) Most() int64 { return l.most }
+
 // Used returns the bytes that are counted now.
 func (l *Limit) Used() int64 { return l.used.Load() }
 

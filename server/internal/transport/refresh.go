@@ -30,9 +30,9 @@ type Refresher interface {
 	// opinion: then Options.SameUser decides, as for every other request.
 	SameUser(r *http.Request, old, fresh any) (same, decided bool)
 
-	// Refreshed is called after the connection's user was replaced. It must not
-	// block.
-	Refreshed()
+	// Refreshed is called after the connection's user was replaced by r. It must
+	// not block.
+	Refreshed(r *http.Request)
 }
 
 // serveRefresh takes fresh credentials for a live connection. The connection
@@ -126,7 +126,7 @@ func (e *Endpoint) refresh(r *http.Request, c *Conn, user any) refreshOutcome {
 	c.user, c.latest = user, user
 	c.mu.Unlock()
 	if app != nil {
-		app.Refreshed()
+		app.Refreshed(r)
 	}
 	return userReplaced
 }

@@ -1,0 +1,171 @@
+package otel
+
+import (
+	"errors"
+	"sync"
+	"weak"
+
+	"github.com/hubwire/hubwire/server"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// The attributes of measurements. None of them is without bound: hubs, their
+// methods and protocols are what the program has, all others are fixed lists.
+const (
+	keyTransport attribute.Key = "signalr.transport"
+	keyStatus    attribute.Key = "signalr.connection.status"
+	keyHub       attribute.Key = "hubwire.hub"
+	keyMethod    attribute.Key = "hubwire.method"
+	keyOutcome   attribute.Key = "hubwire.outcome"
+	keyProtocol  attribute.Key = "hubwire.protocol"
+	keyReason    attribute.Key = "hubwire.reason"
+)
+
+// otherMethod stands for all names of methods that the hub does not have.
+const otherMethod = "_OTHER"
+
+// Buckets, in seconds. Those of connections are ASP.NET Core's.
+var (
+	connectionBuckets = []float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 120, 300}
+	callBuckets       = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	streamBuckets     = []float64{.01, .1, .5, 1, 5, 10, 30, 60, 300, 900, 3600, 14400}
+)
+
+// transportNames are the values of signalr.transport.
+var transportNames = map[server.Transport]string{
+	server.WebSockets:       "web_sockets",
+	server.ServerSentEvents: "server_sent_events",
+	server.LongPolling:      "long_polling",
+}
+
+// metrics has the instruments that are told. Those that ask are in asked.go.
+type metrics struct {
+	opts Options
+
+	active, streams                       metric.Int64UpDownCounter
+	duration, calls, streamTimes          metric.Float64Histogram
+	slow, refusedCalls, refusedHandshakes metric.Int64Counter
+
+	options sync.Map // of attribute sets: attribute.Set to *options
+
+	mu   sync.Mutex // guards hubs
+	hubs []weak.Pointer[server.Hub]
+}
+
+// options is one attribute set in the forms that instruments take.
+type options struct {
+	add    []metric.AddOption
+	record []metric.RecordOption
+}
+
+func newOptions(attributes ...attribute.KeyValue) *options {
+	set := metric.WithAttributeSet(attribute.NewSet(attributes...))
+	return &options{[]metric.AddOption{set}, []metric.RecordOption{set}}
+}
+
+func newMetrics(o Options) (*metrics, error) {
+	m := &metrics{opts: o}
+	connections, own := o.MeterProvider.Meter(connectionsScope), o.MeterProvider.Meter(ownScope)
+	var err error
+	keep := func(e error) { err = errors.Join(err, e) }
+	upDown := func(meter metric.Meter, name, unit, text string) metric.Int64UpDownCounter {
+		i, e := meter.Int64UpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(text))
+		keep(e)
+		return i
+	}
+	count := func(name, unit, text string) metric.Int64Counter {
+		i, e := own.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(text))
+		keep(e)
+		return i
+	}
+	seconds := func(meter metric.Meter, name, text string, buckets []float64) metric.Float64Histogram {
+		i, e := meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(text), metric.WithExplicitBucketBoundaries(buckets...))
+		keep(e)
+		return i
+	}
+	m.active = upDown(connections, "signalr.server.active_connections", "{connection}", "Number of connections that are currently active on the server.")
+	m.duration = seconds(connections, "signalr.server.connection.duration", "The duration of connections on the server.", connectionBuckets)
+	m.calls = seconds(own, "hubwire.call.duration", "How long methods of the hub took that stream nothing to the client.", callBuckets)
+	m.streamTimes = seconds(own, "hubwire.stream.duration", "How long streams to clients took, with the method that made them.", streamBuckets)
+	m.streams = upDown(own, "hubwire.streams.active", "{stream}", "Streams to clients that are open.")
+	m.refusedCalls = count("hubwire.calls.refused", "{call}", "Calls whose method did not begin.")
+	m.refusedHandshakes = count("hubwire.handshakes.refused", "{handshake}", "Handshakes that were refused.")
+	m.slow = count("hubwire.slow_closed", "{connection}", "Connections that were closed because their client did not read.")
+	keep(m.observeHubs(own))
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// observe sets the functions of o.
+func (m *metrics) observe(o *server.Observer) {
+	o.Hub = m.addHub
+	o.ConnectionStarted = func(_ string, t server.Transport) {
+		m.active.Add(background, 1, m.of(keyTransport.String(transportNames[t])).add...)
+	}
+	o.ConnectionEnded = func(e server.ConnectionEnd) {
+		transport := keyTransport.String(transportNames[e.Transport])
+		m.active.Add(background, -1, m.of(transport).add...)
+		m.duration.Record(background, e.Duration.Seconds(), m.of(keyStatus.String(string(e.Status)), transport).record...)
+	}
+	o.HandshakeRefused = func(hub string, t server.Transport, why server.HandshakeRefusal) {
+		m.refusedHandshakes.Add(background, 1, m.of(m.hub(hub), keyReason.String(string(why)), keyTransport.String(transportNames[t])).add...)
+	}
+	o.ClientTooSlow = func(hub string, t server.Transport) {
+		m.slow.Add(background, 1, m.of(m.hub(hub), keyTransport.String(transportNames[t])).add...)
+	}
+	o.Calls = m.callsOf
+	o.StreamStarted = func(hub, method string) {
+		m.streams.Add(background, 1, m.of(m.hub(hub), keyMethod.String(method)).add...)
+	}
+}
+
+func (m *metrics) hub(fullName string) attribute.KeyValue {
+	return keyHub.String(m.opts.HubName(fullName))
+}
+
+// of returns the options for a set of attributes, made once.
+func (m *metrics) of(attributes ...attribute.KeyValue) *options {
+	set := attribute.NewSet(attributes...)
+	if o, ok := m.options.Load(set.Equivalent()); ok {
+		return o.(*options)
+	}
+	o, _ := m.options.LoadOrStore(set.Equivalent(), newOptions(attributes...))
+	return o.(*options)
+}
+
+// callsOf returns what is told of the calls of one method. Each outcome has its
+// attributes ready: that is most of what a measurement costs.
+func (m *metrics) callsOf(hub, method string) func(server.CallEnd) {
+	name := method
+	if method == "" {
+		name = otherMethod
+	}
+	which := []attribute.KeyValue{m.hub(hub), keyMethod.String(name)}
+	with := func(o server.CallOutcome) *options {
+		return newOptions(append(which[:2:2], keyOutcome.String(string(o)))...)
+	}
+	ok, failed, canceled, stream := with(server.CallSucceeded), with(server.CallFailed), with(server.CallCanceled), newOptions(which...)
+	return func(e server.CallEnd) {
+		var o *options
+		switch e.Outcome {
+		case server.CallSucceeded:
+			o = ok
+		case server.CallFailed:
+			o = failed
+		case server.CallCanceled:
+			o = canceled
+		default:
+			m.refusedCalls.Add(background, 1, m.of(append(which[:2:2], keyOutcome.String(string(e.Outcome)))...).add...)
+			return
+		}
+		if e.Stream {
+			m.streams.Add(background, -1, stream.add...)
+			m.streamTimes.Record(background, e.Duration.Seconds(), o.record...)
+			return
+		}
+		m.calls.Record(background, e.Duration.Seconds(), o.record...)
+	}
+}
