@@ -102,6 +102,7 @@ func (r *Redis) command(ctx context.Context, action uint8, id, group string) err
 		delete(r.acks, ack)
 		r.mu.Unlock()
 	}()
+	r.observeForwarded(ForwardedGroup)
 	payload := wire.AppendGroupCommand(nil, wire.GroupCommand{ID: ack, Server: r.opts.ServerName, Action: action, Group: group, ConnectionID: id})
 	if _, err := r.publish(ctx, r.channels.Groups(), payload); err != nil {
 		return err

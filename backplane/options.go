@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/hubwire/hubwire/backplane/internal/wire"
 	"github.com/hubwire/hubwire/protocol"
 )
 
@@ -58,6 +59,11 @@ type Options struct {
 	// nothing is called.
 	OnStateChange func(Health)
 
+	// Observer is told what the backplane does, for metrics; see package
+	// backplane/otel. With Observer.Delivered, messages carry the time when they
+	// were sent. Nil means that nobody is told.
+	Observer *Observer
+
 	// Logger receives the log. Nil means slog.Default(). Changes of state are
 	// logged once each.
 	Logger *slog.Logger
@@ -95,6 +101,9 @@ func (o *Options) withDefaults() (*Options, error) {
 	for _, codec := range c.Protocols {
 		if v := reflect.ValueOf(codec); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 			return nil, fmt.Errorf("backplane: Options.Protocols has a nil codec (%T)", codec)
+		}
+		if codec.Name() == wire.ExtensionName {
+			return nil, fmt.Errorf("backplane: Options.Protocols has a codec of the name %q, which nodes use among themselves", wire.ExtensionName)
 		}
 		if names[codec.Name()] {
 			return nil, fmt.Errorf("backplane: Options.Protocols has two codecs of the name %q", codec.Name())

@@ -78,18 +78,20 @@ func (r *Redis) publishOn(ctx context.Context, payload []byte, channels []string
 func (r *Redis) publishSome(ctx context.Context, payload []byte, channels []string, failed *failures) bool {
 	ctx, until, cancel := r.publishTime(ctx)
 	defer cancel()
-	waiting := make([]*publish, 0, len(channels))
+	waiting, published := make([]*publish, 0, len(channels)), r.observePublished()
 	for _, channel := range channels {
 		p := newPublish(channel, payload, until)
 		p.fenced = r.hears(channel)
 		if err := r.enqueue(ctx, p); err != nil {
+			published(err)
 			failed.add(err)
 			break
 		}
 		waiting = append(waiting, p)
 	}
 	for _, p := range waiting {
-		if _, err := r.published(ctx, p); err != nil {
+		_, err := r.published(ctx, p)
+		if published(err); err != nil {
 			failed.add(err)
 		}
 	}

@@ -93,5 +93,6 @@ func (r *Redis) deliver(channel string, payload []byte) error {
 	default:
 		s.send(message, nil)
 	}
+	r.observeDelivered(m.Extension)
 	return nil
 }

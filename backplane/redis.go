@@ -134,6 +134,11 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 	r.running.Go(r.write)
 	r.running.Go(r.runPublisher)
 	r.running.Go(r.runGroupCommands)
+	r.observe("Backplane", func(o *Observer) {
+		if o.Backplane != nil {
+			o.Backplane(r)
+		}
+	})
 	return r, nil
 }
 
@@ -294,7 +299,7 @@ func (r *Redis) send(ctx context.Context, m *server.Message, except, channels []
 	if err != nil {
 		return err
 	}
-	payload := wire.AppendInvocation(nil, wire.Invocation{Excluded: except, Encodings: encodings})
+	payload := wire.AppendInvocation(nil, wire.Invocation{Excluded: except, Encodings: encodings, Extension: r.extension()})
 	defer r.waiting.begin(m, channels, payload)()
 	return r.publishOn(ctx, payload, channels)
 }

@@ -197,6 +197,7 @@ func (r *Redis) forward(codec protocol.Codec, returnTo string, m *protocol.Compl
 		r.log.Error("client result cannot be forwarded", "error", err)
 		return
 	}
+	r.observeForwarded(ForwardedResult)
 	r.post(r.channels.Physical(returnTo), wire.AppendCompletion(nil, wire.Encoding{Protocol: codec.Name(), Bytes: framed}))
 }
 

@@ -39,14 +39,14 @@ func (a *app) build(addr, redisURL string, backplane, angular bool) (err error) 
 	}
 	nodes := []*node{a.node1, a.node2}
 	for _, n := range nodes {
-		manager, err := a.bus.manager("Demo:")
+		manager, err := a.bus.manager("Demo:", n.metrics)
 		if err != nil {
 			return err
 		}
 		n.addHub("", manager, nodes)
 	}
 	// The other app could run anywhere; here it shares node 2's web server.
-	manager, err := a.bus.manager("OtherApp:")
+	manager, err := a.bus.manager("OtherApp:", a.node2.metrics)
 	if err != nil {
 		return err
 	}

@@ -44,13 +44,14 @@ func openBus(url string) (*bus, error) {
 
 // manager returns what carries the messages of one hub of one node. The prefix
 // keeps apps apart that share a Redis.
-func (b *bus) manager(prefix string) (server.LifetimeManager, error) {
+func (b *bus) manager(prefix string, measured *metrics) (server.LifetimeManager, error) {
 	if b == nil {
 		return nil, nil
 	}
 	m, err := backplane.New(b.client, &backplane.Options{
 		HubName:       "Demo.PostHub",
 		ChannelPrefix: prefix,
+		Observer:      measured.bus,
 		Logger:        slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

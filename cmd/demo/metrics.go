@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,6 +9,8 @@ import (
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/sdk/metric"
 
+	"github.com/hubwire/hubwire/backplane"
+	busotel "github.com/hubwire/hubwire/backplane/otel"
 	"github.com/hubwire/hubwire/server"
 	"github.com/hubwire/hubwire/server/otel"
 )
@@ -17,33 +18,37 @@ import (
 // metrics are those of one node. GET /metrics has them in Prometheus' form; a
 // real app may as well send them to a collector, by another exporter.
 type metrics struct {
-	provider *metric.MeterProvider
-	handler  http.Handler
-	hubs     *server.Observer
+	handler http.Handler
+	hubs    *server.Observer
+	bus     *backplane.Observer
 }
 
-func newMetrics() (*metrics, error) {
+// newMetrics panics where an instrument cannot be made, which only a wrong name
+// in the program could bring about.
+func newMetrics() *metrics {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry))
-	if err != nil {
-		return nil, err
+	exporter := must(otelprometheus.New(otelprometheus.WithRegisterer(registry)))
+	provider := metric.NewMeterProvider(metric.WithReader(exporter))
+	return &metrics{
+		handler: promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}),
+		hubs:    must(otel.New(&otel.Options{MeterProvider: provider, NoTraces: true, HubName: hubName})),
+		bus:     must(busotel.New(&busotel.Options{MeterProvider: provider})),
 	}
-	m := &metrics{
-		provider: metric.NewMeterProvider(metric.WithReader(exporter)),
-		handler:  promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}),
-	}
-	m.hubs, err = otel.New(&otel.Options{MeterProvider: m.provider, NoTraces: true, HubName: hubName})
-	return m, err
 }
 
-// hubName gives the hub the name that ASP.NET Core nodes have for it.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// hubName gives the hub the name that the backplane has for it, and that of an
+// ASP.NET Core node would be.
 func hubName(fullName string) string {
 	if fullName == "blog.PostHub" {
 		return "Demo.PostHub"
 	}
 	return fullName
 }
-
-// close ends what measures; it waits for nothing.
-func (m *metrics) close() error { return m.provider.Shutdown(context.Background()) }

@@ -17,11 +17,12 @@ import (
 // A node is one server of the app: a hub, and the web server around it. A real
 // app runs each node as a process of its own.
 type node struct {
-	url  string
-	hubs []*server.Hub
-	mux  *http.ServeMux
-	web  *http.Server
-	l    net.Listener
+	url     string
+	hubs    []*server.Hub
+	metrics *metrics
+	mux     *http.ServeMux
+	web     *http.Server
+	l       net.Listener
 }
 
 // listen makes a node on addr or, if that is taken, on a free port.
@@ -33,12 +34,13 @@ func listen(addr string) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newNode(l), nil
+	return newNode(l, newMetrics()), nil
 }
 
-func newNode(l net.Listener) *node {
+func newNode(l net.Listener, m *metrics) *node {
 	mux := http.NewServeMux()
-	return &node{url: "http://" + l.Addr().String(), l: l, mux: mux, web: &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}}
+	mux.Handle("GET /metrics", m.handler)
+	return &node{metrics: m, url: "http://" + l.Addr().String(), l: l, mux: mux, web: &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}}
 }
 
 // addHub serves a blog.PostHub at path/hub, and at path/api what publishes posts. The
@@ -51,6 +53,7 @@ func (n *node) addHub(path string, manager server.LifetimeManager, pages []*node
 	}
 	hub := server.MustHub(blog.PostHub{}, &server.Options{
 		LifetimeManager: manager,
+		Observer:        n.metrics.hubs,
 		// The Go client of the story never answers a close frame: do not wait long.
 		Endpoint: server.EndpointOptions{AllowedOrigins: origins, CloseTimeout: 500 * time.Millisecond},
 		Logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),

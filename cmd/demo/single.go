@@ -46,7 +46,7 @@ func (s *single) run(ctx context.Context, notice time.Duration) error {
 }
 
 func newSingle(addr, redisURL string) (*single, error) {
-	s := &single{}
+	s, m := &single{}, newMetrics()
 	var manager server.LifetimeManager
 	if redisURL != "" {
 		opts, err := redis.ParseURL(redisURL)
@@ -54,7 +54,7 @@ func newSingle(addr, redisURL string) (*single, error) {
 			return nil, err
 		}
 		s.client = redis.NewClient(opts)
-		s.bus, err = backplane.New(s.client, &backplane.Options{HubName: "Demo.PostHub", ChannelPrefix: "Demo:", Logger: slog.Default()})
+		s.bus, err = backplane.New(s.client, &backplane.Options{HubName: "Demo.PostHub", ChannelPrefix: "Demo:", Observer: m.bus, Logger: slog.Default()})
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +64,7 @@ func newSingle(addr, redisURL string) (*single, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.closeBus())
 	}
-	s.node = newNode(l)
+	s.node = newNode(l, m)
 	s.addHub("", manager, nil)
 	s.main = &server.Node{Server: s.web}
 	for _, hub := range s.hubs {

@@ -23,6 +23,8 @@ type Invocation struct {
 	// ReturnChannel, a logical name.
 	InvocationID  string
 	ReturnChannel string
+
+	Extension *Extension // nil: none
 }
 
 // AppendInvocation appends m: four items with a return channel, else two.
@@ -35,9 +37,16 @@ func AppendInvocation(b []byte, m Invocation) []byte {
 	for _, id := range m.Excluded {
 		b = msgp.AppendString(b, id)
 	}
-	b = msgp.AppendMap(b, len(m.Encodings))
+	entries := len(m.Encodings)
+	if m.Extension != nil {
+		entries++
+	}
+	b = msgp.AppendMap(b, entries)
 	for _, encoding := range m.Encodings {
 		b = msgp.AppendBytes(msgp.AppendString(b, encoding.Protocol), encoding.Bytes)
+	}
+	if m.Extension != nil {
+		b = appendExtension(b, m.Extension)
 	}
 	if n == 4 {
 		b = msgp.AppendString(msgp.AppendString(b, m.InvocationID), m.ReturnChannel)
@@ -67,10 +76,15 @@ func ReadInvocation(p []byte) (m Invocation, err error) {
 		m.Encodings = make([]Encoding, 0, min(k, 8))
 		for range k {
 			name := r.text()
-			m.Encodings = append(m.Encodings, Encoding{name, r.bytes()})
+			bytes := r.bytes()
 			if r.err != nil {
 				break
 			}
+			if name == ExtensionName {
+				m.Extension = readExtension(bytes)
+				continue
+			}
+			m.Encodings = append(m.Encodings, Encoding{name, bytes})
 		}
 	}
 	if n > 3 {

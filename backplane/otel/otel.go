@@ -1,0 +1,184 @@
+// Package otel measures backplanes with OpenTelemetry.
+//
+//	observer, err := otel.New(nil) // with the global provider
+//	if err != nil {
+//		return err
+//	}
+//	bus, err := backplane.New(client, &backplane.Options{HubName: "BlogApp.Hubs.PostHub", Observer: observer})
+//
+// It needs OpenTelemetry's API only. docs/telemetry.md of the repository has all
+// instruments in a table.
+package otel
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+	"weak"
+
+	"github.com/hubwire/hubwire/backplane"
+	api "go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// The attributes of measurements; all of them have few values.
+const (
+	keyHub     attribute.Key = "hubwire.hub"
+	keyState   attribute.Key = "hubwire.backplane.state"
+	keyOutcome attribute.Key = "hubwire.outcome"
+	keyOrigin  attribute.Key = "hubwire.backplane.origin"
+	keyKind    attribute.Key = "hubwire.forwarded.kind"
+)
+
+// buckets, in seconds, of what Redis takes.
+var buckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// Options configures New. Nil and the zero value mean defaults.
+type Options struct {
+	// MeterProvider takes the measurements. Nil means the global one, also if
+	// that is set later.
+	MeterProvider metric.MeterProvider
+
+	// NoLatency leaves out hubwire.backplane.latency, and with it the time stamp
+	// that messages carry on Redis.
+	NoLatency bool
+}
+
+// New returns an observer for backplane.Options; one is enough for all
+// backplanes of a program. The error is that of an instrument that the
+// MeterProvider does not make.
+func New(opts *Options) (*backplane.Observer, error) {
+	o := Options{}
+	if opts != nil {
+		o = *opts
+	}
+	if o.MeterProvider == nil {
+		o.MeterProvider = api.GetMeterProvider()
+	}
+	m := &metrics{}
+	if err := m.make(o.MeterProvider.Meter("hubwire")); err != nil {
+		return nil, err
+	}
+	observer := &backplane.Observer{Backplane: m.add, Published: m.published, Forwarded: m.forwardedOne}
+	if !o.NoLatency {
+		observer.Delivered = m.delivered
+	}
+	return observer, nil
+}
+
+type metrics struct {
+	latency, publish metric.Float64Histogram
+	forwarded        metric.Int64Counter
+
+	state, waiting, subscriptions metric.Int64ObservableUpDownCounter
+	received, dropped, losses     metric.Int64ObservableCounter
+
+	mu  sync.Mutex // guards all
+	all []weak.Pointer[backplane.Redis]
+}
+
+func (m *metrics) make(meter metric.Meter) error {
+	var err error
+	keep := func(e error) { err = errors.Join(err, e) }
+	seconds := func(name, text string) metric.Float64Histogram {
+		i, e := meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(text), metric.WithExplicitBucketBoundaries(buckets...))
+		keep(e)
+		return i
+	}
+	count := func(name, unit, text string) metric.Int64ObservableCounter {
+		i, e := meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(text))
+		keep(e)
+		return i
+	}
+	gauge := func(name, unit, text string) metric.Int64ObservableUpDownCounter {
+		i, e := meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(text))
+		keep(e)
+		return i
+	}
+	m.latency = seconds("hubwire.backplane.latency", "From a send until its message is queued for the clients of this node.")
+	m.publish = seconds("hubwire.backplane.publish.duration", "From a send until Redis has answered, for each channel.")
+	forwarded, e := meter.Int64Counter("hubwire.forwarded", metric.WithUnit("{request}"), metric.WithDescription("What this node has passed on to another one."))
+	keep(e)
+	m.forwarded = forwarded
+	m.state = gauge("hubwire.backplane.state", "{backplane}", "1 for the state that the backplane is in.")
+	m.waiting = gauge("hubwire.backplane.waiting", "{message}", "Messages that Redis has not taken yet.")
+	m.subscriptions = gauge("hubwire.backplane.subscriptions", "{channel}", "Channels of Redis that this node is subscribed to.")
+	m.received = count("hubwire.backplane.received", "{message}", "Messages from Redis, those of this node too.")
+	m.dropped = count("hubwire.backplane.dropped", "{message}", "Messages of or for other nodes that could not be read or found a full queue.")
+	m.losses = count("hubwire.backplane.losses", "{error}", "Errors of the subscribing connection, failed attempts to connect too.")
+	if err != nil {
+		return err
+	}
+	_, err = meter.RegisterCallback(m.ask, m.state, m.waiting, m.subscriptions, m.received, m.dropped, m.losses)
+	return err
+}
+
+func (m *metrics) add(r *backplane.Redis) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.all = append(m.all, weak.Make(r))
+}
+
+// ask asks the backplanes that are still in use. Those of one hub are added up.
+func (m *metrics) ask(_ context.Context, to metric.Observer) error {
+	m.mu.Lock()
+	stats, states := map[string]backplane.Stats{}, map[string]map[backplane.State]int64{}
+	kept := m.all[:0]
+	for _, w := range m.all {
+		r := w.Value()
+		if r == nil {
+			continue
+		}
+		kept = append(kept, w)
+		hub, one := r.HubName(), r.Stats()
+		sum := stats[hub]
+		sum.Received, sum.Dropped, sum.Losses = sum.Received+one.Received, sum.Dropped+one.Dropped, sum.Losses+one.Losses
+		sum.Subscriptions, sum.Waiting = sum.Subscriptions+one.Subscriptions, sum.Waiting+one.Waiting
+		stats[hub] = sum
+		if states[hub] == nil {
+			states[hub] = map[backplane.State]int64{}
+		}
+		states[hub][r.Health().State]++
+	}
+	m.all = kept
+	m.mu.Unlock()
+	for hub, s := range stats {
+		which := metric.WithAttributes(keyHub.String(hub))
+		to.ObserveInt64(m.waiting, int64(s.Waiting), which)
+		to.ObserveInt64(m.subscriptions, int64(s.Subscriptions), which)
+		to.ObserveInt64(m.received, int64(s.Received), which)
+		to.ObserveInt64(m.dropped, int64(s.Dropped), which)
+		to.ObserveInt64(m.losses, int64(s.Losses), which)
+		for _, state := range []backplane.State{backplane.Connecting, backplane.Ready, backplane.Degraded, backplane.Closed} {
+			to.ObserveInt64(m.state, states[hub][state], metric.WithAttributes(keyHub.String(hub), keyState.String(state.String())))
+		}
+	}
+	return nil
+}
+
+func (m *metrics) published(r *backplane.Redis, took time.Duration, err error) {
+	outcome := "ok"
+	switch {
+	case errors.Is(err, backplane.ErrUnavailable):
+		outcome = "unavailable"
+	case errors.Is(err, backplane.ErrOutcomeUnknown):
+		outcome = "unknown"
+	case err != nil:
+		outcome = "error"
+	}
+	m.publish.Record(context.Background(), took.Seconds(), metric.WithAttributes(keyHub.String(r.HubName()), keyOutcome.String(outcome)))
+}
+
+func (m *metrics) delivered(r *backplane.Redis, latency time.Duration, own bool) {
+	origin := "other"
+	if own {
+		origin = "own"
+	}
+	m.latency.Record(context.Background(), latency.Seconds(), metric.WithAttributes(keyHub.String(r.HubName()), keyOrigin.String(origin)))
+}
+
+func (m *metrics) forwardedOne(r *backplane.Redis, what backplane.Forwarding) {
+	m.forwarded.Add(context.Background(), 1, metric.WithAttributes(keyHub.String(r.HubName()), keyKind.String(string(what))))
+}
