@@ -17,12 +17,12 @@ const ways = [
 
 class Client {
     constructor([transport, binary]) {
-        this.seen = { kind: `JS ${transport} ${binary ? "messagepack" : "json"}`, received: 0, last: 0, lost: 0, gaps: 0, longest: 0, calls: 0, failed: 0, wrong: [] };
+        this.seen = { kind: `JS ${transport} ${binary ? "messagepack" : "json"}`, received: 0, last: 0, lost: 0, gaps: 0, longest: 0, calls: 0, failed: 0, cuts: [], wrong: [] };
         const b = new HubConnectionBuilder().withUrl(url, { transport: HttpTransportType[transport] }).withAutomaticReconnect().configureLogging(LogLevel.None);
         if (binary) b.withHubProtocol(new MessagePackHubProtocol());
         this.hub = b.build();
         this.hub.on("Tick", (n) => this.tick(n));
-        this.hub.onreconnecting(() => { this.up = false; this.gap = true; this.since = Date.now(); this.seen.gaps++; });
+        this.hub.onreconnecting((e) => { if (e) this.seen.cuts.push(`${e}`); this.up = false; this.gap = true; this.since = Date.now(); this.seen.gaps++; });
         this.hub.onreconnected(() => this.join());
         this.hub.onclose((e) => { if (!this.stopping) this.seen.wrong.push(`closed for good: ${e}`); });
     }

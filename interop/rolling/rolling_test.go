@@ -61,6 +61,7 @@ type seen struct {
 	Longest  int      // of the gaps, until the client was in its group again, in milliseconds
 	Calls    int      // that were answered
 	Failed   int      // calls, because the connection ended
+	Cuts     []string // why connections ended that the server did not close
 	Over     bool     // a tick has come that was sent after all restarts
 	Wrong    []string // what must not be
 }
@@ -130,6 +131,8 @@ func check(t *testing.T, c seen) {
 		t.Errorf("%s has received nothing after the restarts, the last tick was %d: it is not in its group", c.Kind, c.Last)
 	case c.Gaps == 0:
 		t.Errorf("%s was never restarted", c.Kind)
+	case len(c.Cuts) > 0 && !strings.Contains(c.Kind, "LongPolling"): // a poll may come too late on a slow machine
+		t.Errorf("%s was not told to reconnect, but cut: %q", c.Kind, c.Cuts)
 	case c.Failed > c.Gaps:
 		t.Errorf("%s: %d calls failed in %d gaps", c.Kind, c.Failed, c.Gaps)
 	}

@@ -17,6 +17,7 @@ sealed class Seen
     public int Calls { get; set; }
     public int Failed { get; set; }
     public bool Over { get; set; }
+    public List<string> Cuts { get; } = [];
     public List<string> Wrong { get; } = [];
 }
 
@@ -50,7 +51,7 @@ sealed class Client
         }
         hub = builder.Build();
         hub.On<int>("Tick", Tick);
-        hub.Reconnecting += _ => { Lost(); return Task.CompletedTask; };
+        hub.Reconnecting += e => { Lost(e); return Task.CompletedTask; };
         hub.Reconnected += _ => Join();
         hub.Closed += e =>
         {
@@ -70,10 +71,14 @@ sealed class Client
 
     public Task Stop() => hub.StopAsync();
 
-    void Lost()
+    void Lost(Exception? e)
     {
         lock (guard)
         {
+            if (e is not null)
+            {
+                Seen.Cuts.Add(e.Message);
+            }
             up = false;
             gap = true;
             Seen.Gaps++;

@@ -27,6 +27,7 @@ final class Client {
         int calls;
         int failed;
         boolean over;
+        final List<String> cuts = new ArrayList<>();
         final List<String> wrong = new ArrayList<>();
     }
 
@@ -88,6 +89,13 @@ final class Client {
     private void connect() {
         hub = HubConnectionBuilder.create(url).withTransport(transport).build();
         hub.on("Tick", this::tick, Integer.class);
+        hub.onClosed(e -> {
+            synchronized (seen) {
+                if (e != null) {
+                    seen.cuts.add(e.toString());
+                }
+            }
+        });
         if (!hub.start().blockingAwait(LIMIT, TimeUnit.SECONDS)) {
             throw new IllegalStateException("the start takes too long");
         }
