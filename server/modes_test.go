@@ -39,10 +39,13 @@ var modes = func() (all []mode) {
 // forEachMode runs a test in each mode, in a bubble of its own.
 func forEachMode(t *testing.T, run func(t *testing.T, m mode)) {
 	for _, m := range modes {
-		t.Run(m.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { run(t, m) })
-		})
+		inBubble(t, m.name, func(t *testing.T) { run(t, m) })
 	}
+}
+
+// inBubble runs a subtest under a fake clock.
+func inBubble(t *testing.T, name string, run func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, run) })
 }
 
 // node serves hub in the mode. Its log is silent, unless opts have one.

@@ -144,7 +144,7 @@ func TestTheHubOfAConnectionIsReleasedWithIt(t *testing.T) {
 	}, quiet()))
 	c := connect(t, url)
 	c.call("1", "Note", `["a"]`, `"result":"connected a"`)
-	c.send(`{"type":7}`)
+	_ = c.conn.Close() // a server that closes keeps the connection until its client has closed, too
 	<-ended
 	for gone := false; !gone; { // for ever, if something keeps it
 		runtime.GC()

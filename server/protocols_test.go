@@ -26,7 +26,7 @@ func TestAHubSpeaksTheProtocolsThatItLists(t *testing.T) {
 		"MessagePack alone": {[]protocol.Codec{pack}, "messagepack"},
 		"both":              {[]protocol.Codec{pack, json}, "json messagepack"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			n := hubtest.New(t, echoHub{}, &server.Options{Protocols: test.listed})
 			for _, codec := range []protocol.Codec{json, pack} {
 				for _, transport := range []server.Transport{server.WebSockets, server.LongPolling} {
