@@ -116,8 +116,8 @@ func TestValidCloseCodesAreAnswered1000(t *testing.T) {
 }
 
 // randomFrames builds messages in random fragments with control frames between,
-// and returns what an App receives of them.
-func randomFrames(r *rand.Rand, messages int) (wire, payload string, pings []string) {
+// and returns what an App receives of them. heads are where the frames begin.
+func randomFrames(r *rand.Rand, messages int) (wire, payload string, heads []int, pings []string) {
 	var w, p strings.Builder
 	for range messages {
 		op, n := byte(1), r.IntN(300)
@@ -142,6 +142,7 @@ func randomFrames(r *rand.Rand, messages int) (wire, payload string, pings []str
 			if k == len(body) {
 				head |= 0x80
 			}
+			heads = append(heads, w.Len())
 			w.WriteString(clientFrame(head, body[:k]))
 			body = body[k:]
 			if head&0x80 != 0 {
@@ -149,15 +150,16 @@ func randomFrames(r *rand.Rand, messages int) (wire, payload string, pings []str
 			}
 			if r.IntN(3) == 0 && len(pings) < maximumPongs {
 				ping := fmt.Sprint("ping ", len(pings))
-				pings = append(pings, ping)
+				pings, heads = append(pings, ping), append(heads, w.Len())
 				w.WriteString(clientFrame(opPing, ping))
 			}
 			if r.IntN(5) == 0 {
+				heads = append(heads, w.Len())
 				w.WriteString(clientFrame(opPong, "unasked"))
 			}
 		}
 	}
-	return w.String(), p.String(), pings
+	return w.String(), p.String(), heads, pings
 }
 
 func TestFramesCutAnywhereArriveWhole(t *testing.T) {
@@ -165,18 +167,25 @@ func TestFramesCutAnywhereArriveWhole(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		n := serve(t, defaults(), func(a *echoApp) { a.silent = true })
 		p := n.upgrade("/hub")
-		wire, payload, pings := randomFrames(r, 12)
+		wire, payload, heads, pings := randomFrames(r, 12)
 		go func() {
-			for wire != "" {
+			for at := 0; at < len(wire); {
 				k := 1 + r.IntN(3000)
-				if seed%3 == 0 {
-					k = 1 + r.IntN(9)
+				if seed%3 == 0 { // some bytes at a time, where a frame begins
+					for len(heads) > 0 && heads[0]+20 < at {
+						heads = heads[1:]
+					}
+					if len(heads) > 0 && heads[0] < at+10 {
+						k = 1 + r.IntN(9)
+					} else if len(heads) > 0 {
+						k = min(k, heads[0]-at-5)
+					}
 				}
-				k = min(k, len(wire))
-				if _, err := io.WriteString(p.conn, wire[:k]); err != nil {
+				k = min(k, len(wire)-at)
+				if _, err := io.WriteString(p.conn, wire[at:at+k]); err != nil {
 					return // reported by what is missing
 				}
-				wire = wire[k:]
+				at += k
 			}
 		}()
 		for _, ping := range pings {
@@ -314,7 +323,7 @@ func FuzzWebSocketBytes(f *testing.F) {
 	for _, b := range brokenFrames {
 		f.Add([]byte(b.bytes), 1)
 	}
-	wire, _, _ := randomFrames(rand.New(rand.NewPCG(1, 2)), 3)
+	wire, _, _, _ := randomFrames(rand.New(rand.NewPCG(1, 2)), 3)
 	f.Add([]byte(wire), 100)
 	f.Fuzz(func(t *testing.T, wire []byte, step int) {
 		whole, end := parseAll(wire, len(wire)+1)
