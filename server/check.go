@@ -49,6 +49,9 @@ func (o *Options) check() (errs []error) {
 	if q := o.QueueLimit; q != nil && q.limit == nil {
 		wrong("QueueLimit has no limit; make it with NewQueueLimit")
 	}
+	if r := o.RateLimit; r != nil && r.users == nil {
+		errs = append(errs, errEmptyRateLimit)
+	}
 	errs = append(errs, o.checkProtocols()...)
 	if m := o.LifetimeManager; m != nil {
 		if v := reflect.ValueOf(m); v.Kind() == reflect.Pointer && v.IsNil() {
@@ -59,6 +62,8 @@ func (o *Options) check() (errs []error) {
 	}
 	return append(errs, o.Endpoint.check("Endpoint.")...)
 }
+
+var errEmptyRateLimit = errors.New("RateLimit is empty; make it with NewRateLimit")
 
 func errManagerTaken(by *Hub) error {
 	return fmt.Errorf("LifetimeManager serves the hub %s already; each hub needs its own", by.methods.typeName)

@@ -22,9 +22,10 @@ type connection struct {
 	log       *slog.Logger
 	ctx       context.Context
 	stop      context.CancelFunc
-	expires   bool  // with the authentication of its user
-	refreshes bool  // the user may be replaced
-	streams   int32 // open, in both directions; guarded by mu
+	expires   bool   // with the authentication of its user
+	refreshes bool   // the user may be replaced
+	streams   int32  // open, in both directions; guarded by mu
+	rates     *rates // nil: no RateLimit
 
 	// Set by the handshake, before anybody else knows the connection.
 	codec    protocol.Codec
@@ -108,6 +109,7 @@ func newConnection(h *Hub, conn *transport.Conn, opts EndpointOptions) *connecti
 	}
 	c.mute.Store(true)
 	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.rates = h.opts.RateLimit.of(func() string { return opts.clientAddress(conn.Request()) })
 	c.expires, c.refreshes = opts.CloseOnAuthenticationExpiration, opts.EnableAuthenticationRefresh
 	return c
 }
@@ -200,6 +202,7 @@ var errInputEndedInside = &protocol.Error{Type: "InvalidDataException", Text: "C
 // Source: docs/reference/hub-protocol.md, section 0.1.
 func (c *connection) finish() {
 	defer c.surviveFinish()
+	defer c.rates.leave()
 	e := *c.endedBy.Load()
 	c.in.setOver() // what waits for its authorization
 	if c.handshakeTimer != nil {

@@ -61,6 +61,9 @@ func (c *connection) clientClosed(m *protocol.Close) {
 // checks is ASP.NET Core's.
 // Source: docs/reference/hub-protocol.md, sections 4.1 to 4.3.
 func (c *connection) invoke(l *leader, m *protocol.Invocation, streaming bool) {
+	if c.rates != nil && !c.mayCall(m.InvocationID, m.Target) {
+		return
+	}
 	method := c.hub.methods.find(m.Target)
 	if method == nil {
 		c.failUnknown(m)

@@ -169,6 +169,7 @@ func (c *connection) choose(req protocol.HandshakeRequest) (codec protocol.Codec
 
 // identify asks for the user's id.
 func (c *connection) identify() (refusal string) {
+	defer func() { c.rates.identify(c.userID) }()
 	err := guard(func() error {
 		c.userID = c.hub.opts.UserID(c.Request(), c.User())
 		return nil

@@ -69,6 +69,9 @@ func newLeader(c *connection, isReader bool) *leader {
 // Receive implements transport.App.
 func (a *hubApp) Receive(p []byte, isReader bool) (readOn bool) {
 	c := (*connection)(a)
+	if c.rates != nil && !c.mayReceive(len(p), isReader) {
+		return isReader // the connection ends: what it sent last no longer counts
+	}
 	l := newLeader(c, isReader)
 	readOn = !isReader // what is returned after a panic
 	defer l.end()

@@ -65,6 +65,10 @@ type Options struct {
 	// MiB for this hub.
 	QueueLimit *QueueLimit
 
+	// RateLimit bounds the calls and the bytes of clients by time; several hubs
+	// may be given the same one. Nil means no bound.
+	RateLimit *RateLimit
+
 	// DropOldestLimit bounds what waits for one client under DropOldest, in
 	// bytes: beyond it the oldest sends are dropped. Under CloseSlow it means
 	// nothing. Zero means 4 MiB. Negative means no bound but the QueueLimit.

@@ -22,6 +22,7 @@ type Connection struct {
 	bytes *transport.Conn
 	ctx   context.Context
 	stop  context.CancelFunc
+	rates *rates // nil: no RateLimit
 
 	started  int64       // when its transport did, in Unix nanoseconds, if there is an observer
 	goneTold atomic.Bool // the observer knows that it has ended
@@ -182,6 +183,7 @@ func (a rawApp) serve() {
 func (a rawApp) served(begin time.Time, err error) {
 	log := a.handler.log
 	a.stop()
+	a.rates.leave()
 	a.mu.Lock()
 	cause := a.cause
 	a.mu.Unlock()
@@ -207,6 +209,9 @@ func (a rawApp) served(begin time.Time, err error) {
 
 // Receive implements transport.App.
 func (a rawApp) Receive(p []byte, isReader bool) bool {
+	if a.rates != nil && !a.mayReceive(len(p), isReader) {
+		return isReader
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for len(a.buf) >= receiveBuffer {
@@ -219,6 +224,30 @@ func (a rawApp) Receive(p []byte, isReader bool) bool {
 	}
 	a.buf = append(a.buf, p...)
 	a.notify()
+	return true
+}
+
+// mayReceive is connection.mayReceive.
+func (a rawApp) mayReceive(n int, isReader bool) bool {
+	wait, whose := a.rates.receive(n)
+	if wait == 0 {
+		return true
+	}
+	l := a.rates.limit
+	l.pauses.Add(1)
+	a.handler.log.Info("client held back", "reason", "the rate of its "+whose, "connection", a.ID(), "for", wait.Round(time.Millisecond))
+	if wait > longestPause {
+		l.closed.Add(1)
+		a.bytes.Abort(ErrRateLimit)
+		return false
+	}
+	a.bytes.Uncork()
+	if !pause(wait, a.bytes.Done()) {
+		return false
+	}
+	if isReader {
+		a.bytes.Cork()
+	}
 	return true
 }
 
@@ -263,6 +292,10 @@ type ConnectionOptions struct {
 	// where Endpoint has none.
 	Authenticate func(r *http.Request) (User, error)
 
+	// RateLimit bounds the bytes of clients by time, as Options.RateLimit does; of
+	// users by User.ID. Close is without a word. Nil means no bound.
+	RateLimit *RateLimit
+
 	// Logger receives the endpoint's log: connections and refused credentials
 	// at Info, failures of the handler at Error. See Options.Logger.
 	Logger *slog.Logger
@@ -292,6 +325,9 @@ func NewConnectionHandler(serve func(*Connection) error, opts *ConnectionOptions
 		opts = &ConnectionOptions{}
 	}
 	errs := opts.Endpoint.check("Endpoint.")
+	if r := opts.RateLimit; r != nil && r.users == nil {
+		errs = append(errs, errEmptyRateLimit)
+	}
 	if serve == nil {
 		errs = append(errs, errors.New("serve is nil"))
 	}
@@ -302,7 +338,8 @@ func NewConnectionHandler(serve func(*Connection) error, opts *ConnectionOptions
 	h.observer = guardedObserver(opts.Observer, h.log)
 	t := opts.Endpoint.transportOptions(opts.Authenticate, h.log)
 	h.endpoint = transport.NewEndpoint(t, func(bytes *transport.Conn) transport.App {
-		c := &Connection{bytes: bytes}
+		c := &Connection{bytes: bytes, rates: opts.RateLimit.of(func() string { return opts.Endpoint.clientAddress(bytes.Request()) })}
+		c.rates.identify(c.User().ID)
 		c.ctx, c.stop = context.WithCancel(context.Background())
 		return rawApp{c, h}
 	})
