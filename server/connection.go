@@ -40,7 +40,6 @@ type connection struct {
 	mute      atomic.Bool  // what is sent is dropped: the handshake is not answered yet, or the Close message is out
 	endedBy   atomic.Pointer[ending]
 	finishing sync.Once
-	connected bool // OnConnected has succeeded; owned by the leader, then by finish
 
 	refreshing    atomic.Int32 // calls of OnAuthenticationRefreshed that wait or run
 	acceptRefresh atomic.Pointer[refreshPolicy]
@@ -52,6 +51,7 @@ type connection struct {
 	handshakeTimer *time.Timer
 	waiting        atomic.Int32 // calls without a permit, see Options.MaximumWaitingCallsPerClient
 	pinged         atomic.Bool  // the client has pinged once: from now on it may time out
+	connected      bool         // OnConnected has succeeded; owned by the leader, then by finish
 	lastHeard      atomic.Int64 // of the last whole message, in Unix nanoseconds
 	lastPing       int64        // of the server, in Unix nanoseconds; owned by Tick
 

@@ -54,12 +54,19 @@ func (r *RedisServer) Kill() {
 }
 
 // Restart starts the server again, after Kill, on the same port, and waits
-// until it answers.
+// until it answers. A connection of another program may have got its port
+// meanwhile: then it is tried again.
 func (r *RedisServer) Restart() {
 	r.t.Helper()
-	if err := r.start(); err != nil {
-		r.t.Fatalf("redis-server on %s again: %v", r.Addr, err)
+	var err error
+	for range 10 {
+		if err = r.start(); err == nil {
+			return
+		}
+		r.t.Logf("redis-server on %s again: %v", r.Addr, err)
+		r.Kill()
 	}
+	r.t.Fatalf("redis-server on %s again: %v", r.Addr, err)
 }
 
 func (r *RedisServer) start() error {
@@ -68,7 +75,7 @@ func (r *RedisServer) start() error {
 		return err
 	}
 	r.process = Start(r.t, exec.Command(r.program, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", r.t.TempDir()))
-	return waitForRedis(r.Addr, time.Minute) // of a machine that has much else to do
+	return waitForRedis(r.Addr, 15*time.Second)
 }
 
 // FreeAddress returns an address of this machine, "127.0.0.1:port", on which
