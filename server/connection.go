@@ -39,7 +39,7 @@ type connection struct {
 	state     atomic.Int32 // handshaking, opening, open, refused
 	mute      atomic.Bool  // what is sent is dropped: the handshake is not answered yet, or the Close message is out
 	endedBy   atomic.Pointer[ending]
-	finishing sync.Once
+	finishing atomic.Bool // finish runs, or has run
 
 	refreshing    atomic.Int32 // calls of OnAuthenticationRefreshed that wait or run
 	acceptRefresh atomic.Pointer[refreshPolicy]
@@ -185,15 +185,16 @@ func (c *connection) end(e ending) {
 // inputDone is called once nobody leads any more. partial says that the
 // input ended inside a message.
 func (c *connection) inputDone(partial bool) {
-	c.finishing.Do(func() {
-		cause := c.in.endCause()
-		e := &ending{allowReconnect: true, how: howInputEnded(cause)}
-		if partial {
-			e.cause = errInputEndedInside
-		}
-		c.endedBy.CompareAndSwap(nil, e)
-		c.hub.running.Go(c.finish)
-	})
+	if c.finishing.Swap(true) {
+		return
+	}
+	cause := c.in.endCause()
+	e := &ending{allowReconnect: true, how: howInputEnded(cause)}
+	if partial {
+		e.cause = errInputEndedInside
+	}
+	c.endedBy.CompareAndSwap(nil, e)
+	c.hub.running.Go(c.finish)
 }
 
 var errInputEndedInside = &protocol.Error{Type: "InvalidDataException", Text: "Connection terminated while reading a message."}

@@ -245,6 +245,7 @@ func (c *connection) mayCall(id, target string) bool {
 		return true
 	}
 	c.rates.limit.refused.Add(1)
+	c.refusedCall(c.hub.methods.find(target), CallRefused)
 	c.log.Info("call refused", "reason", "the rate of its "+whose, "connection", c.ID(), "user", c.userID)
 	if _, ok := c.rates.refused.Take(refusals, c.rates.limit.now(), 1); !ok {
 		c.overRate(callsOverRate, false)

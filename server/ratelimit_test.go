@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,6 +93,14 @@ func TestAClientThatGoesOnCallingOverItsRateIsClosed(t *testing.T) {
 		book, log := newLogBook()
 		hub, opts := newRateHub(), limitedBy(server.RateLimitOptions{PerConnection: server.Rate{CallsPerSecond: 1, CallBurst: 2}}) // Connect calls, too
 		opts.Logger = log
+		var refused atomic.Int32
+		opts.Observer = &server.Observer{Calls: func(string, string) func(server.CallEnd) {
+			return func(end server.CallEnd) {
+				if end.Outcome == server.CallRefused {
+					refused.Add(1)
+				}
+			}
+		}}
 		c := hubtest.New(t, hub, opts).Connect()
 		c.Do("Echo", "x")
 		for range 1000 {
@@ -107,8 +116,8 @@ func TestAClientThatGoesOnCallingOverItsRateIsClosed(t *testing.T) {
 		if cause := <-hub.ended; !errors.Is(cause, server.ErrRateLimit) {
 			t.Errorf("OnDisconnected got %v", cause)
 		}
-		if got := opts.RateLimit.Stats(); got.CallsRefused != 1001 || got.Closed != 1 {
-			t.Errorf("%+v", got)
+		if got := opts.RateLimit.Stats(); got.CallsRefused != 1001 || got.Closed != 1 || refused.Load() != 1001 {
+			t.Errorf("%+v, and the observer was told of %d refused calls, want 1,001", got, refused.Load())
 		}
 		book.wait(t, `level=INFO msg="call refused" hub=rateHub reason="the rate of its connection" connection=\S+ user=""`)
 	})
