@@ -22,6 +22,10 @@ import (
 	"go.uber.org/goleak"
 )
 
+// patience is how long a test waits for what must happen: longer than a machine
+// with too much to do stands still.
+const patience = time.Minute
+
 func TestMain(m *testing.M) {
 	http.DefaultTransport.(*http.Transport).DisableKeepAlives = true
 	code := m.Run()
@@ -43,7 +47,7 @@ func serve(t testing.TB, hub http.Handler) string {
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.Start()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if h, ok := hub.(interface{ Shutdown(context.Context) error }); ok {
 			if err := h.Shutdown(ctx); err != nil {
@@ -78,7 +82,7 @@ type client struct {
 // dial opens a WebSocket; query begins with "?" or is empty.
 func dial(t testing.TB, url, query string) *client {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	conn, in, _, err := ws.Dial(ctx, "ws"+strings.TrimPrefix(url, "http")+"/hub"+query)
 	if err != nil {
@@ -119,7 +123,7 @@ func (c *client) send(records ...string) {
 func (c *client) receive() string {
 	c.t.Helper()
 	for len(c.records) == 0 {
-		_ = c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = c.conn.SetReadDeadline(time.Now().Add(patience))
 		op, p, err := readFrame(c.in)
 		if err != nil {
 			return "broken: " + err.Error()
@@ -144,7 +148,7 @@ func (c *client) receive() string {
 // frame returns the payload of the next frame.
 func (c *client) frame() string {
 	c.t.Helper()
-	_ = c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
 	_, p, err := readFrame(c.in)
 	if err != nil {
 		c.t.Fatalf("reading a frame: %v", err)
@@ -201,7 +205,7 @@ func (c *client) question(rest string) (id string) {
 // eventually waits until what happens.
 func eventually(t testing.TB, what string, happens func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !happens(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); !happens(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("did not happen: %s", what)
 		}

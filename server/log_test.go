@@ -51,7 +51,7 @@ func (b *logBook) String() string {
 func (b *logBook) wait(t *testing.T, pattern string) {
 	t.Helper()
 	line := regexp.MustCompile(`(?m)^time=\S+ ` + pattern + `$`)
-	for late := time.After(10 * time.Second); !line.MatchString(b.String()); {
+	for late := time.After(patience); !line.MatchString(b.String()); {
 		select {
 		case <-b.changed:
 		case <-late:

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/hubwire/hubwire/server"
 )
@@ -33,7 +32,7 @@ func TestAPostedMessageMayBeLongerThanTheInbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer events.Body.Close()
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{Timeout: patience}
 	for _, body := range []string{
 		`{"protocol":"json","version":1}` + "\x1e",
 		`{"type":1,"invocationId":"1","target":"Length","arguments":["` + strings.Repeat("x", 300_000) + `"]}` + "\x1e",

@@ -113,7 +113,7 @@ func crashOnce(t *testing.T, n *node, at, transport string) {
 	}
 	other.send(0x81, "still here")
 	other.expect(0x81, "still here")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	go func() { // the other App says farewell
 		_, _ = other.r.WriteTo(io.Discard)

@@ -296,7 +296,7 @@ func TestASocketThatComesAfterFinishIsCut(t *testing.T) {
 		release := <-hijacks
 		a.conn.Finish()
 		close(release)
-		_ = p.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = p.conn.SetReadDeadline(time.Now().Add(patience))
 		if _, err := io.ReadAll(p.r); errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("lost %v: the new socket stays open", lost)
 		}

@@ -14,6 +14,10 @@ import (
 	"go.uber.org/goleak"
 )
 
+// patience is how long a test waits for what must happen: longer than a machine
+// with too much to do stands still.
+const patience = time.Minute
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(suite{m}) }
 
 // defaults are ASP.NET Core's.
@@ -137,7 +141,7 @@ func (a *echoApp) end(t testing.TB) error {
 	t.Helper()
 	select {
 	case <-a.over:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the App was not told that its input has ended")
 	}
 	a.mu.Lock()
@@ -262,7 +266,7 @@ func (n *node) app() *echoApp {
 	select {
 	case a := <-n.apps:
 		return a
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		n.t.Fatal("no App was made")
 		return nil
 	}
@@ -277,7 +281,7 @@ func (n *node) connections() int {
 // eventually waits until what happens.
 func eventually(t testing.TB, what string, happens func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !happens(); {
+	for end := time.Now().Add(patience); !happens(); {
 		if time.Now().After(end) {
 			t.Fatalf("did not happen: %s", what)
 		}

@@ -57,7 +57,7 @@ func TestCorkKeepsWhatIsSentTogether(t *testing.T) {
 	if _, _, err := p.tryFrame(); err == nil {
 		t.Error("a frame came though the connection is corked")
 	}
-	_ = p.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = p.conn.SetReadDeadline(time.Now().Add(patience))
 	a.conn.Uncork()
 	for i := range 10 {
 		p.expect(opText, fmt.Sprint(i))
