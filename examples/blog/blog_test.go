@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -93,6 +94,19 @@ func TestOnlyAuthorsPublishAndAllNodesTellTheirClients(t *testing.T) {
 	}
 	c1.Expect("PostPublished", 42, "What a hub is")
 	c2.Expect("PostPublished", 42, "What a hub is")
+}
+
+func TestTheMetricsCountConnections(t *testing.T) {
+	n := start(t, nil)
+	connect(n).Do("Read", 42)
+	response, err := n.HTTPClient().Get(n.URL() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if text, err := io.ReadAll(response.Body); err != nil || !strings.Contains(string(text), "\nsignalr_server_active_connections{") {
+		t.Errorf("/metrics: %v\n%s", err, text)
+	}
 }
 
 func TestSettingsThatAreMissingAreAnError(t *testing.T) {

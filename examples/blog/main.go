@@ -71,6 +71,9 @@ func (a *app) build(getenv func(string) string) (err error) {
 		opts.Endpoint.AllowedOrigins = strings.Split(origins, ",")
 	}
 	mux := http.NewServeMux()
+	if opts.Observer, err = telemetry(mux); err != nil {
+		return err
+	}
 	a.node = &server.Node{Server: &http.Server{
 		Addr: cmp.Or(getenv("ADDR"), "127.0.0.1:8080"), Handler: mux,
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
