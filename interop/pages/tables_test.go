@@ -49,6 +49,7 @@ func TestEveryOptionIsInThePageOfLimits(t *testing.T) {
 		value  any
 	}{
 		{"", server.Options{}}, {"Endpoint.", server.EndpointOptions{}}, {"", server.AdmissionOptions{}}, {"Drain.", server.DrainOptions{}},
+		{"", server.RateLimitOptions{}}, {"", server.Rate{}},
 		{"", backplane.Options{}}, {"", jwtbearer.Options{}},
 	} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(options.value)) {
