@@ -19,6 +19,7 @@ const h2Switch = "http2xconnect=1"
 // h2Client is a client that may send extended CONNECTs; that of net/http may not.
 func h2Client(t *testing.T, server *httptest.Server) *http.Client {
 	config := server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	//lint:ignore SA1019 its successor, net/http, sends no extended CONNECT
 	client := &http.Client{Transport: &http2.Transport{TLSClientConfig: config}}
 	t.Cleanup(client.CloseIdleConnections)
 	return client
