@@ -227,7 +227,7 @@ func (s *sink) find(t *testing.T, name string) tracetest.SpanStub {
 func attributes(span tracetest.SpanStub) string {
 	var list []string
 	for _, a := range span.Attributes {
-		list = append(list, string(a.Key)+"="+a.Value.Emit())
+		list = append(list, string(a.Key)+"="+a.Value.String())
 	}
 	return strings.Join(list, " ")
 }
