@@ -26,8 +26,10 @@ var pagesNotCompiled = map[string]string{
 // snippetImports are the packages that blocks use without an import.
 var snippetImports = map[string]string{
 	"backplane": module + "/backplane",
+	"busotel":   module + "/backplane/otel",
 	"hubtest":   module + "/hubtest",
 	"jwtbearer": module + "/server/jwtbearer",
+	"otel":      module + "/server/otel",
 	"protocol":  module + "/protocol",
 	"server":    module + "/server",
 
