@@ -54,9 +54,11 @@ forEachMode((mode) => {
         assert.deepEqual(await Promise.all(n.map((i) => a.invoke("Ask", id, i % 2 ? "Ask" : "AskLater", `q${i}`))), n.map((i) => `${i % 2 ? "" : "late "}answer to q${i}`));
     });
     it("the asked client goes away", async () => {
-        const [a, b] = [await start(), await start({ on: { Ask: () => new Promise(() => {}) } })], [, id] = await ids(a, b);
+        let heard;
+        const waiting = new Promise((ok) => { heard = ok; });
+        const [a, b] = [await start(), await start({ on: { Ask: () => { heard(); return new Promise(() => {}); } } })], [, id] = await ids(a, b);
         const asked = a.invoke("Ask", id, "Ask", "q").catch((e) => e);
-        await sleep(50);
+        await waiting;
         await b.stop();
         assert.equal((await asked).message, failed("Ask"));
     });
@@ -69,10 +71,13 @@ forEachMode((mode) => {
         assert.deepEqual(await ask(id, "NoHandler"), [409, "HubException: Client didn't provide a result."]);
     });
     it("asked from outside, given up, answered late", async () => {
-        const c = await start({ on: { Ask: async () => { await sleep(300); return "late"; } } }), [id] = await ids(c), { url } = await node();
+        let answer;
+        const late = new Promise((ok) => { answer = ok; });
+        const c = await start({ on: { Ask: () => late } }), [id] = await ids(c), { url } = await node();
         const r = await fetch(`${url}/api/ask/${id}/Ask?timeout=50`, { method: "POST" });
         assert.equal(r.status, 409);
-        await sleep(350);
+        answer("late");
+        await sleep(50); // the client sends it
         assert.equal(await c.invoke("Echo", "still here"), "still here");
     });
 }, undefined, "client results");
