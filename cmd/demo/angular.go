@@ -20,30 +20,39 @@ type angularPage struct {
 	ended chan struct{}                // closed when the build has ended
 }
 
-// newAngularPage serves the page on the nodes. It returns nil where there is no
-// npm to build it.
-func newAngularPage(nodes []*node) *angularPage {
+// newAngularPage returns the page, or nil and the tool that is missing to build it.
+func newAngularPage() (p *angularPage, missing string) {
 	for _, tool := range []string{"npm", "node"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return nil
+			return nil, tool
 		}
 	}
-	p := &angularPage{}
-	for i, n := range nodes {
-		// The client goes on with the next node when its own one ends.
-		urls := make([]string, 0, len(nodes))
-		for j := range nodes {
-			urls = append(urls, nodes[(i+j)%len(nodes)].url)
-		}
-		start := "/app/?nodes=" + url.QueryEscape(strings.Join(urls, ","))
-		n.mux.Handle("GET /app", http.RedirectHandler(start, http.StatusFound))
-		n.mux.Handle("GET /app/", http.StripPrefix("/app", http.HandlerFunc(p.serve)))
+	return &angularPage{}, ""
+}
+
+// addTo serves the page on n. Its client begins there, and goes on with the other
+// one of the nodes when that one ends. A nil *angularPage is none.
+func (p *angularPage) addTo(n *node, nodes ...*node) {
+	if p == nil {
+		return
 	}
-	return p
+	urls := []string{n.url}
+	for _, other := range nodes {
+		if other.url != n.url {
+			urls = append(urls, other.url)
+		}
+	}
+	start := "/app/?nodes=" + url.QueryEscape(strings.Join(urls, ","))
+	n.mux.Handle("GET /app", http.RedirectHandler(start, http.StatusFound))
+	n.mux.Handle("GET /app/", http.StripPrefix("/app", http.HandlerFunc(p.serve)))
 }
 
 // build builds the page while the demo goes on, and says so on the screen.
+// A nil *angularPage is none.
 func (p *angularPage) build(ctx context.Context, urls []string, screen *screen) {
+	if p == nil {
+		return
+	}
 	ctx, p.stop = context.WithCancel(ctx)
 	p.ended = make(chan struct{})
 	go func() {

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 )
 
@@ -18,26 +16,14 @@ func TestAngularPageComesByItself(t *testing.T) {
 	p.close() // was never begun
 }
 
-func TestWithoutNpmThereIsNoAngularPage(t *testing.T) {
+func TestWithoutNpmThereIsNoAngularPageAndTheTerminalSaysWhy(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	var out bytes.Buffer
-	a, err := newApp("127.0.0.1:0", "", false, true, &screen{out: &out})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.stop()
-	a.buildAngular(t.Context())
+	out := &lines{}
+	d := startDemo(t, out, "-backplane=off")
+	out.waitFor(t, "Angular page: not built, because npm is not installed")
 	for path, want := range map[string]int{"/app": http.StatusNotFound, "/": http.StatusOK} {
-		r, err := http.Get(a.node1.url + path)
-		if err != nil {
-			t.Fatal(err)
+		if status, _ := get(t, d.url1+path); status != want {
+			t.Errorf("GET %s = %d, want %d", path, status, want)
 		}
-		r.Body.Close()
-		if r.StatusCode != want {
-			t.Errorf("GET %s = %s, want %d", path, r.Status, want)
-		}
-	}
-	if strings.Contains(out.String(), "Angular") {
-		t.Errorf("the terminal speaks of it: %s", &out)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/hubwire/hubwire/backplane"
+	"github.com/hubwire/hubwire/cmd/demo/blog"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -17,7 +18,6 @@ type bus struct {
 	name   string
 	client *redis.Client
 	inside *miniredis.Miniredis // nil for a real Redis
-	closed []func() error
 }
 
 // openBus connects to a Redis, or starts one inside this program if url is
@@ -42,8 +42,8 @@ func openBus(url string) (*bus, error) {
 	return b, nil
 }
 
-// manager returns what carries the messages of one hub of one node. The prefix
-// keeps apps apart that share a Redis.
+// manager returns what carries the messages of one hub of one node, which closes
+// it. The prefix keeps apps apart that share a Redis.
 func (b *bus) manager(prefix string, measured *metrics) (server.LifetimeManager, error) {
 	if b == nil {
 		return nil, nil
@@ -57,10 +57,21 @@ func (b *bus) manager(prefix string, measured *metrics) (server.LifetimeManager,
 	if err != nil {
 		return nil, err
 	}
-	b.closed = append(b.closed, m.Close)
 	ctx, cancel := context.WithTimeout(context.Background(), storyTime)
 	defer cancel()
-	return m, m.Ready(ctx) // a node that is not subscribed yet should not be given clients
+	if err := m.Ready(ctx); err != nil { // a node that is not subscribed yet should not be given clients
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+// people returns a register of who is here, for one hub of one node, which closes
+// it.
+func (b *bus) people(prefix string) blog.People {
+	if b == nil {
+		return blog.NewPeople()
+	}
+	return newSharedPeople(b.client, prefix+"people")
 }
 
 // String says which Redis it is.
@@ -76,9 +87,6 @@ func (b *bus) close() error {
 		return nil
 	}
 	var errs []error
-	for _, f := range b.closed {
-		errs = append(errs, f())
-	}
 	if b.client != nil {
 		errs = append(errs, b.client.Close())
 	}

@@ -15,26 +15,75 @@ import (
 // A client is a SignalR client in the terminal: the Go client of Hubwire's tests.
 // The page has the official one.
 type client struct {
-	*hubclient.Client
 	name   string
+	urls   []string // of the hub on each node, its own first
 	screen *screen
 	news   chan string // what was received, in short
+	stop   func()      // ends following, and waits for its end
+
+	*hubclient.Client // owned by the goroutine that follows, once there is one
 }
 
-// connect returns a client that is connected to the hub at url. ctx bounds the
-// connecting; the caller closes the client.
-func connect(ctx context.Context, name, url string, screen *screen) (*client, error) {
-	c := &client{name: name, screen: screen, news: make(chan string, 100)}
-	var err error
-	c.Client, err = hubclient.Dial(ctx, hubclient.Options{
+// connect returns a client that is connected to the first of the urls. ctx bounds
+// the connecting; the caller closes the client.
+func connect(ctx context.Context, name string, screen *screen, urls ...string) (*client, error) {
+	c := &client{name: name, urls: urls, screen: screen, news: make(chan string, 100)}
+	if err := c.dial(ctx, urls[0]); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *client) dial(ctx context.Context, url string) error {
+	connection, err := hubclient.Dial(ctx, hubclient.Options{
 		ConnOptions: hubclient.ConnOptions{URL: url},
 		Receive:     c.receive,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("connect %s to %s: %w", name, url, err)
+		return fmt.Errorf("connect %s to %s: %w", c.name, url, err)
 	}
-	screen.printf("%-22s connected to %s", name, url)
-	return c, nil
+	c.Client = connection
+	c.screen.printf("%-22s connected to %s", c.name, url)
+	return nil
+}
+
+// retryTime is the pause between two tries to connect again.
+const retryTime = time.Second
+
+// follow lets the client go on with the next node whenever its own one ends. From
+// then on only close may be called.
+func (c *client) follow() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var follower sync.WaitGroup
+	follower.Go(func() { // until close
+		defer func() { c.Close() }()
+		for next := 1; ; next++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-c.Done():
+			}
+			c.Close()
+			for c.dial(ctx, c.urls[next%len(c.urls)]) != nil {
+				next++
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(retryTime):
+				}
+			}
+		}
+	})
+	c.stop = func() { cancel(); follower.Wait() }
+}
+
+// close ends the client.
+func (c *client) close() {
+	if c.stop != nil {
+		c.stop()
+		return
+	}
+	c.Close()
 }
 
 // receive is called for each method that the server calls.
@@ -48,6 +97,7 @@ func (c *client) receive(m *protocol.Invocation) {
 	case m.Target == "PostPublished" && read(m, &post):
 		c.screen.printf("%-22s PostPublished   %d %q %s", c.name, post.ID, post.Title, post.PublishedAt.Format(time.TimeOnly))
 		c.note(fmt.Sprint("post ", post.ID))
+	case m.Target == "PeopleChanged", m.Target == "NodeChanged": // of the pages
 	default:
 		c.note(fmt.Sprintf("%s, which it does not know", m.Target))
 	}

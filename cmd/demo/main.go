@@ -8,12 +8,17 @@
 //	go run ./cmd/demo -backplane=off           # none: the client of node 2 misses the post
 //	go run ./cmd/demo -once                    # ends by itself; status 0 if all went well
 //	go run ./cmd/demo -angular=off             # does not build the Angular page, which needs npm
+//	go run ./cmd/demo -addr 127.0.0.1:7000     # other ports
 //	go run ./cmd/demo -node 0.0.0.0:8080       # one node and no story, as a container runs it
 //
-// Read blog/hub.go first, then node.go: that is what an app writes. app.go puts
-// nodes and Redis (bus.go) together. The clients are clients.go, page.html and,
-// where there is npm, the Angular app of angular/. single.go is a node in
-// a container; deploy/ and docker-compose.yml run it.
+// On the page, and in the terminal with s and Enter, node 1 can be stopped and
+// started again: its clients go on with node 2.
+//
+// Read the folder blog first, then node.go: that is what an app writes. app.go
+// puts nodes and Redis (bus.go) together, switch.go stops node 1, story.go is what
+// the terminal shows. The clients are clients.go, the page of the folder web and,
+// where there is npm, the Angular app of angular/. single.go is a node in a
+// container; deploy/ and docker-compose.yml run it.
 package main
 
 import (
@@ -28,14 +33,14 @@ import (
 	"time"
 )
 
-// storyTime is how long the story in the terminal may take.
-const storyTime = 20 * time.Second
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	switch err := run(ctx, os.Args[1:], os.Stdout); {
-	case errors.Is(err, flag.ErrHelp):
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout)
+	var usage *usageError
+	switch {
+	case errors.As(err, &usage):
+		fmt.Fprintf(os.Stderr, "demo: %v\n-help shows the flags\n", err)
 		os.Exit(2)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -43,93 +48,121 @@ func main() {
 	}
 }
 
+// A usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+// flags are the command line.
+type flags struct {
+	addr, redis        string
+	backplane, angular bool
+	once               bool
+	node               string
+	drain              time.Duration
+}
+
+// parse reads the command line. With -help it prints the flags to out and returns
+// flag.ErrHelp; every other error is a *usageError.
+func parse(args []string, out io.Writer) (f flags, err error) {
+	set := flag.NewFlagSet("demo", flag.ContinueOnError)
+	set.SetOutput(io.Discard) // errors are printed by main
+	set.StringVar(&f.addr, "addr", "127.0.0.1:5000", "address of node 1; node 2 has the next port. A port that is taken is replaced by a free one")
+	set.StringVar(&f.redis, "redis", "", "URL of a Redis, as redis://localhost:6379; none means one inside this program")
+	set.StringVar(&f.node, "node", "", "run one node on this address, without the story; -redis names what it shares with others")
+	set.DurationVar(&f.drain, "drain", 5*time.Second, "with -node: how long it goes on after SIGTERM, no longer ready, before clients are told to reconnect")
+	set.BoolVar(&f.once, "once", false, "end after the story; status 0 says that every client has received what it should, and nothing else")
+	f.backplane, f.angular = true, true
+	set.Var((*onOff)(&f.backplane), "backplane", "off: the nodes do not know each other")
+	set.Var((*onOff)(&f.angular), "angular", "off: the Angular page is not built")
+	err = set.Parse(args)
+	given := map[string]bool{}
+	set.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintln(out, "Two nodes of Hubwire, one Redis, and clients in the terminal and on a page.\n\ngo run ./cmd/demo [flags]")
+		set.SetOutput(out)
+		set.PrintDefaults()
+		return f, err
+	case err != nil:
+	case set.NArg() > 0:
+		err = fmt.Errorf("%q is no flag", set.Arg(0))
+	case f.drain < 0:
+		err = errors.New("-drain is negative")
+	case given["drain"] && f.node == "":
+		err = errors.New("-drain is for -node")
+	case f.node != "" && f.once:
+		err = errors.New("-node tells no story that -once could end after")
+	case f.redis != "" && !f.backplane:
+		err = errors.New("-redis is for nodes with a backplane, which is off")
+	}
+	if err != nil {
+		return f, &usageError{err}
+	}
+	return f, nil
+}
+
+// An onOff is a flag that is on or off.
+type onOff bool
+
+func (o *onOff) String() string {
+	if o != nil && *o {
+		return "on"
+	}
+	return "off"
+}
+
+func (o *onOff) Set(text string) error {
+	if text != "on" && text != "off" {
+		return errors.New("must be on or off")
+	}
+	*o = text == "on"
+	return nil
+}
+
 // run plays the story and then serves until ctx is done, or returns at once
-// with -once.
-func run(ctx context.Context, args []string, out io.Writer) (err error) {
-	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
-	addr := flags.String("addr", "127.0.0.1:5000", "address of node 1; node 2 has the next port. A port that is taken is replaced by a free one")
-	redisURL := flags.String("redis", "", "URL of a Redis, as redis://localhost:6379; none means one inside this program")
-	backplane := flags.String("backplane", "on", "off: the nodes do not know each other")
-	once := flags.Bool("once", false, "end after the story; status 0 says that every client has received what it should, and nothing else")
-	pages := flags.String("angular", "on", "off: the Angular page is not built")
-	only := flags.String("node", "", "run one node on this address, without the story; -redis names what it shares with others")
-	drain := flags.Duration("drain", 5*time.Second, "with -node: how long it goes on after SIGTERM, no longer ready, before clients are told to reconnect")
-	if err := flags.Parse(args); err != nil {
+// with -once. Lines of in stop and start node 1.
+func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err error) {
+	f, err := parse(args, out)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
 		return err
+	case f.node != "":
+		return runSingle(ctx, f.node, f.redis, f.drain, out)
 	}
-	if *only != "" {
-		return runSingle(ctx, *only, *redisURL, *drain, out)
+	screen := &screen{out: out}
+	var angular *angularPage
+	missing := "-angular=off"
+	if f.angular && !f.once {
+		angular, missing = newAngularPage()
 	}
-	withAngular := *pages != "off" && !*once
-	app, err := newApp(*addr, *redisURL, *backplane != "off", withAngular, &screen{out: out})
+	app, err := newApp(f.addr, f.redis, f.backplane, angular, screen)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, app.stop()) }()
 	story, cancel := context.WithTimeout(ctx, storyTime)
 	defer cancel()
-	if err := app.play(story); err != nil || *once {
+	if err := app.play(story); err != nil || f.once {
 		return err
 	}
-	app.screen.printf("\nOpen %s to go on in a browser, or: curl -X POST %s/api/posts/43/publish\nCtrl+C ends the demo.\n", app.node1.url, app.node1.url)
+	for _, c := range app.clients {
+		c.follow()
+	}
+	screen.printf(invitation, app.node1.url, app.node2.url, app.node1.url)
+	if f.angular && angular == nil {
+		screen.printf("Angular page: not built, because %s is not installed. The plain page needs nothing.", missing)
+	}
 	app.buildAngular(ctx)
+	ignoreBackgroundReads()
+	go app.readKeys(in) // ends with in, which may be with the process
 	<-ctx.Done()
 	return nil
 }
 
-// play tells the story: clients connect, chat, and receive a published post. It
-// returns an error if one has not received what it should, or more.
-func (a *app) play(ctx context.Context) error {
-	a.screen.printf("Node 1: %s\nNode 2: %s\nRedis:  %s\n", a.node1.url, a.node2.url, a.bus)
-	client1, err1 := a.connect(ctx, "client of node 1", a.node1.url+"/hub")
-	client2, err2 := a.connect(ctx, "client of node 2", a.node2.url+"/hub")
-	other, err3 := a.connect(ctx, "client of another app", a.node2.url+"/other/hub")
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return err
-	}
-	// A hub that has answered a call knows the client: none misses what is sent now.
-	for _, c := range []*client{client1, client2, other} {
-		if err := c.Invoke(ctx, nil, "JoinGroup", "readers"); err != nil {
-			return err
-		}
-	}
-	a.screen.printf("\nThe client of node 1 calls SendMessage")
-	if err := client1.Invoke(ctx, nil, "SendMessage", "client of node 1", "hello"); err != nil {
-		return err
-	}
-	everywhere := []*client{client1, client2}
-	if a.bus == nil {
-		everywhere = everywhere[:1]
-	}
-	if err := expectAll(ctx, everywhere, "message hello"); err != nil {
-		return err
-	}
-	if err := a.node1.publish(ctx, "", 42, a.screen); err != nil {
-		return err
-	}
-	if err := expectAll(ctx, everywhere, "post 42"); err != nil {
-		return err
-	}
-	// A client that has missed post 42 still receives what comes after it.
-	last, path, ending := other, "/other", "Both clients of the app have received post 42. The other app has a prefix of its own: its client\nhas received post 7 only."
-	if a.bus == nil {
-		last, path, ending = client2, "", "Without a backplane the client of node 2 has missed post 42, which was published on node 1."
-	}
-	if err := a.node2.publish(ctx, path, 7, a.screen); err != nil {
-		return err
-	}
-	if err := last.expect(ctx, "post 7"); err != nil {
-		return err
-	}
-	a.screen.printf("\n%s", ending)
-	return nil
-}
-
-func expectAll(ctx context.Context, clients []*client, want string) error {
-	for _, c := range clients {
-		if err := c.expect(ctx, want); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+const invitation = `
+Open %s to go on in a browser (node 2 has the same page: %s),
+or: curl -X POST %s/api/posts/43/publish
+s and Enter: node 1 stops, and its clients go on with node 2. Once more: it starts again.
+Ctrl+C ends the demo.
+`

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -42,7 +43,7 @@ func TestStoryReachesEveryClientThatItShould(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := run(t.Context(), append([]string{"-once", "-addr", "127.0.0.1:0"}, test.args...), &out); err != nil {
+			if err := run(t.Context(), append([]string{"-once", "-addr", "127.0.0.1:0"}, test.args...), strings.NewReader(""), &out); err != nil {
 				t.Fatalf("run = %v\n%s", err, &out)
 			}
 			for _, want := range test.want {
@@ -61,21 +62,50 @@ func TestStoryReachesEveryClientThatItShould(t *testing.T) {
 
 func TestFailuresAreReported(t *testing.T) {
 	for _, test := range []struct {
-		name string
-		args []string
-		want string
+		name, want string
+		args       []string
 	}{
-		{"an address that is none", []string{"-addr", "nowhere"}, "missing port"},
-		{"a Redis that is not there", []string{"-redis", "redis://127.0.0.1:1"}, "refused"},
-		{"a Redis URL that is none", []string{"-redis", "http://127.0.0.1"}, "scheme"},
-		{"an unknown flag", []string{"-x"}, "-x"},
+		{"an address that is none", "missing port", []string{"-addr", "nowhere"}},
+		{"a Redis that is not there", "refused", []string{"-redis", "redis://127.0.0.1:1"}},
+		{"a Redis URL that is none", "scheme", []string{"-redis", "http://127.0.0.1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := run(t.Context(), append([]string{"-once"}, test.args...), &bytes.Buffer{})
+			err := run(t.Context(), append([]string{"-once"}, test.args...), strings.NewReader(""), io.Discard)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("run(%q) = %v, want an error with %q", test.args, err, test.want)
 			}
 		})
+	}
+}
+
+func TestACommandLineThatMakesNoSenseIsRefused(t *testing.T) {
+	for want, args := range map[string][]string{
+		"not defined: -x":        {"-x"},
+		"must be on or off":      {"-backplane=maybe"},
+		"must be on or off (no)": {"-angular=no"},
+		`"node" is no flag`:      {"node"},
+		"-drain is negative":     {"-node", "127.0.0.1:0", "-drain", "-1s"},
+		"-drain is for -node":    {"-drain", "1s"},
+		"-node tells no story":   {"-node", "127.0.0.1:0", "-once"},
+		"-redis is for nodes":    {"-redis", "redis://127.0.0.1", "-backplane=off"},
+	} {
+		want, _, _ = strings.Cut(want, " (")
+		var usage *usageError
+		if _, err := parse(args, io.Discard); !errors.As(err, &usage) || !strings.Contains(err.Error(), want) {
+			t.Errorf("parse(%q) = %v, want a usage error with %q", args, err, want)
+		}
+	}
+}
+
+func TestHelpIsNoFailure(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"-help"}, strings.NewReader(""), &out); err != nil {
+		t.Errorf("run -help = %v", err)
+	}
+	for _, name := range []string{"-addr", "-redis", "-backplane", "-angular", "-once", "-node", "-drain"} {
+		if !strings.Contains(out.String(), "  "+name) {
+			t.Errorf("the help does not have %s:\n%s", name, &out)
+		}
 	}
 }
 
@@ -92,18 +122,26 @@ func TestWrongNewsAreAnError(t *testing.T) {
 	}
 }
 
-func TestTakenPortIsReplaced(t *testing.T) {
-	first, err := listen("127.0.0.1:0")
+func TestAPortThatIsTakenIsReplacedAndTheTerminalSaysSo(t *testing.T) {
+	var out bytes.Buffer
+	screen := &screen{out: &out}
+	first, err := listen("node 1", "127.0.0.1:0", screen)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.l.Close()
-	second, err := listen(first.l.Addr().String())
+	taken := first.l.Addr().String()
+	second, err := listen("node 2", taken, screen)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer second.l.Close()
 	if first.url == second.url {
 		t.Errorf("both nodes are at %s", first.url)
+	}
+	for _, want := range []string{taken + " cannot be used", "in use", "node 2 takes " + second.l.Addr().String()} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the terminal does not say %q: %s", want, &out)
+		}
 	}
 }

@@ -31,7 +31,7 @@ func emitted(t *testing.T) map[string][]string {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if err := errors.Join(s.stop(ctx), s.closeBus()); err != nil {
+		if err := errors.Join(s.stop(ctx), s.client.Close()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -15,52 +16,88 @@ import (
 )
 
 // A node is one server of the app: a hub, and the web server around it. A real
-// app runs each node as a process of its own.
+// app runs each node as a process of its own. A node that has stopped is not used
+// again: a new one at the same address takes its place.
 type node struct {
-	url     string
-	hubs    []*server.Hub
-	metrics *metrics
-	mux     *http.ServeMux
-	web     *http.Server
-	l       net.Listener
+	name, url string
+	hubs      []*server.Hub
+	metrics   *metrics
+	closers   []io.Closer // what the hubs need, closed after them
+	mux       *http.ServeMux
+	web       *http.Server
+	l         net.Listener
 }
 
-// listen makes a node on addr or, if that is taken, on a free port.
-func listen(addr string) (*node, error) {
+// listen makes a node on addr or, if that is taken, on a free port, and says so
+// on the screen.
+func listen(name, addr string, screen *screen) (*node, error) {
 	l, err := net.Listen("tcp", addr)
 	if host, _, splitErr := net.SplitHostPort(addr); err != nil && splitErr == nil {
-		l, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
+		first := err
+		if l, err = net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
+			return nil, first
+		}
+		screen.printf("%s cannot be used (%v): %s takes %s instead", addr, errors.Unwrap(first), name, l.Addr())
 	}
 	if err != nil {
 		return nil, err
 	}
-	return newNode(l, newMetrics()), nil
+	return newNode(name, l), nil
 }
 
-func newNode(l net.Listener, m *metrics) *node {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", m.handler)
-	return &node{metrics: m, url: "http://" + l.Addr().String(), l: l, mux: mux, web: &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}}
+func newNode(name string, l net.Listener) *node {
+	mux, measured := http.NewServeMux(), newMetrics()
+	mux.Handle("GET /metrics", measured.handler)
+	return &node{name: name, metrics: measured, url: "http://" + l.Addr().String(), l: l, mux: mux, web: &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}}
 }
 
-// addHub serves a blog.PostHub at path/hub, and at path/api what publishes posts. The
-// pages of all nodes may use it.
-func (n *node) addHub(path string, manager server.LifetimeManager, pages []*node) {
-	var origins []string
-	for _, p := range pages {
-		_, port, _ := net.SplitHostPort(p.l.Addr().String())
-		origins = append(origins, p.url, "http://localhost:"+port)
+// origins are those of the pages of nodes, which may use each other's hubs.
+func origins(nodes ...*node) []string {
+	var all []string
+	for _, n := range nodes {
+		_, port, _ := net.SplitHostPort(n.l.Addr().String())
+		all = append(all, n.url, "http://localhost:"+port)
 	}
-	hub := server.MustHub(blog.PostHub{}, &server.Options{
+	return all
+}
+
+// addHub serves a blog.PostHub at path/hub, and at path/api what publishes posts.
+// Pages of these origins may use it. The node closes manager and people, where
+// that can be done, after the hub.
+func (n *node) addHub(path string, manager server.LifetimeManager, people blog.People, origins []string) {
+	hub := server.MustHub(blog.New(n.name, people), &server.Options{
 		LifetimeManager: manager,
 		Observer:        n.metrics.hubs,
 		// The Go client of the story never answers a close frame: do not wait long.
 		Endpoint: server.EndpointOptions{AllowedOrigins: origins, CloseTimeout: 500 * time.Millisecond},
-		Logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger:   slog.New(slog.DiscardHandler),
 	})
 	server.Mount(n.mux, path+"/hub", hub)
-	n.mux.Handle("POST "+path+"/api/posts/{id}/publish", blog.Publish(hub))
+	n.mux.Handle("POST "+path+"/api/posts/{id}/publish", forPages(origins, blog.Publish(hub)))
 	n.hubs = append(n.hubs, hub)
+	for _, part := range []any{manager, people} {
+		if c, ok := part.(io.Closer); ok {
+			n.closers = append(n.closers, c)
+		}
+	}
+}
+
+// forPages lets pages of these origins call h, and pages of no other but the
+// node's own. Whatever is no browser may call it.
+func forPages(origins []string, h http.Handler) http.Handler {
+	check := http.NewCrossOriginProtection()
+	for _, o := range origins {
+		if err := check.AddTrustedOrigin(o); err != nil {
+			panic(fmt.Sprintf("demo: origin %s: %v", o, err)) // made of an address that we listen on
+		}
+	}
+	return check.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if origin := r.Header.Get("Origin"); origin != "" { // of a page that may
+			w.Header().Set("Access-Control-Allow-Origin", origin)
+			w.Header().Set("Vary", "Origin")
+		}
+		h.ServeHTTP(w, r)
+	}))
 }
 
 // start begins to serve.
@@ -74,8 +111,19 @@ func (n *node) stop(ctx context.Context) error {
 	for _, hub := range n.hubs {
 		errs = append(errs, hub.Shutdown(ctx))
 	}
-	errs = append(errs, n.web.Shutdown(ctx))
+	if err := n.web.Shutdown(ctx); err != nil {
+		errs = append(errs, err, n.web.Close()) // whoever still waits is cut off
+	}
 	_ = n.l.Close() // closed already, unless the node was never started
+	return errors.Join(append(errs, n.closeParts())...)
+}
+
+// closeParts closes what the hubs needed.
+func (n *node) closeParts() error {
+	var errs []error
+	for _, c := range n.closers {
+		errs = append(errs, c.Close())
+	}
 	return errors.Join(errs...)
 }
 

@@ -1,55 +1,65 @@
 package main
 
 import (
-	_ "embed"
+	"embed"
 	"html/template"
+	"io/fs"
 	"net/http"
-	"os"
-	"path/filepath"
 )
 
-//go:embed page.html
-var pageHTML string
+// web is the plain page, and the official JavaScript client that it uses:
+// web/third-party says which one.
+//
+//go:embed web
+var web embed.FS
 
-var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
+var pageTemplate = template.Must(template.ParseFS(web, "web/page.html"))
+
+// signalrVersion is that of the official client in web/third-party.
+const signalrVersion = "10.0.11"
 
 // A page is what page.html shows: clients of the official JavaScript library.
 type page struct {
-	Script    string // where signalr.js comes from
-	Integrity string // of a script from elsewhere
 	Backplane bool
-	Angular   bool // there is a page of Angular, too
-	Node1     string
+	Angular   bool   // there is a page of Angular, too
+	Here      string // the node that serves the page
+	Nodes     []pageNode
 	Panes     []pane
 }
 
+// A pageNode is a node that the page knows. Where there are two, the page can
+// stop the first one.
+type pageNode struct {
+	Name    string `json:"name"`
+	URL     string `json:"url"` // empty for the one that serves the page
+	Running bool   `json:"running"`
+}
+
 // A pane is one client.
-type pane struct{ Name, Hub string }
+type pane struct {
+	Key  string `json:"key"`  // how the page calls it
+	User string `json:"user"` // what the user is called at first
+	Home int    `json:"home"` // its node, an index of page.Nodes
+	Path string `json:"path"` // of the app: empty, or that of the other one
+}
 
-// The official client, where npm has not installed it.
-const (
-	cdnScript    = "https://cdn.jsdelivr.net/npm/@microsoft/signalr@10.0.11/dist/browser/signalr.min.js"
-	cdnIntegrity = "sha384-N+pL/4qXZHZcvsa6hVMd5/7cdF3lC59ZMNHeQyRo5q9jmC7yw0hcJILPjUDSU7ZS"
-)
+// Version is what the page says about the official client.
+func (page) Version() string { return signalrVersion }
 
-// localScripts are where npm puts it, seen from the root of the repository.
-var localScripts = []string{"node_modules", "interop/demo/node_modules", "interop/js/node_modules"}
+// policy lets the page load what its nodes serve, and connect to them.
+const policy = "default-src 'self'; connect-src 'self' http: https: ws: wss:; img-src 'self' data:; frame-ancestors 'none'"
 
-// serve adds the page to a node.
-func (p page) serve(n *node) {
-	p.Script, p.Integrity = cdnScript, cdnIntegrity
-	for _, folder := range localScripts {
-		file := filepath.Join(folder, "@microsoft", "signalr", "dist", "browser", "signalr.min.js")
-		if _, err := os.Stat(file); err != nil {
-			continue
-		}
-		p.Script, p.Integrity = "/signalr.js", ""
-		n.mux.HandleFunc("GET /signalr.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, file) })
-		break
+// addPage serves the page, as it is at that moment, and its files on a node.
+func addPage(n *node, now func() page) {
+	files, err := fs.Sub(web, "web")
+	if err != nil {
+		panic(err) // the folder is part of the program
 	}
+	n.mux.Handle("GET /web/", http.StripPrefix("/web/", http.FileServerFS(files)))
 	n.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", policy)
 		// An error means that the browser has disconnected.
-		_ = pageTemplate.Execute(w, p)
+		_ = pageTemplate.Execute(w, now())
 	})
 }

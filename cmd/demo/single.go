@@ -7,11 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/hubwire/hubwire/backplane"
+	"github.com/hubwire/hubwire/cmd/demo/blog"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -42,30 +44,22 @@ func (s *single) run(ctx context.Context, notice time.Duration) error {
 		notice = -1 // none
 	}
 	s.main.Drain.Notice = notice
-	return errors.Join(s.main.Serve(ctx, s.l), s.closeBus())
+	return errors.Join(s.main.Serve(ctx, s.l), s.close())
 }
 
-func newSingle(addr, redisURL string) (*single, error) {
-	s, m := &single{}, newMetrics()
-	var manager server.LifetimeManager
-	if redisURL != "" {
-		opts, err := redis.ParseURL(redisURL)
-		if err != nil {
-			return nil, err
-		}
-		s.client = redis.NewClient(opts)
-		s.bus, err = backplane.New(s.client, &backplane.Options{HubName: "Demo.PostHub", ChannelPrefix: "Demo:", Observer: m.bus, Logger: slog.Default()})
-		if err != nil {
-			return nil, err
-		}
-		manager = s.bus
-	}
+func newSingle(addr, redisURL string) (_ *single, err error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, errors.Join(err, s.closeBus())
+		return nil, err
 	}
-	s.node = newNode(l, m)
-	s.addHub("", manager, nil)
+	name, err := os.Hostname()
+	if err != nil {
+		name = "node"
+	}
+	s := &single{node: newNode(name, l)}
+	if err := s.addBlog(redisURL); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	s.main = &server.Node{Server: s.web}
 	for _, hub := range s.hubs {
 		s.main.Hubs = append(s.main.Hubs, hub)
@@ -75,13 +69,40 @@ func newSingle(addr, redisURL string) (*single, error) {
 	}
 	s.mux.Handle("GET /healthz", s.main.Live())
 	s.mux.Handle("GET /readyz", s.main.Ready())
-	page{Backplane: s.bus != nil, Panes: []pane{{Name: "Client A", Hub: "/hub"}, {Name: "Client B", Hub: "/hub"}}}.serve(s.node)
+	addPage(s.node, func() page {
+		return page{
+			Backplane: s.bus != nil, Here: name, Nodes: []pageNode{{Name: name, Running: true}},
+			Panes: []pane{{"A", "Ada", 0, ""}, {"B", "Grace", 0, ""}},
+		}
+	})
 	return s, nil
 }
 
-func (s *single) closeBus() error {
-	if s.bus == nil {
+// addBlog adds the hub, joined with those of other nodes if there is a Redis.
+func (s *single) addBlog(redisURL string) error {
+	if redisURL == "" {
+		s.addHub("", nil, blog.NewPeople(), nil)
 		return nil
 	}
-	return errors.Join(s.bus.Close(), s.client.Close())
+	opts, err := redis.ParseURL(redisURL)
+	if err != nil {
+		return err
+	}
+	client := redis.NewClient(opts)
+	bus, err := backplane.New(client, &backplane.Options{HubName: "Demo.PostHub", ChannelPrefix: "Demo:", Observer: s.metrics.bus, Logger: slog.Default()})
+	if err != nil {
+		return errors.Join(err, client.Close())
+	}
+	s.client, s.bus = client, bus
+	s.addHub("", bus, newSharedPeople(client, "Demo:people"), nil)
+	return nil
+}
+
+// close ends what the hub needed, after it.
+func (s *single) close() error {
+	err := s.closeParts()
+	if s.client != nil {
+		err = errors.Join(err, s.client.Close())
+	}
+	return err
 }

@@ -57,7 +57,7 @@ func TestSingleNodesShareARedisAndSayWhetherTheyAreReady(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), storyTime)
 	defer cancel()
 	screen := &screen{out: io.Discard}
-	c, err := connect(ctx, "client of node 2", nodes[1].url+"/hub", screen)
+	c, err := connect(ctx, "client of node 2", screen, nodes[1].url+"/hub")
 	if err != nil {
 		t.Fatal(err)
 	}
