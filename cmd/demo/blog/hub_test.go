@@ -90,9 +90,9 @@ func TestEveryoneKnowsWhoIsHere(t *testing.T) {
 func TestWhatIsSaidReachesTheRoomWithTheNameOfWhoSaysIt(t *testing.T) {
 	n := newNode(t)
 	ada, grace := n.Connect(), n.Connect()
-	enter(ada, "Ada")
 	grace.On("PeopleChanged", func([]Person) {})
 	grace.Do("JoinGroup", "Go")
+	enter(ada, "Ada")
 	ada.Do("Say", "Go", "hello")
 	grace.Expect("Said", "Go", "Ada", "hello")
 	grace.Do("Leave", "Go")
