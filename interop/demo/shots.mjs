@@ -32,6 +32,7 @@ try {
     await page.waitForFunction(() => Number(document.querySelector("#client-A svg").dataset.items) > 20);
     await a.getByRole("button", { name: "Ask Grace" }).click();
     await b.locator(".question").waitFor();
+    await page.evaluate(() => scrollTo(0, 0));
     await page.mouse.move(0, 0);
     await page.screenshot({ path: join(folder, "demo-light.png") });
     await b.locator(".answer").fill("Tea");
@@ -42,6 +43,7 @@ try {
     await a.locator(".people", { hasText: "Ada (this client)" }).waitFor();
     await say(a, "Still here, on node 2 now.");
     await page.emulateMedia({ colorScheme: "dark" });
+    await page.evaluate(() => scrollTo(0, 0));
     await page.mouse.move(0, 0);
     await page.screenshot({ path: join(folder, "demo-dark.png") });
 } finally {
