@@ -34,7 +34,6 @@ try {
     await b.locator(".question").waitFor();
     await page.evaluate(() => scrollTo(0, 0));
     await page.mouse.move(0, 0);
-    await page.evaluate(() => scrollTo(0, 0));
     await page.screenshot({ path: join(folder, "demo-light.png") });
     await b.locator(".answer").fill("Tea");
     await b.getByRole("button", { name: "Answer" }).click();
@@ -46,7 +45,6 @@ try {
     await page.emulateMedia({ colorScheme: "dark" });
     await page.evaluate(() => scrollTo(0, 0));
     await page.mouse.move(0, 0);
-    await page.evaluate(() => scrollTo(0, 0));
     await page.screenshot({ path: join(folder, "demo-dark.png") });
 } finally {
     await browser.close();
