@@ -1,5 +1,5 @@
-// Command hubgen writes the client of a hub, in TypeScript, for rxjs, for Angular
-// or in C#:
+// Command hubgen writes the client of a hub, in TypeScript, for rxjs, for Angular,
+// or in C#, or describes the hub in AsyncAPI:
 //
 //	//go:generate go run github.com/hubwire/hubwire/cmd/hubgen -lang angular -type Chat -o chat.ts .
 //
@@ -43,7 +43,7 @@ func main() {
 }
 
 // functions are those of package hubgen.
-var functions = map[string]string{"ts": "TypeScript", "rxjs": "RxJS", "angular": "Angular", "cs": "CSharp"}
+var functions = map[string]string{"ts": "TypeScript", "rxjs": "RxJS", "angular": "Angular", "asyncapi": "AsyncAPI", "cs": "CSharp"}
 
 var namespaces = regexp.MustCompile(`^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$`)
 

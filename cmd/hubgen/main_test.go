@@ -11,10 +11,11 @@ import (
 
 func TestTheCommandWritesAllLanguagesAndLeavesNothingBehind(t *testing.T) {
 	for lang, want := range map[string][]string{
-		"ts":      {"sendMessage(user: string, text: string): Promise<void>", "SendMessage tells everyone.", "onReceiveMessage(handler: (user: string, text: string) => void)", "ReceiveMessage shows a line to a client.", `"Whisper"`},
-		"cs":      {"SendMessageAsync(this HubConnection connection, string user, string text", "OnReceiveMessage(", "namespace MyApp.Hubs;"},
-		"rxjs":    {"readonly receiveMessage$: Observable<{ user: string; text: string }>", "class ChatHub extends LiveHub"},
-		"angular": {"class ChatHubService extends ChatHub", "new MessagePackHubProtocol()"},
+		"ts":       {"sendMessage(user: string, text: string): Promise<void>", "SendMessage tells everyone.", "onReceiveMessage(handler: (user: string, text: string) => void)", "ReceiveMessage shows a line to a client.", `"Whisper"`},
+		"cs":       {"SendMessageAsync(this HubConnection connection, string user, string text", "OnReceiveMessage(", "namespace MyApp.Hubs;"},
+		"asyncapi": {`"asyncapi": "3.0.0"`, `"title": "user"`},
+		"rxjs":     {"readonly receiveMessage$: Observable<{ user: string; text: string }>", "class ChatHub extends LiveHub"},
+		"angular":  {"class ChatHubService extends ChatHub", "new MessagePackHubProtocol()"},
 	} {
 		file := filepath.Join(t.TempDir(), "out")
 		codec := map[bool]string{true: "messagepack", false: "json"}[lang == "angular"]
@@ -93,7 +94,7 @@ func TestHelpIsNoErrorAndWrongFlagsAre(t *testing.T) {
 		if got := cmd.ProcessState.ExitCode(); got != want || len(out) == 0 {
 			t.Errorf("hubgen %s ended with %d (%v) and printed %q, want %d", flag, got, err, out, want)
 		}
-		if flag == "-help" && !bytes.Contains(out, []byte("angular, cs, rxjs, ts")) {
+		if flag == "-help" && !bytes.Contains(out, []byte("angular, asyncapi, cs, rxjs, ts")) {
 			t.Errorf("hubgen -help does not say what it writes:\n%s", out)
 		}
 	}

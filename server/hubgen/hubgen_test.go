@@ -74,6 +74,7 @@ func TestTheGoldenFilesAreWhatIsWritten(t *testing.T) {
 		"chat.messagepack.ts": {hubgen.TypeScript, protocol.MessagePack{}},
 		"chat.rxjs.ts":        {hubgen.RxJS, protocol.JSON{}},
 		"chat.angular.ts":     {hubgen.Angular, protocol.MessagePack{}},
+		"chat.asyncapi.json":  {hubgen.AsyncAPI, protocol.JSON{}},
 		"Chat.cs":             {hubgen.CSharp, protocol.JSON{}},
 	} {
 		var got bytes.Buffer

@@ -22,6 +22,7 @@ type model struct {
 	packed bool // the types are those of MessagePack, not of JSON
 
 	namespace Namespace // in C#
+	info      Info      // of an AsyncAPI document
 }
 
 // A function is one method of the hub or of the clients.
@@ -78,6 +79,9 @@ func (m *model) add(extra any) error {
 		return nil
 	case Namespace:
 		m.namespace = extra
+		return nil
+	case Info:
+		m.info = extra
 		return nil
 	case protocol.Codec:
 		m.packed = extra.Name() == protocol.MessagePack{}.Name()

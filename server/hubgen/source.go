@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -32,18 +33,37 @@ type client struct {
 }
 
 // ReadSource parses the Go files in dir, tests left out. Pass the result to
-// TypeScript or CSharp. The error names the file that could not be parsed.
+// TypeScript or any of the others. The error names the file that could not be
+// parsed.
 func ReadSource(dir string) (*Source, error) {
-	entries, err := os.ReadDir(dir)
+	return readSource(os.DirFS(dir), dir)
+}
+
+// ReadSourceFS is ReadSource for the folder that files is. A program that
+// describes its hubs while it runs embeds its source:
+//
+//	//go:embed *.go
+//	var files embed.FS
+func ReadSourceFS(files fs.FS) (*Source, error) {
+	return readSource(files, "")
+}
+
+// readSource reads files, which are in dir as far as errors say.
+func readSource(files fs.FS, dir string) (*Source, error) {
+	entries, err := fs.ReadDir(files, ".")
 	if err != nil {
-		return nil, fmt.Errorf("hubgen: read source: %w", err)
+		return nil, fmt.Errorf("hubgen: read source %s: %w", dir, err)
 	}
 	s := &Source{map[string]string{}, map[string]string{}, map[string][]string{}, map[string]client{}}
 	for _, e := range entries {
 		if e.IsDir() || !strings.HasSuffix(e.Name(), ".go") || strings.HasSuffix(e.Name(), "_test.go") {
 			continue
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, e.Name()), nil, parser.ParseComments|parser.SkipObjectResolution)
+		text, err := fs.ReadFile(files, e.Name())
+		if err != nil {
+			return nil, fmt.Errorf("hubgen: read source: %w", err)
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, e.Name()), text, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return nil, fmt.Errorf("hubgen: read source: %w", err)
 		}

@@ -18,6 +18,7 @@ type types struct {
 	names map[reflect.Type]string
 	taken map[string]bool
 	order []reflect.Type
+	ascii bool // names have no other letters
 }
 
 func newTypes(reserved ...string) *types {
@@ -37,6 +38,9 @@ func (s *types) name(t reflect.Type) string {
 	base := pascal(t.Name())
 	if t.Name() == "" {
 		base = "Anonymous"
+	}
+	if s.ascii {
+		base = asciiName(base)
 	}
 	name := base
 	for i := 2; s.taken[name]; i++ {
@@ -117,6 +121,16 @@ func identifier(s string) string {
 		return "_"
 	}
 	return b.String()
+}
+
+// asciiName keeps what is a letter or a digit of ASCII, '-' or '_'.
+func asciiName(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x80 && (r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r)) {
+			return r
+		}
+		return '_'
+	}, s)
 }
 
 // pascal splits at what is neither letter nor digit and joins in Pascal case.
