@@ -1,5 +1,6 @@
 // Package hubgen writes the client's side of a hub from its Go type, in
-// TypeScript and in C#: names, arguments, results, streams both ways.
+// TypeScript (plain, with rxjs, as an Angular service), in C#, and as an AsyncAPI
+// document: names, arguments, results, streams both ways.
 //
 //	source, err := hubgen.ReadSource(".") // names of parameters, doc comments
 //	...
