@@ -81,8 +81,9 @@ func (c *connection) answerHandshake() {
 	c.state.Store(open) // from now on others may look at what was set before
 }
 
-// drops reports whether what is sent is dropped. It waits for an answer to the
-// handshake that is being queued: the client may know of it already.
+// drops reports whether what is sent is dropped: the connection is not open yet,
+// or no longer. It waits for an answer to the handshake that is being queued: the
+// client may know of it already.
 func (c *connection) drops() bool {
 	if !c.mute.Load() {
 		return false

@@ -67,7 +67,7 @@ func (h *Hub) allEndpoints() []*transport.Endpoint {
 // info reports false before the handshake, and once the end has begun.
 func (a *hubApp) info() (info ConnectionInfo, isOpen bool) {
 	c := (*connection)(a)
-	if c.state.Load() != open || c.mute.Load() {
+	if c.drops() || c.state.Load() != open {
 		return ConnectionInfo{}, false
 	}
 	return ConnectionInfo{

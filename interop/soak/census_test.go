@@ -29,6 +29,9 @@ const heapSlack = 4 << 20
 
 func (s *soak) census() census {
 	s.t.Helper()
+	for _, n := range s.nodes {
+		n.fillPool(s.t.Context())
+	}
 	var c census
 	c.goroutines, c.all = goroutines()
 	runtime.GC()
@@ -50,6 +53,18 @@ func (s *soak) census() census {
 	list, _ := s.nodes[0].redis.ClientList(ctx).Result() // as above
 	c.redisClients = strings.Count(list, "\n")
 	return c
+}
+
+// fillPool makes all connections to Redis that the node may have: a pool that is
+// not full, after a restart of Redis, would grow later and look like a leak.
+func (n *node) fillPool(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for range poolSize {
+		conn := n.redis.Conn()
+		_ = conn.Ping(ctx) // if Redis has just gone, the next census fills it
+		defer conn.Close()
+	}
 }
 
 // grown returns what now has more of than c.

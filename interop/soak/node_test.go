@@ -67,6 +67,10 @@ func (soakHub) Ask(call *server.Call) (string, error) {
 
 func (soakHub) Kick(call *server.Call) { call.Abort() }
 
+// poolSize is how many connections to Redis a node has, beside that of its
+// subscriptions.
+const poolSize = 4
+
 // A node serves the hub on a port of its own.
 type node struct {
 	hub   *server.Hub
@@ -75,8 +79,7 @@ type node struct {
 }
 
 func newNode(t *testing.T, name, redisAddr string) *node {
-	// All of its connections are there from the beginning: descriptors are counted.
-	client := redis.NewClient(&redis.Options{Addr: redisAddr, PoolSize: 4, MinIdleConns: 4})
+	client := redis.NewClient(&redis.Options{Addr: redisAddr, PoolSize: poolSize})
 	quiet := slog.New(slog.DiscardHandler)
 	manager, err := backplane.New(client, &backplane.Options{
 		HubName: "Soak", ServerName: name, Logger: quiet, PublishTimeout: time.Second, AckTimeout: time.Second,
