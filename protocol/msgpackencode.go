@@ -192,44 +192,59 @@ func (e *mpEncoder) dict(v reflect.Value, p *plan) error {
 		}
 		return nil
 	}
-	keys := v.MapKeys()
+	all := pairsOf(v)
 	switch kind := p.key.kind; {
 	case kind == reflect.String:
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
+		slices.SortFunc(all, func(a, b pair) int { return cmp.Compare(a.key.String(), b.key.String()) })
 	case kind >= reflect.Int && kind <= reflect.Int64:
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.Int(), b.Int()) })
+		slices.SortFunc(all, func(a, b pair) int { return cmp.Compare(a.key.Int(), b.key.Int()) })
 	case kind >= reflect.Uint && kind <= reflect.Uint64:
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.Uint(), b.Uint()) })
+		slices.SortFunc(all, func(a, b pair) int { return cmp.Compare(a.key.Uint(), b.key.Uint()) })
 	default:
-		return e.dictByBytes(v, p, keys)
+		return e.dictByBytes(all, p)
 	}
-	for _, key := range keys {
-		if err := e.key(key, p.key); err != nil {
+	for _, one := range all {
+		if err := e.key(one.key, p.key); err != nil {
 			return err
 		}
-		if err := e.value(v.MapIndex(key), p.elem); err != nil {
+		if err := e.value(one.value, p.elem); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *mpEncoder) dictByBytes(v reflect.Value, p *plan, keys []reflect.Value) error {
-	encoded := make([][]byte, len(keys))
-	order := make([]int, len(keys))
-	for i, key := range keys {
-		one := mpEncoder{wide: e.wide, depth: e.depth}
-		if err := one.key(key, p.key); err != nil {
-			return err
-		}
-		encoded[i], order[i] = one.dst, i
+// A pair is an entry of a map.
+type pair struct{ key, value reflect.Value }
+
+// pairsOf returns the entries of a map. A value cannot be found by its key: a NaN,
+// alone or in an interface or struct, is no key that equals itself.
+func pairsOf(v reflect.Value) []pair {
+	all := make([]pair, 0, v.Len())
+	for each := v.MapRange(); each.Next(); {
+		all = append(all, pair{each.Key(), each.Value()})
 	}
-	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(encoded[a], encoded[b]) })
-	for _, i := range order {
-		e.dst = append(e.dst, encoded[i]...)
-		if err := e.value(v.MapIndex(keys[i]), p.elem); err != nil {
+	return all
+}
+
+// dictByBytes appends entries in the order of their bytes, which is that of their
+// keys: no encoded key is the beginning of another. Keys that have the same bytes,
+// as two NaNs, are in the order of their values.
+func (e *mpEncoder) dictByBytes(all []pair, p *plan) error {
+	encoded := make([][]byte, len(all))
+	for i := range all {
+		one := mpEncoder{wide: e.wide, depth: e.depth}
+		if err := one.key(all[i].key, p.key); err != nil {
 			return err
 		}
+		if err := one.value(all[i].value, p.elem); err != nil {
+			return err
+		}
+		encoded[i] = one.dst
+	}
+	slices.SortFunc(encoded, bytes.Compare)
+	for _, entry := range encoded {
+		e.dst = append(e.dst, entry...)
 	}
 	return nil
 }

@@ -97,6 +97,8 @@ func TestMessagePackValuesAreWrittenAsASPNETWritesThem(t *testing.T) {
 		{"large numbers", []int64{1<<32 - 1, 1 << 32, -1 << 31, -1<<31 - 1}, "\x94\xce\xff\xff\xff\xff\xcf\x00\x00\x00\x01\x00\x00\x00\x00\xd2\x80\x00\x00\x00\xd3\xff\xff\xff\xff\x7f\xff\xff\xff"},
 		{"numbers of every type", []any{}, "\x90"},
 		{"floats", []float32{1.5}, "\x91\xca\x3f\xc0\x00\x00"}, {"doubles", 2.0, "\xcb\x40\x00\x00\x00\x00\x00\x00\x00"}, {"not a number", math.NaN(), "\xcb\x7f\xf8\x00\x00\x00\x00\x00\x01"},
+		{"keys that are not themselves", map[float64]any{math.NaN(): true, 1: nil}, "\x82\xcb\x3f\xf0\x00\x00\x00\x00\x00\x00\xc0\xcb\x7f\xf8\x00\x00\x00\x00\x00\x01\xc3"},
+		{"in the order of their values", pairOfNaN(2, 1), "\x82\xcb\x7f\xf8\x00\x00\x00\x00\x00\x01\x01\xcb\x7f\xf8\x00\x00\x00\x00\x00\x01\x02"},
 		{"bytes", []byte{1}, "\xc4\x01\x01"}, {"nil bytes", []byte(nil), "\xc0"}, {"256 bytes", make([]byte, 256), "\xc5\x01\x00" + strings.Repeat("\x00", 256)}, {"array of bytes", [2]byte{1, 2}, "\xc4\x02\x01\x02"},
 		{"nil list and map", struct {
 			L []int
@@ -201,4 +203,12 @@ func TestALengthThatLiesCostsNothing(t *testing.T) {
 			}
 		}
 	}
+}
+
+// pairOfNaN has the same key twice, which is none that can be found.
+func pairOfNaN(a, b int) map[float64]int {
+	m := map[float64]int{}
+	m[math.NaN()] = a
+	m[math.NaN()] = b
+	return m
 }
