@@ -96,7 +96,7 @@ const scenarios = {
     } },
     "stateful reconnect: cut during a stream and a slow call": { transports: WS, js: async (t) => {
         await t.start({ stateful: true });
-        const slow = t.invoke("Slow", "slow", 700), stream = t.stream([], "Counter", 12, 100); await sleep(400);
+        const slow = t.invoke("Slow", "slow", 700), stream = t.stream([], "Counter", 12, 100); await t.streamed(3); // the next item comes 100 ms later
         await t.cut(); await Promise.all([slow, stream]); await sleep(1500);
         await t.stop();
     } },
@@ -148,10 +148,12 @@ class JsClient {
         return this.step(`invoke ${method}(${args.map(show).join(", ")})`, () => this.connection.invoke(method, ...args), hide || String(args[0]).length > 1000);
     }
     send(method, ...args) { return this.step(`send ${method}(${args.map(show).join(", ")})`, () => this.connection.send(method, ...args)); }
+    /** Waits until streams have given so many items from now on. */
+    streamed(items) { return new Promise((ok) => { this.onItem = () => { if (--items === 0) ok(); }; }); }
     stream([takes], method, ...args) {
         return this.step(`stream ${method}(${args.map(show).join(", ")})${takes ? `, cancel after ${takes}` : ""}`, () => new Promise((ok, fail) => {
             const items = [];
-            const s = this.connection.stream(method, ...args).subscribe({ next: (x) => { items.push(x); if (items.length === takes) { s.dispose(); setTimeout(() => ok(items), 300); } }, complete: () => ok(items), error: fail });
+            const s = this.connection.stream(method, ...args).subscribe({ next: (x) => { items.push(x); this.onItem?.(); if (items.length === takes) { s.dispose(); setTimeout(() => ok(items), 300); } }, complete: () => ok(items), error: fail });
         }));
     }
     subject(items) {
