@@ -4,8 +4,8 @@ import (
 	"math"
 	"time"
 
-	"github.com/hubwire/hubwire/server/internal/admission"
-	"github.com/hubwire/hubwire/server/internal/rate"
+	"github.com/hubwire/hubwire/internal/admission"
+	"github.com/hubwire/hubwire/internal/rate"
 )
 
 // AdmissionOptions configures an Admission. For each number, zero means the

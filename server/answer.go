@@ -3,8 +3,8 @@ package server
 import (
 	"fmt"
 
+	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
-	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
 // complete sends the result of the call, if the client wants a completion.

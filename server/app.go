@@ -5,7 +5,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/hubwire/hubwire/server/internal/transport"
+	"github.com/hubwire/hubwire/internal/transport"
 )
 
 // A hubApp is a connection as its transport sees it. Nobody else gets one: a

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hubwire/hubwire/server/internal/transport"
+	"github.com/hubwire/hubwire/internal/transport"
 )
 
 // A HubTypeError says why a Go type, or its options, cannot be a hub.

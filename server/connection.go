@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
-	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
 // A connection is one client of one hub. Its exported methods are safe for

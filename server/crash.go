@@ -4,7 +4,7 @@ import (
 	"errors"
 	"runtime/debug"
 
-	"github.com/hubwire/hubwire/server/internal/transport"
+	"github.com/hubwire/hubwire/internal/transport"
 )
 
 // errPanic is why a connection ends whose goroutine panicked.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hubwire/hubwire/server/internal/transport"
+	"github.com/hubwire/hubwire/internal/transport"
 )
 
 // DrainOptions say how a node lets its clients go before it ends: Notice, then

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/hubwire/hubwire/server/internal/transport"
+	"github.com/hubwire/hubwire/internal/transport"
 )
 
 // Transport is a set of transports, and in Call.Transport a single one.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
-	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
 // Texts of refused handshakes. Source: docs/reference/hub-protocol.md, section 1.3.

@@ -10,8 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
-	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
 // A Hub serves the methods of one Go type to SignalR clients. It is an

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hubwire/hubwire/server/internal/transport"
+	"github.com/hubwire/hubwire/internal/transport"
 )
 
 // ConnectionInfo is what a hub knows of one of its connections on this node. Its

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
-	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
 // A Message is one hub message on its way to any number of connections. It is

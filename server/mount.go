@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/hubwire/hubwire/server/internal/transport"
+	"github.com/hubwire/hubwire/internal/transport"
 )
 
 // Mount registers h, a *Hub or another handler of this package, for path and

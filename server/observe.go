@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hubwire/hubwire/server/internal/transport"
+	"github.com/hubwire/hubwire/internal/transport"
 )
 
 // An observed is a call, or a hook of the hub, that is being observed. The zero

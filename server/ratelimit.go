@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hubwire/hubwire/server/internal/rate"
+	"github.com/hubwire/hubwire/internal/rate"
 )
 
 // ErrRateLimit is what OnDisconnected gets of a client that was closed because it

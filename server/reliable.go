@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
-	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
 // statefulWait is how long a writer waits for the client to acknowledge what it

@@ -5,8 +5,8 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
-	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
 // keeping returns a reliable that keeps n messages for a client without socket.

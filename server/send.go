@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/hubwire/hubwire/internal/members"
-	"github.com/hubwire/hubwire/server/internal/transport"
+	"github.com/hubwire/hubwire/internal/transport"
 )
 
 // This file is the way of a message from a ClientProxy to the queue of each

@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/hubwire/hubwire/server/internal/transport"
+	"github.com/hubwire/hubwire/internal/transport"
 )
 
 // A client that falls behind costs memory, and never time: sends queue what they

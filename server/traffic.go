@@ -4,8 +4,8 @@ import (
 	"runtime"
 	"sync/atomic"
 
+	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
-	"github.com/hubwire/hubwire/server/internal/transport"
 )
 
 // Traffic is what the clients of a hub over one transport, in one protocol, have

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hubwire/hubwire/server/internal/transport"
+	"github.com/hubwire/hubwire/internal/transport"
 )
 
 // User is the identity of a client, as Options.Authenticate found it. The zero

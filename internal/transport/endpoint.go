@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hubwire/hubwire/server/internal/admission"
+	"github.com/hubwire/hubwire/internal/admission"
 )
 
 // An Endpoint serves one route: negotiate below it and connect, send, delete on

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"github.com/hubwire/hubwire/server/internal/ws"
+	"github.com/hubwire/hubwire/internal/ws"
 )
 
 // Sizes of read buffers.

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hubwire/hubwire/server/internal/rate"
+	"github.com/hubwire/hubwire/internal/rate"
 )
 
 // Why a client is not let in. An error of its context means that it has left.

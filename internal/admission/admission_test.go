@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hubwire/hubwire/server/internal/rate"
+	"github.com/hubwire/hubwire/internal/rate"
 )
 
 // generous are options that bound nothing.

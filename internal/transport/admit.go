@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/hubwire/hubwire/server/internal/admission"
+	"github.com/hubwire/hubwire/internal/admission"
 )
 
 // A client that begins a connection is held back while others begin theirs, if

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hubwire/hubwire/server/internal/admission"
+	"github.com/hubwire/hubwire/internal/admission"
 )
 
 // oneAtATime is a queue that lets one client in, until that has opened.

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/hubwire/hubwire/server/internal/admission"
+	"github.com/hubwire/hubwire/internal/admission"
 )
 
 // An App is the side of a connection that understands its bytes: a hub
