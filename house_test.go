@@ -17,11 +17,12 @@ const module = "github.com/hubwire/hubwire"
 // top folder import.
 var allowed = map[string][]string{
 	"protocol":  {"protocol", "internal/msgp"},
-	"server":    {"server", "protocol", "internal/members"},
+	"server":    {"server", "protocol", "internal/members", "internal/transport", "internal/admission", "internal/rate"},
+	"azure":     {"azure", "server", "protocol", "backplane", "internal"},
 	"backplane": {"backplane", "server", "protocol", "internal/msgp", "internal/members"},
 	"hubtest":   {"hubtest", "server", "protocol", "internal/hubclient", "internal/memnet"},
-	"cmd":       {"cmd", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm"}, // the demo has clients and builds its page
-	"interop":   {"interop", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm", "cmd/demo/angular"},
+	"cmd":       {"cmd", "azure", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm"}, // the demo has clients and builds its page
+	"interop":   {"interop", "azure", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm", "cmd/demo/angular"},
 	"internal":  {"internal", "protocol"},
 	"examples":  {"backplane", "server", "protocol", "hubtest"},
 }
