@@ -25,7 +25,7 @@ var differs = map[string]string{
 // TestRecordedScenarios plays what a client said to an ASP.NET Core 11 node and
 // compares the answers. Source: testdata/http/transport.json.
 func TestRecordedScenarios(t *testing.T) {
-	data, err := os.ReadFile("../../../testdata/http/transport.json")
+	data, err := os.ReadFile("../../testdata/http/transport.json")
 	if err != nil {
 		t.Fatal(err)
 	}
