@@ -17,7 +17,7 @@ const module = "github.com/hubwire/hubwire"
 // top folder import.
 var allowed = map[string][]string{
 	"protocol":  {"protocol", "internal/msgp"},
-	"server":    {"server", "protocol", "internal/members", "internal/transport", "internal/admission", "internal/rate"},
+	"server":    {"server", "protocol", "internal/members", "internal/transport", "internal/seam", "internal/admission", "internal/rate"},
 	"azure":     {"azure", "server", "protocol", "backplane", "internal"},
 	"backplane": {"backplane", "server", "protocol", "internal/msgp", "internal/members"},
 	"hubtest":   {"hubtest", "server", "protocol", "internal/hubclient", "internal/memnet"},

@@ -172,7 +172,7 @@ func (p *proxy) Send(ctx context.Context, target string, args ...any) (err error
 			}
 		}()
 	}
-	if p.caller {
+	if p.caller && !p.manager.remote { // else what the call sends to others would overtake it
 		return p.call.sendCaller(ctx, m)
 	}
 	to := p.to

@@ -108,7 +108,7 @@ func newConnection(h *Hub, conn *transport.Conn, opts EndpointOptions) *connecti
 		permits: permits{free: h.opts.MaximumParallelInvocationsPerClient},
 	}
 	c.mute.Store(true)
-	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.ctx, c.stop = context.WithCancel(h.baseContext(conn))
 	c.rates = h.opts.RateLimit.of(func() string { return opts.clientAddress(conn.Request()) })
 	c.expires, c.refreshes = opts.CloseOnAuthenticationExpiration, opts.EnableAuthenticationRefresh
 	return c

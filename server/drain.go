@@ -94,7 +94,11 @@ func (h *Hub) Drain(ctx context.Context, opts DrainOptions) error {
 	if h.draining.Swap(true) {
 		return h.Shutdown(ctx)
 	}
-	d := &drain{opts: opts, log: h.log, refuse: h.refuse, endpoints: h.allEndpoints, shutdown: h.Shutdown}
+	refuse := func() {
+		h.leave(ctx, true)
+		h.refuse()
+	}
+	d := &drain{opts: opts, log: h.log, refuse: refuse, endpoints: h.allEndpoints, shutdown: h.Shutdown}
 	return d.run(ctx)
 }
 

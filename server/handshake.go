@@ -196,5 +196,5 @@ func (c *connection) refuse(why HandshakeRefusal, text string) {
 
 func (c *connection) sendHandshake(errText string, binary bool) {
 	buf := protocol.AppendHandshakeResponse(transport.NewFrameBuffer(64), errText)
-	_ = c.bytes.Send(transport.BuildFrame(buf, binary)) // best effort: the client may be gone
+	_ = c.bytes.Send(transport.BuildFrame(buf, binary).As(transport.KindHandshake)) // best effort: the client may be gone
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hubwire/hubwire/internal/seam"
 	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
 )
@@ -37,6 +38,7 @@ type Hub struct {
 	traffic     *traffic      // nil: it is not counted
 	ping        *Message
 	main        *transport.Endpoint
+	remote      seam.Remote // nil: clients connect here
 
 	mu        sync.Mutex
 	endpoints []*transport.Endpoint
@@ -182,6 +184,9 @@ func (h *Hub) newEndpoint(opts EndpointOptions) *transport.Endpoint {
 	t.SlowClientTimeout, t.Limit = h.opts.SlowClientTimeout, h.opts.QueueLimit.limit
 	e := transport.NewEndpoint(t, func(c *transport.Conn) transport.App { return (*hubApp)(newConnection(h, c, opts)) })
 	h.mu.Lock()
+	if h.remote != nil {
+		e.SetElsewhere(h.remote.Negotiate)
+	}
 	down, refuses := h.down, h.refuses
 	if !down {
 		h.endpoints = append(h.endpoints, e)
@@ -218,6 +223,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	h.down = true
 	endpoints := h.endpoints
 	h.mu.Unlock()
+	h.leave(ctx, false)
 	errs := make([]error, len(endpoints))
 	var wg sync.WaitGroup
 	for i, e := range endpoints {
@@ -226,6 +232,9 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	wg.Wait()
 	errs = append(errs, h.running.wait(ctx)) // methods may outlive their connections
 	h.manager.down.Store(true)
+	if h.remote != nil {
+		h.remote.Close()
+	}
 	managers.release(h.opts.LifetimeManager, h)
 	return errors.Join(errs...)
 }

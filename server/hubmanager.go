@@ -15,6 +15,7 @@ type hubManager struct {
 	results  ResultRouter     // own, or nil if it is none
 	codecs   []protocol.Codec // of the hub, in the order of Options.Protocols
 	standard bool             // they are those of package protocol
+	remote   bool             // another server holds the clients: see Hub.remote
 	down     atomic.Bool      // Shutdown has returned
 }
 

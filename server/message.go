@@ -52,7 +52,7 @@ func NewEncodedMessage(encoded ...Encoded) *Message {
 			continue
 		}
 		buf := append(transport.NewFrameBuffer(len(e.Bytes)), e.Bytes...)
-		m.add(form{name: e.Protocol, frame: transport.BuildFrame(buf, e.Protocol != "json")})
+		m.add(form{name: e.Protocol, frame: transport.BuildFrame(buf, e.Protocol != "json").As(transport.KindCall)})
 	}
 	return m
 }
@@ -99,7 +99,7 @@ func encode(codec protocol.Codec, m protocol.Message) (f form) {
 		f.err = err
 		return f
 	}
-	f.frame = transport.BuildFrame(buf, codec.Binary())
+	f.frame = transport.BuildFrame(buf, codec.Binary()).As(frameKind(m))
 	return f
 }
 

@@ -94,6 +94,10 @@ type Options struct {
 	SubProtocol             func(offered []string) string // nil: none
 	Redirect                func(*http.Request) (url, accessToken string, ok bool)
 
+	// Elsewhere answers negotiate for clients that another server holds: none can
+	// be connected by a request of its own. Nil: clients connect here.
+	Elsewhere func(w http.ResponseWriter, r *http.Request, user any)
+
 	// Bounds; final values, too.
 	MaximumWaitingPosts      int // POSTs of one connection at a time; more are answered 429
 	MaximumConnections       int // that have been connected; 0: no bound; more are answered 503

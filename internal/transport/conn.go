@@ -63,6 +63,17 @@ type requests struct {
 	lastPoll *poll         // the last one that waits for its end
 	posting  chan struct{} // the POST that runs holds its one token
 	posts    int           // POSTs that run or wait
+
+	virtual *virtual // not nil: there are no requests; set before the connection is known to anybody
+}
+
+// virtual is nil for a connection whose client is connected here. It is called
+// with c.mu held, or by Endpoint.Open's callers.
+func (c *Conn) virtual() *virtual {
+	if c.http == nil {
+		return nil
+	}
+	return c.http.virtual
 }
 
 // waits is what goroutines wait for. Each channel is made when a goroutine

@@ -101,6 +101,11 @@ func (c *Conn) finish(as appState) {
 	}
 	c.wakeSendersLocked()
 	s := c.socket
+	if c.virtual() != nil {
+		c.mu.Unlock()
+		c.endVirtual()
+		return
+	}
 	if c.link.over() || s == nil {
 		c.wakeRequestLocked()
 		c.mu.Unlock()
@@ -122,7 +127,7 @@ func (c *Conn) Abort(cause error) { c.abort(cause, true) }
 // written before.
 func (c *Conn) abort(cause error, reset bool) {
 	c.mu.Lock()
-	s := c.socket
+	s, virtual := c.socket, c.virtual()
 	c.closeLocked(linkCut)
 	c.socket = nil
 	c.mu.Unlock()
@@ -130,6 +135,10 @@ func (c *Conn) abort(cause error, reset bool) {
 		s.cut(reset)
 	}
 	c.endInput(cause)
+	if virtual != nil {
+		c.endVirtual()
+		return
+	}
 	c.forgetIfDone()
 }
 

@@ -69,6 +69,11 @@ func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint {
 	return e
 }
 
+// SetElsewhere sets Options.Elsewhere, before the endpoint serves anybody.
+func (e *Endpoint) SetElsewhere(negotiate func(w http.ResponseWriter, r *http.Request, user any)) {
+	e.opts.Elsewhere = negotiate
+}
+
 // clock is now as connections keep times.
 func (e *Endpoint) clock(now time.Time) time.Duration { return now.Sub(e.started) }
 
@@ -172,7 +177,7 @@ func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, kind con
 // and returns nil. A WebSocket without id begins a new connection.
 func (e *Endpoint) connectionFor(w http.ResponseWriter, r *http.Request, t Transport, user any) *Conn {
 	token := queryValue(r.URL.RawQuery, "id")
-	if token == "" && t == WebSockets {
+	if token == "" && t == WebSockets && e.opts.Elsewhere == nil {
 		return e.beginUnnegotiated(w, r, user)
 	}
 	contentType := textPlain

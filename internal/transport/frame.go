@@ -12,7 +12,29 @@ type Frame struct {
 	head    uint8  // length of the header
 	latest  bool   // see Latest
 	counted bool   // in a queue: it is counted by the Limit
+	kind    Kind
 }
+
+// A Kind is what a frame is to the server that holds the client of a virtual
+// connection.
+type Kind uint8
+
+// The kinds of frames.
+const (
+	KindOther     Kind = iota // a ping, an Ack, a Sequence
+	KindHandshake             // the answer to the handshake
+	KindCall                  // an invocation, a stream item, a completion
+	KindClose                 // the farewell
+)
+
+// As returns f as a frame of kind k.
+func (f Frame) As(k Kind) Frame {
+	f.kind = k
+	return f
+}
+
+// Kind returns what f is; see As.
+func (f Frame) Kind() Kind { return f.kind }
 
 // Latest returns f marked as one that a client which only wants the latest can
 // do without; see Conn.DropOldest.

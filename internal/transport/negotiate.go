@@ -16,6 +16,12 @@ const noInteger = "The client requested a non-integer protocol version."
 // serveNegotiate answers which transports there are, and makes a connection
 // that waits to be connected. Its errors are answers of status 200, too.
 func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request, user any) {
+	if e.opts.Elsewhere != nil {
+		if !e.guard("Elsewhere", func() { e.opts.Elsewhere(w, r, user) }) {
+			answer(w, r, http.StatusInternalServerError, noType, "")
+		}
+		return
+	}
 	version, problem := e.negotiateVersion(r.URL.RawQuery)
 	if problem != "" {
 		answerJSON(w, r, append(appendString([]byte(`{"error":`), problem), '}'))

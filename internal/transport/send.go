@@ -93,7 +93,11 @@ func (c *Conn) refusalLocked() error {
 // putLocked queues f and reports whether the caller must put c on the shard's
 // list, once it has unlocked c.mu.
 func (c *Conn) putLocked(f Frame) (push bool) {
-	if c.link.mute() {
+	switch {
+	case c.link.mute():
+		return false
+	case c.virtual() != nil:
+		c.putVirtualLocked(f)
 		return false
 	}
 	if c.out.add(f) {
@@ -212,7 +216,7 @@ func (c *Conn) flush(joined *[]byte) {
 // Cork keeps what is sent in the outbox until Uncork.
 func (c *Conn) Cork() {
 	c.mu.Lock()
-	c.out.corked = true
+	c.out.corked = c.virtual() == nil // all clients of a Link share one queue, which has an order
 	c.mu.Unlock()
 }
 

@@ -47,16 +47,23 @@ func (e *Endpoint) newNegotiated(version int, stateful bool, user any) (*Conn, e
 // newServed puts a new connection into the table that is connected at once.
 func (e *Endpoint) newServed(user any) (*Conn, error) {
 	c := e.makeConn(0, false, user)
+	if err := e.addServed(c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (e *Endpoint) addServed(c *Conn) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.fullLocked() {
-		return nil, errFull
+		return errFull
 	}
 	if err := e.addLocked(c); err != nil {
-		return nil, err
+		return err
 	}
 	e.countLocked(c, WebSockets)
-	return c, nil
+	return nil
 }
 
 // mayAdmit reports whether admit would count c, or has done so.

@@ -122,9 +122,13 @@ func (c *Conn) read() {
 func (c *Conn) ReadOn() {
 	defer c.survive()
 	c.mu.Lock()
-	s, reading := c.socket, c.reading
+	s, reading, virtual := c.socket, c.reading, c.virtual()
 	c.mu.Unlock()
 	if !reading {
+		return
+	}
+	if virtual != nil {
+		c.readVirtual()
 		return
 	}
 	if s != nil && s.buf != nil {
