@@ -60,6 +60,7 @@ func (o *Options) check() (errs []error) {
 			errs = append(errs, errManagerTaken(other))
 		}
 	}
+	errs = append(errs, o.checkSessions()...)
 	return append(errs, o.Endpoint.check("Endpoint.")...)
 }
 

@@ -52,6 +52,7 @@ type connection struct {
 	waiting        atomic.Int32 // calls without a permit, see Options.MaximumWaitingCallsPerClient
 	pinged         atomic.Bool  // the client has pinged once: from now on it may time out
 	connected      bool         // OnConnected has succeeded; owned by the leader, then by finish
+	resumed        bool         // its session was known; set before OnConnected
 	lastHeard      atomic.Int64 // of the last whole message, in Unix nanoseconds
 	lastPing       int64        // of the server, in Unix nanoseconds; owned by Tick
 

@@ -105,7 +105,7 @@ func (c *connection) register() {
 		}
 	}()
 	c.logOpened()
-	err := c.hub.manager.Connected(c.ctx, c)
+	err := c.connectManager()
 	c.answerHandshake()
 	if err != nil {
 		if _, panicked := asError[*panicError](err); panicked {

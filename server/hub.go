@@ -126,6 +126,7 @@ func newHub[H any](hub *instances[H], opts *Options) (*Hub, error) {
 			return nil, newHubTypeError(hub.name(), []error{errManagerTaken(other)})
 		}
 	}
+	h.manager.keepSessions(h.opts.Sessions)
 	return h, nil
 }
 

@@ -13,6 +13,7 @@ import (
 type hubManager struct {
 	own      LifetimeManager
 	results  ResultRouter     // own, or nil if it is none
+	keeper   SessionKeeper    // own, or nil in a hub without sessions
 	codecs   []protocol.Codec // of the hub, in the order of Options.Protocols
 	standard bool             // they are those of package protocol
 	remote   bool             // another server holds the clients: see Hub.remote

@@ -27,13 +27,14 @@ func NewLifetimeManager() LifetimeManager {
 // localManager is the manager of one process. A lock is held for one membership
 // at a time: nobody waits for a connection that leaves many groups.
 type localManager struct {
-	all     memberSet
-	mu      sync.Mutex // guards the three maps
-	groups  map[string]*memberSet
-	users   map[string]*memberSet
-	joined  map[string]map[string]struct{} // connection id -> groups
-	results members.Results
-	lastID  atomic.Uint64
+	all      memberSet
+	mu       sync.Mutex // guards the three maps and sessions
+	groups   map[string]*memberSet
+	users    map[string]*memberSet
+	joined   map[string]map[string]struct{} // connection id -> groups
+	sessions *localSessions                 // nil: groups end with their connection
+	results  members.Results
+	lastID   atomic.Uint64
 }
 
 func (m *localManager) Connected(_ context.Context, c Receiver) error {
@@ -54,6 +55,7 @@ func (m *localManager) Disconnected(c Receiver) {
 	if id := c.UserID(); id != "" {
 		leave(m.users, id, c.ID())
 	}
+	m.sessions.disconnected(c.ID())
 	m.mu.Unlock()
 	for group := range groups {
 		m.leaveGroup(c.ID(), group)
@@ -92,7 +94,7 @@ func (m *localManager) AddToGroup(_ context.Context, id, group string) error {
 	defer m.mu.Unlock()
 	groups := m.joined[id]
 	if _, member := groups[group]; member {
-		return nil
+		return m.sessions.joined(id, group)
 	}
 	if err := CheckJoin(c, group, len(groups)); err != nil {
 		return err
@@ -100,23 +102,18 @@ func (m *localManager) AddToGroup(_ context.Context, id, group string) error {
 	if m.all.Get(id) != c { // it has left meanwhile: Disconnected has looked at joined, or is about to
 		return nil
 	}
-	if groups == nil {
-		groups = map[string]struct{}{}
-		m.joined[id] = groups
+	if err := m.sessions.joined(id, group); err != nil {
+		return err
 	}
-	groups[group] = struct{}{}
-	join(m.groups, group, c)
+	m.enterGroup(c, group)
 	return nil
 }
 
 func (m *localManager) RemoveFromGroup(_ context.Context, id, group string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	leave(m.groups, group, id)
-	delete(m.joined[id], group)
-	if len(m.joined[id]) == 0 {
-		delete(m.joined, id)
-	}
+	m.exitGroup(id, group)
+	m.sessions.left(id, group)
 	return nil
 }
 

@@ -134,6 +134,11 @@ type Options struct {
 	// which is in use and not shut down.
 	LifetimeManager LifetimeManager
 
+	// Sessions let groups survive a lost connection, and let a user be in groups
+	// (Groups.AddUser). Nil means that a membership ends with its connection, as
+	// in ASP.NET Core.
+	Sessions *SessionOptions
+
 	// Authenticate says who sent a request; it is called for every negotiate,
 	// connect, poll, send and delete. ErrUnauthorized (or an error that wraps
 	// it) is answered 401, an *InvalidTokenError 401 with its reason,
@@ -223,6 +228,7 @@ func (o *Options) withDefaults() *Options {
 	c.MaximumClientResultsPerClient = size(c.MaximumClientResultsPerClient, 1000)
 	c.MaximumGroupsPerClient = size(c.MaximumGroupsPerClient, 10_000)
 	c.MaximumGroupNameLength = size(c.MaximumGroupNameLength, 1024)
+	c.Sessions = c.Sessions.withDefaults(c.MaximumGroupsPerClient)
 	if c.Protocols == nil {
 		c.Protocols = []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}}
 	}
