@@ -20,6 +20,7 @@ const (
 	keyOutcome   attribute.Key = "hubwire.outcome"
 	keyProtocol  attribute.Key = "hubwire.protocol"
 	keyReason    attribute.Key = "hubwire.reason"
+	keyBound     attribute.Key = "le" // as Prometheus calls it, whose functions look for it
 )
 
 // otherMethod stands for all names of methods that the hub does not have.
@@ -39,18 +40,21 @@ var transportNames = map[server.Transport]string{
 	server.LongPolling:      "long_polling",
 }
 
-// metrics has the instruments that are told. Those that ask are in asked.go.
+// metrics has the instruments that are told. Those that ask are in asked.go and
+// calls.go.
 type metrics struct {
 	opts Options
 
 	active, streams                       metric.Int64UpDownCounter
-	duration, calls, streamTimes          metric.Float64Histogram
+	duration, streamTimes                 metric.Float64Histogram
+	histogram                             metric.Float64Histogram // nil without Options.CallHistogram
 	slow, refusedCalls, refusedHandshakes metric.Int64Counter
 
 	options sync.Map // of attribute sets: attribute.Set to *options
 
-	mu   sync.Mutex // guards hubs
-	hubs []weak.Pointer[server.Hub]
+	mu    sync.Mutex // guards what follows
+	hubs  []weak.Pointer[server.Hub]
+	times map[attribute.Distinct]*callTimes
 }
 
 // options is one attribute set in the forms that instruments take.
@@ -65,7 +69,7 @@ func newOptions(attributes ...attribute.KeyValue) *options {
 }
 
 func newMetrics(o Options) (*metrics, error) {
-	m := &metrics{opts: o}
+	m := &metrics{opts: o, times: map[attribute.Distinct]*callTimes{}}
 	connections, own := o.MeterProvider.Meter(connectionsScope), o.MeterProvider.Meter(ownScope)
 	var err error
 	keep := func(e error) { err = errors.Join(err, e) }
@@ -86,13 +90,16 @@ func newMetrics(o Options) (*metrics, error) {
 	}
 	m.active = upDown(connections, "signalr.server.active_connections", "{connection}", "Number of connections that are currently active on the server.")
 	m.duration = seconds(connections, "signalr.server.connection.duration", "The duration of connections on the server.", connectionBuckets)
-	m.calls = seconds(own, "hubwire.call.duration", "How long methods of the hub took that stream nothing to the client.", callBuckets)
+	if o.CallHistogram {
+		m.histogram = seconds(own, "hubwire.call.duration", "How long methods of the hub took that stream nothing to the client.", callBuckets)
+	}
 	m.streamTimes = seconds(own, "hubwire.stream.duration", "How long streams to clients took, with the method that made them.", streamBuckets)
 	m.streams = upDown(own, "hubwire.streams.active", "{stream}", "Streams to clients that are open.")
 	m.refusedCalls = count("hubwire.calls.refused", "{call}", "Calls whose method did not begin.")
 	m.refusedHandshakes = count("hubwire.handshakes.refused", "{handshake}", "Handshakes that were refused.")
 	m.slow = count("hubwire.slow_closed", "{connection}", "Connections that were closed because their client did not read.")
 	keep(m.observeHubs(own))
+	keep(m.observeCalls(own))
 	if err != nil {
 		return nil, err
 	}
@@ -134,38 +141,4 @@ func (m *metrics) of(attributes ...attribute.KeyValue) *options {
 	}
 	o, _ := m.options.LoadOrStore(set.Equivalent(), newOptions(attributes...))
 	return o.(*options)
-}
-
-// callsOf returns what is told of the calls of one method. Each outcome has its
-// attributes ready: that is most of what a measurement costs.
-func (m *metrics) callsOf(hub, method string) func(server.CallEnd) {
-	name := method
-	if method == "" {
-		name = otherMethod
-	}
-	which := []attribute.KeyValue{m.hub(hub), keyMethod.String(name)}
-	with := func(o server.CallOutcome) *options {
-		return newOptions(append(which[:2:2], keyOutcome.String(string(o)))...)
-	}
-	ok, failed, canceled, stream := with(server.CallSucceeded), with(server.CallFailed), with(server.CallCanceled), newOptions(which...)
-	return func(e server.CallEnd) {
-		var o *options
-		switch e.Outcome {
-		case server.CallSucceeded:
-			o = ok
-		case server.CallFailed:
-			o = failed
-		case server.CallCanceled:
-			o = canceled
-		default:
-			m.refusedCalls.Add(background, 1, m.of(append(which[:2:2], keyOutcome.String(string(e.Outcome)))...).add...)
-			return
-		}
-		if e.Stream {
-			m.streams.Add(background, -1, stream.add...)
-			m.streamTimes.Record(background, e.Duration.Seconds(), o.record...)
-			return
-		}
-		m.calls.Record(background, e.Duration.Seconds(), o.record...)
-	}
 }

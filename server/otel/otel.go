@@ -40,6 +40,11 @@ type Options struct {
 	// NoTraces makes no spans. Calls cost less then, even if nothing is sampled.
 	NoTraces bool
 
+	// CallHistogram also records hubwire.call.duration, a histogram of the SDK, for
+	// what cannot read the buckets of hubwire.call.buckets. It costs several times
+	// what all other metrics of a call do together.
+	CallHistogram bool
+
 	// HubName is how a hub is named in attributes and spans. It is given
 	// Hub.FullName, "blog.PostHub", and may return what ASP.NET Core nodes call
 	// the hub, "BlogApp.Hubs.PostHub". It must return the same each time, and be

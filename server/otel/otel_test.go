@@ -107,6 +107,10 @@ func (s *sink) measured(t *testing.T) (lines []string) {
 				for _, p := range data.DataPoints {
 					add(p.Attributes, fmt.Sprintf("%d monotonic=%v", p.Value, data.IsMonotonic))
 				}
+			case metricdata.Sum[float64]:
+				for _, p := range data.DataPoints {
+					add(p.Attributes, fmt.Sprintf("%.2f monotonic=%v", p.Value, data.IsMonotonic))
+				}
 			case metricdata.Histogram[float64]:
 				for _, p := range data.DataPoints {
 					add(p.Attributes, fmt.Sprintf("%d in %.0fs %v", p.Count, p.Sum, p.Bounds))
@@ -152,15 +156,18 @@ func TestEveryInstrumentMeasuresWhatItSays(t *testing.T) {
 		got = s.measured(t)
 	})
 	connectionBounds := "[0.01 0.02 0.05 0.1 0.2 0.5 1 2 5 10 30 60 120 300]"
-	callBounds, streamBounds := "[0.0005 0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10]", "[0.01 0.1 0.5 1 5 10 30 60 300 900 3600 14400]"
+	const streamBounds = "[0.01 0.1 0.5 1 5 10 30 60 300 900 3600 14400]"
 	const hub, ms = "hubwire.hub=app.Chat", "Microsoft.AspNetCore.Http.Connections signalr.server."
 	want := []string{
 		ms + "active_connections [{connection}] {signalr.transport=long_polling} 1 monotonic=false",
 		ms + "active_connections [{connection}] {signalr.transport=web_sockets} 0 monotonic=false",
 		ms + "connection.duration [s] {signalr.connection.status=normal_closure,signalr.transport=web_sockets} 2 in 7s " + connectionBounds,
-		"hubwire hubwire.call.duration [s] {" + hub + ",hubwire.method=Echo,hubwire.outcome=ok} 1 in 0s " + callBounds,
-		"hubwire hubwire.call.duration [s] {" + hub + ",hubwire.method=Fail,hubwire.outcome=error} 1 in 0s " + callBounds,
-		"hubwire hubwire.call.duration [s] {" + hub + ",hubwire.method=Panic,hubwire.outcome=error} 1 in 0s " + callBounds,
+		"hubwire hubwire.call.time [s] {" + hub + ",hubwire.method=Echo,hubwire.outcome=ok} 0.00 monotonic=true",
+		"hubwire hubwire.calls [{call}] {" + hub + ",hubwire.method=Echo,hubwire.outcome=ok} 1 monotonic=true",
+		"hubwire hubwire.call.time [s] {" + hub + ",hubwire.method=Fail,hubwire.outcome=error} 0.00 monotonic=true",
+		"hubwire hubwire.calls [{call}] {" + hub + ",hubwire.method=Fail,hubwire.outcome=error} 1 monotonic=true",
+		"hubwire hubwire.call.time [s] {" + hub + ",hubwire.method=Panic,hubwire.outcome=error} 0.00 monotonic=true",
+		"hubwire hubwire.calls [{call}] {" + hub + ",hubwire.method=Panic,hubwire.outcome=error} 1 monotonic=true",
 		"hubwire hubwire.calls.refused [{call}] {" + hub + ",hubwire.method=Echo,hubwire.outcome=invalid_arguments} 1 monotonic=true",
 		"hubwire hubwire.calls.refused [{call}] {" + hub + ",hubwire.method=Private,hubwire.outcome=unauthorized} 1 monotonic=true",
 		"hubwire hubwire.calls.refused [{call}] {" + hub + ",hubwire.method=_OTHER,hubwire.outcome=unknown_method} 3 monotonic=true", // hubtest makes one, to know that it is connected
@@ -175,9 +182,11 @@ func TestEveryInstrumentMeasuresWhatItSays(t *testing.T) {
 		"hubwire hubwire.streams.active [{stream}] {" + hub + ",hubwire.method=Broken} 0 monotonic=false",
 		"hubwire hubwire.streams.active [{stream}] {" + hub + ",hubwire.method=Three} 1 monotonic=false",
 	}
-	traffic := 0
+	traffic, buckets := 0, 0
 	for _, line := range got {
 		switch {
+		case strings.HasPrefix(line, "hubwire hubwire.call.buckets [{call}] {"+hub+",hubwire.method="):
+			buckets++ // see TestCallsAreCountedByHowLongTheyTook
 		case strings.HasPrefix(line, "hubwire hubwire.messages.received"), strings.HasPrefix(line, "hubwire hubwire.messages.sent"), strings.HasPrefix(line, "hubwire hubwire.io."):
 			if !strings.Contains(line, "{"+hub+",hubwire.protocol=") || !strings.HasSuffix(line, "monotonic=true") {
 				t.Errorf("%s", line)
@@ -194,6 +203,9 @@ func TestEveryInstrumentMeasuresWhatItSays(t *testing.T) {
 	}
 	if traffic != 8 { // four instruments, two clients that differ in transport and protocol
 		t.Errorf("%d measurements of traffic, want 8", traffic)
+	}
+	if buckets != 3*15 { // two methods, and one more that has failed
+		t.Errorf("%d measurements of buckets, want 45", buckets)
 	}
 }
 
