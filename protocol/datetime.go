@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -301,35 +300,14 @@ func appendTimestamp(dst []byte, t time.Time) ([]byte, error) {
 	if err := checkYear(t.UTC()); err != nil {
 		return nil, err
 	}
-	seconds, nanos := t.Unix(), uint64(t.Nanosecond()/100*100) // .NET counts in 100 ns
-	switch {
-	case seconds>>34 != 0:
-		dst = binary.BigEndian.AppendUint32(append(dst, msgp.Ext8, 12, 0xff), uint32(nanos))
-		return binary.BigEndian.AppendUint64(dst, uint64(seconds)), nil
-	case nanos != 0 || seconds>>32 != 0:
-		return binary.BigEndian.AppendUint64(append(dst, msgp.FixExt8, 0xff), nanos<<34|uint64(seconds)), nil
-	}
-	return binary.BigEndian.AppendUint32(append(dst, msgp.FixExt4, 0xff), uint32(seconds)), nil
+	return msgp.AppendTime(dst, t), nil
 }
 
 // timestamp reads an extension -1.
 func (r *mpReader) timestamp() (time.Time, error) {
-	kind, data, ok := r.Ext()
-	if !ok || kind != -1 {
+	t, ok := r.Time()
+	if !ok {
 		return time.Time{}, errKind
 	}
-	var t time.Time
-	switch len(data) {
-	case 4:
-		t = time.Unix(int64(binary.BigEndian.Uint32(data)), 0)
-	case 8:
-		u := binary.BigEndian.Uint64(data)
-		t = time.Unix(int64(u&(1<<34-1)), int64(u>>34))
-	case 12:
-		t = time.Unix(int64(binary.BigEndian.Uint64(data[4:])), int64(binary.BigEndian.Uint32(data)))
-	default:
-		return time.Time{}, errKind
-	}
-	t = t.UTC()
 	return t, checkYear(t)
 }
