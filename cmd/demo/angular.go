@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os/exec"
 	"strings"
 	"sync/atomic"
@@ -30,21 +30,19 @@ func newAngularPage() (p *angularPage, missing string) {
 	return &angularPage{}, ""
 }
 
-// addTo serves the page on n. Its client begins there, and goes on with the other
-// one of the nodes when that one ends. A nil *angularPage is none.
-func (p *angularPage) addTo(n *node, nodes ...*node) {
+// addTo serves the page on n, and what it shows at that moment. A nil *angularPage
+// is none.
+func (p *angularPage) addTo(n *node, now func() page) {
 	if p == nil {
 		return
 	}
-	urls := []string{n.url}
-	for _, other := range nodes {
-		if other.url != n.url {
-			urls = append(urls, other.url)
-		}
-	}
-	start := "/app/?nodes=" + url.QueryEscape(strings.Join(urls, ","))
-	n.mux.Handle("GET /app", http.RedirectHandler(start, http.StatusFound))
 	n.mux.Handle("GET /app/", http.StripPrefix("/app", http.HandlerFunc(p.serve)))
+	n.mux.HandleFunc("GET /app/config.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store") // a node may have stopped since
+		// An error means that the browser has disconnected.
+		_ = json.NewEncoder(w).Encode(now())
+	})
 }
 
 // build builds the page while the demo goes on, and says so on the screen.

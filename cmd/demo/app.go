@@ -70,14 +70,15 @@ func (a *app) furnish(n *node) error {
 	if err := a.addHub(n, "", "Demo:"); err != nil {
 		return err
 	}
-	a.angular.addTo(n, a.node1, a.node2)
-	addPage(n, func() page {
+	now := func() page {
 		return page{
 			Backplane: a.bus != nil, Angular: a.angular != nil, Here: n.name,
 			Nodes: []pageNode{{"node 1", a.node1.url, a.running.Load()}, {"node 2", a.node2.url, true}},
 			Panes: []pane{{"A", "Ada", 0, ""}, {"B", "Grace", 1, ""}, {"C", "Linus", 1, "/other"}},
 		}
-	})
+	}
+	a.angular.addTo(n, now)
+	addPage(n, now)
 	return nil
 }
 
@@ -102,7 +103,7 @@ func (a *app) connect(ctx context.Context, name string, urls ...string) (*client
 
 // buildAngular begins to build the Angular page, if there is to be one.
 func (a *app) buildAngular(ctx context.Context) {
-	a.angular.build(ctx, []string{a.node1.url + "/app", a.node2.url + "/app"}, a.screen)
+	a.angular.build(ctx, []string{a.node1.url + "/app/", a.node2.url + "/app/"}, a.screen)
 }
 
 // stop ends everything that newApp and connect have begun.

@@ -1,30 +1,25 @@
 package main
 
 import (
-	"embed"
 	"html/template"
-	"io/fs"
 	"net/http"
+
+	"github.com/hubwire/hubwire/cmd/demo/web"
 )
 
-// web is the plain page, and the official JavaScript client that it uses:
-// web/third-party says which one.
-//
-//go:embed web
-var web embed.FS
-
-var pageTemplate = template.Must(template.ParseFS(web, "web/page.html"))
+var pageTemplate = template.Must(template.ParseFS(web.Files, "page.html"))
 
 // signalrVersion is that of the official client in web/third-party.
 const signalrVersion = "10.0.11"
 
-// A page is what page.html shows: clients of the official JavaScript library.
+// A page is what page.html shows, and the page of Angular: clients of the official
+// JavaScript library.
 type page struct {
-	Backplane bool
-	Angular   bool   // there is a page of Angular, too
-	Here      string // the node that serves the page
-	Nodes     []pageNode
-	Panes     []pane
+	Backplane bool       `json:"backplane"`
+	Angular   bool       `json:"-"`    // there is a page of Angular, too
+	Here      string     `json:"here"` // the node that serves the page
+	Nodes     []pageNode `json:"nodes"`
+	Panes     []pane     `json:"panes"`
 }
 
 // A pageNode is a node that the page knows. Where there are two, the page can
@@ -51,11 +46,7 @@ const policy = "default-src 'self'; connect-src 'self' http: https: ws: wss:; im
 
 // addPage serves the page, as it is at that moment, and its files on a node.
 func addPage(n *node, now func() page) {
-	files, err := fs.Sub(web, "web")
-	if err != nil {
-		panic(err) // the folder is part of the program
-	}
-	n.mux.Handle("GET /web/", http.StripPrefix("/web/", http.FileServerFS(files)))
+	n.mux.Handle("GET /web/", http.StripPrefix("/web/", http.FileServerFS(web.Files)))
 	n.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", policy)

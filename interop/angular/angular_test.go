@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -57,10 +58,10 @@ func TestPagesOnTwoNodesShowWhatIsPublishedOnOne(t *testing.T) {
 			}
 			first, kill := startMortal(t, own, flags("BlogApp:SignalR:")...)
 			other := flags("OtherApp:SignalR:")
-			site := serve(t, dist, map[string]string{
-				"/n1":    first,
-				"/n2":    harness.StartNode(t, second, flags("BlogApp:SignalR:")...).URL,
-				"/other": harness.StartNode(t, own, other...).URL,
+			site := serve(t, dist, tt.backplane, map[string]string{
+				"/n1":       first,
+				"/n2":       harness.StartNode(t, second, flags("BlogApp:SignalR:")...).URL,
+				"/n2/other": harness.StartNode(t, own, other...).URL,
 			}, kill)
 			click(t, modules, site, chromium, tt.backplane, harness.Screenshots(t, filepath.Join("angular", tt.folder)))
 		})
@@ -110,14 +111,20 @@ func build(t *testing.T) string {
 	return dist
 }
 
+// config is what the page shows. The three are a node each.
+const config = `{"backplane": %v, "here": "a test",
+	"nodes": [{"name": "node 1", "url": "/n1", "running": true}, {"name": "node 2", "url": "/n2", "running": true}],
+	"panes": [{"key": "A", "user": "Ada", "home": 0, "path": ""}, {"key": "B", "user": "Grace", "home": 1, "path": ""}, {"key": "C", "user": "Linus", "home": 1, "path": "/other"}]}`
+
 // serve serves the page, and each node under its path, as the web server in
-// front of a real app does; so the browser needs no CORS. POST /test/kill kills
-// the first node.
-func serve(t *testing.T, dist string, nodes map[string]string, kill func()) string {
+// front of a real app does; so the browser needs no CORS. The page's button
+// kills the first node.
+func serve(t *testing.T, dist string, backplane bool, nodes map[string]string, kill func()) string {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServer(http.Dir(dist)))
-	mux.HandleFunc("POST /test/kill", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /config.json", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, config, backplane) })
+	mux.HandleFunc("POST /n2/api/nodes/1/stop", func(w http.ResponseWriter, _ *http.Request) {
 		kill()
 		w.WriteHeader(http.StatusNoContent)
 	})

@@ -1,4 +1,4 @@
-// Plays the whole story on the page of cmd/demo and checks what its clients show.
+// Plays the whole story on a page of cmd/demo, the plain one or that of Angular, and checks what its clients show.
 //   node click.mjs URL CHROMIUM on|off SCREENSHOTS
 // Run from a folder whose node_modules has playwright-core. The third argument says whether the demo has a backplane.
 import assert from "node:assert/strict";

@@ -27,23 +27,15 @@ func TestPageShowsWhatItsClientsReceive(t *testing.T) {
 	modules := harness.Modules(t, ".")
 	program := build(t)
 	shots := harness.Screenshots(t, "demo-page")
-	script, err := filepath.Abs("click.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, backplane := range []string{"on", "off"} {
 		t.Run("backplane "+backplane, func(t *testing.T) {
 			url := start(t, program, t.TempDir(), openLine, "-angular=off", "-backplane="+backplane)
-			click := exec.Command("node", script, url, chromium, backplane, shots)
-			click.Dir = modules
-			out, err := harness.Run(t, click, clickTime)
-			if err != nil || strings.TrimSpace(string(out)) != "ok" {
-				t.Errorf("click.mjs printed %q and ended with %v", out, err)
-			}
+			click(t, modules, url, chromium, backplane, shots)
 		})
 	}
 }
 
+// The page of Angular shows what the plain page shows, by what hubgen has written.
 func TestAngularPageIsServedByBothNodes(t *testing.T) {
 	harness.Need(t, "node", "npm")
 	chromium := harness.Tool(t, "chromium")
@@ -52,15 +44,27 @@ func TestAngularPageIsServedByBothNodes(t *testing.T) {
 	if !ok {
 		t.Fatalf("the demo names one page only: %s", first)
 	}
-	script, err := filepath.Abs("angular.mjs")
+	if !bytes.Contains(fetch(t, strings.TrimSuffix(first, "app/")), []byte(`href="app/"`)) {
+		t.Error("the plain page does not name the page of Angular")
+	}
+	if one, two := fetch(t, first), fetch(t, second); !bytes.Equal(one, two) {
+		t.Errorf("node 1 serves\n%s\nnode 2 serves\n%s", one, two)
+	}
+	click(t, modules, first, chromium, "on", harness.Screenshots(t, "demo"))
+}
+
+// click plays click.mjs on the page at url.
+func click(t *testing.T, modules, url, chromium, backplane, shots string) {
+	t.Helper()
+	script, err := filepath.Abs("click.mjs")
 	if err != nil {
 		t.Fatal(err)
 	}
-	click := exec.Command("node", script, first, second, chromium, harness.Screenshots(t, "demo"))
-	click.Dir = modules
-	out, err := harness.Run(t, click, clickTime)
+	cmd := exec.Command("node", script, url, chromium, backplane, shots)
+	cmd.Dir = modules
+	out, err := harness.Run(t, cmd, clickTime)
 	if err != nil || strings.TrimSpace(string(out)) != "ok" {
-		t.Errorf("angular.mjs printed %q and ended with %v", out, err)
+		t.Errorf("click.mjs printed %q and ended with %v", out, err)
 	}
 }
 

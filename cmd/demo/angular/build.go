@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hubwire/hubwire/cmd/demo/web"
 	"github.com/hubwire/hubwire/internal/npm"
 )
 
@@ -17,6 +18,9 @@ import (
 //
 //go:embed src angular.json package.json package-lock.json tsconfig.json
 var sources embed.FS
+
+// style is that of the plain page; angular.json has it, too.
+const style = "style.css"
 
 // Build builds the page and returns the folder of its files, for any path of a
 // web server. That folder and the packages are in the user's cache folder, so
@@ -29,6 +33,11 @@ func Build(ctx context.Context, progress func(step string)) (dist string, err er
 	if err != nil {
 		return "", err
 	}
+	css, err := web.Files.ReadFile(style)
+	if err != nil {
+		return "", err
+	}
+	key = append(key, css...)
 	folder, err := npm.Cached("angular", key, func(dir string) error {
 		progress("npm installs the packages of Angular")
 		modules, err := npm.Install(ctx, sources)
@@ -40,24 +49,32 @@ func Build(ctx context.Context, progress func(step string)) (dist string, err er
 			return err
 		}
 		progress("Angular builds the page")
-		return compile(ctx, node, modules, dir)
+		return compile(ctx, node, modules, dir, css)
 	})
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(folder, "dist"), nil
+	return filepath.Join(folder, "angular", "dist"), nil
 }
 
-// compile leaves the files of the page in the dist of dir.
-func compile(ctx context.Context, node, modules, dir string) error {
-	if err := os.CopyFS(dir, sources); err != nil {
+// compile leaves the files of the page in the angular/dist of dir. The folders lie
+// there as they do in the repository.
+func compile(ctx context.Context, node, modules, dir string, css []byte) error {
+	project, beside := filepath.Join(dir, "angular"), filepath.Join(dir, "web")
+	if err := os.CopyFS(project, sources); err != nil {
 		return err
 	}
-	if err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
+	if err := os.Mkdir(beside, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(beside, style), css, 0o644); err != nil {
+		return err
+	}
+	if err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(project, "node_modules")); err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, node, filepath.Join("node_modules", "@angular", "cli", "bin", "ng.js"), "build", "--progress=false")
-	cmd.Dir = dir
+	cmd.Dir = project
 	cmd.Env = append(os.Environ(), "NG_CLI_ANALYTICS=false")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second

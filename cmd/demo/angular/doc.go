@@ -1,5 +1,5 @@
-// Package angular is a page of Angular and the official JavaScript client, and
-// what builds it. The page needs /hub and /api of a node on the web server that
-// serves it; ?nodes=/n1,/n2 names several nodes by paths of that server or by
-// their URLs. interop/angular tests it in a browser.
+// Package angular is a page of Angular and the official JavaScript client, with
+// what hubgen has written, and what builds it. The page reads config.json beside it,
+// which says what nodes there are and which clients to show. interop/demo tests it
+// in a browser with the demo, interop/angular with a node that is killed.
 package angular

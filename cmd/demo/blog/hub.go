@@ -13,8 +13,9 @@ import (
 	"github.com/hubwire/hubwire/server"
 )
 
-// The TypeScript of the Angular page knows the hub by this:
-//go:generate go run github.com/hubwire/hubwire/cmd/hubgen -lang ts -type PostHub -o ../angular/src/app/post-hub.ts .
+// The Angular page knows the hub by these, for either protocol:
+//go:generate go run github.com/hubwire/hubwire/cmd/hubgen -lang angular -type PostHub -o ../angular/src/app/post-hub.ts .
+//go:generate go run github.com/hubwire/hubwire/cmd/hubgen -lang angular -protocol messagepack -type PostHub -o ../angular/src/app/post-hub.messagepack.ts .
 
 // PostHub is a hub: its exported methods are what clients can call. New makes one.
 type PostHub struct {

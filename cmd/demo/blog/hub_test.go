@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire/hubtest"
+	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 	"github.com/hubwire/hubwire/server/hubgen"
 )
@@ -25,13 +26,15 @@ func TestTheAngularPageKnowsTheHubAsItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want bytes.Buffer
-	if err := hubgen.TypeScript(&want, PostHub{}, nil, source, NodeChanged, PeopleChanged, PostPublished, Question, Receive, ReceiveMessage, Said); err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile("../angular/src/app/post-hub.ts")
-	if err != nil || !bytes.Equal(got, want.Bytes()) {
-		t.Errorf("post-hub.ts is not that of the hub (%v): go generate ./cmd/demo/blog", err)
+	for file, codec := range map[string]protocol.Codec{"post-hub.ts": protocol.JSON{}, "post-hub.messagepack.ts": protocol.MessagePack{}} {
+		var want bytes.Buffer
+		if err := hubgen.Angular(&want, PostHub{}, nil, source, codec, NodeChanged, PeopleChanged, PostPublished, Question, Receive, ReceiveMessage, Said); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile("../angular/src/app/" + file)
+		if err != nil || !bytes.Equal(got, want.Bytes()) {
+			t.Errorf("%s is not that of the hub (%v): go generate ./cmd/demo/blog", file, err)
+		}
 	}
 }
 

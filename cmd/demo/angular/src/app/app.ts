@@ -1,37 +1,27 @@
-import { DatePipe } from "@angular/common";
-import { ChangeDetectionStrategy, Component, computed, inject, signal } from "@angular/core";
-import { Chart } from "./chart";
-import { Live } from "./live";
+import { ChangeDetectionStrategy, Component, computed, inject } from "@angular/core";
+import { VERSION } from "@microsoft/signalr";
+import { CONFIG } from "./config";
+import { Fleet } from "./fleet";
+import { ClientPane } from "./pane";
 
-/** The page: posts, what was published, a chat room and a chart. */
+/** The page: nodes, and clients on them. */
 @Component({
   selector: "app-root",
   changeDetection: ChangeDetectionStrategy.OnPush,
-  imports: [Chart, DatePipe],
+  imports: [ClientPane],
+  host: { "(document:keydown)": "key($event)" },
   templateUrl: "./app.html",
 })
 export class App {
-  readonly live = inject(Live);
-  readonly count = 60;
-  readonly rooms = ["Go", "Angular", "Redis"];
-  readonly posts = [
-    { id: 42, title: "What a hub is" },
-    { id: 43, title: "Two nodes, one Redis" },
-    { id: 44, title: "When a node goes away" },
-  ];
-  readonly draft = signal("");
-  readonly online = computed(() => this.live.state() === "connected");
-  readonly published = computed(() => new Set(this.live.notices().map((n) => n.post.id)));
+  readonly config = inject(CONFIG);
+  readonly fleet = inject(Fleet);
+  readonly version = VERSION;
+  readonly two = this.config.nodes.length === 2;
+  readonly cards = computed(() => this.fleet.nodes().map((node, i) => ({ ...node, number: i + 1, address: node.url.replace("http://", "") })));
 
-  constructor() { void this.live.start(); }
-
-  text(event: Event): void { this.draft.set((event.target as HTMLInputElement).value); }
-
-  send(event: Event): void {
+  key(event: KeyboardEvent): void {
+    if (!this.two || !event.altKey || event.ctrlKey || event.metaKey || event.code !== "KeyS") return;
     event.preventDefault();
-    const line = this.draft().trim();
-    if (line === "") return;
-    this.draft.set("");
-    void this.live.say(line);
+    void this.fleet.switch();
   }
 }

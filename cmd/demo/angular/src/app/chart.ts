@@ -1,32 +1,53 @@
-import { ChangeDetectionStrategy, Component, computed, input } from "@angular/core";
+import { ChangeDetectionStrategy, Component, computed, input, signal } from "@angular/core";
+import { toObservable, toSignal } from "@angular/core/rxjs-interop";
+import { HubConnectionState } from "@microsoft/signalr";
+import { EMPTY, type Observable, catchError, combineLatest, scan, switchMap } from "rxjs";
+import type { Session } from "./session";
 
-const width = 320, height = 120, margin = 6;
+/** How many values the whole width holds. */
+const points = 120;
 
-/** A line of the numbers so far. The numbers of the hub's stream grow, so what is drawn is what a wave makes of them. */
+/** A stream of the hub, begun again on each node that the client comes to. */
 @Component({
-  selector: "app-chart",
+  selector: "div[appChart]",
   changeDetection: ChangeDetectionStrategy.OnPush,
   template: `
-    <svg viewBox="0 0 320 120" role="img" [attr.aria-label]="points().length + ' items of the stream'">
-      @for (y of [6, 33, 60, 87, 114]; track y) { <line class="grid" x1="0" x2="320" [attr.y1]="y" [attr.y2]="y" /> }
-      <polyline class="line" [attr.points]="line()" />
-      @if (last(); as p) { <circle class="dot" r="4" [attr.cx]="p[0]" [attr.cy]="p[1]" /> }
+    <h3>Memory of the node</h3>
+    <div class="row">
+      <button type="button" class="chart" (click)="wanted.set(!wanted())">{{ wanted() ? "Stop the chart" : "Start the chart" }}</button>
+      <output class="now">{{ now() }}</output>
+    </div>
+    <svg viewBox="0 0 240 60" preserveAspectRatio="none" role="img" aria-label="Memory of the node" [attr.data-items]="drawn().items">
+      <polyline [attr.points]="line()" />
     </svg>`,
-  styles: `
-    svg { display: block; width: 100%; height: auto; }
-    .grid { stroke: var(--edge); stroke-width: 1; }
-    .line { fill: none; stroke: var(--accent); stroke-width: 2.5; stroke-linejoin: round; stroke-linecap: round; }
-    .dot { fill: var(--accent); }`,
 })
 export class Chart {
-  readonly points = input.required<readonly number[]>();
-  /** How many items the whole width holds. */
-  readonly count = input.required<number>();
+  readonly session = input.required<Session>();
+  readonly wanted = signal(false);
 
-  private readonly places = computed(() => this.points().map((n, i): [number, number] => {
-    const wave = Math.sin(n / 4) * 0.6 + Math.sin(n / 1.7) * 0.4; // from -1 to 1
-    return [margin + (i / Math.max(1, this.count() - 1)) * (width - 2 * margin), height / 2 - wave * (height / 2 - margin)];
-  }));
-  readonly line = computed(() => this.places().map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" "));
-  readonly last = computed(() => this.places().at(-1));
+  private readonly values: Observable<number> = combineLatest([toObservable(this.wanted), toObservable(this.session)]).pipe(
+    switchMap(([wanted, session]) => (wanted ? megabytes(session) : EMPTY)),
+  );
+
+  /** The latest values, and how many there were. */
+  readonly drawn = toSignal(
+    this.values.pipe(scan(({ items, latest }, value) => ({ items: items + 1, latest: [...latest, value].slice(-points) }), { items: 0, latest: [] as number[] })),
+    { initialValue: { items: 0, latest: [] } },
+  );
+
+  readonly now = computed(() => {
+    const value = this.drawn().latest.at(-1);
+    return value === undefined ? "" : `${value.toFixed(1)} MB`;
+  });
+
+  readonly line = computed(() => {
+    const { latest } = this.drawn();
+    const low = Math.min(...latest), height = Math.max(...latest) - low || 1;
+    return latest.map((v, i) => `${((i * 240) / (points - 1)).toFixed(1)},${(54 - ((v - low) / height) * 48).toFixed(1)}`).join(" ");
+  });
+}
+
+/** The memory of each node that the session comes to. A stream that fails has ended with its connection. */
+function megabytes({ hub }: Session): Observable<number> {
+  return hub.state$.pipe(switchMap((state) => (state === HubConnectionState.Connected ? hub.memory().pipe(catchError(() => EMPTY)) : EMPTY)));
 }

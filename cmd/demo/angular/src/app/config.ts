@@ -1,0 +1,12 @@
+import { InjectionToken } from "@angular/core";
+
+/** A node of the app. */
+export interface Node { name: string; url: string; running: boolean }
+
+/** One client on the page: its key, its name at first, its node as an index, and the path of its app, which may be "". */
+export interface Pane { key: string; user: string; home: number; path: string }
+
+/** What the page shows, as the server says in config.json. */
+export interface Config { backplane: boolean; here: string; nodes: Node[]; panes: Pane[] }
+
+export const CONFIG = new InjectionToken<Config>("what the page shows");
