@@ -142,6 +142,12 @@ type EndpointOptions struct {
 	// Zero means no limit.
 	MaximumAuthenticationExpiration time.Duration
 
+	// GoroutinePerWebSocket keeps a goroutine for each WebSocket. Without it one that
+	// is quiet has none on Linux, unless it comes over TLS or HTTP/2 or is wrapped by
+	// the application, and with it 4 to 5 KB. The environment variable
+	// HUBWIRE_READERS=goroutine does the same for the whole process.
+	GoroutinePerWebSocket bool
+
 	// EnableAuthenticationRefresh serves POST <route>/refresh: a client whose
 	// credentials end soon sends fresh ones, with its connection token in the
 	// header X-SignalR-Connection-Token, and its connection goes on with the
@@ -245,6 +251,9 @@ func (e EndpointOptions) transportOptions(authenticate func(*http.Request) (User
 		SubProtocol:             e.SubProtocol,
 		Redirect:                e.Redirect,
 		Logger:                  log,
+	}
+	if e.GoroutinePerWebSocket {
+		t.Readers = transport.ReadersGoroutine
 	}
 	t.AllowOrigin = e.AllowOrigin
 	t.ClientAddress = e.clientAddress

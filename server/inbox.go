@@ -79,6 +79,7 @@ func (c *connection) awaitSpace(space <-chan struct{}) bool {
 	c.in.mu.Unlock()
 	defer c.in.mu.Lock()
 	c.bytes.Uncork() // what others sent meanwhile must not wait with this goroutine
+	c.bytes.BeforeWait()
 	select {
 	case <-space:
 		return true

@@ -277,6 +277,7 @@ func (c *connection) mayReceive(n int, isReader bool) bool {
 		return false
 	}
 	c.bytes.Uncork() // what others send meanwhile must not wait with this goroutine
+	c.bytes.BeforeWait()
 	if !pause(wait, c.bytes.Done()) {
 		return false
 	}

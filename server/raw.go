@@ -217,6 +217,7 @@ func (a rawApp) Receive(p []byte, isReader bool) bool {
 	for len(a.buf) >= receiveBuffer {
 		a.mu.Unlock()
 		a.bytes.Uncork()
+		a.bytes.BeforeWait()
 		a.mu.Lock()
 		if len(a.buf) >= receiveBuffer && a.wait(a.bytes.Done()) {
 			return isReader
@@ -242,6 +243,7 @@ func (a rawApp) mayReceive(n int, isReader bool) bool {
 		return false
 	}
 	a.bytes.Uncork()
+	a.bytes.BeforeWait()
 	if !pause(wait, a.bytes.Done()) {
 		return false
 	}

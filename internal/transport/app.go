@@ -75,10 +75,21 @@ var (
 	ErrLost        = errors.New("transport: client went away without closing the connection")
 )
 
+// Readers says which goroutines read WebSockets. Only those over plain sockets of
+// the system can be parked, and only on Linux; others have a goroutine each.
+type Readers uint8
+
+const (
+	ReadersAuto      Readers = iota // of each client that is not idle
+	ReadersGoroutine                // one for each
+	ReadersPoll                     // those that watch the parked ones: a client is parked whenever nothing is there
+)
+
 // Options configures an Endpoint. All fields are final values: defaults have
 // been filled in by the caller, an "off" duration is the longest one.
 type Options struct {
 	Transports              Transport
+	Readers                 Readers
 	MinimumProtocolVersion  int
 	TransportMaxBufferSize  int           // bytes queued to the client before SendWait waits; 0: no bound
 	TransportSendTimeout    time.Duration // of a client that takes nothing of what is written
@@ -192,6 +203,10 @@ var _ interface {
 	// returns when reading has ended, or was taken over in turn. On transports
 	// without a reader (SSE, long polling) it returns at once.
 	ReadOn()
+
+	// BeforeWait is called on the goroutine that has called Receive, before it waits
+	// for longer than a lock is held: it may be the one that reads for others.
+	BeforeWait()
 
 	// Finish is the App's end: what is queued is still written, then the
 	// transport ends in its normal way (close frame 1000 and at most

@@ -35,7 +35,7 @@ type Conn struct {
 	endpoint *Endpoint
 	id       string
 	token    string
-	handler  App // set by start, before the App is appRunning
+	handler  App // set by start, before the App is appRunning; with mu
 
 	end atomic.Pointer[end] // nil while the App gets input; set while mu is held
 
@@ -213,7 +213,9 @@ func (c *Conn) activateLocked(r *http.Request, user any) (first bool, status int
 func (c *Conn) start() {
 	defer c.survive()
 	handler := c.endpoint.newApp(c)
-	c.handler = handler
+	c.mu.Lock()
+	c.handler = handler // whoever ends the connection meanwhile looks at it
+	c.mu.Unlock()
 	handler.Start()
 	c.mu.Lock()
 	if c.app == appStarting {
@@ -266,6 +268,7 @@ func (c *Conn) tick(now time.Time) {
 		return
 	}
 	late, overdue, dropped := c.watchLocked(now)
+	c.parkIdleLocked()
 	live, finished := c.app.live(), c.app.over()
 	c.mu.Unlock()
 	if dropped > 0 {

@@ -4,13 +4,22 @@ package transport
 // counts, and none after Finish.
 func (c *Conn) endInput(cause error) {
 	c.mu.Lock()
+	tell := c.endForLocked(cause)
+	c.mu.Unlock()
+	c.tellEnded(tell, cause)
+}
+
+// endForLocked is endInput for callers that end the link with the same lock, so
+// that nobody who notices that says another cause first. They call tellEnded.
+func (c *Conn) endForLocked(cause error) (tell bool) {
 	if c.end.Load() != nil {
-		c.mu.Unlock()
-		return
+		return false
 	}
 	c.endInputLocked(cause)
-	tell := c.app.live() // else start tells
-	c.mu.Unlock()
+	return c.app.live() // else start tells
+}
+
+func (c *Conn) tellEnded(tell bool, cause error) {
 	if tell {
 		c.tell(func() { c.handler.Ended(cause) })
 	}
@@ -130,11 +139,12 @@ func (c *Conn) abort(cause error, reset bool) {
 	s, virtual := c.socket, c.virtual()
 	c.closeLocked(linkCut)
 	c.socket = nil
+	tell := c.endForLocked(cause)
 	c.mu.Unlock()
 	if s != nil {
 		s.cut(reset)
 	}
-	c.endInput(cause)
+	c.tellEnded(tell, cause)
 	if virtual != nil {
 		c.endVirtual()
 		return

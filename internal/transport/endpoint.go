@@ -55,6 +55,7 @@ func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint {
 
 		started: time.Now(),
 	}
+	e.opts.Readers = opts.Readers.orEnvironment()
 	if e.log == nil {
 		e.log = slog.Default()
 	}

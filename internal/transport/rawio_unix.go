@@ -20,7 +20,10 @@ func (s *socket) tryRead(fd uintptr) bool {
 			continue
 		case err == syscall.EAGAIN:
 			s.release()
-			return false
+			if s.mayWait() {
+				return false
+			}
+			s.rErr = errNothing
 		case err != nil:
 			s.rErr = err
 		case n == 0:

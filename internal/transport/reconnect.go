@@ -120,6 +120,7 @@ func (c *Conn) attach(s *socket) (reads, ok bool) {
 	c.reading = true
 	c.mu.Unlock()
 	if old != nil {
+		old.readAlone() // the goroutine that reads it goes on with s, and may wait
 		old.cut(false)
 	}
 	return reads, true

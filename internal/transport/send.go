@@ -129,6 +129,7 @@ func (c *Conn) callWriterLocked() (push bool) {
 type shard struct {
 	list    atomic.Pointer[Conn] // linked by Conn.next, last in first
 	running atomic.Bool
+	parked  pollSet
 	quiet   atomic.Pointer[chan struct{}] // not nil: wait was called; closed when the goroutine ends
 	joined  []byte                        // owned by the goroutine
 	_       [64]byte                      // shards are written by different cores

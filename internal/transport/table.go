@@ -155,6 +155,9 @@ func (e *Endpoint) remove(c *Conn) {
 	}
 	e.ticking = false
 	close(e.quit)
+	for i := range e.shards {
+		e.shards[i].parked.end()
+	}
 	if e.empty != nil {
 		close(e.empty)
 	}

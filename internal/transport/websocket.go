@@ -23,6 +23,7 @@ type socket struct {
 	net  net.Conn
 	raw  syscall.RawConn // nil: net can only be used blocking
 
+	parking
 	dead  atomic.Bool // cut: stop reading
 	again bool        // it replaces another socket, and the App does not know yet; guarded by conn.mu
 

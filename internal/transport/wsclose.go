@@ -20,6 +20,7 @@ func (s *socket) cut(reset bool) {
 		_ = t.SetLinger(0) // else the client sees FIN
 	}
 	_ = conn.Close()
+	s.keep()
 }
 
 // hangUp ends the socket from the reading side. What is queued is dropped; the
@@ -32,13 +33,14 @@ func (c *Conn) hangUp(s *socket, code uint16, cause error) {
 		return
 	}
 	c.closeLocked(linkClosed)
+	tell := c.endForLocked(cause)
 	s.closeCode, s.hangUp = code, true
 	if s.writing {
 		wait := min(c.endpoint.opts.CloseTimeout, c.endpoint.opts.TransportSendTimeout)
 		_ = s.net.SetWriteDeadline(deadline(wait)) // fails only if it is closed already
 	}
 	s.writeNow()
-	c.endInput(cause)
+	c.tellEnded(tell, cause)
 	c.forgetIfDone()
 }
 
@@ -64,9 +66,10 @@ func (c *Conn) lost(s *socket, err error) {
 	}
 	late := s.closeSent && errors.Is(err, os.ErrDeadlineExceeded)
 	c.closeLocked(linkClosed)
+	tell := c.endForLocked(err)
 	c.mu.Unlock()
 	s.cut(late)
-	c.endInput(err)
+	c.tellEnded(tell, err)
 	c.forgetIfDone()
 }
 

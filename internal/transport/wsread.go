@@ -92,8 +92,7 @@ func (c *Conn) read() {
 	for {
 		c.mu.Lock()
 		s := c.socket
-		if s == nil || s.ended || s.dead.Load() {
-			c.reading = false
+		if c.endReadingLocked() {
 			c.mu.Unlock()
 			return
 		}
@@ -116,6 +115,20 @@ func (c *Conn) read() {
 	}
 }
 
+// endReadingLocked ends the reading if there is no socket to be read.
+func (c *Conn) endReadingLocked() bool {
+	if s := c.socket; s == nil || s.ended || s.dead.Load() {
+		c.reading = false
+	}
+	return !c.reading
+}
+
+func (c *Conn) hasNoSocket() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.endReadingLocked()
+}
+
 // ReadOn takes over reading from a goroutine that App.Receive has detached. It
 // returns when reading has ended, or was taken over in turn. On transports
 // without a reader (SSE, long polling) it returns at once.
@@ -131,8 +144,9 @@ func (c *Conn) ReadOn() {
 		c.readVirtual()
 		return
 	}
-	if s != nil && s.buf != nil {
-		s.shared = true
+	if s != nil {
+		s.shared = s.buf != nil || s.shared
+		s.readAlone()
 	}
 	c.read()
 }
@@ -170,7 +184,19 @@ func (s *socket) readAll() bool {
 		if s.dead.Load() {
 			return true
 		}
-		if err := s.fill(); err != nil {
+		err := s.fill()
+		switch {
+		case err == nil:
+			s.filled()
+			continue
+		case err == errNothing, s.wasAsked(err):
+			reader := s.inline.Swap(nil) // once it is parked, s belongs to whoever takes it
+			if s.park() {
+				return false
+			}
+			reader.handOver()
+			continue
+		default:
 			s.release()
 			s.ended = true
 			c.lost(s, err)

@@ -159,6 +159,7 @@ func (s *socket) wroteAll() {
 		c.mu.Unlock()
 		s.dead.Store(true)
 		_ = s.net.Close() // the client has gone, or has nothing more to expect
+		s.keep()
 		c.forgetIfDone()
 		return
 	}
@@ -168,6 +169,7 @@ func (s *socket) wroteAll() {
 	c.mu.Unlock()
 	if arm {
 		_ = s.net.SetReadDeadline(deadline(c.endpoint.opts.CloseTimeout)) // fails only if it is closed already
+		s.keep()
 	}
 }
 

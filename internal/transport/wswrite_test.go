@@ -124,7 +124,9 @@ func TestAClientThatStopsInTheMiddleOfAWriteIsCutInTime(t *testing.T) {
 		t.Skip("on this system each write is a whole send timeout")
 	}
 	const timeout = 10 * time.Second // as in defaults
-	inBubble(t, defaults(), nil, func(t *testing.T, n *node) {
+	opts := defaults()
+	opts.Readers = ReadersGoroutine // this socket cannot be parked
+	inBubble(t, opts, nil, func(t *testing.T, n *node) {
 		p := n.upgrade("/hub")
 		a := n.app()
 		synctest.Wait() // the reader waits for bytes

@@ -1,0 +1,195 @@
+package transport
+
+import (
+	"errors"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// A WebSocket whose client says little is parked while it says nothing: no
+// goroutine waits for it, and its socket is in the set of its shard
+// (pollset_linux.go), which one goroutine watches. That goroutine reads what comes
+// and gives it to the App itself. It hands the set over to another one when it
+// must go on with one connection alone: when the client has become busy, when the
+// App is about to wait, or when a method keeps the goroutine. A busy client has a
+// goroutine until it has been quiet for parkAfter.
+
+// A client is busy that sends more at once, or more often between two looks of the
+// sweeper, which are about a second apart.
+const (
+	quietBytes = 512
+	quietReads = 4
+)
+
+// parkAfter is for how many looks of the sweeper nothing must have come from a busy
+// client before it is parked again.
+const parkAfter = 3
+
+// How a socket is read. Steps from and to isParked are made with the lock of the
+// set; who makes one away from it reads the socket.
+const (
+	isRead   uint32 = iota // by a goroutine
+	isParked               // by none
+	isKept                 // by a goroutine until it ends: its close is awaited, or it is cut
+)
+
+// parking is what a socket has for being parked.
+type parking struct {
+	how    atomic.Uint32              // isRead, isParked or isKept
+	place  uint32                     // in the set while it is parked; guarded by pollSet.mu
+	reads  atomic.Uint32              // that brought something
+	seen   atomic.Uint32              // reads at the sweeper's last look
+	inline atomic.Pointer[pollReader] // not nil: the goroutine that reads watches a set
+	busy   bool                       // owned by the goroutine that reads
+
+	// Guarded by conn.mu.
+	quiet uint8 // looks of the sweeper in which nothing had come
+	asked bool  // the reader has been woken to park
+}
+
+// errNothing is the error of a read that must not wait.
+var errNothing = errors.New("transport: nothing to read")
+
+// mayWait reports whether the goroutine that reads s waits for more.
+func (s *socket) mayWait() bool {
+	if s.inline.Load() != nil {
+		return false
+	}
+	switch readers := s.conn.endpoint.opts.Readers; {
+	case readers == ReadersGoroutine || s.how.Load() == isKept:
+		return true
+	case readers == ReadersPoll:
+		return false
+	default:
+		return s.busy || s.reads.Load() == 0 // the first message comes at once, as a rule
+	}
+}
+
+// readAlone lets another goroutine watch the set if this one does. It is called by
+// the goroutine that reads s, or by one that takes its place.
+func (s *socket) readAlone() {
+	s.inline.Swap(nil).handOver()
+}
+
+// filled is called when something has been read. Others do not wait for a client
+// that says much.
+func (s *socket) filled() {
+	reads := s.reads.Load() + 1 // nobody else changes it
+	s.reads.Store(reads)
+	if len(s.buf.left) > quietBytes || reads-s.seen.Load() > quietReads {
+		s.busy = true
+		s.readAlone()
+	}
+}
+
+// BeforeWait is called by an App on the goroutine that has called Receive, before
+// it waits for longer than a lock is held.
+func (c *Conn) BeforeWait() {
+	c.mu.Lock()
+	s := c.socket
+	c.mu.Unlock()
+	if s != nil {
+		s.readAlone()
+	}
+}
+
+// park leaves s to the set of its shard. It reports false if the caller must read
+// on.
+func (s *socket) park() bool {
+	return s.conn.endpoint.opts.Readers != ReadersGoroutine && s.conn.shard.parked.add(s)
+}
+
+// keep sees to it that a goroutine reads s, from now on to its end.
+func (s *socket) keep() {
+	if s.raw != nil && s.conn.shard.parked.keep(s) {
+		go s.conn.readAgain()
+	}
+}
+
+// readAgain is the goroutine of a socket that was parked.
+func (c *Conn) readAgain() {
+	defer c.survive()
+	c.read()
+}
+
+// parkIdleLocked asks the goroutine that waits for a busy client that has become
+// quiet to park its socket. It is called by the sweeper.
+func (c *Conn) parkIdleLocked() {
+	s := c.socket
+	if s == nil || s.raw == nil || c.link != linkServing || c.endpoint.opts.Readers == ReadersGoroutine {
+		return
+	}
+	if reads := s.reads.Load(); reads != s.seen.Load() {
+		s.seen.Store(reads)
+		s.quiet = 0
+		return
+	}
+	if s.asked || s.closeCode != 0 || s.how.Load() != isRead {
+		return
+	}
+	if s.quiet++; s.quiet < parkAfter {
+		return
+	}
+	s.quiet, s.asked = 0, true
+	_ = s.net.SetReadDeadline(time.Unix(1, 0)) // fails only if it is closed already
+}
+
+// wasAsked reports whether a read has ended because the goroutine is to park, and
+// takes the deadline back that has ended it.
+func (s *socket) wasAsked(err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !s.asked {
+		return false
+	}
+	s.asked, s.busy = false, false
+	until := time.Time{}
+	if s.armed { // wroteAll sets it, too; see there
+		until = deadline(c.endpoint.opts.CloseTimeout)
+	}
+	_ = s.net.SetReadDeadline(until)
+	return true
+}
+
+// A pollReader is a goroutine that watches a set.
+type pollReader struct {
+	watch *watch
+	turn  atomic.Uint32 // inTurn: it serves a socket, and may be relieved of the set
+}
+
+const (
+	noTurn uint32 = iota
+	inTurn
+	relieved
+)
+
+// handOver lets another goroutine watch the set, unless that of r is done with
+// the socket that it serves. Any goroutine may call it, too often and for nil.
+func (r *pollReader) handOver() {
+	if r != nil && r.turn.CompareAndSwap(inTurn, relieved) {
+		go (&pollReader{watch: r.watch}).run()
+	}
+}
+
+// serve reads s, which the caller has taken. It reports false if the goroutine no
+// longer watches the set.
+func (r *pollReader) serve(s *socket) bool {
+	r.turn.Store(inTurn)
+	s.inline.Store(r)
+	r.read(s)
+	return r.turn.CompareAndSwap(inTurn, noTurn)
+}
+
+func (r *pollReader) read(s *socket) {
+	c := s.conn
+	defer c.survive()
+	if s.readAll() && !c.hasNoSocket() { // another one has taken its place
+		s.readAlone()
+		c.read()
+	}
+}

@@ -1,0 +1,248 @@
+//go:build linux
+
+package transport
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// isParkedNow reports whether the socket of c is parked.
+func (c *Conn) isParkedNow() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.socket != nil && c.socket.how.Load() == isParked
+}
+
+// lookAt is what the sweeper does, as often as it takes to park an idle socket.
+func (c *Conn) lookAt(times int) {
+	for range times {
+		c.mu.Lock()
+		c.parkIdleLocked()
+		c.mu.Unlock()
+	}
+}
+
+func withReaders(r Readers) Options {
+	opts := defaults()
+	opts.Readers = r
+	opts.CloseTimeout = 100 * time.Millisecond
+	return opts
+}
+
+func TestIdleClientsNeedNoGoroutine(t *testing.T) {
+	const clients = 100
+	n := serve(t, withReaders(ReadersPoll), nil)
+	conns, peers := make([]*Conn, clients), make([]*peer, clients)
+	for i := range peers {
+		peers[i] = n.upgrade("/hub")
+		conns[i] = n.app().conn
+	}
+	for round := range 3 {
+		for i, c := range conns {
+			eventually(t, "the client is parked", c.isParkedNow)
+			peers[i].send(opText, fmt.Sprint("hello ", i, round))
+			peers[i].expect(opText, fmt.Sprint("hello ", i, round))
+		}
+	}
+	readers := func() (n int) {
+		buf := make([]byte, 1<<20)
+		for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			if strings.Contains(stack, "transport.(*socket).readAll") {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, "no goroutine reads for one client", func() bool { return readers() == 0 })
+}
+
+func TestAClientThatSaysNothingIsParkedAndOneThatSaysMuchIsNot(t *testing.T) {
+	if readersNow != "" {
+		t.Skip("HUBWIRE_READERS says how clients are read")
+	}
+	n := serve(t, withReaders(ReadersAuto), nil)
+	n.endpoint.ticking, n.endpoint.quit = true, make(chan struct{}) // the sweeper must not look by itself
+	p := n.upgrade("/hub")
+	c := n.app().conn
+	say := func(what string) {
+		p.send(opText, what)
+		p.expect(opText, what)
+	}
+	c.lookAt(parkAfter)
+	eventually(t, "a client that says nothing is parked", c.isParkedNow)
+	say("a word")
+	eventually(t, "a client that says a word is parked again", c.isParkedNow)
+	say(strings.Repeat("x", quietBytes+1))
+	if c.isParkedNow() {
+		t.Error("a client that has sent much is parked")
+	}
+	c.lookAt(1) // it sees what was read
+	c.lookAt(parkAfter - 1)
+	if c.isParkedNow() {
+		t.Error("parked before it was quiet for long enough")
+	}
+	c.lookAt(1)
+	eventually(t, "it is parked again", c.isParkedNow)
+	for range quietReads + 1 {
+		say("busy")
+	}
+	if c.isParkedNow() {
+		t.Error("a client that is busy is parked")
+	}
+}
+
+// What one client makes wait holds up no other one that is watched by the same
+// goroutine: neither an App that waits nor a method that keeps the goroutine.
+func TestParkedClientsDoNotWaitForEachOther(t *testing.T) {
+	for _, how := range []string{"the App waits", "a method keeps the goroutine", "the goroutine ends"} {
+		t.Run(how, func(t *testing.T) {
+			release, first := make(chan struct{}), true
+			n := serve(t, withReaders(ReadersPoll), func(a *echoApp) {
+				if !first {
+					return
+				}
+				first = false
+				a.receive = func(p []byte, isReader bool) bool {
+					switch how {
+					case "the App waits":
+						a.conn.BeforeWait()
+						<-release
+						return true
+					case "the goroutine ends":
+						go a.conn.ReadOn()
+						runtime.Goexit()
+					}
+					go a.conn.ReadOn()
+					<-release
+					return false
+				}
+			})
+			slow := n.upgrade("/hub")
+			c := n.app().conn
+			eventually(t, "it is parked", c.isParkedNow)
+			slow.send(opText, "wait")
+			for range 2 * len(n.endpoint.shards) { // some are in the same set
+				p := n.upgrade("/hub")
+				eventually(t, "it is parked", n.app().conn.isParkedNow)
+				p.send(opText, "hello")
+				p.expect(opText, "hello")
+			}
+			close(release)
+		})
+	}
+}
+
+func TestAParkedClientIsClosedAsAnyOther(t *testing.T) {
+	open := func(t *testing.T) (*node, *peer, *echoApp) {
+		n := serve(t, withReaders(ReadersPoll), nil)
+		p := n.upgrade("/hub")
+		a := n.app()
+		eventually(t, "it is parked", a.conn.isParkedNow)
+		return n, p, a
+	}
+	gone := func(t *testing.T, n *node) {
+		t.Helper()
+		eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
+	}
+	t.Run("by its client", func(t *testing.T) {
+		n, p, a := open(t)
+		p.send(opClose, "\x03\xe8")
+		p.expect(opClose, `1000 ""`)
+		if err := a.end(t); err != nil {
+			t.Errorf("cause = %v, want none", err)
+		}
+		gone(t, n)
+	})
+	t.Run("by its client, without a word", func(t *testing.T) {
+		n, p, a := open(t)
+		_ = p.conn.Close()
+		if err := a.end(t); err == nil {
+			t.Error("no cause")
+		}
+		gone(t, n)
+	})
+	t.Run("by the server", func(t *testing.T) {
+		n, p, a := open(t)
+		a.conn.Finish()
+		p.expect(opClose, `1000 ""`)
+		p.send(opClose, "\x03\xe8")
+		p.expectEnd()
+		gone(t, n)
+	})
+	t.Run("by the server, and the client does not answer", func(t *testing.T) {
+		n, p, a := open(t)
+		a.conn.Finish()
+		p.expect(opClose, `1000 ""`)
+		gone(t, n)
+	})
+	t.Run("by an abort", func(t *testing.T) {
+		n, _, a := open(t)
+		a.conn.Abort(io.ErrUnexpectedEOF)
+		if err := a.end(t); err != io.ErrUnexpectedEOF {
+			t.Errorf("cause = %v, want that of the abort", err)
+		}
+		gone(t, n)
+	})
+}
+
+// Descriptors are used again at once here: whatever is delivered must be its own.
+func TestWhatIsReadIsTheConnectionsOwnHoweverFastDescriptorsAreUsedAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow")
+	}
+	n := serve(t, withReaders(ReadersPoll), nil)
+	var clients sync.WaitGroup
+	for i := range 16 {
+		clients.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(i), 3))
+			for round := range 60 {
+				p := n.upgrade("/hub")
+				for word := range r.IntN(4) {
+					mine := fmt.Sprintf("%d/%d/%d%s", i, round, word, strings.Repeat("x", r.IntN(2*quietBytes)))
+					p.send(opText, mine)
+					if first, got, err := p.tryFrame(); err != nil || first != opText || got != mine {
+						t.Errorf("got %x %.60q %v, want %.60q", first, got, err, mine)
+						return
+					}
+				}
+				if r.IntN(2) == 0 {
+					p.send(opClose, "\x03\xe8")
+				}
+				_ = p.conn.Close()
+			}
+		})
+	}
+	clients.Wait()
+	eventually(t, "everything is forgotten", func() bool { return n.connections() == 0 })
+}
+
+func TestTheWatchEndsWithTheLastConnection(t *testing.T) {
+	n := serve(t, withReaders(ReadersPoll), nil)
+	watches := func() (open int) {
+		for i := range n.endpoint.shards {
+			p := &n.endpoint.shards[i].parked
+			p.mu.Lock()
+			if p.watch != nil {
+				open++
+			}
+			p.mu.Unlock()
+		}
+		return open
+	}
+	for range 3 {
+		p := n.upgrade("/hub")
+		eventually(t, "it is parked", n.app().conn.isParkedNow)
+		if watches() != 1 {
+			t.Errorf("%d sets are watched, want 1", watches())
+		}
+		_ = p.conn.Close()
+		eventually(t, "no set is watched", func() bool { return watches() == 0 })
+	}
+}

@@ -1,0 +1,166 @@
+package transport
+
+import (
+	"os"
+	"sync"
+	"syscall"
+)
+
+// A pollSet has the parked sockets of a shard.
+type pollSet struct {
+	mu      sync.Mutex // guards what follows; no other lock is taken with it
+	watch   *watch     // nil: nothing was parked since the endpoint was empty
+	sockets []*socket  // by place
+	free    []uint32   // places without a socket
+	ends    bool       // the endpoint is empty: the watch ends with the last socket
+}
+
+// A watch is an epoll set that is itself in Go's poller: the goroutine that
+// watches it waits as others do for their socket, and blocks no thread. A socket
+// is armed for one event; who reads it arms it again. All but epoll is owned by the
+// goroutine that watches; file may be closed by others.
+type watch struct {
+	set    *pollSet
+	epoll  int
+	file   *os.File
+	raw    syscall.RawConn
+	events [64]syscall.EpollEvent
+	next   int // of events, to be served
+	count  int // of events
+}
+
+const oneEvent = syscall.EPOLLIN | syscall.EPOLLRDHUP | 1<<30 // EPOLLONESHOT
+
+// add parks s. It reports false if that cannot be done, now or ever.
+func (p *pollSet) add(s *socket) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !s.how.CompareAndSwap(isRead, isParked) {
+		return false
+	}
+	p.ends = false
+	if p.watch == nil {
+		if p.watch = newWatch(p); p.watch == nil {
+			s.how.Store(isKept)
+			return false
+		}
+	}
+	if n := len(p.free); n > 0 {
+		s.place = p.free[n-1]
+		p.free = p.free[:n-1]
+		p.sockets[s.place] = s
+	} else {
+		s.place = uint32(len(p.sockets))
+		p.sockets = append(p.sockets, s)
+	}
+	if !p.watch.arm(s) {
+		s.how.Store(isKept)
+		p.removeLocked(s)
+		return false
+	}
+	return true
+}
+
+// take makes the caller the one that reads the socket at place, if there is one.
+// There may be none, or another one, since the event.
+func (p *pollSet) take(place int32) *socket {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if int(place) >= len(p.sockets) {
+		return nil // of a watch that has ended
+	}
+	s := p.sockets[place]
+	if s != nil {
+		s.how.Store(isRead)
+		p.removeLocked(s)
+	}
+	return s
+}
+
+// keep sees to it that s is never parked again. It reports whether it was, and the
+// caller must see to it that it is read.
+func (p *pollSet) keep(s *socket) (wasParked bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if wasParked = s.how.Swap(isKept) == isParked; wasParked {
+		p.removeLocked(s)
+	}
+	return wasParked
+}
+
+func (p *pollSet) removeLocked(s *socket) {
+	p.sockets[s.place] = nil
+	p.free = append(p.free, s.place)
+	p.endLocked()
+}
+
+// end ends the watch once nothing is parked: the endpoint is empty.
+func (p *pollSet) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ends = true
+	p.endLocked()
+}
+
+func (p *pollSet) endLocked() {
+	if !p.ends || len(p.free) < len(p.sockets) || p.watch == nil {
+		return
+	}
+	_ = p.watch.file.Close()
+	p.watch, p.sockets, p.free = nil, nil, nil
+}
+
+// newWatch starts the goroutine that watches for p. It returns nil where the
+// system has no descriptor left: sockets are not parked then.
+func newWatch(p *pollSet) *watch {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil
+	}
+	_ = syscall.SetNonblock(fd, true) // so that NewFile puts it into Go's poller; cannot fail
+	w := &watch{set: p, epoll: fd, file: os.NewFile(uintptr(fd), "epoll")}
+	if w.raw, err = w.file.SyscallConn(); err != nil {
+		_ = w.file.Close()
+		return nil
+	}
+	go (&pollReader{watch: w}).run()
+	return w
+}
+
+// arm asks for one event of s. It is called with the lock of the set, so that the
+// event does not come before the place is known.
+func (w *watch) arm(s *socket) bool {
+	event := syscall.EpollEvent{Events: oneEvent, Fd: int32(s.place)}
+	var err error
+	closed := s.raw.Control(func(fd uintptr) { // fd cannot be closed, and used again, meanwhile
+		err = syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_MOD, int(fd), &event)
+		if err == syscall.ENOENT {
+			err = syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_ADD, int(fd), &event)
+		}
+	})
+	return closed == nil && err == nil
+}
+
+// run serves the sockets that have something to read, until the watch ends or
+// another goroutine goes on.
+func (r *pollReader) run() {
+	defer r.handOver() // if user code ends the goroutine
+	w := r.watch
+	wait := func(fd uintptr) bool {
+		n, err := syscall.EpollWait(int(fd), w.events[:], 0)
+		w.next, w.count = 0, max(n, 0)
+		return n > 0 || err != nil && err != syscall.EINTR
+	}
+	for {
+		for w.next < w.count {
+			place := w.events[w.next].Fd
+			w.next++
+			if s := w.set.take(place); s != nil && !r.serve(s) {
+				return
+			}
+		}
+		if w.raw.Read(wait) != nil {
+			return
+		}
+	}
+}
