@@ -2,6 +2,7 @@ package backplane
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -27,8 +28,7 @@ func (r *Redis) AddToGroup(ctx context.Context, id, group string) error {
 // RemoveFromGroup implements server.LifetimeManager; see AddToGroup.
 func (r *Redis) RemoveFromGroup(ctx context.Context, id, group string) error {
 	if c := r.local(id); c != nil {
-		r.removeLocal(c, group)
-		return nil
+		return r.removeLocal(ctx, c, group)
 	}
 	return r.command(ctx, wire.ActionRemove, id, group)
 }
@@ -56,15 +56,22 @@ func (r *Redis) addLocal(ctx context.Context, c *connection, group string) error
 		}
 	}
 	c.joining++
+	number := r.changing(c, group, false)
 	r.mu.Unlock()
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
-	err := r.join(ctx, r.channels.Group(group), c.Receiver)
+	err := r.join(ctx, r.channels.Group(group), c, group)
 	r.mu.Lock()
 	c.joining--
 	gone := r.connections[c.ID()] != c
 	if err == nil && !gone {
 		c.groups[group] = struct{}{}
+		if c.kept != nil {
+			delete(c.kept.granted, group) // from now on it is the connection's own
+		}
+	}
+	if number > 0 {
+		r.savedLocked(c, group, number, err == nil || errors.Is(err, server.ErrTooManyGroups)) // that changes nothing
 	}
 	r.mu.Unlock()
 	if err != nil {
@@ -76,61 +83,40 @@ func (r *Redis) addLocal(ctx context.Context, c *connection, group string) error
 	return nil
 }
 
-func (r *Redis) removeLocal(c *connection, group string) {
+// removeLocal ends a membership at once. An error is of the session, which may
+// bring the connection back into the group until Redis was told.
+func (r *Redis) removeLocal(ctx context.Context, c *connection, group string) error {
 	r.mu.Lock()
 	_, member := c.groups[group]
 	if member = member && r.connections[c.ID()] == c; member {
 		delete(c.groups, group)
+		if c.kept != nil {
+			delete(c.kept.granted, group)
+		}
 	}
+	number := r.changing(c, group, true)
 	r.mu.Unlock()
 	if member {
 		r.leave(r.channels.Group(group), c.ID())
 	}
+	if number == 0 {
+		return nil
+	}
+	return r.saveLeave(ctx, c, group, number)
 }
 
 // command sends a group command to the node that owns a connection, and waits
 // for its ack.
 func (r *Redis) command(ctx context.Context, action uint8, id, group string) error {
-	done := make(chan struct{})
-	r.mu.Lock()
-	r.lastAck++
-	ack := r.lastAck
-	r.acks[ack] = done // before the command is published: the ack may be quick
-	r.mu.Unlock()
-	defer func() {
-		r.mu.Lock()
-		delete(r.acks, ack)
-		r.mu.Unlock()
-	}()
+	ack := r.expectAcks() // before the command is published: the ack may be quick
+	defer r.forgetAcks(ack)
+	r.wantAcks(ack, 1)
 	r.observeForwarded(ForwardedGroup)
-	payload := wire.AppendGroupCommand(nil, wire.GroupCommand{ID: ack, Server: r.opts.ServerName, Action: action, Group: group, ConnectionID: id})
+	payload := wire.AppendGroupCommand(nil, wire.GroupCommand{ID: ack.id, Server: r.opts.ServerName, Action: action, Group: group, ConnectionID: id})
 	if _, err := r.publish(ctx, r.channels.Groups(), payload); err != nil {
 		return err
 	}
-	if r.opts.AckTimeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, r.opts.AckTimeout, ErrNoAck)
-		defer cancel()
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-r.ctx.Done():
-		return ErrClosed
-	}
-}
-
-// acknowledged completes a command of this node. An unknown id is of a command
-// that has timed out, or of none of this node.
-func (r *Redis) acknowledged(id int32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if done := r.acks[id]; done != nil {
-		close(done)
-		delete(r.acks, id)
-	}
+	return r.awaitAcks(ctx, ack)
 }
 
 // runGroupCommands executes the commands of all nodes, in their order, for the
@@ -160,7 +146,7 @@ func (r *Redis) runCommand(command wire.GroupCommand) {
 	case wire.ActionAdd:
 		err = r.addLocal(r.ctx, c, command.Group)
 	case wire.ActionRemove:
-		r.removeLocal(c, command.Group)
+		err = r.removeLocal(r.ctx, c, command.Group)
 	}
 	if err != nil {
 		r.drop(slog.LevelWarn, "group command of another node failed", "from", command.Server, "error", err)

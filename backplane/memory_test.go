@@ -33,6 +33,8 @@ type memoryRedis struct {
 	commands    map[string]int                      // that were handled, by name
 	conns       map[*memoryConn]struct{}            // all
 	subscribers map[string]map[*memoryConn]struct{} // by channel
+	data        map[string]*memoryValue             // by key; see memorydata_test.go
+	lastTime    int64                               // that TIME has told
 	running     sync.WaitGroup
 }
 
@@ -57,7 +59,7 @@ type memoryConn struct {
 }
 
 func newMemoryRedis(t testing.TB) *memoryRedis {
-	m := &memoryRedis{commands: map[string]int{}, conns: map[*memoryConn]struct{}{}, subscribers: map[string]map[*memoryConn]struct{}{}}
+	m := &memoryRedis{data: map[string]*memoryValue{}, commands: map[string]int{}, conns: map[*memoryConn]struct{}{}, subscribers: map[string]map[*memoryConn]struct{}{}}
 	t.Cleanup(func() {
 		m.resume()
 		m.mu.Lock()
@@ -295,7 +297,7 @@ func (c *memoryConn) execute(args []string) {
 	case "pubsub": // numsub channel
 		c.reply(fmt.Sprintf("*2\r\n%s:%d\r\n", bulk(args[2]), len(m.subscribers[args[2]])))
 	default:
-		c.reply("-ERR unknown command '" + args[0] + "'\r\n")
+		c.reply(encodeReply(m.command(args)))
 	}
 }
 

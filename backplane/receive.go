@@ -59,6 +59,9 @@ func (r *Redis) handle(channel string, payload []byte) error {
 		}
 		return r.resultCame(result)
 	}
+	if s := r.sessions.Load(); s != nil && channel == s.channel {
+		return r.heardOfUser(s, payload)
+	}
 	return r.deliver(channel, payload)
 }
 

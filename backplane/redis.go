@@ -51,12 +51,14 @@ type Redis struct {
 
 	results members.Results // with mu held where a client must not disconnect meanwhile
 
+	sessions atomic.Pointer[sessions] // nil: the hub has none
+
 	mu          sync.Mutex // guards what follows; nothing waits while it is held
 	link        *link
 	subscribed  map[string]*subscription // also those that Redis still has to forget
 	marked      map[string]struct{}      // channels that the writer looks at
 	connections map[string]*connection
-	acks        map[int32]chan struct{}
+	acks        map[int32]*pendingAcks
 	lastAck     int32
 }
 
@@ -69,6 +71,7 @@ var (
 // connection is a client of this node.
 type connection struct {
 	server.Receiver
+	kept *kept // nil where the hub has no sessions
 
 	// Guarded by Redis.mu:
 	groups  map[string]struct{}
@@ -116,7 +119,7 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 		subscribed:  map[string]*subscription{},
 		marked:      map[string]struct{}{},
 		connections: map[string]*connection{},
-		acks:        map[int32]chan struct{}{},
+		acks:        map[int32]*pendingAcks{},
 	}
 	_, r.cluster = client.(*redis.ClusterClient)
 	for _, codec := range o.Protocols {
@@ -169,19 +172,31 @@ func (r *Redis) Close() error {
 // does not wait, except in the first second after the loss, or after New: the
 // client is served by this node alone until Redis is back.
 func (r *Redis) Connected(ctx context.Context, c server.Receiver) error {
-	own := &connection{Receiver: c, groups: map[string]struct{}{}}
+	_, entered := r.admit(c, nil)
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	r.expectReady(ctx)
+	return r.awaitOwn(ctx, entered)
+}
+
+// admit makes c a connection of this node, and returns its own channels, which are
+// to be awaited.
+func (r *Redis) admit(c server.Receiver, k *kept) (own *connection, entered []*subscription) {
+	own = &connection{Receiver: c, kept: k, groups: map[string]struct{}{}}
 	r.mu.Lock()
 	r.connections[c.ID()] = own
 	r.mu.Unlock()
 	r.enter(r.channels.All(), c)
-	entered := make([]*subscription, 0, 2)
+	entered = make([]*subscription, 0, 2)
 	for _, channel := range r.ownChannels(c) {
 		s, _ := r.enter(channel, c)
 		entered = append(entered, s)
 	}
-	ctx, cancel := r.bounded(ctx)
-	defer cancel()
-	r.expectReady(ctx)
+	return own, entered
+}
+
+// awaitOwn waits for the channels of a connection, while this node is ready.
+func (r *Redis) awaitOwn(ctx context.Context, entered []*subscription) error {
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), ErrUnavailable) {
 		return context.Cause(ctx)
 	}
@@ -233,6 +248,7 @@ func (r *Redis) Disconnected(c server.Receiver) {
 	for group := range groups { // one lock each, so that others get Redis.mu in between
 		r.leave(r.channels.Group(group), c.ID())
 	}
+	r.endSession(own)
 	r.failResults(own)
 }
 

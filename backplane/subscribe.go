@@ -15,6 +15,7 @@ import (
 type subscription struct {
 	channel string
 	base    bool // of the node itself: wanted without members
+	extra   bool // of the node itself, too; it can do without
 
 	// Guarded by Redis.mu, on the present link:
 	requested bool          // SUBSCRIBE was the last that was written
@@ -41,7 +42,7 @@ func (s *subscription) wake() {
 }
 
 // wanted reports whether this node should be subscribed.
-func (s *subscription) wanted() bool { return s.base || s.members.Len() > 0 }
+func (s *subscription) wanted() bool { return s.base || s.extra || s.members.Len() > 0 }
 
 // send delivers m to every member but those in except. It never waits.
 func (s *subscription) send(m *server.Message, except []string) {
@@ -59,15 +60,36 @@ func (s *subscription) send(m *server.Message, except []string) {
 func (r *Redis) enter(channel string, c server.Receiver) (s *subscription, added bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s = r.subscribed[channel]
-	if s == nil {
-		s = &subscription{channel: channel}
-		r.subscribed[channel] = s
-	}
+	return r.enterLocked(channel, c)
+}
+
+// enterLocked is enter with Redis.mu held.
+func (r *Redis) enterLocked(channel string, c server.Receiver) (s *subscription, added bool) {
+	s = r.channelLocked(channel)
 	added = s.members.Add(c)
 	s.refused = nil
 	r.markLocked(s)
 	return s, added
+}
+
+// channelLocked returns the subscription of a channel, which is a new one if there
+// is none. Redis.mu is held.
+func (r *Redis) channelLocked(channel string) *subscription {
+	s := r.subscribed[channel]
+	if s == nil {
+		s = &subscription{channel: channel}
+		r.subscribed[channel] = s
+	}
+	return s
+}
+
+// hear subscribes this node itself to a channel that it can do without.
+func (r *Redis) hear(channel string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.channelLocked(channel)
+	s.extra = true
+	r.markLocked(s)
 }
 
 // leave ends a membership.
@@ -91,12 +113,19 @@ func (r *Redis) markLocked(s *subscription) {
 	}
 }
 
-// join makes c a member of channel. When it returns nil, Redis has confirmed
-// the subscription. On an error c is no member, unless it was one before. A join
-// that Redis refuses fails at once, with Redis' reason.
-func (r *Redis) join(ctx context.Context, channel string, c server.Receiver) error {
-	s, added := r.enter(channel, c)
-	err := r.await(ctx, s, false)
+// join makes c a member of the channel of a group. When it returns nil, Redis has
+// confirmed the subscription, and has the group in the session of c, if it has
+// one. On an error c is no member, unless it was one before. A join that Redis
+// refuses fails at once, with Redis' reason.
+func (r *Redis) join(ctx context.Context, channel string, c *connection, group string) error {
+	s, added := r.enter(channel, c.Receiver)
+	var err error
+	if c.hasSession() { // while Redis confirms the channel
+		err = r.saveJoin(ctx, c, group)
+	}
+	if err == nil {
+		err = r.await(ctx, s, false)
+	}
 	if err != nil && added {
 		r.leave(channel, c.ID())
 	}

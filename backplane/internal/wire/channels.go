@@ -36,5 +36,8 @@ func (c Channels) Ack(server string) string { return c.Prefix + c.Hub + ":intern
 // for one server. It occurs inside payloads; Physical gives the channel.
 func (c Channels) Return(server string) string { return c.Hub + ":internal:return:" + server }
 
+// Extra is the name of a channel, or of a key, that only Hubwire's nodes use.
+func (c Channels) Extra(name string) string { return c.Prefix + c.Hub + ":hubwire:" + name }
+
 // Physical is the channel on Redis of a logical name.
 func (c Channels) Physical(logical string) string { return c.Prefix + logical }

@@ -1,0 +1,227 @@
+package backplane
+
+import (
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// keeperBatch is how many sessions are read or written in one round trip.
+const keeperBatch = 128
+
+// keeperRetry is the time between two attempts to write what Redis did not take.
+const keeperRetry = time.Second
+
+// keepSessions keeps the sessions of this node's connections alive on Redis,
+// writes what could not be written, reads all anew when Redis was lost, ends what
+// AddUser has added for a time, and does what other nodes say of users.
+func (r *Redis) keepSessions(s *sessions) {
+	losses, refreshed := r.stats.losses.Load(), time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.work:
+		case <-timer.C:
+		case change := <-s.changes:
+			_ = r.guard("a change of a user's groups", func() error { r.userChanged(s, change); return nil })
+			continue
+		case <-r.ctx.Done():
+			return
+		}
+		next := time.Now().Add(keeperRetry)
+		_ = r.guard("sessions", func() error {
+			r.endGrants(s)
+			if !r.state.ready() {
+				return nil
+			}
+			if now := r.stats.losses.Load(); now != losses {
+				losses = now
+				s.forget(r)
+			}
+			done := r.syncAll(s) && r.writeUnsaved(s)
+			every := s.options().TTL / 3
+			if time.Since(refreshed) >= every && r.refresh(s) {
+				refreshed = time.Now()
+			}
+			if done {
+				next = refreshed.Add(every)
+			}
+			return nil
+		})
+		if end := r.nextGrant(s); !end.IsZero() && end.Before(next) {
+			next = end
+		}
+		timer.Reset(max(time.Until(next), 0))
+	}
+}
+
+// forget has every connection read again what Redis has.
+func (s *sessions) forget(r *Redis) {
+	for _, c := range s.list() {
+		r.mu.Lock()
+		c.kept.reread = true
+		r.mu.Unlock()
+	}
+}
+
+// list are the connections, and those that have ended and are not written yet.
+func (s *sessions) list() []*connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.all))
+}
+
+// some are the connections for which is returns true. Redis.mu is held for one at
+// a time.
+func (s *sessions) some(r *Redis, is func(c *connection) bool) (list []*connection) {
+	for _, c := range s.list() {
+		r.mu.Lock()
+		if is(c) {
+			list = append(list, c)
+		}
+		r.mu.Unlock()
+	}
+	return list
+}
+
+// syncAll reads what was not read yet. It reports false if some is left.
+func (r *Redis) syncAll(s *sessions) bool {
+	for some := range slices.Chunk(s.some(r, func(c *connection) bool { return c.kept.ended.IsZero() && (!c.kept.synced || c.kept.reread) }), keeperBatch) {
+		r.mu.Lock()
+		for _, c := range some {
+			c.kept.reread = false
+		}
+		r.mu.Unlock()
+		ctx, cancel := r.bounded(r.ctx)
+		_, err := r.sync(ctx, s, some)
+		cancel()
+		if err != nil {
+			r.mu.Lock()
+			for _, c := range some {
+				c.kept.reread = true
+			}
+			r.mu.Unlock()
+			r.drop(slog.LevelWarn, "sessions cannot be read", "error", err)
+			return false
+		}
+	}
+	return true
+}
+
+// An unsavedGroup is a change that Redis is told of.
+type unsavedGroup struct {
+	c      *connection
+	group  string
+	number uint64
+	member bool
+	cmd    redis.Cmder
+}
+
+// writeUnsaved writes what is true of the groups in kept.unsaved. It reports false if
+// some is left.
+func (r *Redis) writeUnsaved(s *sessions) bool {
+	var all []unsavedGroup
+	life := time.Duration(s.life()) * time.Millisecond
+	for _, c := range s.list() {
+		r.mu.Lock()
+		for group, number := range c.kept.unsaved {
+			if c.kept.key == "" {
+				delete(c.kept.unsaved, group)
+				continue
+			}
+			_, member := c.groups[group]
+			all = append(all, unsavedGroup{c: c, group: group, number: number, member: member && c.kept.explicit(group)})
+		}
+		over := !c.kept.ended.IsZero() && (len(c.kept.unsaved) == 0 || time.Since(c.kept.ended) > life)
+		r.mu.Unlock()
+		if over {
+			s.remove(c)
+		}
+	}
+	done := true
+	for some := range slices.Chunk(all, keeperBatch) {
+		done = r.writeSome(s, some) && done
+	}
+	return done
+}
+
+func (s *sessions) remove(c *connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, c)
+}
+
+func (r *Redis) writeSome(s *sessions, some []unsavedGroup) bool {
+	ctx, cancel := r.bounded(r.ctx)
+	defer cancel()
+	pipe := r.client.Pipeline()
+	for i, u := range some {
+		if u.member {
+			some[i].cmd = r.joinCommand(ctx, pipe, s, u.c, u.group)
+		} else {
+			some[i].cmd = pipe.HDel(ctx, r.sessionKey(u.c.kept.key), "g"+u.group)
+		}
+	}
+	_, err := pipe.Exec(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, u := range some {
+		if u.cmd.Err() == nil { // else it stays
+			r.savedLocked(u.c, u.group, u.number, true)
+		}
+	}
+	if err != nil {
+		r.drop(slog.LevelWarn, "sessions cannot be written", "error", err)
+	}
+	return err == nil
+}
+
+// refresh tells Redis that the sessions of this node live. Those that it does not
+// know any more are written again.
+func (r *Redis) refresh(s *sessions) bool {
+	life := time.Duration(s.life()) * time.Millisecond
+	list := s.some(r, func(c *connection) bool { return c.kept.key != "" && c.kept.ended.IsZero() })
+	for some := range slices.Chunk(list, keeperBatch) {
+		ctx, cancel := r.bounded(r.ctx)
+		pipe := r.client.Pipeline()
+		known := make([]*redis.BoolCmd, len(some))
+		for i, c := range some {
+			known[i] = pipe.PExpire(ctx, r.sessionKey(c.kept.key), life)
+		}
+		_, err := pipe.Exec(ctx)
+		cancel()
+		if err != nil {
+			r.drop(slog.LevelWarn, "sessions cannot be kept alive", "error", err)
+			return false
+		}
+		for i, c := range some {
+			if !known[i].Val() {
+				r.mu.Lock()
+				c.kept.reread = true
+				r.mu.Unlock()
+				wake(s.work)
+			}
+		}
+	}
+	return true
+}
+
+// endSession lets go of a connection that has ended. What Redis was not told
+// yet of its leaves is written later.
+func (r *Redis) endSession(c *connection) {
+	s := r.sessions.Load()
+	if s == nil || c.kept == nil {
+		return
+	}
+	r.mu.Lock()
+	c.kept.ended = time.Now()
+	unsaved := len(c.kept.unsaved) > 0 && c.kept.key != ""
+	r.mu.Unlock()
+	if !unsaved {
+		s.remove(c)
+	}
+}

@@ -1,0 +1,492 @@
+package backplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hubwire/hubwire/backplane/internal/wire"
+	"github.com/hubwire/hubwire/server"
+	"github.com/redis/go-redis/v9"
+)
+
+// Sessions on Redis: a hash for each session, with a field for each group and the
+// time when it was joined, and a hash for each user that has groups of its own
+// (server.Groups.AddUser). Every change is one script on one key, so that a Redis
+// Cluster can spread them. Scripts are sent whole: a Redis that has just started
+// knows none.
+//
+// The connection's own node writes what it joins and leaves. What could not be
+// written stays in kept.unsaved until it is; the keeper (sessionkeeper.go) writes
+// it, keeps the sessions alive, and reads what was missed while Redis was away.
+
+// sessions is what a Redis has once its hub has sessions.
+type sessions struct {
+	opts    server.SessionOptions
+	channel string                 // where nodes are told that the groups of a user have changed
+	changes chan wire.GroupCommand // from there; ConnectionID is a user
+	work    chan struct{}          // wakes the keeper
+
+	mu  sync.Mutex // guards opts and all; comes after Redis.mu
+	all map[*connection]struct{}
+
+	grants grants // guarded by Redis.mu
+}
+
+// kept is what a node knows of a connection of a hub with sessions. Guarded by
+// Redis.mu.
+type kept struct {
+	key     string            // of the session on Redis; empty: none
+	synced  bool              // what Redis has was read
+	reread  bool              // it must be read once more: Redis was lost, or has lost it
+	read    int64             // when the groups of its user were, by the clock of Redis
+	left    map[string]bool   // groups that it has left before the session was read
+	unsaved map[string]uint64 // groups whose state on Redis may be another one, and the number of the change
+	changes uint64
+	granted map[string]time.Time // groups that only the user has, and when that ends; zero is never
+	ended   time.Time            // when the connection did; zero is not yet
+}
+
+var _ server.SessionKeeper = (*Redis)(nil)
+
+// The script of a connection that comes: ARGV are the session's time and the id of
+// the connection. It makes the session known, and returns whether it was, and its
+// fields. The field s is the connection that has made it, which thus does not take
+// it for an older one when go-redis sends the script twice; it also holds a
+// session without groups.
+const resumeScript = `
+local known = redis.call('EXISTS', KEYS[1])
+redis.call('HSETNX', KEYS[1], 's', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return {tostring(known), redis.call('HGETALL', KEYS[1])}`
+
+// The script of a join: ARGV are the session's time, the id of the connection, the
+// field of the group, and the most groups. It returns 0 where there are too many.
+const joinScript = `
+if redis.call('HEXISTS', KEYS[1], ARGV[3]) == 0 and redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then return 0 end
+local t = redis.call('TIME')
+redis.call('HSETNX', KEYS[1], 's', ARGV[2])
+redis.call('HSET', KEYS[1], ARGV[3], string.format('%.0f', t[1] * 1000000 + t[2]))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1`
+
+// The script that reads the groups of a user, and the time.
+const userScript = `
+local t = redis.call('TIME')
+return {string.format('%.0f', t[1] * 1000000 + t[2]), redis.call('HGETALL', KEYS[1])}`
+
+// The script that changes the groups of a user: ARGV are the group, whether it is
+// added, for how long (0 is for ever), how many there may be, and how long a
+// removal must be remembered: as long as a session that has the group may live.
+// A value is the time when the membership ends, 0 for never, or, negative, when it
+// was removed.
+const changeUserScript = `
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local function ends(value)
+  if value < 0 then return ARGV[5] - value end
+  return value
+end
+local members, last = 0, 0
+local function count(value)
+  if value >= 0 then members = members + 1 end
+  if value == 0 then last = math.huge end
+  last = math.max(last, ends(value))
+end
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local value = tonumber(all[i + 1])
+  if value ~= 0 and ends(value) <= now then
+    redis.call('HDEL', KEYS[1], all[i])
+  elseif all[i] ~= ARGV[1] then
+    count(value)
+  end
+end
+local value = -now
+if ARGV[2] == '1' then
+  if members >= tonumber(ARGV[4]) then return 0 end
+  value = tonumber(ARGV[3])
+  if value > 0 then value = now + value end
+end
+count(value)
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', value))
+if last == math.huge then
+  redis.call('PERSIST', KEYS[1])
+else
+  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil((last - now) / 1000)))
+end
+return 1`
+
+// KeepSessions implements server.SessionKeeper.
+func (r *Redis) KeepSessions(o server.SessionOptions) {
+	s := &sessions{
+		opts: o, channel: r.channels.Extra("users"), changes: make(chan wire.GroupCommand, commandQueue),
+		work: make(chan struct{}, 1), all: map[*connection]struct{}{},
+	}
+	if !r.sessions.CompareAndSwap(nil, s) {
+		r.sessions.Load().setOptions(o)
+		return
+	}
+	r.hear(s.channel)
+	r.running.Go(func() { r.keepSessions(s) })
+}
+
+// setOptions is for another hub that is given the manager after the first one was
+// shut down.
+func (s *sessions) setOptions(o server.SessionOptions) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opts = o
+}
+
+func (s *sessions) options() server.SessionOptions {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opts
+}
+
+// life is how long a session is kept on Redis without a sign of its node, in
+// milliseconds: nodes give one each third of the TTL.
+func (s *sessions) life() int64 { return max(1, (s.options().TTL * 3 / 2).Milliseconds()) }
+
+func (r *Redis) sessionKey(key string) string   { return r.channels.Extra("session:" + key) }
+func (r *Redis) userGroupsKey(id string) string { return r.channels.Extra("usergroups:" + id) }
+
+// ConnectedSession implements server.SessionKeeper. The session is read in one
+// round trip, while Redis confirms the connection's own channels. While Redis is
+// away the client is let in, as by Connected, and its session is read once Redis
+// is back.
+func (r *Redis) ConnectedSession(ctx context.Context, c server.Receiver, key string) (resumed bool, err error) {
+	s := r.sessions.Load()
+	own, entered := r.admit(c, &kept{key: key, unsaved: map[string]uint64{}, left: map[string]bool{}})
+	s.add(own)
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	r.expectReady(ctx)
+	lost := ErrUnavailable
+	if r.state.ready() {
+		var states []savedState
+		states, lost = r.sync(ctx, s, []*connection{own})
+		resumed = lost == nil && states[0].resumed
+	}
+	if err := r.awaitOwn(ctx, entered); err != nil {
+		return resumed, err
+	}
+	if lost != nil {
+		wake(s.work)
+		return false, fmt.Errorf("%w: %w", server.ErrSessionNotKept, lost)
+	}
+	return resumed, nil
+}
+
+func (s *sessions) add(c *connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all[c] = struct{}{}
+}
+
+// A savedState is what Redis has of a session, and of its user's groups.
+type savedState struct {
+	known   bool             // the session was there
+	resumed bool             // another connection has made it
+	groups  map[string]int64 // when they were joined, in Unix microseconds by the clock of Redis, as all here
+	now     int64
+	user    map[string]int64 // when they end; 0 is never; negative: when they were removed
+}
+
+// errAnswer is what Redis cannot say.
+var errAnswer = errors.New("backplane: Redis has answered what is no session")
+
+// readStates reads what Redis has of connections, in one round trip.
+func (r *Redis) readStates(ctx context.Context, s *sessions, list []*connection) ([]savedState, error) {
+	pipe, life := r.client.Pipeline(), s.life()
+	sessionOf, userOf := make([]*redis.Cmd, len(list)), make([]*redis.Cmd, len(list))
+	for i, c := range list {
+		if c.kept.key != "" {
+			sessionOf[i] = pipe.Eval(ctx, resumeScript, []string{r.sessionKey(c.kept.key)}, life, c.ID())
+		}
+		if id := c.UserID(); id != "" {
+			userOf[i] = pipe.Eval(ctx, userScript, []string{r.userGroupsKey(id)})
+		}
+	}
+	states := make([]savedState, len(list))
+	if pipe.Len() == 0 {
+		return states, nil
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if err := states[i].read(list[i].ID(), sessionOf[i], userOf[i]); err != nil {
+			return nil, err
+		}
+	}
+	return states, nil
+}
+
+func (s *savedState) read(id string, session, user *redis.Cmd) (err error) {
+	if session != nil {
+		head, fields, err := readFields(session)
+		if err != nil {
+			return err
+		}
+		s.known, s.resumed, s.groups = head == "1", fields["s"] != id, make(map[string]int64, len(fields))
+		for name, value := range fields {
+			if group, ok := strings.CutPrefix(name, "g"); ok {
+				s.groups[group], _ = strconv.ParseInt(value, 10, 64) // what is no time is long ago
+			}
+		}
+	}
+	if user != nil {
+		head, fields, err := readFields(user)
+		if err != nil {
+			return err
+		}
+		if s.now, err = strconv.ParseInt(head, 10, 64); err != nil {
+			return errAnswer
+		}
+		s.user = make(map[string]int64, len(fields))
+		for group, value := range fields {
+			if s.user[group], err = strconv.ParseInt(value, 10, 64); err != nil {
+				return errAnswer
+			}
+		}
+	}
+	return nil
+}
+
+// readFields reads the answer of a script: a text, and the fields of a hash.
+func readFields(cmd *redis.Cmd) (head string, fields map[string]string, err error) {
+	answer, err := cmd.Slice()
+	if err != nil {
+		return "", nil, err
+	}
+	if len(answer) != 2 {
+		return "", nil, errAnswer
+	}
+	head, isText := answer[0].(string)
+	list, isList := answer[1].([]any)
+	if !isText || !isList || len(list)%2 != 0 {
+		return "", nil, errAnswer
+	}
+	fields = make(map[string]string, len(list)/2)
+	for i := 0; i < len(list); i += 2 {
+		name, isName := list[i].(string)
+		value, isValue := list[i+1].(string)
+		if !isName || !isValue {
+			return "", nil, errAnswer
+		}
+		fields[name] = value
+	}
+	return head, fields, nil
+}
+
+// sync reads what Redis has of connections of this node, and brings them into the
+// groups that they should be in.
+func (r *Redis) sync(ctx context.Context, s *sessions, list []*connection) (states []savedState, err error) {
+	states, err = r.readStates(ctx, s, list)
+	if err != nil {
+		return nil, err
+	}
+	var entered []*subscription
+	for i, c := range list {
+		entered = append(entered, r.adopt(s, c, states[i])...)
+	}
+	for _, sub := range entered {
+		if e := r.await(ctx, sub, true); e != nil && err == nil {
+			err = e
+		}
+	}
+	return states, err
+}
+
+// adopt applies what Redis has to c, and returns what was subscribed to.
+func (r *Redis) adopt(s *sessions, c *connection, state savedState) (entered []*subscription) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := c.kept
+	if r.connections[c.ID()] != c || state.now < k.read {
+		return nil // it has gone, or something newer was adopted meanwhile
+	}
+	enter := func(group string) bool {
+		if server.CheckJoin(c.Receiver, group, len(c.groups)+c.joining) != nil {
+			return false
+		}
+		c.groups[group] = struct{}{}
+		sub, _ := r.enterLocked(r.channels.Group(group), c.Receiver)
+		entered = append(entered, sub)
+		return true
+	}
+	for group, joined := range state.groups {
+		_, member := c.groups[group]
+		removed := state.user[group] < 0 && joined <= -state.user[group]
+		switch _, changed := k.unsaved[group]; {
+		case changed || k.left[group]: // what this node knows is newer
+		case removed:
+			k.change(group)
+			if member && k.explicit(group) {
+				r.exitLocked(c, group)
+			}
+		case !member && !k.synced:
+			enter(group)
+		}
+	}
+	r.grantLocked(s, c, state, enter)
+	if !state.known && k.key != "" { // the session is new, or Redis has lost it
+		for group := range c.groups {
+			if k.explicit(group) {
+				k.change(group)
+			}
+		}
+	}
+	k.synced, k.read, k.left = true, state.now, nil
+	if len(k.unsaved) > 0 {
+		wake(s.work)
+	}
+	return entered
+}
+
+// grantLocked brings c into the groups of its user, and out of those that are
+// over. Redis.mu is held.
+func (r *Redis) grantLocked(s *sessions, c *connection, state savedState, enter func(group string) bool) {
+	k := c.kept
+	for group := range k.granted {
+		if end, has := state.user[group]; !has || end < 0 {
+			delete(k.granted, group)
+			r.exitLocked(c, group)
+		}
+	}
+	for group, end := range state.user {
+		_, member := c.groups[group]
+		_, granted := k.granted[group]
+		if end < 0 || end > 0 && end <= state.now || member && !granted || !member && !enter(group) {
+			continue
+		}
+		until := time.Time{}
+		if end > 0 {
+			until = time.Now().Add(time.Duration(end-state.now) * time.Microsecond)
+			s.grants.add(c.UserID(), group, until)
+			wake(s.work)
+		}
+		if k.granted == nil {
+			k.granted = map[string]time.Time{}
+		}
+		k.granted[group] = until
+	}
+}
+
+// explicit reports whether a group that the connection is in was joined by it.
+func (k *kept) explicit(group string) bool {
+	_, granted := k.granted[group]
+	return !granted
+}
+
+// change notes that Redis has to be told of a group.
+func (k *kept) change(group string) uint64 {
+	k.changes++
+	k.unsaved[group] = k.changes
+	return k.changes
+}
+
+// exitLocked ends a membership. Redis.mu is held.
+func (r *Redis) exitLocked(c *connection, group string) {
+	delete(c.groups, group)
+	if sub := r.subscribed[r.channels.Group(group)]; sub != nil {
+		sub.members.Remove(c.ID())
+		r.markLocked(sub)
+	}
+}
+
+// hasSession reports whether what c joins and leaves belongs to a session.
+func (c *connection) hasSession() bool { return c.kept != nil && c.kept.key != "" }
+
+// changing notes that what Redis has of a group is about to change. saved ends it.
+// Without a session it returns 0. Redis.mu is held.
+func (r *Redis) changing(c *connection, group string, leaving bool) (number uint64) {
+	if !c.hasSession() {
+		return 0
+	}
+	if !c.kept.synced {
+		c.kept.left[group] = leaving
+	}
+	return c.kept.change(group)
+}
+
+// saved ends a change, once the node's own state is the new one. Where it failed,
+// or another one has overtaken it, the keeper writes what is true then.
+func (r *Redis) saved(c *connection, group string, number uint64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.savedLocked(c, group, number, ok)
+}
+
+func (r *Redis) savedLocked(c *connection, group string, number uint64, ok bool) {
+	k := c.kept
+	if ok && k.unsaved[group] == number {
+		delete(k.unsaved, group)
+		return
+	}
+	k.change(group)
+	wake(r.sessions.Load().work)
+}
+
+// saveJoin tells Redis that c joins group.
+func (r *Redis) saveJoin(ctx context.Context, c *connection, group string) error {
+	var space int
+	err := r.attempt(ctx, func() (err error) {
+		space, err = r.joinCommand(ctx, r.client, r.sessions.Load(), c, group).Int()
+		return err
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("backplane: the session cannot be written: %w", err)
+	case space == 0:
+		return server.ErrTooManyGroups
+	}
+	return nil
+}
+
+func (r *Redis) joinCommand(ctx context.Context, on redis.Cmdable, s *sessions, c *connection, group string) *redis.Cmd {
+	return on.Eval(ctx, joinScript, []string{r.sessionKey(c.kept.key)}, s.life(), c.ID(), "g"+group, s.options().MaximumGroups)
+}
+
+// saveLeave tells Redis that c has left group, the change with a number.
+func (r *Redis) saveLeave(ctx context.Context, c *connection, group string, number uint64) error {
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	err := r.attempt(ctx, func() error { return r.client.HDel(ctx, r.sessionKey(c.kept.key), "g"+group).Err() })
+	r.saved(c, group, number, err == nil)
+	if err != nil {
+		return fmt.Errorf("backplane: the connection has left the group, but its session has not yet: %w", err)
+	}
+	return nil
+}
+
+// attempt runs f, commands that may be sent twice, until Redis has answered them,
+// or the time of ctx is over. A Redis that is away is waited for.
+func (r *Redis) attempt(ctx context.Context, f func() error) error {
+	for {
+		if err := r.denied(); err != nil {
+			return err
+		}
+		err := r.state.wait(ctx)
+		if err == nil {
+			err = f()
+		}
+		var answered redis.Error
+		switch {
+		case err == nil, errors.As(err, &answered), errors.Is(err, ErrClosed):
+			return err
+		case r.ctx.Err() != nil:
+			return ErrClosed
+		}
+		sleep(ctx, retryPause)
+		if ctx.Err() != nil {
+			return r.late(ctx)
+		}
+	}
+}
