@@ -143,8 +143,8 @@ type EndpointOptions struct {
 	MaximumAuthenticationExpiration time.Duration
 
 	// GoroutinePerWebSocket keeps a goroutine for each WebSocket. Without it one that
-	// is quiet has none on Linux, unless it comes over TLS or HTTP/2 or is wrapped by
-	// the application, and with it 4 to 5 KB. The environment variable
+	// is quiet has none on Linux, unless it comes over HTTP/2 or is wrapped by the
+	// application, and with it 4 to 5 KB. The environment variable
 	// HUBWIRE_READERS=goroutine does the same for the whole process.
 	GoroutinePerWebSocket bool
 

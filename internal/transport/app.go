@@ -75,8 +75,9 @@ var (
 	ErrLost        = errors.New("transport: client went away without closing the connection")
 )
 
-// Readers says which goroutines read WebSockets. Only those over plain sockets of
-// the system can be parked, and only on Linux; others have a goroutine each.
+// Readers says which goroutines read WebSockets. Only those over sockets of the
+// system, or stock TLS over them, can be parked, and only on Linux; others have a
+// goroutine each.
 type Readers uint8
 
 const (

@@ -1,9 +1,12 @@
 package transport
 
 import (
+	"crypto/tls"
 	"errors"
+	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -41,12 +44,18 @@ type parking struct {
 	reads  atomic.Uint32              // that brought something
 	seen   atomic.Uint32              // reads at the sweeper's last look
 	inline atomic.Pointer[pollReader] // not nil: the goroutine that reads watches a set
-	busy   bool                       // owned by the goroutine that reads
+
+	// Owned by the goroutine that reads.
+	busy  bool
+	woken bool // there is something to read; of a socket that is not raw
 
 	// Guarded by conn.mu.
 	quiet uint8 // looks of the sweeper in which nothing had come
 	asked bool  // the reader has been woken to park
 }
+
+// longAgo is a deadline that ends a read at once.
+var longAgo = time.Unix(1, 0)
 
 // errNothing is the error of a read that must not wait.
 var errNothing = errors.New("transport: nothing to read")
@@ -57,7 +66,7 @@ func (s *socket) mayWait() bool {
 		return false
 	}
 	switch readers := s.conn.endpoint.opts.Readers; {
-	case readers == ReadersGoroutine || s.how.Load() == isKept:
+	case readers == ReadersGoroutine || s.how.Load() == isKept || !s.canPark():
 		return true
 	case readers == ReadersPoll:
 		return false
@@ -100,9 +109,28 @@ func (s *socket) park() bool {
 	return s.conn.endpoint.opts.Readers != ReadersGoroutine && s.conn.shard.parked.add(s)
 }
 
+// canPark reports whether s is a socket of the system, or stock TLS over one.
+func (s *socket) canPark() bool { return s.raw != nil || tcpOf(s.net) != nil }
+
+func tcpOf(conn net.Conn) *net.TCPConn {
+	if t, ok := conn.(*tls.Conn); ok {
+		tcp, _ := t.NetConn().(*net.TCPConn)
+		return tcp
+	}
+	return nil
+}
+
+// pollable is what can be put into a set.
+func (s *socket) pollable() (syscall.RawConn, error) {
+	if s.raw != nil {
+		return s.raw, nil
+	}
+	return tcpOf(s.net).SyscallConn()
+}
+
 // keep sees to it that a goroutine reads s, from now on to its end.
 func (s *socket) keep() {
-	if s.raw != nil && s.conn.shard.parked.keep(s) {
+	if s.canPark() && s.conn.shard.parked.keep(s) {
 		go s.conn.readAgain()
 	}
 }
@@ -117,7 +145,7 @@ func (c *Conn) readAgain() {
 // quiet to park its socket. It is called by the sweeper.
 func (c *Conn) parkIdleLocked() {
 	s := c.socket
-	if s == nil || s.raw == nil || c.link != linkServing || c.endpoint.opts.Readers == ReadersGoroutine {
+	if s == nil || !s.canPark() || c.link != linkServing || c.endpoint.opts.Readers == ReadersGoroutine {
 		return
 	}
 	if reads := s.reads.Load(); reads != s.seen.Load() {
@@ -132,7 +160,7 @@ func (c *Conn) parkIdleLocked() {
 		return
 	}
 	s.quiet, s.asked = 0, true
-	_ = s.net.SetReadDeadline(time.Unix(1, 0)) // fails only if it is closed already
+	_ = s.net.SetReadDeadline(longAgo) // fails only if it is closed already
 }
 
 // wasAsked reports whether a read has ended because the goroutine is to park, and
@@ -147,13 +175,19 @@ func (s *socket) wasAsked(err error) bool {
 	if !s.asked {
 		return false
 	}
-	s.asked, s.busy = false, false
-	until := time.Time{}
-	if s.armed { // wroteAll sets it, too; see there
-		until = deadline(c.endpoint.opts.CloseTimeout)
-	}
-	_ = s.net.SetReadDeadline(until)
+	s.busy = false
+	s.waitAgainLocked()
 	return true
+}
+
+// waitAgainLocked takes back a deadline that has ended a read.
+func (s *socket) waitAgainLocked() {
+	s.asked = false
+	until := time.Time{}
+	if s.armed { // wroteAll sets it, too, but maybe before this
+		until = deadline(s.conn.endpoint.opts.CloseTimeout)
+	}
+	_ = s.net.SetReadDeadline(until) // fails only if it is closed already
 }
 
 // A pollReader is a goroutine that watches a set.

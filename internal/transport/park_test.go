@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // isParkedNow reports whether the socket of c is parked.
@@ -29,16 +28,13 @@ func (c *Conn) lookAt(times int) {
 	}
 }
 
-func withReaders(r Readers) Options {
-	opts := defaults()
-	opts.Readers = r
-	opts.CloseTimeout = 100 * time.Millisecond
-	return opts
+func TestIdleClientsNeedNoGoroutine(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { idleClients(t, serve(t, withReaders(ReadersPoll), nil)) })
+	t.Run("TLS", func(t *testing.T) { idleClients(t, serveTLSWith(t, withReaders(ReadersPoll))) })
 }
 
-func TestIdleClientsNeedNoGoroutine(t *testing.T) {
+func idleClients(t *testing.T, n *node) {
 	const clients = 100
-	n := serve(t, withReaders(ReadersPoll), nil)
 	conns, peers := make([]*Conn, clients), make([]*peer, clients)
 	for i := range peers {
 		peers[i] = n.upgrade("/hub")
@@ -140,8 +136,17 @@ func TestParkedClientsDoNotWaitForEachOther(t *testing.T) {
 }
 
 func TestAParkedClientIsClosedAsAnyOther(t *testing.T) {
+	t.Run("plain", func(t *testing.T) {
+		closeParked(t, func(t *testing.T) *node { return serve(t, withReaders(ReadersPoll), nil) })
+	})
+	t.Run("TLS", func(t *testing.T) {
+		closeParked(t, func(t *testing.T) *node { return serveTLSWith(t, withReaders(ReadersPoll)) })
+	})
+}
+
+func closeParked(t *testing.T, serve func(*testing.T) *node) {
 	open := func(t *testing.T) (*node, *peer, *echoApp) {
-		n := serve(t, withReaders(ReadersPoll), nil)
+		n := serve(t)
 		p := n.upgrade("/hub")
 		a := n.app()
 		eventually(t, "it is parked", a.conn.isParkedNow)

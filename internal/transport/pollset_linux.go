@@ -131,8 +131,11 @@ func newWatch(p *pollSet) *watch {
 // event does not come before the place is known.
 func (w *watch) arm(s *socket) bool {
 	event := syscall.EpollEvent{Events: oneEvent, Fd: int32(s.place)}
-	var err error
-	closed := s.raw.Control(func(fd uintptr) { // fd cannot be closed, and used again, meanwhile
+	raw, err := s.pollable()
+	if err != nil || raw == nil {
+		return false
+	}
+	closed := raw.Control(func(fd uintptr) { // fd cannot be closed, and used again, meanwhile
 		err = syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_MOD, int(fd), &event)
 		if err == syscall.ENOENT {
 			err = syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_ADD, int(fd), &event)
@@ -155,7 +158,13 @@ func (r *pollReader) run() {
 		for w.next < w.count {
 			place := w.events[w.next].Fd
 			w.next++
-			if s := w.set.take(place); s != nil && !r.serve(s) {
+			s := w.set.take(place)
+			switch {
+			case s == nil:
+			case s.raw == nil: // to read it is to wait for a whole record
+				s.woken = true
+				go s.conn.readAgain()
+			case !r.serve(s):
 				return
 			}
 		}

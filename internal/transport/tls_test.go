@@ -8,12 +8,15 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 // serveTLS is serve over TLS, where a socket can only be read and written
 // blocking.
-func serveTLS(t *testing.T) *node {
-	n, mux := newNode(t, defaults(), nil)
+func serveTLS(t *testing.T) *node { return serveTLSWith(t, defaults()) }
+
+func serveTLSWith(t *testing.T, opts Options) *node {
+	n, mux := newNode(t, opts, nil)
 	server := httptest.NewTLSServer(mux)
 	t.Cleanup(func() { stop(n.endpoint); server.Close() })
 	config := server.Client().Transport.(*http.Transport).TLSClientConfig
@@ -22,7 +25,12 @@ func serveTLS(t *testing.T) *node {
 }
 
 func TestWebSocketOverTLS(t *testing.T) {
-	n := serveTLS(t)
+	for _, r := range []Readers{ReadersGoroutine, ReadersPoll, ReadersAuto} {
+		t.Run(fmt.Sprint(r), func(t *testing.T) { webSocketOverTLS(t, serveTLSWith(t, withReaders(r))) })
+	}
+}
+
+func webSocketOverTLS(t *testing.T, n *node) {
 	p := n.upgrade("/hub")
 	for i := range 100 {
 		message := fmt.Sprint(i, strings.Repeat("x", i*100))
@@ -43,4 +51,11 @@ func TestWebSocketOverTLS(t *testing.T) {
 	p.send(opClose, "\x03\xe8")
 	p.expectEnd()
 	eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
+}
+
+func withReaders(r Readers) Options {
+	opts := defaults()
+	opts.Readers = r
+	opts.CloseTimeout = 100 * time.Millisecond
+	return opts
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"unicode/utf8"
 
@@ -215,7 +216,7 @@ func (s *socket) fill() error {
 		return err
 	}
 	s.borrow()
-	n, err := s.net.Read(s.buf.bytes)
+	n, err := s.readTLS()
 	s.buf.left = s.buf.bytes[:n]
 	if n > 0 {
 		return nil // an error comes again
@@ -224,6 +225,25 @@ func (s *socket) fill() error {
 		err = io.ErrNoProgress
 	}
 	return err
+}
+
+// readTLS reads what is not raw. TLS over a socket that may be parked is first read
+// until nothing whole is left in its buffer, by a deadline that has passed: what is
+// still in the system wakes it again.
+func (s *socket) readTLS() (int, error) {
+	if s.woken || s.mayWait() {
+		s.woken = false
+		return s.net.Read(s.buf.bytes)
+	}
+	_ = s.net.SetReadDeadline(longAgo) // fails only if it is closed already
+	n, err := s.net.Read(s.buf.bytes)
+	s.conn.mu.Lock()
+	s.waitAgainLocked()
+	s.conn.mu.Unlock()
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errNothing
+	}
+	return n, err
 }
 
 // parse uses up what was read: it unmasks payloads where they are and gives
