@@ -39,7 +39,8 @@ type Connection struct {
 // ID is the public connection id.
 func (c *Connection) ID() string { return c.bytes.ID() }
 
-// Context ends when the connection does.
+// Context has the values of that of Request, a span for instance, and ends when the
+// connection does.
 func (c *Connection) Context() context.Context { return c.ctx }
 
 // Request is the HTTP request that opened the connection; see Call.Request.
@@ -342,7 +343,7 @@ func NewConnectionHandler(serve func(*Connection) error, opts *ConnectionOptions
 	h.endpoint = transport.NewEndpoint(t, func(bytes *transport.Conn) transport.App {
 		c := &Connection{bytes: bytes, rates: opts.RateLimit.of(func() string { return opts.Endpoint.clientAddress(bytes.Request()) })}
 		c.rates.identify(c.User().ID)
-		c.ctx, c.stop = context.WithCancel(context.Background())
+		c.ctx, c.stop = context.WithCancel(bytes.RequestContext())
 		return rawApp{c, h}
 	})
 	return h
