@@ -36,6 +36,7 @@ func (*ownError) Error() string { return "own" }
 func (Chat) Echo(text string) string { return text }
 func (Chat) Fail() error             { return &ownError{} }
 func (Chat) Wrapped() error          { return fmt.Errorf("more: %w", &ownError{}) }
+func (Chat) Named() error            { return server.WithErrorType("TimeoutException", &ownError{}) }
 func (Chat) Panic()                  { panic("no") }
 func (Chat) Refuse() error           { return server.NewHubError("no") }
 func (Chat) Private()                {}
@@ -249,7 +250,7 @@ func TestSpansAreNamedAndJoinedAsInASPNETCore(t *testing.T) {
 		s := serve(t, otel.Options{NoMetrics: true})
 		c := s.node.Connect()
 		c.Do("Work")
-		for _, method := range []string{"Fail", "Wrapped", "Panic", "Refuse", "Private", "Nobody", "Three"} {
+		for _, method := range []string{"Fail", "Wrapped", "Named", "Panic", "Refuse", "Private", "Nobody", "Three"} {
 			_ = c.Invoke(nil, method)
 		}
 		for range hubtest.Items[int](c, "Broken") {
@@ -281,7 +282,7 @@ func TestSpansAreNamedAndJoinedAsInASPNETCore(t *testing.T) {
 		if !echo.Parent.IsRemote() || echo.Parent.SpanID().String() != "3333333333333333" || echo.SpanContext.TraceState().String() != "vendor=1" || len(echo.Links) != 1 {
 			t.Errorf("a call with a traceparent: parent %v, state %q, %d links", echo.Parent, echo.SpanContext.TraceState(), len(echo.Links))
 		}
-		for method, kind := range map[string]string{"Fail": "github.com/hubwire/hubwire/server/otel_test.ownError", "Wrapped": "github.com/hubwire/hubwire/server/otel_test.ownError", "Panic": "panic", "Refuse": "github.com/hubwire/hubwire/server.HubError", "Broken": "errors.errorString"} {
+		for method, kind := range map[string]string{"Fail": "github.com/hubwire/hubwire/server/otel_test.ownError", "Wrapped": "github.com/hubwire/hubwire/server/otel_test.ownError", "Named": "TimeoutException", "Panic": "panic", "Refuse": "github.com/hubwire/hubwire/server.HubError", "Broken": "errors.errorString"} {
 			span := s.find(t, "otel_test.Chat/"+method)
 			if got := attributes(span); !strings.HasSuffix(got, " error.type="+kind) || span.Status.Code.String() != "Error" || span.Status.Description != "" || len(span.Events) != 0 {
 				t.Errorf("%s: attributes %s, status %v, %d events; want error.type %s", method, got, span.Status, len(span.Events), kind)

@@ -3,6 +3,7 @@ package otel
 import (
 	"context"
 	"errors"
+	"go/token"
 	"net"
 	"net/http"
 	"reflect"
@@ -85,7 +86,10 @@ func (t *tracing) attributes(hub, method string, request context.Context) []attr
 	return list
 }
 
+var serverPath = reflect.TypeFor[server.Observer]().PkgPath()
+
 // errorType names the Go type of err, or of what a fmt.Errorf has wrapped in it.
+// The type of an error of server.WithErrorType is what that calls it.
 func errorType(err error) string {
 	var panicked interface{ PanicValue() any }
 	if errors.As(err, &panicked) {
@@ -100,6 +104,9 @@ func errorType(err error) string {
 		if inner := errors.Unwrap(err); inner != nil && elem.PkgPath() == "fmt" {
 			err = inner
 			continue
+		}
+		if named, ok := err.(interface{ ErrorType() string }); ok && elem.PkgPath() == serverPath && !token.IsExported(elem.Name()) {
+			return named.ErrorType()
 		}
 		if elem.PkgPath() == "" || elem.Name() == "" {
 			return t.String()
