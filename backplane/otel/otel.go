@@ -57,7 +57,7 @@ func New(opts *Options) (*backplane.Observer, error) {
 	if o.MeterProvider == nil {
 		o.MeterProvider = api.GetMeterProvider()
 	}
-	m := &metrics{}
+	m := &metrics{options: map[optionsKey]*options{}}
 	if err := m.make(o.MeterProvider.Meter("hubwire")); err != nil {
 		return nil, err
 	}
@@ -77,6 +77,39 @@ type metrics struct {
 
 	mu  sync.Mutex // guards all
 	all []weak.Pointer[backplane.Redis]
+
+	optionsMu sync.RWMutex // guards options
+	options   map[optionsKey]*options
+}
+
+// options are the attributes of a measurement in the forms that instruments take,
+// made once: making them costs more than the measurement.
+type options struct {
+	add    []metric.AddOption
+	record []metric.RecordOption
+}
+
+type optionsKey struct {
+	hub   string
+	key   attribute.Key
+	value string
+}
+
+// of returns the options for a hub and another attribute.
+func (m *metrics) of(r *backplane.Redis, key attribute.Key, value string) *options {
+	k := optionsKey{r.HubName(), key, value}
+	m.optionsMu.RLock()
+	o := m.options[k]
+	m.optionsMu.RUnlock()
+	if o != nil {
+		return o
+	}
+	set := metric.WithAttributeSet(attribute.NewSet(keyHub.String(k.hub), key.String(value)))
+	o = &options{[]metric.AddOption{set}, []metric.RecordOption{set}}
+	m.optionsMu.Lock()
+	defer m.optionsMu.Unlock()
+	m.options[k] = o
+	return o
 }
 
 func (m *metrics) make(meter metric.Meter) error {
@@ -168,7 +201,7 @@ func (m *metrics) published(r *backplane.Redis, took time.Duration, err error) {
 	case err != nil:
 		outcome = "error"
 	}
-	m.publish.Record(context.Background(), took.Seconds(), metric.WithAttributes(keyHub.String(r.HubName()), keyOutcome.String(outcome)))
+	m.publish.Record(context.Background(), took.Seconds(), m.of(r, keyOutcome, outcome).record...)
 }
 
 func (m *metrics) delivered(r *backplane.Redis, latency time.Duration, own bool) {
@@ -176,9 +209,9 @@ func (m *metrics) delivered(r *backplane.Redis, latency time.Duration, own bool)
 	if own {
 		origin = "own"
 	}
-	m.latency.Record(context.Background(), latency.Seconds(), metric.WithAttributes(keyHub.String(r.HubName()), keyOrigin.String(origin)))
+	m.latency.Record(context.Background(), latency.Seconds(), m.of(r, keyOrigin, origin).record...)
 }
 
 func (m *metrics) forwardedOne(r *backplane.Redis, what backplane.Forwarding) {
-	m.forwarded.Add(context.Background(), 1, metric.WithAttributes(keyHub.String(r.HubName()), keyKind.String(string(what))))
+	m.forwarded.Add(context.Background(), 1, m.of(r, keyKind, string(what)).add...)
 }
