@@ -31,13 +31,15 @@ type player struct {
 // that each has a player on each node.
 type stage struct {
 	prefix  string
+	stamps  bool      // our node puts times on Redis, which ASP.NET Core's ignores
 	nodes   [2]string // Hubwire's, and ASP.NET Core's
 	players []*player
 }
 
 // TestClientsOfBothKindsOnNodesOfBothKindsAreOneHub plays two mixed clusters on
 // one Redis, without and with a ChannelPrefix, at the same time and with the
-// same names of users and groups. What the nodes put on Redis is compared in
+// same names of users and groups. In the second one our node puts the time of each
+// send on Redis. What the nodes put on Redis is compared in
 // interop/conformance; here it is what the users of official clients see.
 func TestClientsOfBothKindsOnNodesOfBothKindsAreOneHub(t *testing.T) {
 	if testing.Short() {
@@ -58,8 +60,12 @@ func mixed(t *testing.T, release harness.Release) {
 		if prefix != "" {
 			args = append(args, "--prefix", prefix)
 		}
-		s := &stage{prefix: prefix}
-		s.nodes = [2]string{harness.StartNode(t, hubwire, args...).URL, harness.StartNode(t, reference, args...).URL}
+		s := &stage{prefix: prefix, stamps: prefix != "" && harness.OwnNode()}
+		own := args
+		if s.stamps {
+			own = append(slices.Clone(args), "--stamps", "true")
+		}
+		s.nodes = [2]string{harness.StartNode(t, hubwire, own...).URL, harness.StartNode(t, reference, args...).URL}
 		s.connect(t, drivers)
 		stages = append(stages, s)
 	}
@@ -76,6 +82,7 @@ func mixed(t *testing.T, release harness.Release) {
 	t.Run("the two apps do not see each other", func(t *testing.T) { testIsolation(t, stages) })
 	for _, s := range stages {
 		s.expect(t)
+		s.checkStamps(t)
 		for _, p := range s.players {
 			p.do(t, command{Name: "stop"}, nil)
 		}
@@ -97,6 +104,24 @@ func (s *stage) connect(t *testing.T, drivers []*driver) {
 				s.players = append(s.players, p)
 			}
 		}
+	}
+}
+
+// checkStamps checks that our node has put the time on Redis, and has found it in
+// what itself has sent and nothing else: the other node has none.
+func (s *stage) checkStamps(t *testing.T) {
+	t.Helper()
+	if !s.stamps {
+		return
+	}
+	answer, err := http.Get(s.nodes[0] + "/api/deliveries")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var came struct{ Own, Other int }
+	if err := json.NewDecoder(answer.Body).Decode(&came); err != nil || came.Own == 0 || came.Other != 0 {
+		t.Errorf("deliveries with a time: %+v, %v; want some of its own, and none of the other node", came, err)
 	}
 }
 

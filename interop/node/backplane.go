@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,7 +23,28 @@ const readyTime = time.Second
 // A bus joins this node with others over Redis.
 type bus struct {
 	*backplane.Redis
-	client *redis.Client
+	client     *redis.Client
+	deliveries *deliveries // nil without --stamps
+}
+
+// deliveries counts what has come over Redis with the time when it was sent. It is
+// safe for concurrent use.
+type deliveries struct{ own, other atomic.Int64 }
+
+// delivered implements backplane.Observer.Delivered.
+func (d *deliveries) delivered(_ *backplane.Redis, _ time.Duration, own bool) {
+	if own {
+		d.own.Add(1)
+	} else {
+		d.other.Add(1)
+	}
+}
+
+// ServeHTTP answers with the counts.
+func (d *deliveries) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	// An error means that the client has disconnected.
+	_ = json.NewEncoder(w).Encode(map[string]int64{"own": d.own.Load(), "other": d.other.Load()})
 }
 
 // openBus returns nil if there is no --redis.
@@ -29,7 +53,13 @@ func openBus(c *config) (*bus, error) {
 		return nil, nil
 	}
 	client := redis.NewClient(&redis.Options{Addr: c.redis})
-	manager, err := backplane.New(client, &backplane.Options{HubName: hubName, ChannelPrefix: c.prefix, Logger: c.logger})
+	opts := &backplane.Options{HubName: hubName, ChannelPrefix: c.prefix, Logger: c.logger}
+	var counts *deliveries
+	if c.stamps {
+		counts = &deliveries{}
+		opts.Observer = &backplane.Observer{Delivered: counts.delivered}
+	}
+	manager, err := backplane.New(client, opts)
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
@@ -38,7 +68,7 @@ func openBus(c *config) (*bus, error) {
 	if err := manager.Ready(ctx); err != nil {
 		c.logger.Warn("serving without Redis for now", "error", err)
 	}
-	return &bus{manager, client}, nil
+	return &bus{manager, client, counts}, nil
 }
 
 func (b *bus) close() error {

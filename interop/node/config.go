@@ -29,6 +29,7 @@ type config struct {
 	disconnect       time.Duration
 	statefulBuffer   int
 	legacyPolling    bool
+	stamps           bool
 }
 
 // clientTimeout is how long clients may be silent where no flag says so.
@@ -46,6 +47,10 @@ func parseConfig(args []string) (*config, error) {
 	})
 	flags.Func("legacy-polling", "true: a poll of another user is a refresh", func(s string) (err error) {
 		c.legacyPolling, err = strconv.ParseBool(strings.ToLower(s))
+		return err
+	})
+	flags.Func("stamps", "true: messages on Redis carry the time when they were sent", func(s string) (err error) {
+		c.stamps, err = strconv.ParseBool(strings.ToLower(s))
 		return err
 	})
 	flags.Func("log", "log to standard error from this .NET LogLevel on", c.setLog)

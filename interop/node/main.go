@@ -6,7 +6,11 @@
 //	     [--prefix BlogApp:SignalR:] [--detailed true] [--log Information]
 //	     [--max-message 32768] [--parallel 1] [--client-timeout-ms N]
 //	     [--keepalive-ms N] [--handshake-timeout-ms N] [--poll-timeout-ms N]
-//	     [--disconnect-timeout-ms N] [--stateful-buffer BYTES]
+//	     [--disconnect-timeout-ms N] [--stateful-buffer BYTES] [--stamps true]
+//
+// With --stamps, which the reference node does not have, messages on Redis carry
+// the time when they were sent, and GET /api/deliveries says how many of those have
+// come, from this node and from others.
 //
 // It prints "READY <url>" for each address when it accepts connections, and
 // ends with status 0 on SIGTERM, after five seconds at the latest.

@@ -71,6 +71,9 @@ func newNode(c *config) (*node, error) {
 	n.mountRefresh(c, common)
 	n.mount("/echo", anyOrigin(n.echo))
 	(&api{n.hub, ended}).register(n.routes)
+	if bus != nil && bus.deliveries != nil {
+		n.routes.handle("GET", "/api/deliveries", bus.deliveries)
+	}
 	return n, nil
 }
 
