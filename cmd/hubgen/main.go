@@ -9,7 +9,8 @@
 // comment after such a declaration names its arguments ("// user, text").
 // Where methods are renamed, -options names what has the *server.Options.
 // -protocol messagepack writes TypeScript for clients that speak it; C# is for
-// both protocols.
+// both protocols. -title, -version, -path and -server are what an AsyncAPI document
+// says beside the hub.
 //
 // Reflection needs the type itself, so hubgen runs a small program inside the
 // user's module, in a folder that it removes afterwards.
@@ -27,6 +28,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/hubwire/hubwire/server/hubgen"
 )
 
 func main() {
@@ -57,6 +60,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	lang := flags.String("lang", "ts", "what to write: "+strings.Join(languages(), ", "))
 	codec := flags.String("protocol", "json", "the hub protocol that the client speaks: json or messagepack")
 	namespace := flags.String("namespace", "", "the namespace of C#; none means the name of the hub followed by HubClient")
+	var info hubgen.Info
+	flags.StringVar(&info.Title, "title", "", "the title of an AsyncAPI document; none means the name of the hub")
+	flags.StringVar(&info.Version, "version", "", "the version of the application in an AsyncAPI document; none means 0.0.0")
+	flags.StringVar(&info.Path, "path", "", "where the hub is mounted, for an AsyncAPI document: /chat, for instance")
+	flags.StringVar(&info.Server, "server", "", "the URL of the server, for an AsyncAPI document: wss://example.com, for instance")
 	hub := flags.String("type", "", "the type of the hub, exported by the package")
 	options := flags.String("options", "", "an exported variable, or a function without parameters, of the package: the hub's *server.Options")
 	file := flags.String("o", "", "the file to write; none means standard output")
@@ -71,6 +79,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("-protocol is %q, must be json or messagepack", *codec)
 	case *namespace != "" && (*lang != "cs" || !namespaces.MatchString(*namespace)):
 		return fmt.Errorf("-namespace is %q, must be that of C#, for -lang cs", *namespace)
+	case info != (hubgen.Info{}) && *lang != "asyncapi":
+		return errors.New("-title, -version, -path and -server are those of a document: -lang asyncapi")
 	case *hub == "":
 		return errors.New("-type is missing: which type is the hub?")
 	case flags.NArg() > 1:
@@ -84,7 +94,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	p.function, p.packed, p.namespace = function, *codec == "messagepack", *namespace
+	p.function, p.packed, p.namespace, p.info = function, *codec == "messagepack", *namespace, info
 	out, err := p.generate(ctx)
 	if err != nil {
 		return err

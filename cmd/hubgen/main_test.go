@@ -12,8 +12,8 @@ import (
 func TestTheCommandWritesAllLanguagesAndLeavesNothingBehind(t *testing.T) {
 	for lang, want := range map[string][]string{
 		"ts":       {"sendMessage(user: string, text: string): Promise<void>", "SendMessage tells everyone.", "onReceiveMessage(handler: (user: string, text: string) => void)", "ReceiveMessage shows a line to a client.", `"Whisper"`},
-		"cs":       {"SendMessageAsync(this HubConnection connection, string user, string text", "OnReceiveMessage(", "namespace MyApp.Hubs;"},
-		"asyncapi": {`"asyncapi": "3.0.0"`, `"title": "user"`},
+		"cs":       {"SendMessageAsync(this HubConnection connection, string user, string text", "OnReceiveMessage(", "OnceReceiveMessage(", "namespace MyApp.Hubs;"},
+		"asyncapi": {`"asyncapi": "3.0.0"`, `"title": "user"`, `"title": "The \"chat\" of %s"`, `"version": "1.2.3"`, `"address": "/chat"`, `"host": "example.com"`},
 		"rxjs":     {"readonly receiveMessage$: Observable<{ user: string; text: string }>", "class ChatHub extends LiveHub"},
 		"angular":  {"class ChatHubService extends ChatHub", "new MessagePackHubProtocol()"},
 	} {
@@ -22,6 +22,9 @@ func TestTheCommandWritesAllLanguagesAndLeavesNothingBehind(t *testing.T) {
 		args := []string{"-lang", lang, "-protocol", codec, "-type", "Chat", "-o", file, "testdata/chat"}
 		if lang == "cs" {
 			args = append([]string{"-namespace", "MyApp.Hubs"}, args...)
+		}
+		if lang == "asyncapi" {
+			args = append([]string{"-title", `The "chat" of %s`, "-version", "1.2.3", "-path", "/chat", "-server", "wss://example.com"}, args...)
 		}
 		if err := run(t.Context(), args, nil, os.Stderr); err != nil {
 			t.Fatal(err)
@@ -61,6 +64,8 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 		"an unknown protocol":            {[]string{"-protocol", "xml", "-type", "Chat"}, `-protocol is "xml"`},
 		"a namespace of TypeScript":      {[]string{"-namespace", "App", "-type", "Chat"}, "-namespace"},
 		"a namespace that is none":       {[]string{"-lang", "cs", "-namespace", "My App", "-type", "Chat"}, `"My App"`},
+		"a title of TypeScript":          {[]string{"-title", "Chat", "-type", "Chat"}, "-lang asyncapi"},
+		"a server that is none":          {[]string{"-lang", "asyncapi", "-server", "example", "-type", "Chat", "testdata/chat"}, `"example" is not the URL`},
 		"an unknown flag":                {[]string{"-langauge", "ts"}, "flag provided but not defined: -langauge"},
 		"no type":                        {nil, "-type is missing"},
 		"a type that is not there":       {[]string{"-type", "Nobody", "testdata/chat"}, "has no type Nobody"},

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+
+	"github.com/hubwire/hubwire/server/hubgen"
 )
 
 // A userPackage is the package that declares the hub.
@@ -31,6 +33,7 @@ type userPackage struct {
 	function  string // of package hubgen
 	packed    bool   // for clients that speak MessagePack
 	namespace string // of C#; "" for that of hubgen
+	info      hubgen.Info
 }
 
 // load asks the go tool for the package in dir and looks for the hub in it.
@@ -146,7 +149,7 @@ import (
 func main() {
 	source, err := hubgen.ReadSource({{printf "%q" .Dir}})
 	if err == nil {
-		err = hubgen.{{.Function}}(os.Stdout, new(hub.{{.Hub}}), {{.Options}}, source{{if .Packed}}, protocol.MessagePack{}{{end}}{{with .Namespace}}, hubgen.Namespace({{printf "%q" .}}){{end}}{{range .Clients}}, hub.{{.}}{{end}})
+		err = hubgen.{{.Function}}(os.Stdout, new(hub.{{.Hub}}), {{.Options}}, source{{if .Packed}}, protocol.MessagePack{}{{end}}{{with .Namespace}}, hubgen.Namespace({{printf "%q" .}}){{end}}, {{.Info}}{{range .Clients}}, hub.{{.}}{{end}})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -173,7 +176,7 @@ func (p *userPackage) generate(ctx context.Context) (out []byte, err error) {
 	}
 	var text bytes.Buffer
 	err = program.Execute(&text, map[string]any{
-		"ImportPath": p.ImportPath, "Dir": p.Dir, "Function": p.function, "Packed": p.packed, "Namespace": p.namespace,
+		"ImportPath": p.ImportPath, "Dir": p.Dir, "Function": p.function, "Packed": p.packed, "Namespace": p.namespace, "Info": fmt.Sprintf("%#v", p.info),
 		"Hub": p.hub, "Options": options, "Clients": p.clients,
 	})
 	if err != nil {

@@ -29,8 +29,8 @@ type Namespace string
 // CSharp writes to w a static class that extends HubConnection of the package
 // Microsoft.AspNetCore.SignalR.Client. For each method X of hub it has an XAsync,
 // and an XNoWaitAsync that does not wait for an answer; for each client method Y
-// an OnY, in an interface IChatHubClient too, whose implementation Register
-// takes. StartAndRejoinAsync starts the connection and runs a function of the
+// an OnY, and an OnceY for the next call only, and a method in the interface
+// IChatHubClient, whose implementation Register takes. StartAndRejoinAsync starts the connection and runs a function of the
 // user's after that and after each reconnect, which joins the groups again.
 //
 // Structs are records, whose properties have the names of MessagePack, with
@@ -46,7 +46,8 @@ func CSharp(w io.Writer, hub any, opts *server.Options, extra ...any) error {
 	class, client := m.className()+"Extensions", "I"+m.className()+"Client"
 	g := &cSharp{types: newTypes(class, client, "HubConnection", "Task", "Type", "IDisposable", "CancellationToken", "Dictionary", "List", "Exception",
 		"DateTimeOffset", "DateTime", "Guid", "TimeSpan", "TimeOnly", "DateOnly", "JsonElement", "IAsyncEnumerable", "Func", "Action",
-		"JsonPropertyName", "JsonNumberHandling", "DataContract", "DataMember", "EnumMember", "HubConnectionState")}
+		"JsonPropertyName", "JsonNumberHandling", "DataContract", "DataMember", "EnumMember", "HubConnectionState",
+		"Undo", "Once", "Interlocked", "Volatile", "InvalidOperationException")}
 	g.class(m, class, client)
 	body := bytes.Clone(g.Bytes())
 	g.Reset()
@@ -193,13 +194,18 @@ func (g *cSharp) class(m *model, name, client string) {
 	}
 	var ons []string
 	for _, f := range m.client {
-		ons = append(ons, unique(taken, "On"+pascal(f.name)))
-		g.handler(f, ons[len(ons)-1])
+		on := unique(taken, "On"+pascal(f.name))
+		ons = append(ons, on)
+		g.handlers(f, on, unique(taken, "Once"+strings.TrimPrefix(on, "On")))
 	}
 	if len(ons) > 0 {
 		g.register(m, client, ons)
 	}
-	g.WriteString(rejoinCS + "}\n")
+	g.WriteString(rejoinCS)
+	if len(ons) > 0 {
+		g.WriteString(onceCS)
+	}
+	g.WriteString("}\n")
 	if len(ons) > 0 {
 		g.client(m, client, ons)
 	}
@@ -232,78 +238,6 @@ func (g *cSharp) method(f function, name string, waits bool) {
 	g.doc("    ", doc)
 	fmt.Fprintf(g, "    public static %s %s(%s, CancellationToken cancellationToken = default) =>\n", result, name, declared)
 	fmt.Fprintf(g, "        connection.%s(%s, %s, cancellationToken);\n\n", call, strconv.Quote(f.name), arguments)
-}
-
-func (g *cSharp) handler(f function, name string) {
-	var list []string
-	for _, a := range f.args {
-		list = append(list, g.typ(a.t))
-	}
-	kinds := []string{"Task"}
-	if f.result != nil {
-		kinds = []string{g.typ(f.result), "Task<" + g.typ(f.result) + ">"}
-	} else {
-		action := "Action"
-		if len(list) > 0 {
-			action += "<" + strings.Join(list, ", ") + ">"
-		}
-		g.on(f, name, action)
-	}
-	for _, kind := range kinds {
-		g.on(f, name, "Func<"+strings.Join(append(list[:len(list):len(list)], kind), ", ")+">")
-	}
-}
-
-func (g *cSharp) on(f function, name, handler string) {
-	g.doc("    ", f.doc)
-	fmt.Fprintf(g, "    public static IDisposable %s(this HubConnection connection, %s handler) =>\n", name, handler)
-	fmt.Fprintf(g, "        connection.On(%s, handler);\n\n", strconv.Quote(f.name))
-}
-
-// register writes what takes an implementation of the interface client.
-func (g *cSharp) register(m *model, client string, ons []string) {
-	g.doc("    ", "Register makes client answer all calls of the server, until what it returns is disposed.")
-	fmt.Fprintf(g, "    public static IDisposable Register(this HubConnection connection, %s client)\n    {\n", client)
-	g.WriteString("        var all = new IDisposable[]\n        {\n")
-	for i, f := range m.client {
-		kind := "Func<"
-		for _, a := range f.args {
-			kind += g.typ(a.t) + ", "
-		}
-		fmt.Fprintf(g, "            connection.%s((%s%s>)client.%s),\n", ons[i], kind, g.answer(f), strings.TrimPrefix(ons[i], "On"))
-	}
-	g.WriteString(`        };
-        return new Undo(() => Array.ForEach(all, one => one.Dispose()));
-    }
-
-`)
-}
-
-// answer is what an asynchronous handler of f returns.
-func (g *cSharp) answer(f function) string {
-	if f.result == nil {
-		return "Task"
-	}
-	return "Task<" + g.typ(f.result) + ">"
-}
-
-// client writes the interface of all client methods, named as their ons.
-func (g *cSharp) client(m *model, name string, ons []string) {
-	g.WriteString("\n")
-	g.doc("", "What the server calls. "+m.className()+"Extensions.Register takes an implementation.")
-	fmt.Fprintf(g, "public interface %s\n{\n", name)
-	for i, f := range m.client {
-		if i > 0 {
-			g.WriteString("\n")
-		}
-		names := argumentNames(f, csReserved)
-		for j, a := range f.args {
-			names[j] = g.typ(a.t) + " " + names[j]
-		}
-		g.doc("    ", f.doc)
-		fmt.Fprintf(g, "    %s %s(%s);\n", g.answer(f), strings.TrimPrefix(ons[i], "On"), strings.Join(names, ", "))
-	}
-	g.WriteString("}\n")
 }
 
 const rejoinCS = `    /// <summary>

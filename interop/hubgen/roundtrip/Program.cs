@@ -75,16 +75,36 @@ foreach (var protocol in new[] { "json", "messagepack" })
     Check("told in the group", JsonSerializer.Serialize(await client.Came.Task), JsonSerializer.Serialize(sample));
     Check("Ask of a client", await connection.AskAsync(), "");
     registered.Dispose();
-    try
+    await NobodyAnswers("a client that is not registered");
+    using (connection.OnceAsked((value, color, none) => value))
     {
-        await connection.AskAsync();
-        Console.WriteLine(protocol + ": a client that is not registered has answered");
+        Check("Ask, once", await connection.AskAsync(), "");
+        await NobodyAnswers("a handler that has answered once");
     }
-    catch (HubException) // nobody has answered
-    {
-    }
+    connection.OnceAsked((value, color, none) => Task.FromResult(value)).Dispose();
+    await NobodyAnswers("a handler that was disposed");
+    int first = 0, all = 0;
+    var both = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+    using var once = connection.OnceTold(value => { first++; });
+    using var every = connection.OnTold(value => { if (++all == 2) both.TrySetResult(); });
+    await connection.TellGroupAsync();
+    await connection.TellGroupAsync();
+    await both.Task;
+    Check("told, once", first, 1);
     Check("joins", joins, 2);
     Console.WriteLine("ok " + protocol);
+
+    async Task NobodyAnswers(string who)
+    {
+        try
+        {
+            await connection.AskAsync();
+            Console.WriteLine($"{protocol}: {who} has answered");
+        }
+        catch (HubException)
+        {
+        }
+    }
 
     void Check<T>(string what, T got, T want)
     {

@@ -90,8 +90,26 @@ public static class ChatHubExtensions
     public static IDisposable OnReceiveMessage(this HubConnection connection, Action<string, Line> handler) =>
         connection.On("ReceiveMessage", handler);
 
+    /// <summary>
+    /// Handles the next call only, unless what it returns is disposed before.
+    /// </summary>
+    public static IDisposable OnceReceiveMessage(this HubConnection connection, Action<string, Line> handler)
+    {
+        var once = new Once();
+        return once.Until(connection.OnReceiveMessage((Action<string, Line>)((user, line) => { if (once.Take()) handler(user, line); })));
+    }
+
     public static IDisposable OnReceiveMessage(this HubConnection connection, Func<string, Line, Task> handler) =>
         connection.On("ReceiveMessage", handler);
+
+    /// <summary>
+    /// Handles the next call only, unless what it returns is disposed before.
+    /// </summary>
+    public static IDisposable OnceReceiveMessage(this HubConnection connection, Func<string, Line, Task> handler)
+    {
+        var once = new Once();
+        return once.Until(connection.OnReceiveMessage((Func<string, Line, Task>)((user, line) => once.Take() ? handler(user, line) : Task.CompletedTask)));
+    }
 
     /// <summary>
     /// Ask asks one client.
@@ -101,9 +119,31 @@ public static class ChatHubExtensions
 
     /// <summary>
     /// Ask asks one client.
+    ///
+    /// Handles the next call only, unless what it returns is disposed before.
+    /// </summary>
+    public static IDisposable OnceAsk(this HubConnection connection, Func<string, bool> handler)
+    {
+        var once = new Once();
+        return once.Until(connection.OnAsk((Func<string, bool>)((question) => once.Take() ? handler(question) : throw new InvalidOperationException("has answered once"))));
+    }
+
+    /// <summary>
+    /// Ask asks one client.
     /// </summary>
     public static IDisposable OnAsk(this HubConnection connection, Func<string, Task<bool>> handler) =>
         connection.On("Ask", handler);
+
+    /// <summary>
+    /// Ask asks one client.
+    ///
+    /// Handles the next call only, unless what it returns is disposed before.
+    /// </summary>
+    public static IDisposable OnceAsk(this HubConnection connection, Func<string, Task<bool>> handler)
+    {
+        var once = new Once();
+        return once.Until(connection.OnAsk((Func<string, Task<bool>>)((question) => once.Take() ? handler(question) : throw new InvalidOperationException("has answered once"))));
+    }
 
     /// <summary>
     /// Bye is the last word.
@@ -113,9 +153,31 @@ public static class ChatHubExtensions
 
     /// <summary>
     /// Bye is the last word.
+    ///
+    /// Handles the next call only, unless what it returns is disposed before.
+    /// </summary>
+    public static IDisposable OnceBye(this HubConnection connection, Action handler)
+    {
+        var once = new Once();
+        return once.Until(connection.OnBye((Action)(() => { if (once.Take()) handler(); })));
+    }
+
+    /// <summary>
+    /// Bye is the last word.
     /// </summary>
     public static IDisposable OnBye(this HubConnection connection, Func<Task> handler) =>
         connection.On("Bye", handler);
+
+    /// <summary>
+    /// Bye is the last word.
+    ///
+    /// Handles the next call only, unless what it returns is disposed before.
+    /// </summary>
+    public static IDisposable OnceBye(this HubConnection connection, Func<Task> handler)
+    {
+        var once = new Once();
+        return once.Until(connection.OnBye((Func<Task>)(() => once.Take() ? handler() : Task.CompletedTask)));
+    }
 
     /// <summary>
     /// Register makes client answer all calls of the server, until what it returns is disposed.
@@ -175,6 +237,28 @@ public static class ChatHubExtensions
         public Undo(Action undo) => this.undo = undo;
 
         public void Dispose() => undo();
+    }
+
+    private sealed class Once : IDisposable
+    {
+        private IDisposable? handler;
+        private int over;
+
+        public bool Take()
+        {
+            if (Interlocked.Exchange(ref over, 1) != 0) return false;
+            Volatile.Read(ref handler)?.Dispose();
+            return true;
+        }
+
+        public IDisposable Until(IDisposable registered)
+        {
+            Volatile.Write(ref handler, registered);
+            if (Volatile.Read(ref over) != 0) registered.Dispose();
+            return this;
+        }
+
+        public void Dispose() => Take();
     }
 }
 
