@@ -59,7 +59,7 @@ func (p *angularPage) build(ctx context.Context, urls []string, screen *screen) 
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			screen.printf("Angular page: not built: %v", err)
+			screen.printf("Angular page: not built; the plain page needs nothing. %v", err)
 		default:
 			files := http.FileServer(http.Dir(dist))
 			p.files.Store(&files)

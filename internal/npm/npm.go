@@ -106,7 +106,7 @@ func ci(ctx context.Context, dir string) error {
 }
 
 func run(ctx context.Context, dir, command string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "npm", command, "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
+	cmd := exec.CommandContext(ctx, "npm", command, "--no-audit", "--no-fund", "--no-update-notifier", "--ignore-scripts", "--loglevel=error")
 	cmd.Dir = dir
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // npm ends what it has begun
 	cmd.WaitDelay = 10 * time.Second
