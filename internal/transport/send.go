@@ -77,6 +77,23 @@ func (c *Conn) SendWait(ctx context.Context, f Frame) error {
 	}
 }
 
+// AwaitSpace waits as SendWait does, for an App that sends afterwards: others may
+// have sent meanwhile. Its error is ErrClosed, ErrTooSlow or that of ctx.
+func (c *Conn) AwaitSpace(ctx context.Context) error {
+	limit := c.endpoint.opts.TransportMaxBufferSize
+	for {
+		c.mu.Lock()
+		if err := c.refusalLocked(); err != nil || limit <= 0 || c.out.queued < limit {
+			c.mu.Unlock()
+			return err
+		}
+		limit = c.lowWater()
+		if err := c.awaitSpace(ctx); err != nil {
+			return err
+		}
+	}
+}
+
 // refusalLocked says why nothing can be sent; nil if it can.
 func (c *Conn) refusalLocked() error {
 	switch {
