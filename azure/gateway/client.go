@@ -1,0 +1,344 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hubwire/hubwire/azure/internal/wire"
+	"github.com/hubwire/hubwire/internal/transport"
+	"github.com/hubwire/hubwire/protocol"
+)
+
+// Texts that clients see. The first two are ASP.NET Core's.
+const (
+	textCanceled  = "Handshake was canceled."
+	textMalformed = "An unexpected error occurred during connection handshake."
+	textNoServer  = "No server available. No app server of this hub is connected to the service."
+	textLost      = "The connection to the app server was lost."
+)
+
+// maxHandshake bounds what a client sends before its handshake request is whole.
+const maxHandshake = 4 << 10
+
+// maxPiece bounds what is sent to an app server at once of one client's bytes, so
+// that no client holds up the others of the same connection for long.
+const maxPiece = 16 << 10
+
+// A client is a client's connection: bytes to and from the app server that has it.
+type client struct {
+	conn   *transport.Conn
+	hub    *hub
+	who    *clientToken
+	opened time.Time // when its transport was
+
+	// Set by the handshake, before others know the client; while mu is held, for
+	// what ends one that nobody knows.
+	codec   protocol.Codec
+	asked   string // the protocol, as the client wrote it
+	version int
+
+	early []byte // of a handshake request that is not whole; owned by Receive
+
+	groups map[string]membership // guarded by hub.mu
+
+	// mu guards what follows, and keeps what an app server is told of the client in
+	// order. It is never held while anything is waited for.
+	mu      sync.Mutex
+	server  *serverConn // nil: none has been chosen yet
+	ended   bool        // on our side; nothing more goes to the app server
+	ready   bool        // the app server has accepted the handshake; set while hub.mu is held
+	closing bool        // the app server has said farewell
+	moving  bool        // to another app server, at the next border
+	border  border
+	partial []byte // of a hub message that comes in parts
+}
+
+// clientApp is a client as its transport sees it.
+type clientApp client
+
+var _ interface {
+	transport.App
+	transport.SlowApp
+} = (*clientApp)(nil)
+
+func (g *Gateway) newClient(conn *transport.Conn) transport.App {
+	who := conn.User().(*clientToken)
+	return (*clientApp)(&client{conn: conn, hub: who.hub, who: who, opened: time.Now()})
+}
+
+// ID and Codec make a client a members.Member.
+func (c *client) ID() string            { return c.conn.ID() }
+func (c *client) Codec() protocol.Codec { return c.codec }
+
+// Start implements transport.App.
+func (a *clientApp) Start() {}
+
+// Receive implements transport.App. It never keeps the goroutine.
+func (a *clientApp) Receive(p []byte, _ bool) bool {
+	c := (*client)(a)
+	if c.codec == nil {
+		if p = c.handshake(p); p == nil {
+			return true
+		}
+	}
+	for len(p) > 0 {
+		n, ok := c.forward(p[:min(len(p), maxPiece)])
+		if !ok {
+			return false
+		}
+		p = p[n:]
+	}
+	return true
+}
+
+// handshake reads the handshake request from what has come, and finds an app
+// server for the client. It returns what follows the request, and nil while that
+// is not whole, or once it is refused.
+func (c *client) handshake(p []byte) (rest []byte) {
+	if len(c.early) > 0 {
+		p = append(c.early, p...)
+	}
+	req, rest, err := protocol.ParseHandshakeRequest(p[:min(len(p), maxHandshake)])
+	switch {
+	case errors.Is(err, protocol.ErrIncomplete) && len(p) < maxHandshake:
+		c.early = append(c.early[:0:0], p...)
+		return nil
+	case errors.Is(err, protocol.ErrIncomplete):
+		c.refuse(textCanceled, false)
+		return nil
+	case err != nil:
+		c.refuse(textMalformed, false)
+		return nil
+	}
+	codec := dialectOf(req.Protocol)
+	if codec.Binary() && c.conn.TextOnly() {
+		c.refuse("Cannot use the '"+codec.Name()+"' protocol on the current transport. The transport does not support 'Binary' transfer format.", false)
+		return nil
+	}
+	whole := p[:min(len(p), maxHandshake)]
+	rest = p[len(whole)-len(rest):]
+	c.early = nil
+	c.mu.Lock()
+	c.asked, c.version, c.codec = req.Protocol, req.Version, codec
+	c.border = newBorder(codec)
+	c.mu.Unlock()
+	if !c.hub.open(c) {
+		c.refuse(textNoServer, codec.Binary())
+		return nil
+	}
+	return rest
+}
+
+// refuse ends a client that no app server knows.
+func (c *client) refuse(text string, binary bool) {
+	c.mu.Lock()
+	over := c.ended
+	c.ended = true
+	c.mu.Unlock()
+	if over {
+		return
+	}
+	c.hub.g.counts.refused.Add(1)
+	c.hub.g.log.Info("client refused", "hub", c.hub.name, "connection", c.conn.ID(), "reason", text)
+	b := protocol.AppendHandshakeResponse(transport.NewFrameBuffer(64), text)
+	_ = c.conn.SendLast(transport.BuildFrame(b, binary)) // it may be gone
+	c.conn.Finish()
+}
+
+// openMessage is what an app server is told of the client. migrateFrom is the id
+// of the app server that had it before; empty for none.
+func (c *client) openMessage(migrateFrom string) *wire.OpenConnection {
+	r := c.conn.Request()
+	query := "?" + withoutSecrets(r.URL.RawQuery)
+	m := &wire.OpenConnection{
+		ConnectionID: c.conn.ID(),
+		Claims:       c.who.widened(),
+		Headers:      c.hub.g.headersOf(r),
+		QueryString:  &query,
+		Protocol:     &c.asked,
+	}
+	if migrateFrom != "" {
+		m.Headers = append(m.Headers, wire.Header{Name: headerMigrateFrom, Values: []string{migrateFrom}})
+	}
+	return m
+}
+
+// hello is the client's handshake request; another app server than the first gets
+// it again.
+func (c *client) hello() *wire.ConnectionData {
+	return &wire.ConnectionData{
+		ConnectionID: c.conn.ID(),
+		Payload:      protocol.AppendHandshakeRequest(nil, protocol.HandshakeRequest{Protocol: c.asked, Version: c.version}),
+	}
+}
+
+// Headers that the service adds.
+const (
+	headerInstance    = "Asrs-Instance-Id"
+	headerMigrateFrom = "Asrs-Migrate-From"
+	headerMigrateTo   = "Asrs-Migrate-To"
+	headerForwarded   = "X-Forwarded-For"
+)
+
+// headersOf are the headers of a client's request as its app server sees them:
+// without credentials of the service, and without what belongs to one connection.
+func (g *Gateway) headersOf(r *http.Request) []wire.Header {
+	from := []string{hostOf(r.RemoteAddr)}
+	if earlier := r.Header[headerForwarded]; g.opts.TrustForwardedFor && len(earlier) > 0 {
+		from = []string{strings.Join(append(earlier[:len(earlier):len(earlier)], from[0]), ", ")}
+	}
+	list := make([]wire.Header, 0, len(r.Header)+3)
+	list = append(list, wire.Header{Name: "Host", Values: []string{r.Host}}, wire.Header{Name: headerForwarded, Values: from},
+		wire.Header{Name: headerInstance, Values: []string{g.opts.InstanceID}})
+	for name, values := range r.Header {
+		switch name {
+		case "Host", headerForwarded, "Authorization", "Connection", "Upgrade", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding":
+			continue
+		}
+		if strings.HasPrefix(name, "Sec-Websocket-") || strings.HasPrefix(name, "Asrs-") {
+			continue
+		}
+		list = append(list, wire.Header{Name: name, Values: values})
+	}
+	return list
+}
+
+func hostOf(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return address
+}
+
+// withoutSecrets is a query without the client's token and connection token.
+func withoutSecrets(query string) string {
+	kept := make([]string, 0, 8)
+	for pair := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
+		if !strings.EqualFold(name, "access_token") && !strings.EqualFold(name, "id") {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(kept, "&")
+}
+
+// until is a context that ends with a channel; no client has one but while it
+// waits.
+type until struct {
+	context.Context
+	done <-chan struct{}
+}
+
+func (u until) Done() <-chan struct{} { return u.done }
+
+func (u until) Err() error {
+	select {
+	case <-u.done:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+// forward sends bytes of the client to its app server, or the beginning of them,
+// and waits while that is behind. ok is false when one of them has ended.
+func (c *client) forward(p []byte) (n int, ok bool) {
+	c.mu.Lock()
+	server := c.server
+	c.mu.Unlock()
+	if server.conn.WouldWait() {
+		if server.conn.AwaitSpace(until{context.Background(), c.conn.Done()}) != nil {
+			return 0, false
+		}
+	}
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		return 0, false
+	}
+	n = c.border.pass(p, c.moving)
+	server = c.server // it may be another one by now
+	server.queue(&wire.ConnectionData{ConnectionID: c.conn.ID(), Payload: p[:n]})
+	move := c.moving && c.border.reached()
+	c.mu.Unlock()
+	server.conn.Relieve()
+	if move {
+		c.hub.move(c)
+	}
+	return n, true
+}
+
+// Ended implements transport.App.
+func (a *clientApp) Ended(cause error) {
+	c := (*client)(a)
+	text := ""
+	if cause != nil {
+		text = cause.Error()
+	}
+	c.end(text, true)
+	c.conn.Finish()
+}
+
+// Shutdown implements transport.App.
+func (a *clientApp) Shutdown() { (*client)(a).leave("", true) }
+
+// TooSlow implements transport.SlowApp.
+func (a *clientApp) TooSlow() { (*client)(a).leave("", true) }
+
+// Tick implements transport.App.
+func (a *clientApp) Tick(now time.Time) {
+	c := (*client)(a)
+	c.mu.Lock()
+	waits := c.server == nil && !c.ended
+	c.mu.Unlock()
+	switch {
+	case waits && now.Sub(c.opened) > c.who.handshakeTimeout():
+		c.refuse(textCanceled, false)
+	case now.After(c.who.closeAt):
+		c.leave("", true)
+	}
+}
+
+// leave ends a client by a Close of the gateway's own.
+func (c *client) leave(text string, allowReconnect bool) {
+	if !c.end("", true) {
+		return
+	}
+	c.mu.Lock()
+	codec := c.codec
+	c.mu.Unlock()
+	if codec == nil { // before its handshake
+		b := protocol.AppendHandshakeResponse(transport.NewFrameBuffer(64), textCanceled)
+		_ = c.conn.SendLast(transport.BuildFrame(b, false)) // it may be gone
+	} else if f, ok := closeFrame(codec, text, allowReconnect); ok {
+		_ = c.conn.SendLast(f)
+	}
+	c.conn.Finish()
+}
+
+// end takes the client from its app server and out of the hub, and tells the app
+// server if that does not know it. It reports false if that was done before.
+func (c *client) end(text string, tell bool) bool {
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		return false
+	}
+	c.ended = true
+	c.partial = nil
+	if c.server != nil && tell {
+		c.server.queue(&wire.CloseConnection{ConnectionID: c.conn.ID(), ErrorMessage: text})
+	}
+	c.mu.Unlock()
+	c.hub.forget(c)
+	return true
+}

@@ -1,0 +1,228 @@
+package gateway
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/hubwire/hubwire/azure/internal/wire"
+	"github.com/hubwire/hubwire/internal/members"
+	"github.com/hubwire/hubwire/internal/transport"
+	"github.com/hubwire/hubwire/protocol"
+)
+
+// A parcel is a hub message in the protocols that an app server has written it in.
+// It becomes one frame for each protocol that somebody speaks, which all of them
+// share.
+type parcel struct {
+	payloads []wire.Payload
+	made     []made
+}
+
+type made struct {
+	name  string
+	frame transport.Frame
+	ok    bool // there is a payload
+}
+
+// frame returns the form for a codec; ok is false where the app server has written
+// none.
+func (p *parcel) frame(codec protocol.Codec) (f transport.Frame, ok bool) {
+	name := codec.Name()
+	for i := range p.made {
+		if p.made[i].name == name {
+			return p.made[i].frame, p.made[i].ok
+		}
+	}
+	m := made{name: name}
+	if payload, ok := wire.PayloadOf(p.payloads, name); ok && len(payload) > 0 {
+		m.frame, m.ok = frameFor(codec, payload), true
+	}
+	p.made = append(p.made, m)
+	return m.frame, m.ok
+}
+
+func frameFor(codec protocol.Codec, payload []byte) transport.Frame {
+	return transport.BuildFrame(append(transport.NewFrameBuffer(len(payload)), payload...), codec.Binary())
+}
+
+// deliver queues the parcel at one client. No lock may be held.
+func (h *hub) deliver(p *parcel, c *client) {
+	if f, ok := p.frame(c.codec); ok && c.conn.Send(f) == nil {
+		h.g.counts.out.Add(1)
+	}
+}
+
+// sendToAll sends to every client but some.
+func (h *hub) sendToAll(except []string, payloads []wire.Payload) {
+	p, skip := parcel{payloads: payloads}, members.Except(except)
+	for _, c := range h.allClients() {
+		if !skip(c.conn.ID()) {
+			h.deliver(&p, c)
+		}
+	}
+}
+
+// sendToClients sends to the clients with some ids; those that are not there are
+// no error.
+func (h *hub) sendToClients(ids []string, payloads []wire.Payload) {
+	p := parcel{payloads: payloads}
+	for _, id := range ids {
+		h.mu.RLock()
+		c := h.clients[id]
+		ready := c != nil && c.ready
+		h.mu.RUnlock()
+		if ready {
+			h.deliver(&p, c)
+		}
+	}
+}
+
+func (h *hub) sendToUsers(ids []string, payloads []wire.Payload) {
+	p := parcel{payloads: payloads}
+	for _, id := range ids {
+		for _, c := range h.clientsOf(id) {
+			h.deliver(&p, c)
+		}
+	}
+}
+
+func (h *hub) sendToGroup(group string, except, exceptUsers []string, payloads []wire.Payload) {
+	p, skip, skipUser := parcel{payloads: payloads}, members.Except(except), members.Except(exceptUsers)
+	for _, c := range h.membersOf(group) {
+		if !skip(c.conn.ID()) && !(c.who.hasUser && skipUser(c.who.userID)) {
+			h.deliver(&p, c)
+		}
+	}
+}
+
+// allClients returns the clients there are now; the list is to be read only. As
+// every list of clients it is taken while hub.mu is held: a client that has seen
+// the answer to its handshake is in it.
+func (h *hub) allClients() []*client {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	list, _ := h.all.All()
+	return list
+}
+
+func (h *hub) clientsOf(userID string) (list []*client) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if u := h.users[userID]; u != nil {
+		list, _ = u.clients.All()
+	}
+	return list
+}
+
+func (h *hub) membersOf(group string) (list []*client) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if set := h.groups[group]; set != nil {
+		list, _ = set.All()
+	}
+	return list
+}
+
+// clientData passes on what an app server writes to one client.
+func (s *serverConn) clientData(m *wire.ConnectionData) {
+	c := s.hub.client(m.ConnectionID)
+	if c == nil {
+		return // it is gone; its app server will hear
+	}
+	c.mu.Lock()
+	if c.server != s || c.ended {
+		c.mu.Unlock()
+		return
+	}
+	payload := m.Payload
+	if m.IsPartial || c.partial != nil {
+		if len(c.partial)+len(payload) > s.hub.g.opts.MaximumMessageSize {
+			c.mu.Unlock()
+			s.hub.g.log.Warn("client closed", "hub", s.hub.name, "connection", m.ConnectionID, "reason", "a message of its app server is longer than MaximumMessageSize")
+			c.leave("The message of the app server is too long.", true)
+			return
+		}
+		c.partial = append(c.partial, payload...)
+		if m.IsPartial {
+			c.mu.Unlock()
+			return
+		}
+		payload, c.partial = c.partial, nil
+	}
+	c.closing = c.closing || m.DataType == wire.DataClose
+	ready := c.ready
+	c.mu.Unlock()
+	if len(payload) == 0 {
+		return
+	}
+	if !ready && m.DataType == wire.DataHandshake && s.hub.accepted(c, payload) {
+		return
+	}
+	if c.conn.Send(frameFor(c.codec, payload)) == nil {
+		s.hub.g.counts.out.Add(1)
+	}
+}
+
+// accepted passes the answer to a client's handshake on, and makes the client one
+// that sends reach. It reports false for an answer that is a refusal.
+func (h *hub) accepted(c *client, answer []byte) bool {
+	text, rest, err := protocol.ParseHandshakeResponse(answer)
+	if err != nil || text != "" {
+		c.mu.Lock()
+		c.closing = true
+		c.mu.Unlock()
+		return false
+	}
+	h.mu.Lock()
+	c.mu.Lock()
+	if !c.ended {
+		c.ready = true
+		// Before anybody can find it, and while nobody can miss it.
+		_ = c.conn.Queue(frameFor(c.codec, answer[:len(answer)-len(rest)]))
+		if len(rest) > 0 {
+			_ = c.conn.Queue(frameFor(c.codec, bytes.Clone(rest)))
+		}
+		h.addLocked(c)
+		h.g.counts.opened.Add(1)
+	}
+	move := c.moving && c.border.reached()
+	c.mu.Unlock()
+	h.mu.Unlock()
+	c.conn.Opened()
+	if move {
+		h.move(c)
+	}
+	return true
+}
+
+// closeByServer ends a client because an app server says so, and reports whether
+// there was one. The app server that has it is told, unless it has said farewell
+// itself: its hub would run on.
+func (h *hub) closeByServer(s *serverConn, id, reason string) bool {
+	c := h.client(id)
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	farewell := c.closing && c.server == s
+	c.mu.Unlock()
+	if farewell {
+		if c.end("", false) {
+			c.conn.Finish()
+		}
+		return true
+	}
+	c.leave(reason, false)
+	return true
+}
+
+// closeMany ends clients but some, and returns the status of its ack.
+func (h *hub) closeMany(list []*client, reason *string, except []string) int {
+	skip := members.Except(except)
+	for _, c := range slices.Clone(list) { // each that ends changes the sets
+		if !skip(c.conn.ID()) {
+			c.leave(wire.Text(reason), false)
+		}
+	}
+	return found(len(list) > 0)
+}

@@ -1,0 +1,207 @@
+package gateway
+
+import (
+	"slices"
+	"time"
+
+	"github.com/hubwire/hubwire/azure/internal/wire"
+)
+
+// longestGroup is how long a user is in a group where nothing else is said.
+const longestGroup = 365 * 24 * time.Hour
+
+// join adds a client to a group. All methods of this file return the status of an
+// ack.
+func (h *hub) join(id, group string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.clients[id]
+	if c == nil || !c.ready {
+		return wire.AckNotFound
+	}
+	h.joinLocked(c, group, byItself)
+	return wire.AckOK
+}
+
+// leave removes a client from a group; nil means all groups.
+func (h *hub) leave(id string, group *string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.clients[id]
+	if c == nil || !c.ready {
+		return wire.AckNotFound
+	}
+	if group != nil {
+		h.leaveLocked(c, *group, byItself|byUser)
+		return wire.AckOK
+	}
+	for name := range c.groups {
+		h.leaveLocked(c, name, byItself|byUser)
+	}
+	return wire.AckOK
+}
+
+// userJoin adds a user to a group for some seconds: the clients of now, and those
+// that connect meanwhile. Nil means a year, 0 the clients of now only.
+func (h *hub) userJoin(userID, group string, seconds *int) int {
+	ttl := longestGroup
+	if seconds != nil {
+		ttl = min(ttl, time.Duration(max(0, *seconds))*time.Second)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ttl == 0 {
+		if u := h.users[userID]; u != nil {
+			h.joinClientsLocked(u, group, byItself)
+		}
+		return wire.AckOK
+	}
+	u := h.userLocked(userID)
+	old := u.groups[group]
+	switch {
+	case old != nil:
+		old.timer.Stop()
+	case len(u.groups) >= h.g.opts.MaximumUserGroups:
+		h.dropUserLocked(userID)
+		return wire.AckForbidden
+	case u.groups == nil:
+		u.groups = map[string]*userGroup{}
+	}
+	g := &userGroup{ends: time.Now().Add(ttl)}
+	g.timer = time.AfterFunc(ttl, func() { h.userGroupEnds(userID, group, g) })
+	u.groups[group] = g
+	h.joinClientsLocked(u, group, byUser)
+	return wire.AckOK
+}
+
+func (h *hub) joinClientsLocked(u *user, group string, why membership) {
+	list, _ := u.clients.All()
+	for _, c := range list {
+		h.joinLocked(c, group, why)
+	}
+}
+
+// userGroupEnds ends a membership whose time is over. Clients that have joined by
+// themselves stay.
+func (h *hub) userGroupEnds(userID, group string, g *userGroup) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if u := h.users[userID]; u != nil && u.groups[group] == g {
+		h.endUserGroupLocked(userID, u, group, byUser)
+	}
+}
+
+func (h *hub) endUserGroupLocked(userID string, u *user, group string, why membership) {
+	if g := u.groups[group]; g != nil {
+		g.timer.Stop()
+		delete(u.groups, group)
+	}
+	list, _ := u.clients.All()
+	for _, c := range list {
+		h.leaveLocked(c, group, why)
+	}
+	h.dropUserLocked(userID)
+}
+
+// userLeave removes a user, with all clients, from a group; nil means all groups.
+func (h *hub) userLeave(userID string, group *string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	u := h.users[userID]
+	if u == nil {
+		return wire.AckOK // there is nothing to leave
+	}
+	if group != nil {
+		h.endUserGroupLocked(userID, u, *group, byItself|byUser)
+		return wire.AckOK
+	}
+	for name := range u.groups {
+		h.endUserGroupLocked(userID, u, name, byItself|byUser)
+	}
+	list, _ := u.clients.All()
+	for _, c := range list {
+		for name := range c.groups {
+			h.leaveLocked(c, name, byItself|byUser)
+		}
+	}
+	return wire.AckOK
+}
+
+func (h *hub) isUserInGroup(userID, group string) bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	u := h.users[userID]
+	if u == nil {
+		return false
+	}
+	if u.groups[group] != nil {
+		return true
+	}
+	list, _ := u.clients.All()
+	return slices.ContainsFunc(list, func(c *client) bool { return c.groups[group] != 0 })
+}
+
+func (h *hub) hasGroup(name string) bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.groups[name] != nil
+}
+
+func (h *hub) hasClient(id string) bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	c := h.clients[id]
+	return c != nil && c.ready
+}
+
+func (h *hub) hasUser(id string) bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	u := h.users[id]
+	return u != nil && u.clients.Len() > 0
+}
+
+// Sizes of a page of a group's members.
+const (
+	defaultPage = 100
+	largestPage = 200
+)
+
+// membersPage lists members in the order of their ids; the token of a page is the
+// last one.
+func (h *hub) membersPage(m *wire.GroupMemberQuery) wire.GroupMembers {
+	after := wire.Text(m.ContinuationToken)
+	size := defaultPage
+	if m.MaxPageSize != nil && *m.MaxPageSize > 0 {
+		size = min(*m.MaxPageSize, largestPage)
+	}
+	more := true
+	if m.Top != nil && *m.Top <= size {
+		size, more = max(0, *m.Top), false
+	}
+	var rest []*client
+	for _, c := range h.membersOf(m.GroupName) {
+		if c.conn.ID() > after {
+			rest = append(rest, c)
+		}
+	}
+	slices.SortFunc(rest, func(a, b *client) int {
+		if a.conn.ID() < b.conn.ID() {
+			return -1
+		}
+		return 1
+	})
+	page := wire.GroupMembers{}
+	for _, c := range rest[:min(size, len(rest))] {
+		member := wire.GroupMember{ConnectionID: c.conn.ID()}
+		if c.who.hasUser {
+			member.UserID = &c.who.userID
+		}
+		page.Members = append(page.Members, member)
+	}
+	if more && len(rest) > size && size > 0 {
+		last := rest[size-1].conn.ID()
+		page.ContinuationToken = &last
+	}
+	return page
+}
