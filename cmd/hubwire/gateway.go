@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/hubwire/hubwire/azure/gateway"
+)
+
+// newKey makes an access key, as long as Azure's.
+func newKey() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.StdEncoding.EncodeToString(b[:])
+}
+
+func runGateway(ctx context.Context, args []string, env func(string) string, again <-chan os.Signal, stdout, stderr io.Writer) int {
+	s, err := readSettings(args, env, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "hubwire gateway: %v\n", err)
+		return 2
+	}
+	if err := serveGateway(ctx, s, func() (*settings, error) { return readSettings(args, env, io.Discard) }, again, stdout, stderr); err != nil {
+		fmt.Fprintf(stderr, "hubwire gateway: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// serveGateway serves until ctx is done, and then drains.
+func serveGateway(ctx context.Context, s *settings, reread func() (*settings, error), again <-chan os.Signal, stdout, stderr io.Writer) error {
+	log := s.logger(stderr)
+	g, err := gateway.New(s.options(log))
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return err
+	}
+	web := &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	failed := make(chan error, 2)
+	go func() {
+		if s.tlsCert != "" {
+			failed <- web.ServeTLS(listener, s.tlsCert, s.tlsKey)
+			return
+		}
+		failed <- web.Serve(listener)
+	}()
+	watch, err := serveMetrics(s.metrics, g, failed)
+	if err != nil {
+		return errors.Join(err, web.Close())
+	}
+	fmt.Fprintf(stdout, "Connection string for app servers:\n%s\n", s.connectionString(listener.Addr()))
+	if s.made {
+		fmt.Fprintln(stdout, "This key is new at each start; -key sets one that stays.")
+	}
+	log.Info("gateway listens", "address", listener.Addr().String())
+	for {
+		select {
+		case <-again:
+			reload(g, s, reread, log)
+		case err := <-failed:
+			return errors.Join(err, web.Close(), watch.Close())
+		case <-ctx.Done():
+			log.Info("gateway drains", "longest", s.drain)
+			over, cancel := context.WithTimeout(context.Background(), s.drain)
+			defer cancel()
+			if err := g.Shutdown(over); err != nil {
+				log.Warn("clients were cut off", "error", err)
+			}
+			return errors.Join(web.Close(), watch.Close())
+		}
+	}
+}
+
+// reload takes the keys of changed settings over. What is wrong with them is
+// logged, and changes nothing.
+func reload(g *gateway.Gateway, old *settings, reread func() (*settings, error), log *slog.Logger) {
+	fresh, err := reread()
+	switch {
+	case err != nil:
+		log.Error("settings not taken over", "error", err)
+		return
+	case fresh.made: // and not by anybody's wish
+		log.Error("settings not taken over", "error", "there is no key in them")
+		return
+	}
+	if err := g.SetAccessKeys(fresh.keys()...); err != nil {
+		log.Error("settings not taken over", "error", err)
+		return
+	}
+	old.key, old.key2 = fresh.key, fresh.key2
+	log.Info("keys taken over", "keys", len(fresh.keys()))
+}
+
+// serveMetrics serves the numbers of a gateway at an address; none if it is empty.
+func serveMetrics(address string, g *gateway.Gateway, failed chan<- error) (*http.Server, error) {
+	web := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/metrics" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		_, _ = w.Write(metricsText(g.Stats())) // Prometheus asks again
+	})}
+	if address == "" {
+		return web, nil
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	go func() { failed <- web.Serve(listener) }()
+	return web, nil
+}
+
+// metricsText is s in the text format of Prometheus.
+func metricsText(s gateway.Stats) (text []byte) {
+	for _, m := range []struct {
+		name, kind, help string
+		value            uint64
+	}{
+		{"hubs", "gauge", "Hubs that somebody has connected to.", uint64(s.Hubs)},
+		{"clients", "gauge", "Clients whose handshake is done.", uint64(s.Clients)},
+		{"servers", "gauge", "App servers, once for each hub.", uint64(s.Servers)},
+		{"server_connections", "gauge", "Connections of app servers.", uint64(s.ServerConnections)},
+		{"pending_results", "gauge", "Client results that are waited for.", uint64(s.PendingResults)},
+		{"clients_opened_total", "counter", "Clients whose handshake was done.", s.ClientsOpened},
+		{"clients_refused_total", "counter", "Clients refused in their handshake.", s.ClientsRefused},
+		{"clients_migrated_total", "counter", "Clients moved to another app server.", s.ClientsMigrated},
+		{"servers_lost_total", "counter", "Connections of app servers that ended with clients on them.", s.ServersLost},
+		{"server_messages_total", "counter", "Messages of app servers.", s.MessagesIn},
+		{"client_messages_total", "counter", "Hub messages queued at clients.", s.FramesOut},
+	} {
+		text = fmt.Appendf(text, "# HELP hubwire_gateway_%s %s\n# TYPE hubwire_gateway_%[1]s %[3]s\nhubwire_gateway_%[1]s %[4]d\n", m.name, m.help, m.kind, m.value)
+	}
+	return text
+}
