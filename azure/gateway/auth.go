@@ -59,7 +59,7 @@ func (g *Gateway) tokenOf(r *http.Request, role string) (raw, hub string, t *tok
 	raw = bearer(r)
 	hub = firstValue(r.URL.RawQuery, "hub")
 	if t, err = token.Verify(raw, *g.keys.Load(), time.Now()); err == nil {
-		err = nil
+		err = t.For(role, hub)
 	}
 	if err != nil {
 		g.log.Info("token refused", "reason", err, "of", role, "hub", hub, "remote", r.RemoteAddr)

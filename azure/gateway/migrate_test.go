@@ -74,7 +74,7 @@ func TestAClientMovesBetweenTwoMessages(t *testing.T) {
 				return b
 			}
 			one, two := message("first"), message("second")
-			for cut := 0; cut < len(one); cut++ {
+			for cut := 0; cut < len(one); cut += 1 + cut/3 {
 				inWorld(t, nil, func(w *world) {
 					from := w.server("server-1")
 					conn := w.raw(codec)
