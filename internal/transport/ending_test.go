@@ -164,6 +164,7 @@ func TestAClientThatClosesAfterItWasTooSlowGetsNoFarewell(t *testing.T) {
 	n := serve(t, defaults(), func(a *echoApp) { a.linger, a.mumbles = true, true })
 	p := n.upgrade("/hub")
 	a := n.app()
+	eventually(t, "the App runs", func() bool { return stateOf(a.conn).app == appRunning })
 	a.conn.TooSlow()
 	p.send(opClose, "")
 	p.expect(opClose, `1000 ""`)

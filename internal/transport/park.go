@@ -40,14 +40,19 @@ const (
 // parking is what a socket has for being parked.
 type parking struct {
 	how    atomic.Uint32              // isRead, isParked or isKept
-	place  uint32                     // in the set while it is parked; guarded by pollSet.mu
 	reads  atomic.Uint32              // that brought something
 	seen   atomic.Uint32              // reads at the sweeper's last look
 	inline atomic.Pointer[pollReader] // not nil: the goroutine that reads watches a set
 
 	// Owned by the goroutine that reads.
-	busy  bool
-	woken bool // there is something to read; of a socket that is not raw
+	busy    bool
+	woken   bool // there is something to read; of a socket that is not raw
+	emptied bool // the last read has left nothing; of a raw socket
+
+	// Guarded by pollSet.mu.
+	placed  bool // it has a place in the set
+	watched bool // the set reports it
+	place   uint32
 
 	// Guarded by conn.mu.
 	quiet uint8 // looks of the sweeper in which nothing had come
@@ -86,6 +91,7 @@ func (s *socket) readAlone() {
 func (s *socket) filled() {
 	reads := s.reads.Load() + 1 // nobody else changes it
 	s.reads.Store(reads)
+	s.emptied = s.raw != nil && len(s.buf.left) < len(s.buf.bytes)
 	if len(s.buf.left) > quietBytes || reads-s.seen.Load() > quietReads {
 		s.busy = true
 		s.readAlone()

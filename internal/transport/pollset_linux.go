@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// A pollSet has the parked sockets of a shard.
+// A pollSet has the sockets of a shard that were ever parked, until they end.
 type pollSet struct {
 	mu      sync.Mutex // guards what follows; no other lock is taken with it
 	watch   *watch     // nil: nothing was parked since the endpoint was empty
@@ -16,9 +16,11 @@ type pollSet struct {
 }
 
 // A watch is an epoll set that is itself in Go's poller: the goroutine that
-// watches it waits as others do for their socket, and blocks no thread. A socket
-// is armed for one event; who reads it arms it again. All but epoll is owned by the
-// goroutine that watches; file may be closed by others.
+// watches it waits as others do for their socket, and blocks no thread. It reports
+// sockets for as long as there is something to read, parked or not: one that is
+// read by its own goroutine is disarmed the first time that it is reported. So a
+// quiet client costs no further system call. All but epoll is owned by the goroutine
+// that watches; file may be closed by others.
 type watch struct {
 	set    *pollSet
 	epoll  int
@@ -29,7 +31,7 @@ type watch struct {
 	count  int // of events
 }
 
-const oneEvent = syscall.EPOLLIN | syscall.EPOLLRDHUP | 1<<30 // EPOLLONESHOT
+const readable = syscall.EPOLLIN | syscall.EPOLLRDHUP
 
 // add parks s. It reports false if that cannot be done, now or ever.
 func (p *pollSet) add(s *socket) bool {
@@ -38,30 +40,34 @@ func (p *pollSet) add(s *socket) bool {
 	if !s.how.CompareAndSwap(isRead, isParked) {
 		return false
 	}
-	p.ends = false
-	if p.watch == nil {
-		if p.watch = newWatch(p); p.watch == nil {
-			s.how.Store(isKept)
-			return false
-		}
+	if s.watched {
+		return true
 	}
-	if n := len(p.free); n > 0 {
-		s.place = p.free[n-1]
-		p.free = p.free[:n-1]
-		p.sockets[s.place] = s
-	} else {
-		s.place = uint32(len(p.sockets))
-		p.sockets = append(p.sockets, s)
-	}
-	if !p.watch.arm(s) {
+	if p.watch == nil && !p.openLocked() || !p.placeLocked(s).arm(s, readable) {
 		s.how.Store(isKept)
 		p.removeLocked(s)
 		return false
 	}
+	s.watched = true
 	return true
 }
 
-// take makes the caller the one that reads the socket at place, if there is one.
+// placeLocked gives s a place, if it has none.
+func (p *pollSet) placeLocked(s *socket) *watch {
+	switch n := len(p.free); {
+	case s.placed:
+	case n > 0:
+		s.place, p.free = p.free[n-1], p.free[:n-1]
+		p.sockets[s.place] = s
+	default:
+		s.place = uint32(len(p.sockets))
+		p.sockets = append(p.sockets, s)
+	}
+	s.placed = true
+	return p.watch
+}
+
+// take makes the caller the one that reads the socket at place, if it is parked.
 // There may be none, or another one, since the event.
 func (p *pollSet) take(place int32) *socket {
 	p.mu.Lock()
@@ -70,11 +76,18 @@ func (p *pollSet) take(place int32) *socket {
 		return nil // of a watch that has ended
 	}
 	s := p.sockets[place]
-	if s != nil {
-		s.how.Store(isRead)
-		p.removeLocked(s)
+	if s == nil {
+		return nil
 	}
-	return s
+	if s.how.CompareAndSwap(isParked, isRead) {
+		s.emptied = false
+		return s
+	}
+	if s.watched {
+		s.watched = false
+		p.watch.arm(s, 0) // fails only if it is closed already
+	}
+	return nil
 }
 
 // keep sees to it that s is never parked again. It reports whether it was, and the
@@ -82,13 +95,20 @@ func (p *pollSet) take(place int32) *socket {
 func (p *pollSet) keep(s *socket) (wasParked bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if wasParked = s.how.Swap(isKept) == isParked; wasParked {
-		p.removeLocked(s)
+	wasParked = s.how.Swap(isKept) == isParked
+	if s.watched {
+		s.watched = false
+		p.watch.arm(s, 0)
 	}
+	p.removeLocked(s)
 	return wasParked
 }
 
 func (p *pollSet) removeLocked(s *socket) {
+	if !s.placed {
+		return
+	}
+	s.placed = false
 	p.sockets[s.place] = nil
 	p.free = append(p.free, s.place)
 	p.endLocked()
@@ -110,29 +130,30 @@ func (p *pollSet) endLocked() {
 	p.watch, p.sockets, p.free = nil, nil, nil
 }
 
-// newWatch starts the goroutine that watches for p. It returns nil where the
-// system has no descriptor left: sockets are not parked then.
-func newWatch(p *pollSet) *watch {
+// openLocked makes the watch. It reports false where the system has no descriptor
+// left: sockets are not parked then.
+func (p *pollSet) openLocked() bool {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
-		return nil
+		return false
 	}
 	_ = syscall.SetNonblock(fd, true) // so that NewFile puts it into Go's poller; cannot fail
 	w := &watch{set: p, epoll: fd, file: os.NewFile(uintptr(fd), "epoll")}
 	if w.raw, err = w.file.SyscallConn(); err != nil {
 		_ = w.file.Close()
-		return nil
+		return false
 	}
+	p.watch, p.ends = w, false
 	go (&pollReader{watch: w}).run()
-	return w
+	return true
 }
 
-// arm asks for one event of s. It is called with the lock of the set, so that the
-// event does not come before the place is known.
-func (w *watch) arm(s *socket) bool {
-	event := syscall.EpollEvent{Events: oneEvent, Fd: int32(s.place)}
+// arm says for which events s is reported. It is called with the lock of the set, so
+// that no event comes before the place is known.
+func (w *watch) arm(s *socket, events uint32) bool {
+	event := syscall.EpollEvent{Events: events, Fd: int32(s.place)}
 	raw, err := s.pollable()
-	if err != nil || raw == nil {
+	if err != nil {
 		return false
 	}
 	closed := raw.Control(func(fd uintptr) { // fd cannot be closed, and used again, meanwhile

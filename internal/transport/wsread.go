@@ -185,7 +185,10 @@ func (s *socket) readAll() bool {
 		if s.dead.Load() {
 			return true
 		}
-		err := s.fill()
+		err := errNothing // what comes from now on wakes it again
+		if !s.emptied || s.mayWait() {
+			err = s.fill()
+		}
 		switch {
 		case err == nil:
 			s.filled()
