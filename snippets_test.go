@@ -25,6 +25,7 @@ var pagesNotCompiled = map[string]string{
 
 // snippetImports are the packages that blocks use without an import.
 var snippetImports = map[string]string{
+	"azure":     module + "/azure",
 	"backplane": module + "/backplane",
 	"busotel":   module + "/backplane/otel",
 	"hubgen":    module + "/server/hubgen",

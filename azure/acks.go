@@ -1,0 +1,123 @@
+package azure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hubwire/hubwire/azure/internal/wire"
+	"github.com/hubwire/hubwire/server"
+)
+
+// lastAck numbers the messages that are to be acknowledged, over all hubs of the
+// process.
+var lastAck atomic.Int32
+
+// acks are the messages that wait for their ack.
+type acks struct {
+	mu      sync.Mutex
+	waiting map[int]chan int // with room for the status
+}
+
+func (a *acks) add() (id int, status chan int) {
+	id, status = int(lastAck.Add(1)), make(chan int, 1)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.waiting == nil {
+		a.waiting = map[int]chan int{}
+	}
+	a.waiting[id] = status
+	return id, status
+}
+
+// take removes an id; only the first ack counts.
+func (a *acks) take(id int) chan int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	status := a.waiting[id]
+	delete(a.waiting, id)
+	return status
+}
+
+func (a *acks) settle(id, status int) {
+	if waiting := a.take(id); waiting != nil {
+		waiting <- status
+	}
+}
+
+// Errors of acks, with ASP.NET Core's types and texts. Source: testdata/azure.
+func ackError(message string, id, status int) error {
+	name := fmt.Sprintf("Ack-able message Microsoft.Azure.SignalR.Protocol.%sMessage(ackId: %d)", message, id)
+	switch status {
+	case wire.AckOK, wire.AckNotFound:
+		return nil
+	case wire.AckTimeout, wire.AckInternalError:
+		return server.WithErrorType("TimeoutException", errors.New(name+" timed out."))
+	case wire.AckForbidden:
+		return server.WithErrorType("AzureSignalRException", errors.New(name+" gets error ack status Forbidden."))
+	}
+	return server.WithErrorType("AzureSignalRException", fmt.Errorf("%s gets error ack status %d.", name, status))
+}
+
+// ask sends what message makes of an ack id, and waits for its ack. found is
+// false if the service does not know what it is about.
+func (p *pool) ask(ctx context.Context, key sendKey, name string, message func(ackID int) wire.Message) (found bool, err error) {
+	a := &p.s.acks
+	id, status := a.add()
+	defer a.take(id)
+	if err := p.send(ctx, key, message(id)); err != nil {
+		return false, err
+	}
+	late := time.NewTimer(ackTimeout)
+	defer late.Stop()
+	select {
+	case got := <-status:
+		return got == wire.AckOK, ackError(name, id, got)
+	case <-late.C:
+		return false, ackError(name, id, wire.AckTimeout)
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-p.s.ctx.Done():
+		return false, server.ErrShutdown
+	}
+}
+
+// askAll asks every endpoint that is online. It is done at the first that has found
+// what it is about; else it returns the first error.
+func (s *service) askAll(ctx context.Context, key sendKey, name string, message func(ackID int) wire.Message) error {
+	pools := s.online()
+	switch len(pools) {
+	case 0:
+		return s.errUnreachable()
+	case 1:
+		_, err := pools[0].ask(ctx, key, name, message)
+		return s.sendError(err)
+	}
+	type answer struct {
+		found bool
+		err   error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // the others are not waited for
+	answers := make(chan answer, len(pools))
+	for _, p := range pools {
+		go func() { // it ends with ctx
+			found, err := p.ask(ctx, key, name, message)
+			answers <- answer{found, err}
+		}()
+	}
+	var first error
+	for range pools {
+		a := <-answers
+		if a.found {
+			return nil
+		}
+		if first == nil {
+			first = a.err
+		}
+	}
+	return s.sendError(first)
+}

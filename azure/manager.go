@@ -1,0 +1,277 @@
+package azure
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/hubwire/hubwire/azure/internal/wire"
+	"github.com/hubwire/hubwire/internal/members"
+	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server"
+)
+
+var _ interface {
+	server.LifetimeManager
+	server.ResultRouter
+	server.GroupLister
+} = (*service)(nil)
+
+// Connected implements server.LifetimeManager: the service knows the client.
+func (s *service) Connected(_ context.Context, c server.Receiver) error {
+	if cl := s.client(c.ID()); cl != nil {
+		cl.mu.Lock()
+		cl.receiver = c
+		cl.mu.Unlock()
+	}
+	return nil
+}
+
+// Disconnected implements server.LifetimeManager.
+func (s *service) Disconnected(c server.Receiver) { s.results.Disconnected(c.ID()) }
+
+// Send implements server.LifetimeManager: the service finds the clients.
+func (s *service) Send(ctx context.Context, to server.Audience, m *server.Message) error {
+	message, key, err := s.messageTo(to, m)
+	if message == nil || err != nil {
+		return err
+	}
+	return s.sendAll(ctx, key, message)
+}
+
+// sendAll sends m to every endpoint that is online.
+func (s *service) sendAll(ctx context.Context, key sendKey, m wire.Message) error {
+	pools := s.online()
+	if len(pools) == 0 {
+		return s.errUnreachable()
+	}
+	sent := false
+	var first error
+	for _, p := range pools {
+		err := p.send(ctx, key, m)
+		sent = sent || err == nil
+		if first == nil {
+			first = err
+		}
+	}
+	if sent { // an endpoint that has just ended has no clients
+		return nil
+	}
+	return s.sendError(first)
+}
+
+// messageTo is m for an audience, and what its order is kept for. It is nil where
+// nobody is addressed.
+func (s *service) messageTo(to server.Audience, m *server.Message) (message wire.Message, key sendKey, err error) {
+	if to.Kind != server.ToAll && len(to.Names) == 0 {
+		return nil, sendKey{}, nil
+	}
+	codecs := s.codecs
+	one := len(to.Names) == 1
+	if to.Kind == server.ToConnections && one {
+		if r := s.receiverOf(to.Names[0]); r != nil {
+			codecs = []protocol.Codec{r.Codec()}
+		}
+		key = s.keyOf(to.Names[0])
+	}
+	payloads := make([]wire.Payload, len(codecs))
+	for i, codec := range codecs {
+		b, err := m.Bytes(codec)
+		if err != nil {
+			return nil, sendKey{}, err
+		}
+		payloads[i] = wire.Payload{Protocol: codec.Name(), Bytes: b}
+	}
+	name := ""
+	if one {
+		name = to.Names[0]
+		key.name = name
+	}
+	switch to.Kind {
+	case server.ToAll:
+		return &wire.BroadcastData{ExcludedList: to.Except, Payloads: payloads}, key, nil
+	case server.ToConnections:
+		return &wire.MultiConnectionData{ConnectionList: to.Names, Payloads: payloads}, key, nil
+	case server.ToGroups:
+		if one {
+			return &wire.GroupBroadcastData{GroupName: name, ExcludedList: to.Except, Payloads: payloads}, key, nil
+		}
+		if slices.Contains(to.Names, "") {
+			return nil, sendKey{}, server.NewHubError("Cannot send to an empty group name.")
+		}
+		return &wire.MultiGroupBroadcastData{GroupList: to.Names, Payloads: payloads}, key, nil
+	case server.ToUsers:
+		if one {
+			return &wire.UserData{UserID: name, Payloads: payloads}, key, nil
+		}
+		return &wire.MultiUserData{UserList: to.Names, Payloads: payloads}, key, nil
+	}
+	return nil, sendKey{}, errors.New("azure: send to an unknown audience: " + to.Kind.String())
+}
+
+// keyOf is the sendKey of what is for a client.
+func (s *service) keyOf(id string) sendKey {
+	if cl := s.client(id); cl != nil {
+		return sendKey{via: cl.through(), name: id}
+	}
+	return sendKey{name: id}
+}
+
+// receiverOf is a client of this server as the hub knows it, or nil.
+func (s *service) receiverOf(id string) server.Receiver {
+	cl := s.client(id)
+	if cl == nil {
+		return nil
+	}
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	return cl.receiver
+}
+
+// AddToGroup implements server.LifetimeManager. The groups of a client of this
+// server are counted here, too, for the hub's bound.
+func (s *service) AddToGroup(ctx context.Context, id, group string) error {
+	cl, fresh := s.client(id), false
+	if cl != nil {
+		var err error
+		if fresh, err = cl.join(group); err != nil {
+			return err
+		}
+	}
+	err := s.askAll(ctx, s.keyOf(id), "JoinGroupWithAck", func(ack int) wire.Message {
+		return &wire.JoinGroupWithAck{ConnectionID: id, GroupName: group, AckID: ack}
+	})
+	if err != nil && fresh {
+		cl.leaveGroup(group)
+	}
+	return err
+}
+
+// RemoveFromGroup implements server.LifetimeManager.
+func (s *service) RemoveFromGroup(ctx context.Context, id, group string) error {
+	if cl := s.client(id); cl != nil {
+		cl.leaveGroup(group)
+	}
+	return s.askAll(ctx, s.keyOf(id), "LeaveGroupWithAck", func(ack int) wire.Message {
+		return &wire.LeaveGroupWithAck{ConnectionID: id, GroupName: &group, AckID: ack}
+	})
+}
+
+// join counts a group of cl. fresh says that it was not counted before.
+func (cl *client) join(group string) (fresh bool, err error) {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	if _, member := cl.groups[group]; member || cl.receiver == nil {
+		return false, nil
+	}
+	if err := server.CheckJoin(cl.receiver, group, len(cl.groups)); err != nil {
+		return false, err
+	}
+	if cl.groups == nil {
+		cl.groups = map[string]struct{}{}
+	}
+	cl.groups[group] = struct{}{}
+	return true, nil
+}
+
+func (cl *client) leaveGroup(group string) {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	delete(cl.groups, group)
+}
+
+// GroupsOf implements server.GroupLister: those that this server has put it in.
+func (s *service) GroupsOf(id string) []string {
+	cl := s.client(id)
+	if cl == nil {
+		return nil
+	}
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	return slices.Collect(maps.Keys(cl.groups))
+}
+
+// online are the endpoints that can be sent to.
+func (s *service) online() []*pool {
+	if len(s.pools) == 1 {
+		if s.pools[0].online() {
+			return s.pools
+		}
+		return nil
+	}
+	var all []*pool
+	for _, p := range s.pools {
+		if p.online() {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// errUnreachable says that the service cannot be reached. Source: testdata/azure.
+func (s *service) errUnreachable() error {
+	return server.WithErrorType("FailedWritingMessageToServiceException",
+		errors.New("Unable to write message to endpoint: "+s.pools[0].at.name))
+}
+
+func (s *service) sendError(err error) error {
+	if errors.Is(err, errNoConnection) {
+		return s.errUnreachable()
+	}
+	return err
+}
+
+// InvokeConnection implements server.ResultRouter.
+func (s *service) InvokeConnection(ctx context.Context, id string, inv *protocol.Invocation) (server.ClientResult, error) {
+	r := s.receiverOf(id)
+	inv.InvocationID = id + "-" + process().invocations + "-" + strconv.FormatUint(s.lastID.Add(1), 10)
+	p := &members.Pending{ID: inv.InvocationID, ConnectionID: id, Away: r == nil}
+	_, err := s.results.Add(p, func(own, _ int) error { return server.CheckClientResult(r, own) })
+	if err != nil {
+		return server.ClientResult{}, err
+	}
+	s.mu.Lock()
+	s.instances[p.ID] = mapped{connection: id}
+	s.mu.Unlock()
+	defer s.forgetResult(p)
+	payloads := make([]wire.Payload, len(s.codecs))
+	m := server.NewMessage(inv)
+	for i, codec := range s.codecs {
+		b, err := m.Bytes(codec)
+		if err != nil {
+			return server.ClientResult{}, err
+		}
+		payloads[i] = wire.Payload{Protocol: codec.Name(), Bytes: b}
+	}
+	err = s.sendAll(ctx, s.keyOf(id), &wire.ClientInvocation{
+		InvocationID: p.ID, ConnectionID: id, CallerServerID: s.serverID, Payloads: payloads,
+	})
+	if err != nil {
+		return server.ClientResult{}, err
+	}
+	var client <-chan struct{}
+	if r != nil {
+		client = r.Context().Done()
+	}
+	result, end := p.Await(ctx, client, s.ctx.Done())
+	switch {
+	case end == members.Gone:
+		return server.ClientResult{}, &server.ConnectionError{ID: id, Gone: true}
+	case end == members.NodeEnded:
+		return server.ClientResult{}, server.ErrShutdown
+	case end != members.Answered:
+		return server.ClientResult{}, server.NewHubError(members.TextCanceled)
+	case result.Failed:
+		return server.ClientResult{}, &server.HubError{Message: result.Error}
+	}
+	return server.ClientResult{Codec: result.Codec, Value: result.Value}, nil
+}
+
+func (s *service) forgetResult(p *members.Pending) {
+	s.results.Remove(p)
+	s.mu.Lock()
+	delete(s.instances, p.ID)
+	s.mu.Unlock()
+}
