@@ -106,15 +106,15 @@ func (benchHub) Echo(text string) string { return text }
 func BenchmarkEcho(b *testing.B) {
 	for _, codec := range []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}} {
 		for _, inFlight := range []int{1, 16} {
-			b.Run(fmt.Sprintf("%s/inFlight=%d", codec.Name(), inFlight), func(b *testing.B) { benchmarkEcho(b, codec, inFlight) })
+			b.Run(fmt.Sprintf("%s/inFlight=%d", codec.Name(), inFlight), func(b *testing.B) { benchmarkEcho(b, codec, inFlight, nil) })
 		}
 	}
 }
 
-func benchmarkEcho(b *testing.B, codec protocol.Codec, inFlight int) {
+func benchmarkEcho(b *testing.B, codec protocol.Codec, inFlight int, opts *server.Options) {
 	var records atomic.Int64
 	reached := make(chan struct{}, 1)
-	c := openMemory(b, newHub(benchHub{}, nil), codec.Name(), 1, &records, reached)[0]
+	c := openMemory(b, newHub(benchHub{}, opts), codec.Name(), 1, &records, reached)[0]
 	c.wanted, c.end = int64(inFlight), '!' // once in each answer
 	call, err := codec.Append(nil, &protocol.Invocation{InvocationID: "17", Target: "Echo", Arguments: []any{strings.Repeat("x", 60) + "!"}})
 	if err != nil {
