@@ -79,7 +79,7 @@ func TestAClientThatLeavesIsForgottenEverywhere(t *testing.T) {
 				t.Errorf("%T: %d", m, got)
 			}
 		}
-		if stats := w.g.Stats(); stats.Clients != 0 {
+		if stats := w.stats(); stats.Clients != 0 {
 			t.Errorf("%+v", stats)
 		}
 	})

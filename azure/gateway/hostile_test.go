@@ -47,7 +47,7 @@ func TestAClientIsHeldBackByAnAppServerThatDoesNotReadAndSetFreeByItsEnd(t *test
 		}
 		_ = conn.Close() // it has ended
 		<-over
-		if n := w.g.Stats().ServerConnections; n != 0 {
+		if n := w.stats().ServerConnections; n != 0 {
 			t.Errorf("%d connections of app servers", n)
 		}
 	})
@@ -70,7 +70,7 @@ func TestAClientThatDoesNotReadIsCutOffAndHoldsUpNobody(t *testing.T) {
 		if closed.ConnectionID != deaf.ID() {
 			t.Errorf("the end of %q is told", closed.ConnectionID)
 		}
-		if n := w.g.Stats().Clients; n != 1 {
+		if n := w.stats().Clients; n != 1 {
 			t.Errorf("%d clients", n)
 		}
 		deaf.Abort()
@@ -89,7 +89,7 @@ func TestAnAppServerThatAsksAndDoesNotReadIsCutOff(t *testing.T) {
 			asks[i] = &wire.CheckUserExistenceWithAck{UserID: "ann", AckID: 1 << 30}
 		}
 		begun := time.Now()
-		for w.g.Stats().ServerConnections > 0 && time.Since(begun) < time.Hour {
+		for w.stats().ServerConnections > 0 && time.Since(begun) < time.Hour {
 			s.send(asks...)
 			synctest.Wait()
 		}
@@ -144,7 +144,7 @@ func TestWhatIsTooMuchIsRefused(t *testing.T) {
 		}
 		s.send(&wire.UserData{UserID: "ann", Payloads: both("m", string(make([]byte, 1000)))})
 		<-s.over
-		if n := w.g.Stats().ServerConnections; n != 1 {
+		if n := w.stats().ServerConnections; n != 1 {
 			t.Errorf("%d connections of app servers, after one has sent too long a message", n)
 		}
 	})

@@ -54,7 +54,7 @@ func TestClientsMoveToAnotherAppServerWhenTheirsLeaves(t *testing.T) {
 				if err := c.Invoke(w.ctx, &answer, "Echo", "still"); err != nil {
 					t.Error(err)
 				}
-				if s := w.g.Stats(); s.ClientsMigrated != 1 || s.Clients != 1 {
+				if s := w.stats(); s.ClientsMigrated != 1 || s.Clients != 1 {
 					t.Errorf("%+v", s)
 				}
 			})

@@ -45,7 +45,7 @@ func TestAResultCrossesFromOneAppServerToAnother(t *testing.T) {
 		if m := await[*wire.ClientCompletion](other); m.InvocationID != "i1" || string(m.Payload) != "result" || wire.Text(m.Protocol) != "json" {
 			t.Errorf("the caller gets %+v", m)
 		}
-		if n := w.g.Stats().PendingResults; n != 0 {
+		if n := w.stats().PendingResults; n != 0 {
 			t.Errorf("%d results are pending", n)
 		}
 		// Its own client's, whose result it has read itself.
@@ -55,7 +55,7 @@ func TestAResultCrossesFromOneAppServerToAnother(t *testing.T) {
 		if got := has.quiet(); len(got) != 0 {
 			t.Errorf("the caller, which has the client, got %+v", got)
 		}
-		if n := w.g.Stats().PendingResults; n != 0 {
+		if n := w.stats().PendingResults; n != 0 {
 			t.Errorf("%d results are pending", n)
 		}
 	})
@@ -90,7 +90,7 @@ func TestAResultThatCannotComeFails(t *testing.T) {
 		if !gone["a"] || !gone["b"] || time.Since(left) > time.Second {
 			t.Errorf("the client is gone, and after %v that fails %v", time.Since(left), gone)
 		}
-		if n := w.g.Stats().PendingResults; n != 0 {
+		if n := w.stats().PendingResults; n != 0 {
 			t.Errorf("%d results are pending", n)
 		}
 	})
@@ -118,7 +118,7 @@ func TestResultsOfAnAppServerThatIsGoneAreForgotten(t *testing.T) {
 		}
 		<-second.over
 		synctest.Wait()
-		if n := w.g.Stats().PendingResults; n != 0 {
+		if n := w.stats().PendingResults; n != 0 {
 			t.Errorf("%d results are pending", n)
 		}
 	})

@@ -22,7 +22,7 @@ func TestAnAppServerIsPingedFirstAndCutOffWhenItIsSilent(t *testing.T) {
 		begun := time.Now()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := w.g.Stats().ServerConnections; n != 1 {
+		if n := w.stats().ServerConnections; n != 1 {
 			t.Fatalf("an app server that answers pings was cut off")
 		}
 		s.silent.Store(true)
@@ -139,7 +139,7 @@ func TestWithoutAnAppServerAClientIsToldSo(t *testing.T) {
 				t.Errorf("a client of nobody's hub gets %v", err)
 			}
 		}
-		if s := w.g.Stats(); s.ClientsRefused != 2 || s.Clients != 0 {
+		if s := w.stats(); s.ClientsRefused != 2 || s.Clients != 0 {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -167,7 +167,7 @@ func TestClientsOfALostConnectionMayComeAgain(t *testing.T) {
 		if err := again.Invoke(w.ctx, nil, "Echo", 1); err != nil {
 			t.Error(err)
 		}
-		if s := w.g.Stats(); s.Clients != 2 || s.ServersLost != 1 {
+		if s := w.stats(); s.Clients != 2 || s.ServersLost != 1 {
 			t.Errorf("%+v", s)
 		}
 	})

@@ -69,7 +69,14 @@ func inWorld(t *testing.T, o *gateway.Options, f func(w *world)) {
 			t.Error(err)
 		}
 		<-served
+		time.Sleep(time.Second) // net/http waits for those that it has refused
 	})
+}
+
+// stats are the gateway's numbers once nothing goes on any more.
+func (w *world) stats() gateway.Stats {
+	synctest.Wait()
+	return w.g.Stats()
 }
 
 // sign makes a token of claims, whose values are texts or lists of texts.
