@@ -204,7 +204,7 @@ func (h *hub) closeByServer(s *serverConn, id, reason string) bool {
 		return false
 	}
 	c.mu.Lock()
-	farewell := c.closing && c.server == s
+	farewell := c.closing && c.server == s && s != nil // nil: not an app server at all
 	c.mu.Unlock()
 	if farewell {
 		if c.end("", false) {

@@ -116,6 +116,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.servers.ServeHTTP(w, r)
 	case path == "/api/health", path == "/api/v1/health":
 		g.serveHealth(w, r)
+	case strings.HasPrefix(path, "/api/"):
+		g.serveREST(w, r)
 	default:
 		http.NotFound(w, r)
 	}

@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/hubwire/hubwire/azure/internal/token"
+)
+
+// The REST interface: whoever has a key sends, closes, and looks after groups
+// without being an app server. Versions: v1 has it in the path, later ones in the
+// query (2022-06-01 and what 2024-12-01 adds of groups). An operation is done once
+// it is answered, and works beside app servers as theirs do.
+
+// largestBody bounds the body of a request, in bytes, as in Azure.
+const largestBody = 1 << 20
+
+// A restCall is a request that was let in.
+type restCall struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	hub  *hub
+	old  bool // version v1
+	path []string
+}
+
+// A restError is an answer that refuses a request.
+type restError struct {
+	status int
+	code   string // x-ms-error-code, which clients of the interface look at
+	text   string
+}
+
+func (e *restError) Error() string { return e.text }
+
+func notFound(code, text string) *restError { return &restError{http.StatusNotFound, code, text} }
+
+func badRequest(text string) *restError { return &restError{http.StatusBadRequest, "BadRequest", text} }
+
+var errNoRoute = notFound("NotFound", "There is no such operation.")
+
+var hubName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)
+
+// serveREST serves /api/hubs and /api/v1/hubs.
+func (g *Gateway) serveREST(w http.ResponseWriter, r *http.Request) {
+	c, err := g.newRESTCall(w, r)
+	status := 0
+	if err == nil {
+		status, err = c.run()
+	}
+	var no *restError
+	switch {
+	case err == nil && status == 0: // it has answered itself
+	case err == nil:
+		w.WriteHeader(status)
+	case errors.As(err, &no):
+		no.answer(w)
+	default:
+		badRequest(err.Error()).answer(w)
+	}
+}
+
+func (e *restError) answer(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("X-Ms-Error-Code", e.code)
+	h.Set("Content-Type", "application/json")
+	if e.status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	w.WriteHeader(e.status)
+	body, _ := json.Marshal(struct { // texts always encode
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}{e.code, e.text})
+	_, _ = w.Write(body) // the caller is gone
+}
+
+func (g *Gateway) newRESTCall(w http.ResponseWriter, r *http.Request) (*restCall, error) {
+	t, err := token.Verify(bearer(r), *g.keys.Load(), time.Now())
+	if err == nil {
+		err = t.ForPath(r.URL.Path)
+	}
+	if err != nil {
+		g.log.Info("token refused", "reason", err, "of", "REST", "remote", r.RemoteAddr)
+		return nil, &restError{http.StatusUnauthorized, "Unauthorized", "The token is not good for this request."}
+	}
+	c := &restCall{w: w, r: r}
+	rest := strings.TrimPrefix(r.URL.EscapedPath(), "/api/")
+	if rest, c.old = strings.CutPrefix(rest, "v1/"); !c.old && r.URL.Query().Get("api-version") == "" {
+		return nil, badRequest("The query has no api-version.")
+	}
+	for part := range strings.SplitSeq(strings.Trim(rest, "/"), "/") {
+		plain, err := url.PathUnescape(part)
+		if err != nil || len(plain) > 1024 {
+			return nil, badRequest("The path cannot be read.")
+		}
+		c.path = append(c.path, plain)
+	}
+	if len(c.path) < 2 || c.path[0] != "hubs" {
+		return nil, errNoRoute
+	}
+	name := c.path[1]
+	if app := r.URL.Query().Get("application"); app != "" {
+		name = app + "_" + name
+	}
+	if !hubName.MatchString(name) {
+		return nil, badRequest("A hub has a name of letters, digits and _.")
+	}
+	c.hub, c.path = g.hub(name), c.path[2:]
+	c.r.Body = http.MaxBytesReader(w, r.Body, largestBody)
+	return c, nil
+}
+
+// run finds the operation by the form of the path: names of collections and of
+// actions stay, what they are applied to is *.
+func (c *restCall) run() (status int, err error) {
+	form := make([]string, len(c.path))
+	for i, part := range c.path {
+		form[i] = "*"
+		if i%2 == 0 || strings.HasPrefix(part, ":") {
+			form[i] = part
+		}
+	}
+	method := c.r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	for _, operations := range []map[string]func(*restCall) (int, error){restSends, restCloses, restGroups} {
+		if run := operations[method+" "+strings.Join(form, "/")]; run != nil {
+			return run(c)
+		}
+	}
+	return 0, errNoRoute
+}
+
+// status is the status of version v1, or that of the later ones.
+func (c *restCall) status(old, later int) int {
+	if c.old {
+		return old
+	}
+	return later
+}
