@@ -110,6 +110,15 @@ type Options struct {
 	// be connected by a request of its own. Nil: clients connect here.
 	Elsewhere func(w http.ResponseWriter, r *http.Request, user any)
 
+	// Cluster is the other nodes, where each may get any request. Who names a user
+	// for them: two users have one name exactly if SameUser would say that they are
+	// one. PackUser and UnpackUser bring a user to another node. Nil: this node
+	// serves its own connections alone.
+	Cluster    Cluster
+	Who        func(user any) string
+	PackUser   func(user any) []byte
+	UnpackUser func(packed []byte) any
+
 	// Bounds; final values, too.
 	MaximumWaitingPosts      int // POSTs of one connection at a time; more are answered 429
 	MaximumConnections       int // that have been connected; 0: no bound; more are answered 503

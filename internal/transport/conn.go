@@ -159,11 +159,14 @@ func (c *Conn) Done() <-chan struct{} {
 	return w.done
 }
 
+// notSupported follows the name of a transport.
+const notSupported = " transport not supported by this end point type"
+
 // mayConnect says how a connect request for t must be refused, or fixes the
 // transport. Source: docs/reference/transports.md, sections 1 and 1.1.
 func (c *Conn) mayConnect(t Transport) (status int, body string) {
 	if c.endpoint.opts.Transports&t == 0 {
-		return http.StatusNotFound, t.String() + " transport not supported by this end point type"
+		return http.StatusNotFound, t.String() + notSupported
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -32,13 +32,15 @@ type Endpoint struct {
 
 	refusing chan struct{} // closed when refuses is set
 
-	mu      sync.Mutex // guards what follows
-	table   map[string]*Conn
-	tickets map[*Conn]*admission.Ticket // of connections that open
-	served  served                      // connections of the table that have been connected
-	ticking bool                        // the sweeper runs
-	empty   chan struct{}               // not nil: Shutdown waits, closed when the table is empty
-	quit    chan struct{}               // closed to end the sweeper
+	mu        sync.Mutex // guards what follows
+	table     map[string]*Conn
+	tickets   map[*Conn]*admission.Ticket // of connections that open
+	served    served                      // connections of the table that have been connected
+	ticking   bool                        // the sweeper runs
+	beginning map[string]chan struct{}    // sealed tokens whose connections are being made; closed then
+	owned     map[*Conn]func()            // what lets go of connections that other nodes can reach; nil: on its way
+	empty     chan struct{}               // not nil: Shutdown waits, closed when the table is empty
+	quit      chan struct{}               // closed to end the sweeper
 }
 
 // NewEndpoint returns an endpoint whose connections are served by what newApp
@@ -105,6 +107,11 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		no.refuse(w, r)
 		return
 	}
+	e.serve(w, r, to, kind, user)
+}
+
+// serve serves a request of user that may use the endpoint.
+func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, to destination, kind connectKind, user any) {
 	switch {
 	case to == toNegotiate && r.Method == http.MethodPost:
 		e.serveNegotiate(w, r, user)
@@ -164,6 +171,7 @@ func (e *Endpoint) serveConnect(w http.ResponseWriter, r *http.Request, kind con
 		answer(w, r, status, textPlain, body)
 		return
 	}
+	e.own(r.Context(), c, kind.transport)
 	switch kind.transport {
 	case WebSockets:
 		e.serveWebSocket(w, r, c, user)
@@ -185,7 +193,15 @@ func (e *Endpoint) connectionFor(w http.ResponseWriter, r *http.Request, t Trans
 	if t == WebSockets {
 		contentType = noType
 	}
-	return e.find(w, r, token, contentType)
+	if e.opts.Cluster != nil && token != "" {
+		if c := e.lookup(token); c != nil {
+			return c
+		}
+		if c, answered := e.begin(w, r, token, t, user); c != nil || answered {
+			return c
+		}
+	}
+	return e.find(w, r, token, contentType, user)
 }
 
 // beginUnnegotiated is connectionFor of a WebSocket without id.
@@ -211,17 +227,26 @@ const (
 	idUnknown  = "No Connection with that ID"
 )
 
-// find finds the connection with token, or answers itself and returns nil.
-func (e *Endpoint) find(w http.ResponseWriter, r *http.Request, token, contentType string) *Conn {
+// find finds the connection with token, or answers itself and returns nil. A
+// connection of another node has answered then.
+func (e *Endpoint) find(w http.ResponseWriter, r *http.Request, token, contentType string, user any) *Conn {
 	if token == "" {
 		answer(w, r, http.StatusBadRequest, textPlain, idRequired)
 		return nil
 	}
-	c := e.lookup(token)
-	if c == nil {
+	c, answered := e.lookupAnywhere(w, r, token, user)
+	if c == nil && !answered {
 		answer(w, r, http.StatusNotFound, contentType, idUnknown)
 	}
 	return c
+}
+
+// lookupAnywhere finds the connection with token, or lets its owner answer.
+func (e *Endpoint) lookupAnywhere(w http.ResponseWriter, r *http.Request, token string, user any) (c *Conn, answered bool) {
+	if c := e.lookup(token); c != nil || e.opts.Cluster == nil {
+		return c, false
+	}
+	return e.forward(w, r, token, user)
 }
 
 // pollGrace is how long Shutdown waits for the next poll of a client that is

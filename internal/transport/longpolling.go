@@ -140,7 +140,7 @@ func (c *Conn) awaitPoll(p *poll, w http.ResponseWriter, r *http.Request, rc *ht
 		case failed:
 			return http.StatusInternalServerError, textPlain
 		case len(frames) > 0:
-			p.last = c.answerData(w, rc, frames)
+			p.last = c.answerData(w, rc, frames, isForwarded(r))
 			return 0, noType
 		case ended:
 			p.last = true
@@ -171,8 +171,9 @@ func (c *Conn) awaitPoll(p *poll, w http.ResponseWriter, r *http.Request, rc *ht
 const pollMost = 256 << 10
 
 // answerData answers with all of frames. They are gone if the client is: long
-// polling sends nothing twice.
-func (c *Conn) answerData(w http.ResponseWriter, rc *http.ResponseController, frames []Frame) (last bool) {
+// polling sends nothing twice. But where another node has got the poll, they stay
+// at the head of the queue until that one has said that it has passed them on.
+func (c *Conn) answerData(w http.ResponseWriter, rc *http.ResponseController, frames []Frame, forwarded bool) (last bool) {
 	length := 0
 	for _, f := range frames {
 		length += f.Len()
@@ -187,13 +188,19 @@ func (c *Conn) answerData(w http.ResponseWriter, rc *http.ResponseController, fr
 			_ = rc.SetWriteDeadline(c.writeDeadline()) // unsupported only in tests
 			_, err = w.Write(p[:n])
 			p = p[n:]
-			if length -= n; length > 0 {
+			if length -= n; length > 0 && !forwarded {
 				c.writtenUpTo(length)
 			}
 		}
 	}
 	if err == nil {
 		err = flush(rc)
+	}
+	if forwarded && errors.Is(err, ErrUndelivered) {
+		c.mu.Lock()
+		c.out.take(0, 0)
+		c.mu.Unlock()
+		return false
 	}
 	c.writtenUpTo(0)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -207,7 +214,7 @@ func (c *Conn) answerData(w http.ResponseWriter, rc *http.ResponseController, fr
 
 // serveDelete ends a long-polling connection.
 func (e *Endpoint) serveDelete(w http.ResponseWriter, r *http.Request, user any) {
-	c := e.find(w, r, queryValue(r.URL.RawQuery, "id"), textPlain)
+	c := e.find(w, r, queryValue(r.URL.RawQuery, "id"), textPlain, user)
 	switch {
 	case c == nil:
 	case c.Transport() != LongPolling:

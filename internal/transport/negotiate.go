@@ -44,6 +44,17 @@ func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request, user a
 	if !ok {
 		return
 	}
+	if token, id, ok := e.sealed(r, version, stateful, user); ok {
+		if ticket != nil {
+			ticket.Opened() // whichever node gets the client does not know the ticket
+		}
+		if full := e.mayBegin(); full != nil {
+			refuseBegin(w, r, full)
+			return
+		}
+		answerJSON(w, r, e.appendNegotiated(version, token, id, stateful, user))
+		return
+	}
 	c, full := e.newNegotiated(version, stateful, user)
 	if full != nil {
 		if ticket != nil {
@@ -53,7 +64,7 @@ func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request, user a
 		return
 	}
 	e.keepTicket(c, ticket)
-	answerJSON(w, r, e.appendNegotiated(version, c, user))
+	answerJSON(w, r, e.appendNegotiated(version, c.token, c.id, stateful, user))
 }
 
 // negotiateVersion returns the version to answer with, or what is wrong.
@@ -80,19 +91,19 @@ func parseInt(s string) (int, bool) {
 }
 
 // The order of the properties is ASP.NET Core's.
-func (e *Endpoint) appendNegotiated(version int, c *Conn, user any) []byte {
+func (e *Endpoint) appendNegotiated(version int, token, id string, stateful bool, user any) []byte {
 	b := make([]byte, 0, 384)
 	b = append(b, '{')
-	if c.stateful {
+	if stateful {
 		b = append(b, `"useStatefulReconnect":true,`...)
 	}
 	b = append(b, `"negotiateVersion":`...)
 	b = strconv.AppendInt(b, int64(version), 10)
 	b = append(b, `,"connectionId":"`...)
-	b = append(b, c.id...)
+	b = append(b, id...)
 	if version > 0 {
 		b = append(b, `","connectionToken":"`...)
-		b = append(b, c.token...)
+		b = append(b, token...)
 	}
 	b = append(b, `",`...)
 	if e.opts.EnableRefresh { // clients that see it refresh before it is over

@@ -16,7 +16,7 @@ const (
 
 // servePost takes what the client sends over SSE and long polling.
 func (e *Endpoint) servePost(w http.ResponseWriter, r *http.Request, user any) {
-	c := e.find(w, r, queryValue(r.URL.RawQuery, "id"), textPlain)
+	c := e.find(w, r, queryValue(r.URL.RawQuery, "id"), textPlain, user)
 	if c == nil {
 		return
 	}

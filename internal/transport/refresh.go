@@ -47,8 +47,11 @@ func (e *Endpoint) serveRefresh(w http.ResponseWriter, r *http.Request, user any
 		refused(w, http.StatusBadRequest, missingToken)
 		return
 	}
-	c := e.lookup(token)
-	if c == nil {
+	c, answered := e.lookupAnywhere(w, r, token, user)
+	switch {
+	case answered:
+		return
+	case c == nil:
 		refused(w, http.StatusNotFound, connectionUnknown)
 		return
 	}

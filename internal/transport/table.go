@@ -123,13 +123,17 @@ func (e *Endpoint) addLocked(c *Conn) error {
 	if e.refuses.Load() {
 		return errRefuses
 	}
+	e.putLocked(c)
+	return nil
+}
+
+func (e *Endpoint) putLocked(c *Conn) {
 	e.table[c.token] = c
 	if !e.ticking {
 		e.ticking = true
 		e.quit = make(chan struct{})
 		go e.sweep(e.quit)
 	}
-	return nil
 }
 
 func (e *Endpoint) lookup(token string) *Conn {
@@ -141,6 +145,9 @@ func (e *Endpoint) lookup(token string) *Conn {
 // remove forgets c.
 func (e *Endpoint) remove(c *Conn) {
 	defer c.Opened()
+	if e.opts.Cluster != nil {
+		defer e.disown(c)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.table[c.token] != c {

@@ -1,0 +1,305 @@
+package fleet
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/hubwire/hubwire/internal/transport"
+)
+
+// An ask is the asker's side of an exchange. It belongs to the goroutine of the
+// HTTP request.
+type ask struct {
+	fleet *Fleet
+	id    exchangeID
+	owner string        // the channel on which the owner hears
+	in    chan *message // from the owner, filled by Receive
+
+	w    http.ResponseWriter
+	rc   *http.ResponseController
+	r    *http.Request
+	body io.Reader
+
+	size    int64  // bytes of the body that were read
+	sent    uint64 // pieces of it
+	got     uint64 // pieces of the answer
+	taken   bool   // by an owner
+	silent  int    // probes in a row that were not answered, where the Bus does not count
+	started bool   // the client has been given something
+}
+
+// inbox is how many messages of an owner may wait for the asker: an answer, a want
+// and an end.
+const inbox = 8
+
+// Forward implements transport.Cluster.
+func (f *Fleet) Forward(w http.ResponseWriter, r *http.Request, id string, user []byte) error {
+	a := &ask{fleet: f, id: newExchangeID(), owner: f.connectionChannel(id), in: make(chan *message, inbox),
+		w: w, rc: http.NewResponseController(w), r: r, body: r.Body}
+	f.mu.Lock()
+	if f.closed || len(f.asks) >= mostAsks {
+		f.mu.Unlock()
+		return transport.ErrAway
+	}
+	f.asks[a.id] = a
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		delete(f.asks, a.id)
+		f.mu.Unlock()
+	}()
+	piece, last, err := a.read(make([]byte, 0, pieceCapacity(r)))
+	if err != nil {
+		return errors.Join(transport.ErrBody, err)
+	}
+	first := &message{kind: kindAsk, id: a.id, head: packRequest(r, user), body: piece}
+	if last {
+		first.flags |= flagLast
+	}
+	if !f.bus.Counts() {
+		first.flags |= flagNeedAck
+	}
+	a.sent = 1
+	if err := a.publishAsk(first); err != nil {
+		return err
+	}
+	return a.run()
+}
+
+// pieceCapacity is how much memory the first piece of a body needs.
+func pieceCapacity(r *http.Request) int64 {
+	switch {
+	case r.ContentLength >= 0 && !isUpgrade(r):
+		return min(r.ContentLength, pieceSize)
+	case isUpgrade(r):
+		return 0
+	}
+	return pieceSize
+}
+
+func isUpgrade(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }
+
+// read fills buf with the next piece of the body. last says that it is the end.
+func (a *ask) read(buf []byte) (piece []byte, last bool, err error) {
+	if isUpgrade(a.r) {
+		return nil, false, nil
+	}
+	if a.r.ContentLength == 0 || a.body == nil {
+		return nil, true, nil
+	}
+	buf = buf[:cap(buf)]
+	if left := a.r.ContentLength - a.size; a.r.ContentLength >= 0 {
+		buf = buf[:min(left, int64(len(buf)))]
+	}
+	n := 0
+	for n < len(buf) && err == nil {
+		var more int
+		more, err = a.body.Read(buf[n:])
+		n += more
+	}
+	a.size += int64(n)
+	switch {
+	case err == io.EOF, a.size == a.r.ContentLength:
+		return buf[:n], true, nil
+	case err != nil:
+		return nil, false, err
+	}
+	return buf[:n], false, nil
+}
+
+// publishAsk publishes the request. Right after the Bus was away the owner may not
+// hear yet.
+func (a *ask) publishAsk(m *message) error {
+	ctx := a.r.Context()
+	for {
+		receivers, err := a.fleet.publish(ctx, a.owner, m)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return errors.Join(transport.ErrAway, err)
+		case receivers != 0:
+			a.taken = a.fleet.bus.Counts()
+			return nil
+		case time.Since(a.fleet.bus.Since()) > settleTime:
+			return transport.ErrNobody
+		}
+		select {
+		case <-time.After(settlePause):
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-a.fleet.ctx.Done():
+			return transport.ErrAway
+		}
+	}
+}
+
+// run takes what the owner says until the exchange is over.
+func (a *ask) run() (err error) {
+	over := false
+	defer func() {
+		if !over {
+			a.tell(&message{kind: kindCancel, id: a.id})
+		}
+	}()
+	wait := probeTime
+	if !a.taken {
+		wait = uncountedAsk
+	}
+	probe := time.NewTimer(wait)
+	defer probe.Stop()
+	for {
+		select {
+		case m := <-a.in:
+			a.owner, a.taken, a.silent = a.fleet.nodeChannel(m.from), true, 0
+			over, err = a.handle(m)
+			if over || err != nil {
+				return err
+			}
+		case <-probe.C:
+			if !a.taken {
+				over = true
+				return transport.ErrNobody
+			}
+			if err := a.probe(); err != nil {
+				return a.lost(err)
+			}
+			probe.Reset(probeTime)
+		case <-a.r.Context().Done():
+			return a.r.Context().Err()
+		case <-a.fleet.ctx.Done():
+			return a.lost(transport.ErrAway)
+		}
+	}
+}
+
+// probe asks whether the owner still serves the exchange: it may have died, or
+// what it has sent may have been lost.
+func (a *ask) probe() error {
+	m := &message{kind: kindProbe, id: a.id}
+	if !a.fleet.bus.Counts() {
+		m.flags = flagNeedAck
+		if a.silent++; a.silent > 2 {
+			return transport.ErrAway
+		}
+	}
+	if receivers, err := a.tell(m); err != nil || receivers == 0 {
+		return errors.Join(transport.ErrAway, err)
+	}
+	return nil
+}
+
+// lost is the error of an exchange whose owner is not there any more. A client that
+// has been given a part of an answer can only be cut off.
+func (a *ask) lost(err error) error {
+	if a.started {
+		panic(http.ErrAbortHandler)
+	}
+	return err
+}
+
+// tell publishes m for the owner, even if the client has gone.
+func (a *ask) tell(m *message) (receivers int64, err error) {
+	return a.fleet.publish(context.WithoutCancel(a.r.Context()), a.owner, m)
+}
+
+// handle reports whether the exchange is over.
+func (a *ask) handle(m *message) (over bool, err error) {
+	switch m.kind {
+	case kindWant:
+		if m.n != a.sent {
+			return false, nil
+		}
+		return false, a.sendPiece()
+	case kindAnswer:
+		switch {
+		case m.n < a.got:
+			return false, nil // it came twice
+		case m.n > a.got:
+			return false, a.lost(transport.ErrAway)
+		}
+		a.got++
+		if m.has(flagRaw) {
+			return true, a.tunnel(m)
+		}
+		return a.answer(m)
+	case kindGone:
+		return true, a.lost(transport.ErrAway)
+	case kindBusy:
+		return true, transport.ErrAway
+	}
+	return false, nil
+}
+
+// sendPiece sends the next piece of the body.
+func (a *ask) sendPiece() error {
+	m := &message{kind: kindPiece, id: a.id, n: a.sent}
+	piece, last, err := a.read(make([]byte, 0, pieceSize))
+	m.body = piece
+	switch {
+	case err != nil:
+		m.flags |= flagLast | flagBroken
+	case last:
+		m.flags |= flagLast
+	}
+	a.sent++
+	if receivers, err := a.tell(m); err != nil || receivers == 0 {
+		return a.lost(errors.Join(transport.ErrAway, err))
+	}
+	return nil
+}
+
+// answer gives the client a piece of the answer.
+func (a *ask) answer(m *message) (over bool, err error) {
+	if m.has(flagBroken) {
+		a.started = true
+		return true, a.lost(nil)
+	}
+	if m.n == 0 {
+		u := unpacker{rest: m.head}
+		status, header := int(u.number()), u.header()
+		if u.broken || status < 200 || status > 999 {
+			return false, transport.ErrAway
+		}
+		for name, values := range header {
+			a.w.Header()[name] = values
+		}
+		a.w.WriteHeader(status)
+	}
+	a.started = true
+	_ = a.rc.SetWriteDeadline(time.Now().Add(clientTime)) // unsupported only in tests
+	_, err = a.w.Write(m.body)
+	if len(m.body) == 0 {
+		err = nil // some statuses have no body
+	}
+	if err == nil && m.has(flagNeedAck) {
+		if err = a.rc.Flush(); errors.Is(err, http.ErrNotSupported) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return false, context.Canceled // the client is gone
+	}
+	if m.has(flagNeedAck) {
+		_, _ = a.tell(&message{kind: kindAck, id: a.id, n: m.n}) // the owner probes
+	}
+	return m.has(flagLast), nil
+}
+
+// packRequest writes the head of r for its owner.
+func packRequest(r *http.Request, user []byte) []byte {
+	b := make([]byte, 0, 512)
+	uri := r.RequestURI
+	if uri == "" {
+		uri = r.URL.RequestURI()
+	}
+	for _, s := range [...]string{r.Method, r.URL.RequestURI(), uri, r.Proto, r.Host, r.RemoteAddr, r.Pattern, string(user)} {
+		b = appendText(b, s)
+	}
+	b = binary.AppendVarint(b, r.ContentLength)
+	return appendHeader(b, r.Header)
+}

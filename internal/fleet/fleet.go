@@ -1,0 +1,265 @@
+package fleet
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hubwire/hubwire/internal/transport"
+)
+
+// A Bus carries messages between the nodes of a fleet. Its methods are safe for
+// concurrent use; an error of theirs means that the Bus is away.
+type Bus interface {
+	// Publish gives payload to all who have subscribed to channel, and returns how
+	// many that are. Where Counts is false it does not know, and returns 1.
+	Counts() bool
+	Publish(ctx context.Context, channel string, payload []byte) (receivers int64, err error)
+
+	// Subscribe returns once the Bus has confirmed that what is published on
+	// channel comes to Fleet.Receive. After an error the channel is subscribed to
+	// as soon as the Bus is back.
+	Subscribe(ctx context.Context, channel string) error
+	Unsubscribe(channel string)
+
+	// Claim sets key for d, and reports whether it was not set.
+	Claim(ctx context.Context, key string, d time.Duration) (mine bool, err error)
+
+	// Exists reports whether key is set.
+	Exists(ctx context.Context, key string) (bool, error)
+
+	// Since is when the Bus came back last. Nodes that lost it then may not hear
+	// yet.
+	Since() time.Time
+}
+
+// Bounds, of one node.
+const (
+	mostAsks   = 10_000    // requests that other nodes serve for this one; more are answered 503
+	mostServed = 10_000    // requests of other nodes; more are answered 503 there
+	mostSeen   = 1_000_000 // requests of other nodes in one askTime
+	mostSmall  = 1_000     // answers of one message that are on their way; more are dropped, and asked for again
+	pieceSize  = 64 << 10  // bytes of a body in one message
+)
+
+// Times.
+const (
+	askTime      = 30 * time.Second // an older message is refused, and one so far in the future
+	busTime      = 2 * time.Second  // for one message to be taken by the Bus
+	settleTime   = 2 * time.Second  // after the Bus came back, nobody may hear yet
+	settlePause  = 50 * time.Millisecond
+	probeTime    = 5 * time.Second  // between two probes of an owner
+	askerTime    = time.Second      // between two probes of an asker that has not acknowledged
+	clientTime   = 10 * time.Second // for a client to take one piece of an answer
+	uncountedAsk = time.Second      // for an owner to say that it has taken a request, where the Bus does not count
+)
+
+// A Fleet is what one node knows of the fleet for one hub. It implements
+// transport.Cluster and is safe for concurrent use.
+type Fleet struct {
+	bus  Bus
+	node string // its name
+	base string // what channels and keys begin with; also what tells this hub and fleet from others
+	log  *slog.Logger
+	keys atomic.Pointer[[]Key]
+
+	ctx     context.Context
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	small   chan struct{} // holds a token for each answer of one message that is on its way
+
+	refused   atomic.Uint64 // messages
+	refusedAt atomic.Int64  // when the last line of the log said so, in Unix nanoseconds
+
+	mu      sync.Mutex // guards what follows; nothing waits while it is held
+	closed  bool
+	owned   map[string]transport.ForwardHandler // by connection id
+	asks    map[exchangeID]*ask
+	serving map[exchangeID]*served
+	seen    [2]map[exchangeID]struct{} // asks of this askTime and of the one before
+	turned  time.Time                  // when seen was turned
+}
+
+var _ transport.Cluster = (*Fleet)(nil)
+
+// New returns the part of node in the fleet that has base in common. keys may be
+// empty: see SetKeys.
+func New(bus Bus, node, base string, keys []Key, log *slog.Logger) *Fleet {
+	f := &Fleet{
+		bus: bus, node: node, base: base, log: log, small: make(chan struct{}, mostSmall),
+		owned: map[string]transport.ForwardHandler{}, asks: map[exchangeID]*ask{}, serving: map[exchangeID]*served{},
+		seen: [2]map[exchangeID]struct{}{{}, {}}, turned: time.Now(),
+	}
+	f.ctx, f.stop = context.WithCancel(context.Background())
+	f.SetKeys(keys)
+	return f
+}
+
+// SetKeys replaces the keys. The first one signs, all are good.
+func (f *Fleet) SetKeys(keys []Key) {
+	keys = slices.Clone(keys)
+	f.keys.Store(&keys)
+}
+
+func (f *Fleet) keyList() []Key { return *f.keys.Load() }
+
+// NodeChannel is the channel on which this node must be subscribed.
+func (f *Fleet) NodeChannel() string { return f.nodeChannel(f.node) }
+
+func (f *Fleet) nodeChannel(node string) string { return f.base + "node:" + node }
+
+func (f *Fleet) connectionChannel(id string) string { return f.base + "http:" + id }
+
+// Hears reports whether what comes on channel is for Receive.
+func (f *Fleet) Hears(channel string) bool { return strings.HasPrefix(channel, f.base) }
+
+// Close ends all exchanges, and waits for them.
+func (f *Fleet) Close() {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	f.stop()
+	f.running.Wait()
+}
+
+// Claim implements transport.Cluster.
+func (f *Fleet) Claim(ctx context.Context, id string, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, busTime)
+	defer cancel()
+	mine, err := f.bus.Claim(ctx, f.base+"claim:"+id, d)
+	switch {
+	case err != nil:
+		return errors.Join(transport.ErrAway, err)
+	case !mine:
+		return transport.ErrTaken
+	}
+	return nil
+}
+
+// Claimed implements transport.Cluster.
+func (f *Fleet) Claimed(ctx context.Context, id string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, busTime)
+	defer cancel()
+	return f.bus.Exists(ctx, f.base+"claim:"+id)
+}
+
+// Own implements transport.Cluster.
+func (f *Fleet) Own(ctx context.Context, id string, serve transport.ForwardHandler) (release func()) {
+	channel := f.connectionChannel(id)
+	f.mu.Lock()
+	f.owned[id] = serve
+	f.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, busTime)
+	defer cancel()
+	if err := f.bus.Subscribe(ctx, channel); err != nil {
+		f.log.Debug("other nodes cannot reach a connection yet", "connection", id, "error", err)
+	}
+	return func() {
+		f.mu.Lock()
+		delete(f.owned, id)
+		f.mu.Unlock()
+		f.bus.Unsubscribe(channel)
+	}
+}
+
+// publish signs m and publishes it.
+func (f *Fleet) publish(ctx context.Context, channel string, m *message) (receivers int64, err error) {
+	keys := f.keyList()
+	if len(keys) == 0 {
+		return 0, transport.ErrAway
+	}
+	m.from, m.time = f.node, time.Now()
+	ctx, cancel := context.WithTimeout(ctx, busTime)
+	defer cancel()
+	return f.bus.Publish(ctx, channel, m.seal(keys[0], f.base, channel))
+}
+
+// say publishes a message of an exchange that nobody waits for, on a goroutine of
+// its own. It never waits.
+func (f *Fleet) say(channel string, m *message) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return
+	}
+	select {
+	case f.small <- struct{}{}:
+	default:
+		return // the other side probes
+	}
+	f.running.Go(func() {
+		defer func() { <-f.small }()
+		_, _ = f.publish(f.ctx, channel, m) // the other side probes
+	})
+}
+
+// Receive takes what the Bus brings. It keeps payload and never waits.
+func (f *Fleet) Receive(channel string, payload []byte) {
+	m, err := openMessage(payload, f.keyList(), f.base, channel)
+	if err == nil {
+		if age := time.Since(m.time); age > askTime || age < -askTime {
+			err = errors.New("message is too old, or the clocks of two nodes differ")
+		}
+	}
+	if err != nil {
+		f.refuse(channel, err)
+		return
+	}
+	switch m.kind {
+	case kindAsk:
+		f.take(strings.TrimPrefix(channel, f.connectionChannel("")), m)
+	case kindPiece, kindAck, kindCancel, kindProbe:
+		f.mu.Lock()
+		s := f.serving[m.id]
+		f.mu.Unlock()
+		switch {
+		case s == nil && m.kind == kindProbe:
+			f.say(f.nodeChannel(m.from), &message{kind: kindGone, id: m.id})
+		case s != nil && m.has(flagNeedAck) && m.kind == kindProbe:
+			f.say(f.nodeChannel(m.from), &message{kind: kindTaken, id: m.id})
+		case s != nil:
+			s.told(m)
+		}
+	default:
+		f.mu.Lock()
+		a := f.asks[m.id]
+		f.mu.Unlock()
+		if a != nil {
+			select {
+			case a.in <- m:
+			default: // more than an owner sends
+			}
+		}
+	}
+}
+
+// refuse counts a message that cannot be taken, and logs it once a second at most:
+// who forges one forges many.
+func (f *Fleet) refuse(channel string, err error) {
+	n := f.refused.Add(1)
+	if before, now := f.refusedAt.Load(), time.Now().UnixNano(); now-before >= int64(time.Second) && f.refusedAt.CompareAndSwap(before, now) {
+		f.log.Warn("message of another node refused", "channel", channel, "error", err, "refused", n)
+	}
+}
+
+// isNewLocked reports whether an ask has not been taken before: somebody who reads
+// what goes over the Bus may publish it again.
+func (f *Fleet) isNewLocked(id exchangeID) bool {
+	if time.Since(f.turned) > 2*askTime { // as long as a message is good, from the future to the past
+		f.seen[1], f.seen[0], f.turned = f.seen[0], map[exchangeID]struct{}{}, time.Now()
+	}
+	_, now := f.seen[0][id]
+	_, before := f.seen[1][id]
+	return !now && !before
+}
+
+func newExchangeID() (id exchangeID) {
+	_, _ = rand.Read(id[:]) // never fails
+	return id
+}
