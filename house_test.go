@@ -19,7 +19,7 @@ var allowed = map[string][]string{
 	"protocol":  {"protocol", "internal/msgp"},
 	"server":    {"server", "protocol", "internal/members", "internal/transport", "internal/seam", "internal/admission", "internal/rate"},
 	"azure":     {"azure", "server", "protocol", "backplane", "internal"},
-	"backplane": {"backplane", "server", "protocol", "internal/msgp", "internal/members"},
+	"backplane": {"backplane", "server", "protocol", "internal/msgp", "internal/members", "internal/fleet", "internal/transport"},
 	"hubtest":   {"hubtest", "server", "protocol", "internal/hubclient", "internal/memnet"},
 	"cmd":       {"cmd", "azure", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm"}, // the demo has clients and builds its page
 	"interop":   {"interop", "azure", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm", "cmd/demo/angular"},

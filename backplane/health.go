@@ -2,6 +2,7 @@ package backplane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -55,13 +56,27 @@ func (r *Redis) Check() error {
 	if h := r.Health(); h.State != Ready {
 		return fmt.Errorf("backplane: %v", h.State)
 	}
-	return nil
+	select {
+	case <-r.keyed:
+		return nil
+	default:
+		return errors.New("backplane: has no key of the fleet yet")
+	}
 }
 
-// Ready waits until this node is subscribed to everything it needs: a node that
-// is not ready should not be given clients. It returns the cause of ctx, or
-// ErrClosed.
-func (r *Redis) Ready(ctx context.Context) error { return r.state.wait(ctx) }
+// Ready waits until this node is subscribed to everything it needs, and with
+// Options.AnyNode has the key of the fleet: a node that is not ready should not be
+// given clients. It returns the cause of ctx, or ErrClosed.
+func (r *Redis) Ready(ctx context.Context) error {
+	select {
+	case <-r.keyed:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-r.ctx.Done():
+		return ErrClosed
+	}
+	return r.state.wait(ctx)
+}
 
 // Stats are counts since New, and gauges, for metrics.
 type Stats struct {

@@ -23,13 +23,14 @@ import (
 // bound, as long as nobody asks for more.
 type memoryRedis struct {
 	mu          sync.Mutex
-	away        bool                                // no connection is accepted
-	paused      chan struct{}                       // closed when commands are handled again; nil if they are
-	waiting     func(args []string) bool            // what waits meanwhile, with all after it on its connection
-	refuse      func(args []string) string          // the error that a command is answered with, or ""
-	delay       func(args []string) time.Duration   // how long the answer to a command takes; nil is no time
-	handling    func(args []string, after bool)     // called before and after each command, if not nil; mu is held
-	limit       int                                 // bytes that may wait for a connection; 0 is no bound
+	away        bool                              // no connection is accepted
+	paused      chan struct{}                     // closed when commands are handled again; nil if they are
+	waiting     func(args []string) bool          // what waits meanwhile, with all after it on its connection
+	refuse      func(args []string) string        // the error that a command is answered with, or ""
+	delay       func(args []string) time.Duration // how long the answer to a command takes; nil is no time
+	handling    func(args []string, after bool)   // called before and after each command, if not nil; mu is held
+	limit       int                               // bytes that may wait for a connection; 0 is no bound
+	keys        memoryKeys
 	commands    map[string]int                      // that were handled, by name
 	conns       map[*memoryConn]struct{}            // all
 	subscribers map[string]map[*memoryConn]struct{} // by channel
@@ -296,6 +297,8 @@ func (c *memoryConn) execute(args []string) {
 		c.reply(fmt.Sprintf(":%d\r\n", m.deliver(args[1], args[2])))
 	case "pubsub": // numsub channel
 		c.reply(fmt.Sprintf("*2\r\n%s:%d\r\n", bulk(args[2]), len(m.subscribers[args[2]])))
+	case "set", "setnx", "get", "exists":
+		c.reply(m.keys.execute(args))
 	default:
 		c.reply(encodeReply(m.command(args)))
 	}

@@ -59,6 +59,11 @@ type Options struct {
 	// nothing is called.
 	OnStateChange func(Health)
 
+	// AnyNode lets every node serve any request of every connection, so that the
+	// balancer in front needs no sticky sessions; see the type. Nil means that a
+	// node serves the connections that were negotiated with it.
+	AnyNode *AnyNode
+
 	// Observer is told what the backplane does, for metrics; see package
 	// backplane/otel. With Observer.Delivered, messages carry the time when they
 	// were sent. Nil means that nobody is told.
@@ -120,6 +125,13 @@ func (o *Options) withDefaults() (*Options, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.AnyNode != nil {
+		for _, key := range c.AnyNode.Keys {
+			if len(key) < shortestKey {
+				return nil, fmt.Errorf("backplane: Options.AnyNode.Keys has a key of %d bytes, shorter than %d", len(key), shortestKey)
+			}
+		}
 	}
 	return &c, nil
 }

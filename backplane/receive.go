@@ -34,6 +34,10 @@ func (r *Redis) drop(level slog.Level, text string, args ...any) {
 }
 
 func (r *Redis) handle(channel string, payload []byte) error {
+	if r.fleet != nil && r.fleet.Hears(channel) {
+		r.fleet.Receive(channel, payload)
+		return nil
+	}
 	switch channel {
 	case r.channels.Groups():
 		c, err := wire.ReadGroupCommand(payload)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire/backplane/internal/wire"
+	"github.com/hubwire/hubwire/internal/fleet"
 	"github.com/hubwire/hubwire/internal/members"
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
@@ -28,8 +29,10 @@ type Redis struct {
 	opts     *Options
 	channels wire.Channels
 	client   redis.UniversalClient
-	base     []string // channels of the node itself
-	cluster  bool     // PUBLISH does not count the subscribers of other nodes
+	base     []string      // channels of the node itself
+	fleet    *fleet.Fleet  // nil without Options.AnyNode
+	keyed    chan struct{} // closed once the fleet has a key, or there is no fleet
+	cluster  bool          // PUBLISH does not count the subscribers of other nodes
 	log      *slog.Logger
 	codecs   map[string]protocol.Codec
 
@@ -118,6 +121,7 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 		work:        make(chan struct{}, 1),
 		subscribed:  map[string]*subscription{},
 		marked:      map[string]struct{}{},
+		keyed:       make(chan struct{}),
 		connections: map[string]*connection{},
 		acks:        map[int32]*pendingAcks{},
 	}
@@ -129,6 +133,7 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 	r.state.init(o.OnStateChange, r.log)
 	r.fence.work = r.work
 	r.base = r.baseChannels()
+	r.openFleet()
 	for _, channel := range r.base {
 		r.subscribed[channel] = &subscription{channel: channel, base: true}
 	}
@@ -137,6 +142,11 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 	r.running.Go(r.write)
 	r.running.Go(r.runPublisher)
 	r.running.Go(r.runGroupCommands)
+	if r.fleet != nil && len(o.AnyNode.Keys) == 0 {
+		r.running.Go(r.agree)
+	} else {
+		close(r.keyed)
+	}
 	r.observe("Backplane", func(o *Observer) {
 		if o.Backplane != nil {
 			o.Backplane(r)
@@ -161,6 +171,9 @@ func (r *Redis) Close() error {
 	r.mu.Unlock()
 	if l != nil {
 		_ = l.pubsub.Close() // ends Receive
+	}
+	if r.fleet != nil {
+		r.fleet.Close()
 	}
 	r.running.Wait()
 	r.fence.fail(ErrClosed)

@@ -16,6 +16,7 @@ type subscription struct {
 	channel string
 	base    bool // of the node itself: wanted without members
 	extra   bool // of the node itself, too; it can do without
+	held    bool // wanted by the fleet, without members; guarded by Redis.mu
 
 	// Guarded by Redis.mu, on the present link:
 	requested bool          // SUBSCRIBE was the last that was written
@@ -42,7 +43,7 @@ func (s *subscription) wake() {
 }
 
 // wanted reports whether this node should be subscribed.
-func (s *subscription) wanted() bool { return s.base || s.extra || s.members.Len() > 0 }
+func (s *subscription) wanted() bool { return s.base || s.extra || s.held || s.members.Len() > 0 }
 
 // send delivers m to every member but those in except. It never waits.
 func (s *subscription) send(m *server.Message, except []string) {

@@ -183,6 +183,7 @@ func (h *Hub) Endpoint(opts EndpointOptions) http.Handler {
 func (h *Hub) newEndpoint(opts EndpointOptions) *transport.Endpoint {
 	t := opts.transportOptions(h.opts.Authenticate, h.log)
 	t.SlowClientTimeout, t.Limit = h.opts.SlowClientTimeout, h.opts.QueueLimit.limit
+	joinCluster(&t, h.opts.LifetimeManager)
 	e := transport.NewEndpoint(t, func(c *transport.Conn) transport.App { return (*hubApp)(newConnection(h, c, opts)) })
 	h.mu.Lock()
 	if h.remote != nil {

@@ -40,6 +40,12 @@ func unchanged(old, fresh any) bool {
 	if a.capped && b.capped {
 		a.Expires = b.Expires
 	}
+	if a.packed != b.packed {
+		a, b = packedAgain(a), packedAgain(b)
+		if a.Expires.Equal(b.Expires) { // one clock reading may have a time zone by name
+			a.Expires = b.Expires
+		}
+	}
 	return reflect.DeepEqual(a, b)
 }
 

@@ -32,6 +32,7 @@ type User struct {
 	Expires time.Time
 
 	capped bool // Expires is that of MaximumAuthenticationExpiration
+	packed bool // it came from another node: see packUser
 }
 
 // Anonymous reports whether nothing is known of the user.
@@ -170,6 +171,9 @@ func sameUser(old, fresh any) bool {
 	otherKind, otherID := b.identity()
 	if kind != "" || otherKind != "" {
 		return kind == otherKind && id == otherID
+	}
+	if a.packed != b.packed {
+		a, b = packedAgain(a), packedAgain(b)
 	}
 	return a.Name == b.Name && len(a.Claims) == len(b.Claims) &&
 		(len(a.Claims) == 0 || reflect.DeepEqual(a.Claims, b.Claims))

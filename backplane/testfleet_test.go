@@ -1,0 +1,146 @@
+package backplane
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire/internal/hubclient"
+	"github.com/hubwire/hubwire/internal/memnet"
+	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server"
+)
+
+// fleetHub is the hub of the tests with several nodes.
+type fleetHub struct{ node int }
+
+func (h *fleetHub) Echo(text string) string { return text }
+
+// Node is the node that has the connection.
+func (h *fleetHub) Node() int { return h.node }
+
+// Push sends numbers to the caller, on their own.
+func (h *fleetHub) Push(call *server.Call, n int) error {
+	for i := range n {
+		if err := call.Clients().Caller().Send(call.Context(), "number", i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A testFleet is nodes behind a balancer that gives each request to the next one.
+type testFleet struct {
+	nodes  []*Redis
+	hubs   []*server.Hub
+	link   *memnet.Link
+	turn   atomic.Int64
+	pinned atomic.Int64 // the node that gets all requests; -1: each in its turn
+	kills  atomic.Int64 // so many polls are answered by a node that dies
+}
+
+func newFleet(t *testing.T, s place, count int, opts Options, endpoint server.EndpointOptions) *testFleet {
+	t.Helper()
+	f := &testFleet{}
+	f.pinned.Store(-1)
+	if opts.AnyNode == nil {
+		opts.AnyNode = &AnyNode{}
+	}
+	for i := range count {
+		opts.ServerName = fmt.Sprint("node", i)
+		r := node(t, s, opts)
+		hub := server.MustHub(&fleetHub{i}, &server.Options{
+			LifetimeManager: r, Endpoint: endpoint, Logger: slog.New(slog.DiscardHandler), MaximumReceiveMessageSize: 4 << 20,
+			Authenticate: func(r *http.Request) (server.User, error) {
+				return server.User{ID: r.Header.Get("X-User")}, nil
+			},
+		})
+		f.nodes, f.hubs = append(f.nodes, r), append(f.hubs, hub)
+	}
+	l := memnet.Listen()
+	web := &http.Server{Handler: f}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = web.Serve(l) // ends with Close
+	}()
+	f.link = l.Link(nil)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		for _, hub := range f.hubs {
+			_ = hub.Shutdown(ctx)
+		}
+		_ = web.Close()
+		<-done
+	})
+	ready(t, f.nodes...)
+	for _, r := range f.nodes {
+		knowsKey(t, r)
+	}
+	return f
+}
+
+// knowsKey waits until r can seal tokens.
+func knowsKey(t *testing.T, r *Redis) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := r.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *testFleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	i := int(f.pinned.Load())
+	if i < 0 {
+		i = int(f.turn.Add(1)) % len(f.hubs)
+	}
+	if r.Method == http.MethodGet && f.kills.Load() > 0 {
+		f.kills.Add(-1)
+		w = deadWriter{w}
+	}
+	f.hubs[i].ServeHTTP(w, r)
+}
+
+func (f *testFleet) options(transport string) hubclient.Options {
+	return hubclient.Options{ConnOptions: hubclient.ConnOptions{
+		URL: "http://hub.test/chat", Transport: transport,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return f.link.DialContext(ctx, network, addr)
+		},
+	}}
+}
+
+func (f *testFleet) dial(t *testing.T, o hubclient.Options) *hubclient.Client {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c, err := hubclient.Dial(ctx, o)
+	if err != nil {
+		t.Fatalf("dial: %v", err)
+	}
+	t.Cleanup(c.Abort)
+	return c
+}
+
+// call calls a method and returns its result.
+func call[T any](t *testing.T, c *hubclient.Client, method string, args ...any) (result T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := c.Invoke(ctx, &result, method, args...); err != nil {
+		t.Fatalf("%s: %v", method, err)
+	}
+	return result
+}
+
+func number(inv *protocol.Invocation) (n int, err error) {
+	err = protocol.JSON{}.Unmarshal(inv.RawArguments[0], &n)
+	return n, err
+}
