@@ -59,6 +59,9 @@ func openBus(c *config) (*bus, error) {
 		counts = &deliveries{}
 		opts.Observer = &backplane.Observer{Delivered: counts.delivered}
 	}
+	if c.nodes > 1 {
+		opts.AnyNode = &backplane.AnyNode{}
+	}
 	manager, err := backplane.New(client, opts)
 	if err != nil {
 		return nil, errors.Join(err, client.Close())

@@ -30,6 +30,7 @@ type config struct {
 	statefulBuffer   int
 	legacyPolling    bool
 	stamps           bool
+	nodes            int
 }
 
 // clientTimeout is how long clients may be silent where no flag says so.
@@ -57,6 +58,7 @@ func parseConfig(args []string) (*config, error) {
 	flags.IntVar(&c.maximumMessage, "max-message", 32<<10, "bytes of the largest hub message")
 	flags.IntVar(&c.parallel, "parallel", 1, "calls of one client that run at the same time")
 	flags.IntVar(&c.statefulBuffer, "stateful-buffer", 0, "bytes kept for a client that may reconnect")
+	flags.IntVar(&c.nodes, "nodes", 1, "nodes of a fleet behind a balancer that gives each request to a random one; more than 1 need --redis")
 	for name, d := range map[string]*time.Duration{
 		"client-timeout-ms":     &c.clientTimeout,
 		"keepalive-ms":          &c.keepAlive,

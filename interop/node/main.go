@@ -7,10 +7,12 @@
 //	     [--max-message 32768] [--parallel 1] [--client-timeout-ms N]
 //	     [--keepalive-ms N] [--handshake-timeout-ms N] [--poll-timeout-ms N]
 //	     [--disconnect-timeout-ms N] [--stateful-buffer BYTES] [--stamps true]
+//	     [--nodes 1]
 //
 // With --stamps, which the reference node does not have, messages on Redis carry
 // the time when they were sent, and GET /api/deliveries says how many of those have
-// come, from this node and from others.
+// come, from this node and from others. With --nodes, which needs --redis, a random
+// one of so many nodes gets each request.
 //
 // It prints "READY <url>" for each address when it accepts connections, and
 // ends with status 0 on SIGTERM, after five seconds at the latest.
@@ -48,11 +50,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	n, err := newNode(config)
+	n, err := newFleet(config)
 	if err != nil {
 		return err
 	}
-	web := &http.Server{Handler: n.routes, ReadHeaderTimeout: 30 * time.Second, ErrorLog: n.httpLog}
+	web := &http.Server{Handler: n, ReadHeaderTimeout: 30 * time.Second, ErrorLog: n[0].httpLog}
 	var listeners []net.Listener
 	for _, address := range config.addresses {
 		l, err := net.Listen("tcp", address)
@@ -83,7 +85,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	serving.Wait()
 	if errors.Is(stopErr, context.DeadlineExceeded) {
-		n.log.Warn("some clients or methods did not end in time", "error", stopErr)
+		n[0].log.Warn("some clients or methods did not end in time", "error", stopErr)
 		stopErr = nil
 	}
 	return errors.Join(err, stopErr)

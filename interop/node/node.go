@@ -22,13 +22,12 @@ type node struct {
 	bus     *bus // nil without --redis
 }
 
-func newNode(c *config) (*node, error) {
+func newNode(c *config, ended *endings) (*node, error) {
 	bus, err := openBus(c)
 	if err != nil {
 		return nil, err
 	}
 	n := &node{bus: bus, routes: &router{}, log: c.logger, httpLog: slog.NewLogLogger(c.logger.Handler(), slog.LevelDebug)}
-	ended := &endings{}
 	// What all endpoints of the reference node share.
 	common := server.EndpointOptions{DisconnectTimeout: c.disconnect}
 	main := common
