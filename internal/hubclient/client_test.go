@@ -5,7 +5,9 @@ import (
 	"errors"
 	"iter"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -102,6 +104,54 @@ func forEachMode(t *testing.T, run func(t *testing.T, o Options)) {
 	for name, o := range modes {
 		t.Run(name, func(t *testing.T) { run(t, o) })
 	}
+}
+
+// A load balancer knows a client by a cookie: that of the first answer must come
+// with everything after it.
+func TestAClientWithAJarKeepsItsCookies(t *testing.T) {
+	forEachMode(t, func(t *testing.T, o Options) {
+		hub := server.MustHub(shop{}, nil)
+		first := make(chan struct{}, 1)
+		first <- struct{}{}
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			cookie, err := r.Cookie("NODE")
+			select {
+			case <-first:
+				w.Header().Set("Set-Cookie", "NODE=n1; Path=/")
+			default:
+				if err != nil || cookie.Value != "n1" {
+					t.Errorf("%s %s comes without the cookie: %v", r.Method, r.URL.Path, err)
+				}
+			}
+			r.URL.Path = strings.TrimPrefix(r.URL.Path, "/hub")
+			hub.ServeHTTP(w, r)
+		}))
+		t.Cleanup(func() {
+			if err := hub.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+			web.Close()
+		})
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.URL, o.Jar = web.URL+"/hub", jar
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		c, err := Dial(ctx, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.Invoke(ctx, nil, "Nothing"); err != nil {
+			t.Error(err)
+		}
+		at, err := url.Parse(web.URL)
+		if cookies := jar.Cookies(at); err != nil || len(cookies) != 1 {
+			t.Errorf("the jar has %v, %v", cookies, err)
+		}
+	})
 }
 
 func TestAClientCallsAndIsCalled(t *testing.T) {

@@ -32,6 +32,10 @@ type ConnOptions struct {
 	// Header is sent with every request.
 	Header http.Header
 
+	// Jar keeps cookies, as a browser does for a load balancer that knows its
+	// clients by one. Nil means that cookies are ignored.
+	Jar http.CookieJar
+
 	// Transport is WebSockets, ServerSentEvents or LongPolling. Empty means
 	// WebSockets.
 	Transport string
@@ -106,6 +110,7 @@ func Open(ctx context.Context, o ConnOptions) (*Conn, error) {
 		return nil, fmt.Errorf("hubclient: %s needs negotiation", o.Transport)
 	}
 	c := &Conn{opts: o, http: &http.Client{
+		Jar:           o.Jar,
 		Transport:     &http.Transport{DialContext: o.DialContext, DisableCompression: !o.Compressed},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}

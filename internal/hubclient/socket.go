@@ -71,7 +71,7 @@ func openSocket(ctx context.Context, c *Conn) (*socket, error) {
 		_ = conn.SetDeadline(time.Unix(1, 0)) // makes reading and writing fail; that error is reported
 	})
 	defer stop()
-	if err := s.upgrade(r); err != nil {
+	if err := s.upgrade(r, c.opts.Jar); err != nil {
 		_ = conn.Close() // err says more
 		return nil, err
 	}
@@ -97,7 +97,12 @@ func dial(ctx context.Context, dialContext func(ctx context.Context, network, ad
 
 // upgrade makes the connection a WebSocket. The key is no secret, and what a
 // server makes of it is not checked.
-func (s *socket) upgrade(r *http.Request) error {
+func (s *socket) upgrade(r *http.Request, jar http.CookieJar) error {
+	if jar != nil { // net/http does so for the requests of the others
+		for _, cookie := range jar.Cookies(r.URL) {
+			r.AddCookie(cookie)
+		}
+	}
 	r.Header.Set("Connection", "Upgrade")
 	r.Header.Set("Upgrade", "websocket")
 	r.Header.Set("Sec-WebSocket-Version", "13")
@@ -109,6 +114,9 @@ func (s *socket) upgrade(r *http.Request) error {
 	answer, err := http.ReadResponse(s.in, r)
 	if err != nil {
 		return err
+	}
+	if jar != nil {
+		jar.SetCookies(r.URL, answer.Cookies())
 	}
 	if answer.StatusCode != http.StatusSwitchingProtocols {
 		return errors.Join(refusedUpgrade(r, answer), answer.Body.Close())
