@@ -71,6 +71,13 @@ func (p *Process) Stop() error {
 	return p.wait()
 }
 
+// Kill sends SIGKILL and waits for the end.
+func (p *Process) Kill() {
+	p.signal(true)
+	// The error says that it was killed.
+	_ = p.Wait()
+}
+
 // signal signals the group, unless the process has been waited for: then its
 // number may belong to another process.
 func (p *Process) signal(kill bool) {
