@@ -33,6 +33,7 @@ var testOnly = []string{
 	"github.com/alicebob/miniredis/v2",
 	"go.uber.org/goleak",
 	module + "/internal/testvectors",
+	module + "/internal/testcert",
 }
 
 func TestPackagesImportInOneDirection(t *testing.T) {
