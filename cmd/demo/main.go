@@ -22,6 +22,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -67,7 +68,7 @@ func parse(args []string, out io.Writer) (f flags, err error) {
 	set.SetOutput(io.Discard) // errors are printed by main
 	set.StringVar(&f.addr, "addr", "127.0.0.1:5000", "address of node 1; node 2 has the next port. A port that is taken is replaced by a free one")
 	set.StringVar(&f.redis, "redis", "", "URL of a Redis, as redis://localhost:6379; none means one inside this program")
-	set.StringVar(&f.node, "node", "", "run one node on this address, without the story; -redis names what it shares with others")
+	set.StringVar(&f.node, "node", "", "run one node on this address, without the story; -redis names what it shares with others, or REDIS_URL in the environment")
 	set.DurationVar(&f.drain, "drain", 5*time.Second, "with -node: how long it goes on after SIGTERM, no longer ready, before clients are told to reconnect")
 	set.BoolVar(&f.once, "once", false, "end after the story; status 0 says that every client has received what it should, and nothing else")
 	f.backplane, f.angular = true, true
@@ -128,7 +129,8 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err e
 	case err != nil:
 		return err
 	case f.node != "":
-		return runSingle(ctx, f.node, f.redis, f.drain, out)
+		// An address with a password does not belong on a command line.
+		return runSingle(ctx, f.node, cmp.Or(f.redis, os.Getenv("REDIS_URL")), f.drain, out)
 	}
 	screen := &screen{out: out}
 	var angular *angularPage
