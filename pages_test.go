@@ -191,13 +191,13 @@ func TestThePictureIsWhatItsProgramDraws(t *testing.T) {
 
 // What a page shows of a file is in the file.
 func TestTheIngressOfThePageIsTheFile(t *testing.T) {
-	file, err := os.ReadFile("deploy/kubernetes/ingress.yaml")
+	file, err := os.ReadFile("deploy/kubernetes/components/ingress-sticky/ingress.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, b := range blocksOf(t, "docs/deploying.md") {
 		if b.language == "yaml" && !strings.HasSuffix(string(file), b.code) {
-			t.Errorf("deploy/kubernetes/ingress.yaml does not end with\n%s", b.code)
+			t.Errorf("deploy/kubernetes/components/ingress-sticky/ingress.yaml does not end with\n%s", b.code)
 		}
 	}
 }

@@ -126,6 +126,26 @@ func TestDashboardAndAlertsNameMetricsThatThereAre(t *testing.T) {
 	}
 }
 
+// The name of the metric that the autoscaler asks for goes through the adapter's
+// rule to the one that a node emits.
+func TestTheAutoscalerAsksForAMetricThatThereIs(t *testing.T) {
+	families := emitted(t)
+	for _, where := range []struct{ file, pattern string }{
+		{"kubernetes/components/autoscale/autoscaler.yaml", `metric: \{name: (\w+)\}`},
+		{"prometheus/adapter.yaml", `name: \{as: (\w+)\}`},
+		{"prometheus/adapter.yaml", `seriesQuery: (\w+)\{`},
+	} {
+		text, err := os.ReadFile("../../deploy/" + where.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := regexp.MustCompile(where.pattern).FindSubmatch(text)
+		if name == nil || string(name[1]) != "signalr_server_active_connections" || families[string(name[1])] == nil {
+			t.Errorf("%s: %q is not the number of connections that a node emits", where.file, name)
+		}
+	}
+}
+
 // expressions are the queries of a dashboard's panels.
 func expressions(v any) (list []string) {
 	switch v := v.(type) {

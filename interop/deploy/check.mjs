@@ -1,5 +1,6 @@
 // Checks manifests against the schemas of Kubernetes and of Compose, and prints what is wrong, a line each.
 //   node check.mjs kubernetes|compose FILE...
+//   node check.mjs json FILE...      prints what the files hold, a line of JSON each
 // Run from a folder whose node_modules has the packages of package.json.
 import fs from "node:fs";
 import { createRequire } from "node:module";
@@ -45,4 +46,8 @@ function compose(file) {
     if (!check(d)) for (const e of check.errors) console.log(`${file}: ${e.instancePath} ${e.message} ${JSON.stringify(e.params)}`);
 }
 
-for (const file of files) await { kubernetes, compose }[kind](file);
+function json(file) {
+    for (const d of yaml.loadAll(fs.readFileSync(file, "utf8"))) console.log(JSON.stringify(d));
+}
+
+for (const file of files) await { kubernetes, compose, json }[kind](file);

@@ -43,10 +43,11 @@ func check(t *testing.T, modules, kind string, files ...string) []string {
 
 func TestManifestsFollowTheirSchemas(t *testing.T) {
 	modules := harness.Modules(t, ".")
-	manifests, err := filepath.Glob(root + "/deploy/kubernetes/*.yaml")
-	if err != nil || len(manifests) == 0 {
-		t.Fatalf("no manifests: %v", err)
+	var manifests []string
+	for _, overlay := range overlays {
+		manifests = append(manifests, build(t, overlay))
 	}
+	manifests = append(manifests, root+"/deploy/kubernetes/components/redis-tls/secret.example.yaml")
 	for kind, files := range map[string][]string{"kubernetes": manifests, "compose": {root + "/docker-compose.yml", root + "/examples/blog/compose.yaml"}} {
 		for _, complaint := range check(t, modules, kind, files...) {
 			t.Error(complaint)
@@ -58,10 +59,12 @@ func TestManifestsFollowTheirSchemas(t *testing.T) {
 func TestTheCheckSeesMisspeltFieldsAndWrongTypes(t *testing.T) {
 	modules := harness.Modules(t, ".")
 	for _, test := range []struct{ kind, file, right, wrong, complaint string }{
-		{"kubernetes", "deploy/kubernetes/hubwire.yaml", "imagePullPolicy", "imagePullPolcy", "has no field imagePullPolcy"},
-		{"kubernetes", "deploy/kubernetes/hubwire.yaml", "readinessProbe", "readynessProbe", "has no field readynessProbe"},
-		{"kubernetes", "deploy/kubernetes/hubwire.yaml", "replicas: 3", "replicas: three", "must be integer"},
-		{"kubernetes", "deploy/kubernetes/redis.yaml", "kind: Service", "kind: Servise", "no such kind"},
+		{"kubernetes", "deploy/kubernetes/base/deployment.yaml", "imagePullPolicy", "imagePullPolcy", "has no field imagePullPolcy"},
+		{"kubernetes", "deploy/kubernetes/base/deployment.yaml", "readinessProbe", "readynessProbe", "has no field readynessProbe"},
+		{"kubernetes", "deploy/kubernetes/base/deployment.yaml", "replicas: 3", "replicas: three", "must be integer"},
+		{"kubernetes", "deploy/kubernetes/components/redis/redis.yaml", "kind: Service", "kind: Servise", "no such kind"},
+		{"kubernetes", "deploy/kubernetes/components/autoscale/autoscaler.yaml", "averageValue:", "averageValu:", "has no field averageValu"},
+		{"kubernetes", "deploy/kubernetes/base/network.yaml", "podSelector", "podSelecter", "has no field podSelecter"},
 		{"compose", "docker-compose.yml", "cap_drop", "cap_drp", "cap_drp"},
 	} {
 		text, err := os.ReadFile(filepath.Join(root, test.file))
@@ -85,19 +88,13 @@ func TestTheImageRunsWhatTheManifestsAskFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line := regexp.MustCompile(`(?m)^RUN (CGO_ENABLED=0) go build (.*) -o (\S+) (\./\S+)$`).FindStringSubmatch(string(dockerfile))
-	if line == nil {
-		t.Fatal("the Dockerfile has no line that builds a static program")
+	if !regexp.MustCompile(`(?m)^RUN CGO_ENABLED=0 go build -trimpath .* -o (\S+) \./cmd/demo$`).Match(dockerfile) {
+		t.Fatal("the Dockerfile has no line that builds the demo as a static program")
 	}
-	program := filepath.Join(t.TempDir(), "demo")
-	build := exec.Command("go", "build", "-trimpath", "-o", program, line[4])
-	build.Dir, build.Env = root, append(os.Environ(), line[1])
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build %s: %v\n%s", line[4], err, out)
-	}
+	program := demo(t)
 	flags, _ := exec.Command(program, "-h").CombinedOutput() // its status says that it has not run
 	var manifests strings.Builder
-	for _, file := range []string{"Dockerfile", "docker-compose.yml", "deploy/kubernetes/hubwire.yaml"} {
+	for _, file := range []string{"Dockerfile", "docker-compose.yml", "deploy/kubernetes/base/deployment.yaml"} {
 		text, err := os.ReadFile(filepath.Join(root, file))
 		if err != nil {
 			t.Fatal(err)
@@ -109,13 +106,29 @@ func TestTheImageRunsWhatTheManifestsAskFor(t *testing.T) {
 			t.Errorf("the manifests give -%s, which the program has not:\n%s", name[1], flags)
 		}
 	}
-	source, err := os.ReadFile(root + "/cmd/demo/single.go")
-	if err != nil {
-		t.Fatal(err)
+	var source strings.Builder
+	for _, file := range []string{"single.go", "node.go"} {
+		text, err := os.ReadFile(filepath.Join(root, "cmd/demo", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(text)
 	}
 	for _, path := range regexp.MustCompile(`path: (/\w+)`).FindAllStringSubmatch(manifests.String(), -1) {
-		if !strings.Contains(string(source), `"GET `+path[1]+`"`) {
-			t.Errorf("a probe asks for %s, which a node has not", path[1])
+		if !strings.Contains(source.String(), `"GET `+path[1]+`"`) {
+			t.Errorf("a probe or Prometheus asks for %s, which a node has not", path[1])
 		}
 	}
+}
+
+// demo builds the demo as the Dockerfile does.
+func demo(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "demo")
+	build := exec.Command("go", "build", "-trimpath", "-o", program, "./cmd/demo")
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return program
 }
