@@ -1,7 +1,11 @@
 package hubgen_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 
 	"github.com/hubwire/hubwire/server"
@@ -33,4 +37,32 @@ func ExampleTypeScript() {
 	// Output:
 	// post(arg1: string, arg2: string[]): Promise<number> {
 	// onPosted(handler: (id: number, title: string) => void): () => void {
+}
+
+// A document of the hub for readers and tools, at a route of its own. It names all
+// methods of the hub, so mind who can reach it.
+func ExampleAsyncAPIHandler() {
+	document, err := hubgen.AsyncAPIHandler(Board{}, nil, hubgen.Info{Title: "The board", Version: "1.2.0", Path: "/board"},
+		hubgen.Client(Posted, "id", "title"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /board/asyncapi.json", document)
+
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/board/asyncapi.json", nil))
+	var got struct {
+		AsyncAPI   string
+		Info       struct{ Title, Version string }
+		Operations map[string]struct{ Action string }
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(got.AsyncAPI, got.Info)
+	fmt.Println(got.Operations)
+	// Output:
+	// 3.0.0 {The board 1.2.0}
+	// map[Post:{receive} on-Posted:{send}]
 }
