@@ -24,7 +24,6 @@ type clientToken struct {
 	closeAt time.Time // when its authentication ends, or far
 
 	mu     sync.Mutex
-	raw    string       // the token, from which claims are read again
 	claims []wire.Claim // nil once an app server has them
 }
 
@@ -55,16 +54,15 @@ func bearer(r *http.Request) string {
 
 // tokenOf returns the token of a request, if it is good for a role, and the hub
 // that the request asks for.
-func (g *Gateway) tokenOf(r *http.Request, role string) (raw, hub string, t *token.Token, err error) {
-	raw = bearer(r)
+func (g *Gateway) tokenOf(r *http.Request, role string) (hub string, t *token.Token, err error) {
 	hub = firstValue(r.URL.RawQuery, "hub")
-	if t, err = token.Verify(raw, *g.keys.Load(), time.Now()); err == nil {
+	if t, err = token.Verify(bearer(r), *g.keys.Load(), time.Now()); err == nil {
 		err = t.For(role, hub)
 	}
 	if err != nil {
 		g.log.Info("token refused", "reason", err, "of", role, "hub", hub, "remote", r.RemoteAddr)
 	}
-	return raw, hub, t, err
+	return hub, t, err
 }
 
 // firstValue is the first of the values of a name in a query: what follows the app
@@ -85,7 +83,7 @@ func firstValue(query, name string) string {
 
 // authenticateServer is Options.Authenticate of /server.
 func (g *Gateway) authenticateServer(r *http.Request) (any, transport.Refusal) {
-	_, hub, t, err := g.tokenOf(r, "server")
+	hub, t, err := g.tokenOf(r, "server")
 	if err != nil {
 		return nil, refused
 	}
@@ -98,11 +96,11 @@ func (g *Gateway) authenticateServer(r *http.Request) (any, transport.Refusal) {
 
 // authenticateClient is Options.Authenticate of /client.
 func (g *Gateway) authenticateClient(r *http.Request) (any, transport.Refusal) {
-	raw, hub, says, err := g.tokenOf(r, "client")
+	hub, says, err := g.tokenOf(r, "client")
 	if err != nil {
 		return nil, refused
 	}
-	t := &clientToken{hub: g.hub(hub), raw: raw, claims: says.Claims, closeAt: far}
+	t := &clientToken{hub: g.hub(hub), claims: says.Claims, closeAt: far}
 	t.userID, t.hasUser = says.First("asrs.s.uid")
 	t.server, _ = says.First("asrs.s.sn")
 	switch how, _ := says.First("asrs.s.ssticky"); how {
@@ -150,15 +148,15 @@ func sameClient(old, fresh any) bool {
 }
 
 // widened are the claims of the token as app servers expect them, by their long
-// names. A client needs them again only when it is moved: until then they are not
-// kept.
-func (t *clientToken) widened() []wire.Claim {
+// names. A client needs them again only when it is moved: they are not kept, but
+// read again from the request that opened its connection.
+func (t *clientToken) widened(r *http.Request) []wire.Claim {
 	t.mu.Lock()
 	claims := t.claims
 	t.claims = nil
 	t.mu.Unlock()
 	if claims == nil { // it was verified when the client came
-		if again, err := token.Unverified(t.raw); err == nil {
+		if again, err := token.Unverified(bearer(r)); err == nil {
 			claims = again.Claims
 		}
 	}

@@ -158,7 +158,7 @@ func (c *client) openMessage(migrateFrom string) *wire.OpenConnection {
 	query := "?" + withoutSecrets(r.URL.RawQuery)
 	m := &wire.OpenConnection{
 		ConnectionID: c.conn.ID(),
-		Claims:       c.who.widened(),
+		Claims:       c.who.widened(r),
 		Headers:      c.hub.g.headersOf(r),
 		QueryString:  &query,
 		Protocol:     &c.asked,
