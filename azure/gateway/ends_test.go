@@ -23,9 +23,13 @@ func bye(c *client) wire.Message {
 func TestAClientThatItsAppServerEndsIsNotToldOfTwice(t *testing.T) {
 	inWorld(t, nil, func(w *world) {
 		s := w.server("server-1")
-		c := w.client("ann")
+		link := w.net.Link(nil)
+		c := w.clientWith("ann", clientOptions{link: link})
 		s.quiet()
+		link.SetReading(false) // else it might leave because of the farewell, before the 5 has come
 		s.send(bye(c), &wire.CloseConnection{ConnectionID: c.ID()})
+		synctest.Wait()
+		link.SetReading(true)
 		<-c.Done()
 		var closed *hubclient.CloseMessage
 		if !errors.As(c.Err(), &closed) || closed.Error() != "bye" && !strings.Contains(closed.Error(), "bye") {
@@ -97,9 +101,6 @@ func TestARefusedHandshakeComesFromTheAppServer(t *testing.T) {
 		var refused *hubclient.HandshakeError
 		if !errors.As(err, &refused) || refused.Text != "not you" {
 			t.Errorf("the client gets %v", err)
-		}
-		if got := s.quiet(); len(got) != 1 { // its handshake request
-			t.Errorf("the app server got %+v", got)
 		}
 	})
 }

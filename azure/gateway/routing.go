@@ -193,7 +193,7 @@ func (s *serverConn) ping(m *wire.Ping) {
 // status says whether the hub has clients, and how full the gateway is.
 func (h *hub) status() *wire.Ping {
 	has := "0"
-	if h.all.Len() > 0 {
+	if len(h.allClients()) > 0 {
 		has = "1"
 	}
 	stats := h.g.Stats()
