@@ -27,6 +27,8 @@ func TestClientsMoveToAnotherAppServerWhenTheirsLeaves(t *testing.T) {
 				c := w.clientWith("ann", clientOptions{codec: codec})
 				from.ask(&wire.JoinGroupWithAck{ConnectionID: c.ID(), GroupName: "g", AckID: 1})
 				to := w.server("server-2")
+				w.client("") // with it, server-3 has fewer clients
+				await[*wire.OpenConnection](to)
 				w.serverWith("server-3", serverOptions{hello: &wire.HandshakeRequest{Version: 1}}) // it takes no clients of others
 				from.send(&wire.Ping{Messages: []string{"shutdown", "fin:1"}})
 				closed := await[*wire.CloseConnection](from)
@@ -54,7 +56,7 @@ func TestClientsMoveToAnotherAppServerWhenTheirsLeaves(t *testing.T) {
 				if err := c.Invoke(w.ctx, &answer, "Echo", "still"); err != nil {
 					t.Error(err)
 				}
-				if s := w.stats(); s.ClientsMigrated != 1 || s.Clients != 1 {
+				if s := w.stats(); s.ClientsMigrated != 1 || s.Clients != 2 {
 					t.Errorf("%+v", s)
 				}
 			})
@@ -139,6 +141,7 @@ func TestWithoutAnotherAppServerAClientStays(t *testing.T) {
 	inWorld(t, nil, func(w *world) {
 		s := w.server("server-1")
 		c := w.client("ann")
+		w.server("server-1") // another connection, which leaves with it
 		s.send(&wire.Ping{Messages: []string{"shutdown", "fin:1"}})
 		if m := await[*wire.Ping](s); m.Messages[1] != "finack" {
 			t.Errorf("the answer is %q", m.Messages)
