@@ -77,6 +77,7 @@ func (r *Redis) addLocal(ctx context.Context, c *connection, group string) error
 	if err != nil {
 		return err
 	}
+	r.present(c, group, true)
 	if gone { // it has disconnected meanwhile, without this group in its list
 		r.leave(r.channels.Group(group), c.ID())
 	}
@@ -98,6 +99,7 @@ func (r *Redis) removeLocal(ctx context.Context, c *connection, group string) er
 	r.mu.Unlock()
 	if member {
 		r.leave(r.channels.Group(group), c.ID())
+		r.present(c, group, true)
 	}
 	if number == 0 {
 		return nil

@@ -163,6 +163,7 @@ func (r *Redis) receiveOne(l *link) error {
 		l.pulse.revive(func() {
 			if r.whole(l) { // it was only late
 				r.state.set(Health{State: Ready})
+				r.wakeKeepers()
 			}
 		})
 	}
@@ -186,6 +187,7 @@ func (r *Redis) receiveOne(l *link) error {
 	}
 	if complete {
 		r.state.set(Health{State: Ready})
+		r.wakeKeepers()
 	}
 	return err
 }

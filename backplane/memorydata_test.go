@@ -146,7 +146,10 @@ func (m *memoryRedis) commandOnKey(args []string, number func(string) int64, yes
 		return yes(!has), true
 	case "hincrby":
 		v := m.made(key)
-		n := number("0"+strings.TrimPrefix(v.hash[args[2]], "-")) + number(args[3])
+		n := number(args[3])
+		if before := v.hash[args[2]]; before != "" {
+			n += number(before)
+		}
 		v.hash[args[2]] = strconv.FormatInt(n, 10)
 		return n, true
 	case "hdel":
@@ -177,7 +180,14 @@ func (m *memoryRedis) commandOnKey(args []string, number func(string) int64, yes
 		}
 		return nil, true
 	case "zrangebyscore":
-		return v.rangeByScore(args[2], args[3]), true
+		list := v.rangeByScore(args[2], args[3]).([]any)
+		if len(args) > 4 { // WITHSCORES LIMIT 0 1
+			list = list[:min(1, len(list))]
+			for _, name := range list {
+				list = append(list, strconv.FormatFloat(v.scores[name.(string)], 'f', -1, 64))
+			}
+		}
+		return list, true
 	}
 	return nil, false
 }

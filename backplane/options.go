@@ -64,6 +64,10 @@ type Options struct {
 	// node serves the connections that were negotiated with it.
 	AnyNode *AnyNode
 
+	// Presence lets every node know who is connected to any; see Redis.Fleet. Nil
+	// means that nodes tell each other nothing of that.
+	Presence *PresenceOptions
+
 	// Observer is told what the backplane does, for metrics; see package
 	// backplane/otel. With Observer.Delivered, messages carry the time when they
 	// were sent. Nil means that nobody is told.

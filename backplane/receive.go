@@ -66,6 +66,14 @@ func (r *Redis) handle(channel string, payload []byte) error {
 	if s := r.sessions.Load(); s != nil && channel == s.channel {
 		return r.heardOfUser(s, payload)
 	}
+	if p := r.presence; p != nil {
+		switch channel {
+		case p.events:
+			return r.heardOfPresence(payload)
+		case p.control:
+			return r.heardToClose(p, payload)
+		}
+	}
 	return r.deliver(channel, payload)
 }
 

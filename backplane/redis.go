@@ -55,6 +55,7 @@ type Redis struct {
 	results members.Results // with mu held where a client must not disconnect meanwhile
 
 	sessions atomic.Pointer[sessions] // nil: the hub has none
+	presence *presence                // nil without Options.Presence
 
 	mu          sync.Mutex // guards what follows; nothing waits while it is held
 	link        *link
@@ -75,6 +76,7 @@ var (
 type connection struct {
 	server.Receiver
 	kept *kept // nil where the hub has no sessions
+	seen *seen // nil without Options.Presence
 
 	// Guarded by Redis.mu:
 	groups  map[string]struct{}
@@ -138,6 +140,7 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 		r.subscribed[channel] = &subscription{channel: channel, base: true}
 	}
 	first := r.renew() // the writer needs one from the beginning
+	r.startPresence()
 	r.running.Go(func() { r.read(first) })
 	r.running.Go(r.write)
 	r.running.Go(r.runPublisher)
@@ -196,9 +199,11 @@ func (r *Redis) Connected(ctx context.Context, c server.Receiver) error {
 // to be awaited.
 func (r *Redis) admit(c server.Receiver, k *kept) (own *connection, entered []*subscription) {
 	own = &connection{Receiver: c, kept: k, groups: map[string]struct{}{}}
+	r.describe(own)
 	r.mu.Lock()
 	r.connections[c.ID()] = own
 	r.mu.Unlock()
+	r.present(own, "", false)
 	r.enter(r.channels.All(), c)
 	entered = make([]*subscription, 0, 2)
 	for _, channel := range r.ownChannels(c) {
@@ -260,7 +265,9 @@ func (r *Redis) Disconnected(c server.Receiver) {
 	}
 	for group := range groups { // one lock each, so that others get Redis.mu in between
 		r.leave(r.channels.Group(group), c.ID())
+		r.present(own, group, true)
 	}
+	r.present(own, "", false)
 	r.endSession(own)
 	r.failResults(own)
 }

@@ -44,8 +44,12 @@ func (r *Redis) keepSessions(s *sessions) {
 			}
 			done := r.syncAll(s) && r.writeUnsaved(s)
 			every := s.options().TTL / 3
-			if time.Since(refreshed) >= every && r.refresh(s) {
-				refreshed = time.Now()
+			if time.Since(refreshed) >= every {
+				if r.refresh(s) {
+					refreshed = time.Now()
+				} else {
+					done = false
+				}
 			}
 			if done {
 				next = refreshed.Add(every)
@@ -56,6 +60,16 @@ func (r *Redis) keepSessions(s *sessions) {
 			next = end
 		}
 		timer.Reset(max(time.Until(next), 0))
+	}
+}
+
+// wakeKeepers has this node look after its sessions and its presence: Redis is back.
+func (r *Redis) wakeKeepers() {
+	if s := r.sessions.Load(); s != nil {
+		wake(s.work)
+	}
+	if p := r.presence; p != nil {
+		wake(p.work)
 	}
 }
 

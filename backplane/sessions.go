@@ -317,6 +317,7 @@ func (r *Redis) adopt(s *sessions, c *connection, state savedState) (entered []*
 			return false
 		}
 		c.groups[group] = struct{}{}
+		r.present(c, group, true)
 		sub, _ := r.enterLocked(r.channels.Group(group), c.Receiver)
 		entered = append(entered, sub)
 		return true
@@ -395,6 +396,7 @@ func (k *kept) change(group string) uint64 {
 // exitLocked ends a membership. Redis.mu is held.
 func (r *Redis) exitLocked(c *connection, group string) {
 	delete(c.groups, group)
+	r.present(c, group, true)
 	if sub := r.subscribed[r.channels.Group(group)]; sub != nil {
 		sub.members.Remove(c.ID())
 		r.markLocked(sub)

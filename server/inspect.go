@@ -100,6 +100,14 @@ func (i ConnectionInfo) Close(reason string, allowReconnect bool) {
 	}
 }
 
+// CloseReceiver is for LifetimeManagers: it closes c as Call.Close does, without
+// waiting. What is no connection of a hub of this process is left alone.
+func CloseReceiver(c Receiver, reason string, allowReconnect bool) {
+	if c, ok := c.(*connection); ok {
+		c.closeByHub(closedByHub(reason, allowReconnect))
+	}
+}
+
 // ConnectionCounts are how many connections a hub, or a ConnectionHandler, has on
 // this node.
 type ConnectionCounts struct {
