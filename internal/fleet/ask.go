@@ -229,6 +229,8 @@ func (a *ask) handle(m *message) (over bool, err error) {
 		return a.answer(m)
 	case kindGone:
 		return true, a.lost(transport.ErrAway)
+	case kindEnded:
+		return true, transport.ErrNobody
 	case kindBusy:
 		return true, transport.ErrAway
 	}

@@ -21,6 +21,7 @@ const (
 	kindWant                   // piece n of the body, please
 	kindGone                   // the owner does not serve the exchange any more
 	kindBusy                   // or cannot: it serves too many
+	kindEnded                  // or the connection has just ended
 	kindTaken                  // the owner serves it; only where a Bus does not count
 )
 

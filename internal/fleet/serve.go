@@ -60,7 +60,7 @@ func (f *Fleet) take(connection string, m *message) {
 		return
 	case serve == nil: // it has ended just now
 		f.mu.Unlock()
-		f.say(asker, &message{kind: kindGone, id: m.id})
+		f.say(asker, &message{kind: kindEnded, id: m.id})
 		return
 	case len(f.serving) >= mostServed, len(f.seen[0]) >= mostSeen:
 		f.mu.Unlock()

@@ -1,0 +1,66 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire/internal/transport"
+)
+
+// A memoryBus is a Bus in memory.
+type memoryBus struct {
+	mu    sync.Mutex
+	hears map[string]*Fleet
+}
+
+func (b *memoryBus) listen(channel string, f *Fleet) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hears[channel] = f
+}
+
+func (b *memoryBus) Counts() bool     { return true }
+func (b *memoryBus) Since() time.Time { return time.Time{} }
+
+func (b *memoryBus) Publish(_ context.Context, channel string, payload []byte) (int64, error) {
+	b.mu.Lock()
+	f := b.hears[channel]
+	b.mu.Unlock()
+	if f == nil {
+		return 0, nil
+	}
+	f.Receive(channel, payload)
+	return 1, nil
+}
+
+func (b *memoryBus) Subscribe(context.Context, string) error { return nil }
+func (b *memoryBus) Unsubscribe(string)                      {}
+
+func (b *memoryBus) Claim(context.Context, string, time.Duration) (bool, error) { return true, nil }
+func (b *memoryBus) Exists(context.Context, string) (bool, error)               { return false, nil }
+
+// A request may overtake the news that its connection has ended.
+func TestARequestForAConnectionThatHasJustEndedFindsNobody(t *testing.T) {
+	bus := &memoryBus{hears: map[string]*Fleet{}}
+	asker := New(bus, "asker", "base:", []Key{key('a')}, slog.New(slog.DiscardHandler))
+	owner := New(bus, "owner", "base:", []Key{key('a')}, slog.New(slog.DiscardHandler))
+	defer asker.Close()
+	defer owner.Close()
+	bus.listen(asker.NodeChannel(), asker)
+	bus.listen(owner.NodeChannel(), owner)
+	bus.listen(owner.connectionChannel("c"), owner)
+	r := httptest.NewRequest("POST", "/chat?id=x", strings.NewReader("text"))
+	if err := asker.Forward(httptest.NewRecorder(), r, "c", nil); !errors.Is(err, transport.ErrNobody) {
+		t.Errorf("Forward = %v", err)
+	}
+	r = httptest.NewRequest("POST", "/chat?id=x", strings.NewReader("text"))
+	if err := asker.Forward(httptest.NewRecorder(), r, "another", nil); !errors.Is(err, transport.ErrNobody) {
+		t.Errorf("Forward to a connection that nobody has = %v", err)
+	}
+}
