@@ -1,0 +1,30 @@
+package js
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hubwire/hubwire/interop/harness"
+)
+
+// TestOfficialClientsOnAnyNode plays what makes most requests of the clients' matrix
+// with three nodes, of which each request gets a random one. The groups, results and
+// stop of one node are others over Redis: who is on no node is noticed late, and
+// with another text.
+func TestOfficialClientsOnAnyNode(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute; not with -short")
+	}
+	if !harness.OwnNode() {
+		t.Skip("the node of HUBWIRE_NODE has no --nodes")
+	}
+	harness.Need(t, "node", "npm", "redis-server")
+	modules, node := harness.Modules(t, "."), harness.NodeCommand(t)
+	for _, file := range []string{"calls", "reconnect", "streams", "uploads", "values"} {
+		t.Run(strings.TrimSuffix(file, ".test.mjs"), func(t *testing.T) {
+			t.Parallel()
+			command := node + " --nodes 3 --prefix " + file + ": --redis " + strings.TrimPrefix(harness.Redis(t), "redis://")
+			run(t, file+".test.mjs", modules, "NODE_COMMAND="+command, "CLIENTS=current")
+		})
+	}
+}
