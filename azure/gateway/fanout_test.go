@@ -171,6 +171,8 @@ func TestAUserIsInAGroupForItsTimeWhoeverConnects(t *testing.T) {
 		clients["third"] = third
 		check("g", "[second]")
 		s.ask(&wire.UserJoinGroupWithAck{UserID: "ann", GroupName: "a", AckID: 4})
+		clients["fourth"] = w.client("ann")
+		check("a", "[first fourth second third]") // who comes later, too
 		s.ask(&wire.UserJoinGroupWithAck{UserID: "ann", GroupName: "b", AckID: 5})
 		if got := s.ask(&wire.UserJoinGroupWithAck{UserID: "ann", GroupName: "c", AckID: 6}); got != wire.AckForbidden {
 			t.Errorf("one group more than MaximumUserGroups is answered %d", got)
