@@ -102,6 +102,9 @@ func newService(of reflect.Type, o *Options, own *server.Options) (*service, err
 			messageSize:   own.MaximumReceiveMessageSize,
 		},
 	}
+	if s.opts.serverID != "" {
+		s.serverID = s.opts.serverID
+	}
 	if s.codecs == nil {
 		s.codecs = []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}}
 	}

@@ -81,6 +81,8 @@ type Options struct {
 	// Transport dials. Nil means a clone of http.DefaultTransport, which heeds the
 	// environment's proxies.
 	Transport *http.Transport
+
+	serverID string // in tests of several servers in one process
 }
 
 // An Endpoint is one instance of the service.

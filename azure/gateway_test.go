@@ -1,0 +1,242 @@
+package azure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hubwire/hubwire/azure/gateway"
+	"github.com/hubwire/hubwire/internal/hubclient"
+	"github.com/hubwire/hubwire/internal/memnet"
+	"github.com/hubwire/hubwire/protocol"
+	"github.com/hubwire/hubwire/server"
+)
+
+// A backed is two servers of one hub behind our own gateway, on a network in
+// memory.
+type backed struct {
+	*testing.T
+	ctx   context.Context
+	hosts map[string]*memnet.Link
+	hubs  [2]*server.Hub
+}
+
+// serve serves h at host until the test ends.
+func (b *backed) serve(host string, h http.Handler) {
+	l := memnet.Listen()
+	web := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelInfo)}
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(l) }()
+	b.hosts[host] = l.Link(nil)
+	b.Cleanup(func() {
+		_ = web.Close() // clients may have left some
+		<-served
+	})
+}
+
+func (b *backed) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, _ := net.SplitHostPort(address)
+	link := b.hosts[host]
+	if link == nil {
+		return nil, fmt.Errorf("no host %q", host)
+	}
+	return link.DialContext(ctx, network, address)
+}
+
+// inBubble runs f beside a gateway and two servers of the hub that are connected
+// to it.
+func behindGateway(t *testing.T, f func(b *backed)) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backed{T: t, ctx: t.Context(), hosts: map[string]*memnet.Link{}}
+		quiet := slog.New(slog.DiscardHandler)
+		g, err := gateway.New(&gateway.Options{AccessKeys: []string{testKey}, Logger: quiet})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			_ = g.Shutdown(ctx)
+			time.Sleep(time.Minute) // fake: all that waits has ended
+		})
+		b.serve("service", g)
+		for i := range b.hubs {
+			h, err := NewHub(&Chat{}, &Options{
+				ConnectionString:   "Endpoint=http://service;AccessKey=" + testKey + ";Version=1.0;",
+				Transport:          &http.Transport{DialContext: b.dial},
+				InitialConnections: 2,
+				serverID:           fmt.Sprint("server-", i),
+			}, &server.Options{Logger: quiet, EnableDetailedErrors: true, Authenticate: func(r *http.Request) (server.User, error) {
+				return server.User{ID: r.URL.Query().Get("user")}, nil
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.hubs[i] = h
+			chatHub.Store(h)
+			mux := http.NewServeMux()
+			server.Mount(mux, "/chat", h)
+			b.serve(fmt.Sprint("app", i), mux)
+			t.Cleanup(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				defer cancel()
+				_ = h.Shutdown(ctx)
+			})
+		}
+		synctest.Wait()
+		f(b)
+	})
+}
+
+// client connects a client by way of the app i, and returns it with what it gets.
+func (b *backed) client(i int, user, transport string, codec protocol.Codec) (*hubclient.Client, chan string) {
+	b.Helper()
+	got := make(chan string, 100)
+	var c *hubclient.Client
+	ready := make(chan struct{})
+	c, err := hubclient.Dial(b.ctx, hubclient.Options{
+		ConnOptions: hubclient.ConnOptions{URL: fmt.Sprintf("http://app%d/chat?user=%s", i, user), DialContext: b.dial, Transport: transport},
+		Codec:       codec,
+		Receive: func(m *protocol.Invocation) {
+			if m.InvocationID == "" {
+				got <- fmt.Sprint(m.Target)
+				return
+			}
+			<-ready
+			go func() {
+				_ = c.Write(&protocol.Completion{InvocationID: m.InvocationID, Kind: protocol.ResultValue, Result: "well"})
+			}()
+		},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	close(ready)
+	b.Cleanup(c.Abort)
+	return c, got
+}
+
+func (b *backed) invoke(c *hubclient.Client, method string, args ...any) string {
+	b.Helper()
+	var result any
+	if err := c.Invoke(b.ctx, &result, method, args...); err != nil {
+		return "error " + err.Error()
+	}
+	return fmt.Sprint(result)
+}
+
+func count(got chan string) (n int) {
+	synctest.Wait()
+	for len(got) > 0 {
+		<-got
+		n++
+	}
+	return n
+}
+
+func TestClientsOfTheGatewayCallTheHubOverEveryTransport(t *testing.T) {
+	for _, transport := range []string{"WebSockets", "ServerSentEvents", "LongPolling"} {
+		for _, codec := range []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}} {
+			if transport == "ServerSentEvents" && codec.Binary() {
+				continue
+			}
+			t.Run(transport+" "+codec.Name(), func(t *testing.T) {
+				behindGateway(t, func(b *backed) {
+					c, _ := b.client(0, "u1", transport, codec)
+					if got := b.invoke(c, "Echo", "hello"); got != "hello" {
+						b.Errorf("Echo: %s", got)
+					}
+					if got := b.invoke(c, "Large", 100_000); len(got) != 100_000 {
+						b.Errorf("Large: %d bytes", len(got))
+					}
+					if got := b.invoke(c, "ThrowHub"); !strings.Contains(got, "HubException: told") {
+						b.Errorf("ThrowHub: %s", got)
+					}
+					call, err := c.Stream("Count", []any{3, 0})
+					if err != nil {
+						b.Fatal(err)
+					}
+					sum := 0
+					for item := 0; ; sum += item {
+						if ok, err := call.Next(b.ctx, &item); !ok {
+							if err != nil {
+								b.Error(err)
+							}
+							break
+						}
+					}
+					if sum != 6 {
+						b.Errorf("items of a stream: %d in sum", sum)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestClientsOfTwoServersAreReachedByGroupsUsersAndResults(t *testing.T) {
+	behindGateway(t, func(b *backed) {
+		c0, got0 := b.client(0, "u1", "WebSockets", protocol.JSON{})
+		c1, got1 := b.client(1, "u2", "WebSockets", protocol.MessagePack{})
+		for _, c := range []*hubclient.Client{c0, c1} {
+			if got := b.invoke(c, "Join", "g"); got != "<nil>" {
+				b.Errorf("Join: %s", got)
+			}
+		}
+		both := func(what string, send error, want0, want1 int) {
+			b.Helper()
+			if n0, n1 := count(got0), count(got1); n0 != want0 || n1 != want1 || send != nil {
+				b.Errorf("%s: %v, received by %d and %d, want %d and %d", what, send, n0, n1, want0, want1)
+			}
+		}
+		for i, h := range b.hubs {
+			both(fmt.Sprint("all, from ", i), h.Clients().All().Send(b.ctx, "M", 1), 1, 1)
+			both("a group", h.Clients().Group("g").Send(b.ctx, "M", 1), 1, 1)
+			both("a group but one", h.Clients().GroupExcept("g", c0.ID()).Send(b.ctx, "M", 1), 0, 1)
+			both("a user", h.Clients().User("u2").Send(b.ctx, "M", 1), 0, 1)
+			both("a client", h.Clients().Client(c0.ID()).Send(b.ctx, "M", 1), 1, 0)
+			for _, c := range []*hubclient.Client{c0, c1} {
+				answer, err := server.Invoke[string](b.ctx, h.Clients().Client(c.ID()), "Ask", "?")
+				if err != nil || answer != "well" {
+					b.Errorf("a result, from %d: %q, %v", i, answer, err)
+				}
+			}
+			_, err := server.Invoke[string](b.ctx, h.Clients().Client("nobody"), "Ask", "?")
+			if hub, gone := new(server.HubError), new(server.ConnectionError); !errors.As(err, &hub) && !errors.As(err, &gone) {
+				b.Errorf("a result of nobody: %v", err)
+			}
+		}
+		if got := b.invoke(c0, "Leave", "g"); got != "<nil>" {
+			b.Errorf("Leave: %s", got)
+		}
+		both("a group that one has left", b.hubs[1].Clients().Group("g").Send(b.ctx, "M", 1), 0, 1)
+	})
+}
+
+func TestAServerThatShutsDownLetsItsClientsReconnect(t *testing.T) {
+	behindGateway(t, func(b *backed) {
+		c, _ := b.client(0, "u1", "WebSockets", protocol.JSON{})
+		if got := b.invoke(c, "Echo", "x"); got != "x" {
+			b.Errorf("Echo: %s", got)
+		}
+		for _, h := range b.hubs {
+			if err := h.Shutdown(b.ctx); err != nil {
+				b.Error(err)
+			}
+		}
+		<-c.Done()
+		for _, h := range b.hubs {
+			if Health(h) == nil {
+				b.Error("a hub that is shut down is well")
+			}
+		}
+	})
+}
