@@ -143,6 +143,8 @@ func TestAServiceConnectionIsTriedAgainLaterAndLater(t *testing.T) {
 		}
 		f.hub(Options{InitialConnections: 1}, server.Options{})
 		time.Sleep(10 * time.Minute)
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		for i, least := range []time.Duration{0, 0, 1, 2, 4, 8, 16, 32, 60, 60} {
 			if i >= len(at) {
 				t.Fatalf("only %d tries: %v", len(at), at)
@@ -173,11 +175,13 @@ func TestOneConnectionTriesForAllAndTheOthersFollow(t *testing.T) {
 		}
 		f.hub(Options{}, server.Options{})
 		time.Sleep(55 * time.Second) // the service is silent: 30 s later the connections begin anew
+		f.mu.Lock()
 		for second, n := range tries {
 			if second > 0 && n > 2 {
 				t.Errorf("%d tries in second %d, want that one connection tries for all", n, second)
 			}
 		}
+		f.mu.Unlock()
 		synctest.Wait()
 		if n := len(f.all()); n != 5 {
 			t.Errorf("%d connections once the service is there, want 5", n)
@@ -226,7 +230,7 @@ func TestWhatIsSentGoesToEveryEndpointThatIsOnline(t *testing.T) {
 		if err := <-joined; err != nil {
 			t.Error(err)
 		}
-		f.status = func(int) int { return http.StatusServiceUnavailable }
+		f.answer(http.StatusServiceUnavailable)
 		by["west"].close(1006)
 		synctest.Wait()
 		if err := h.Clients().All().Send(t.Context(), "M", "only east"); err != nil {

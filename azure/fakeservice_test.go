@@ -27,8 +27,9 @@ type fakeService struct {
 	t         *testing.T
 	transport *http.Transport
 	server    *http.Server
-	quiet     bool            // it does not answer the handshake
-	status    func(n int) int // what the n-th upgrade is answered, from 1; nil: 101
+	handle    func(*fakeConn, wire.Message) // not nil: it is called for each message, outside of a bubble
+	quiet     bool                          // it does not answer the handshake
+	status    func(n int) int               // what the n-th upgrade is answered, from 1; nil: 101
 
 	mu       sync.Mutex
 	upgrades []*http.Request
@@ -43,6 +44,8 @@ type fakeConn struct {
 	net     net.Conn
 
 	reading chan struct{} // holds a token; a test that has it keeps the service from reading
+
+	writing sync.Mutex // a message goes out whole
 
 	mu    sync.Mutex
 	got   []got
@@ -67,7 +70,9 @@ func newFake(t *testing.T) *fakeService {
 		for _, c := range f.all() {
 			_ = c.net.Close()
 		}
-		synctest.Wait()
+		if f.handle == nil {
+			synctest.Wait()
+		}
 	})
 	return f
 }
@@ -102,13 +107,14 @@ func (f *fakeService) hub(o Options, opts server.Options) *server.Hub {
 func (f *fakeService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.upgrades = append(f.upgrades, r)
-	n := len(f.upgrades)
-	f.mu.Unlock()
+	n, status := len(f.upgrades), http.StatusSwitchingProtocols
 	if f.status != nil {
-		if status := f.status(n); status != http.StatusSwitchingProtocols {
-			w.WriteHeader(status)
-			return
-		}
+		status = f.status(n) // with the lock, which tests take to read what it writes
+	}
+	f.mu.Unlock()
+	if status != http.StatusSwitchingProtocols {
+		w.WriteHeader(status)
+		return
 	}
 	conn, _, _, err := ws.UpgradeHTTP(r, w)
 	if err != nil {
@@ -121,6 +127,13 @@ func (f *fakeService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.conns = append(f.conns, c)
 	f.mu.Unlock()
 	go c.read()
+}
+
+// answer sets what later upgrades are answered.
+func (f *fakeService) answer(status int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status = func(int) int { return status }
 }
 
 func (f *fakeService) all() []*fakeConn {
@@ -170,6 +183,9 @@ func (c *fakeConn) read() {
 			if _, ok := m.(*wire.HandshakeRequest); ok && !c.service.quiet {
 				c.send(&wire.HandshakeResponse{})
 			}
+			if c.service.handle != nil {
+				c.service.handle(c, m)
+			}
 		}
 	}
 }
@@ -190,7 +206,11 @@ func (c *fakeConn) send(messages ...wire.Message) {
 	c.raw(b)
 }
 
-func (c *fakeConn) raw(b []byte) { _ = wsutil.WriteServerBinary(c.net, b) }
+func (c *fakeConn) raw(b []byte) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_ = wsutil.WriteServerBinary(c.net, b) // the app may be gone
+}
 
 // close ends the connection: with a close frame, or 1006 without.
 func (c *fakeConn) close(code int) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,6 +26,7 @@ import (
 type backed struct {
 	*testing.T
 	ctx   context.Context
+	mu    sync.Mutex // guards hosts
 	hosts map[string]*memnet.Link
 	hubs  [2]*server.Hub
 }
@@ -35,7 +37,9 @@ func (b *backed) serve(host string, h http.Handler) {
 	web := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelInfo)}
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(l) }()
+	b.mu.Lock()
 	b.hosts[host] = l.Link(nil)
+	b.mu.Unlock()
 	b.Cleanup(func() {
 		_ = web.Close() // clients may have left some
 		<-served
@@ -44,14 +48,16 @@ func (b *backed) serve(host string, h http.Handler) {
 
 func (b *backed) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, _, _ := net.SplitHostPort(address)
+	b.mu.Lock()
 	link := b.hosts[host]
+	b.mu.Unlock()
 	if link == nil {
 		return nil, fmt.Errorf("no host %q", host)
 	}
 	return link.DialContext(ctx, network, address)
 }
 
-// inBubble runs f beside a gateway and two servers of the hub that are connected
+// behindGateway runs f beside a gateway and two servers of the hub that are connected
 // to it.
 func behindGateway(t *testing.T, f func(b *backed)) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,9 +3,9 @@ package azure
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/hubwire/hubwire/azure/internal/wire"
 	"github.com/hubwire/hubwire/internal/members"
@@ -16,7 +16,6 @@ import (
 var _ interface {
 	server.LifetimeManager
 	server.ResultRouter
-	server.GroupLister
 } = (*service)(nil)
 
 // Connected implements server.LifetimeManager: the service knows the client.
@@ -65,6 +64,12 @@ func (s *service) sendAll(ctx context.Context, key sendKey, m wire.Message) erro
 // messageTo is m for an audience, and what its order is kept for. It is nil where
 // nobody is addressed.
 func (s *service) messageTo(to server.Audience, m *server.Message) (message wire.Message, key sendKey, err error) {
+	if to.Kind > server.ToUsers {
+		return nil, sendKey{}, errors.New("azure: send to an unknown audience: " + to.Kind.String())
+	}
+	if len(to.Names) > 1 { // as a backplane: only a group alone may have an empty name
+		to.Names = slices.DeleteFunc(slices.Clone(to.Names), func(name string) bool { return name == "" })
+	}
 	if to.Kind != server.ToAll && len(to.Names) == 0 {
 		return nil, sendKey{}, nil
 	}
@@ -98,17 +103,12 @@ func (s *service) messageTo(to server.Audience, m *server.Message) (message wire
 		if one {
 			return &wire.GroupBroadcastData{GroupName: name, ExcludedList: to.Except, Payloads: payloads}, key, nil
 		}
-		if slices.Contains(to.Names, "") {
-			return nil, sendKey{}, server.NewHubError("Cannot send to an empty group name.")
-		}
 		return &wire.MultiGroupBroadcastData{GroupList: to.Names, Payloads: payloads}, key, nil
-	case server.ToUsers:
-		if one {
-			return &wire.UserData{UserID: name, Payloads: payloads}, key, nil
-		}
-		return &wire.MultiUserData{UserList: to.Names, Payloads: payloads}, key, nil
 	}
-	return nil, sendKey{}, errors.New("azure: send to an unknown audience: " + to.Kind.String())
+	if one {
+		return &wire.UserData{UserID: name, Payloads: payloads}, key, nil
+	}
+	return &wire.MultiUserData{UserList: to.Names, Payloads: payloads}, key, nil
 }
 
 // keyOf is the sendKey of what is for a client.
@@ -130,8 +130,9 @@ func (s *service) receiverOf(id string) server.Receiver {
 	return cl.receiver
 }
 
-// AddToGroup implements server.LifetimeManager. The groups of a client of this
-// server are counted here, too, for the hub's bound.
+// AddToGroup implements server.LifetimeManager. The groups in which this server has
+// put a client of its own are counted, for the hub's bound; those that other
+// servers know of are not, so the manager is no server.GroupLister.
 func (s *service) AddToGroup(ctx context.Context, id, group string) error {
 	cl, fresh := s.client(id), false
 	if cl != nil {
@@ -182,17 +183,6 @@ func (cl *client) leaveGroup(group string) {
 	delete(cl.groups, group)
 }
 
-// GroupsOf implements server.GroupLister: those that this server has put it in.
-func (s *service) GroupsOf(id string) []string {
-	cl := s.client(id)
-	if cl == nil {
-		return nil
-	}
-	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	return slices.Collect(maps.Keys(cl.groups))
-}
-
 // online are the endpoints that can be sent to.
 func (s *service) online() []*pool {
 	if len(s.pools) == 1 {
@@ -223,10 +213,17 @@ func (s *service) sendError(err error) error {
 	return err
 }
 
+// lastInvocation numbers the questions to clients, over all hubs of the process:
+// the ids must differ from those of any other server.
+var lastInvocation atomic.Uint64
+
+// unknownClient is what Hubwire's gateway says of a client that there is not.
+const unknownClient = "Connection does not exist."
+
 // InvokeConnection implements server.ResultRouter.
 func (s *service) InvokeConnection(ctx context.Context, id string, inv *protocol.Invocation) (server.ClientResult, error) {
 	r := s.receiverOf(id)
-	inv.InvocationID = id + "-" + process().invocations + "-" + strconv.FormatUint(s.lastID.Add(1), 10)
+	inv.InvocationID = id + "-" + process().invocations + "-" + strconv.FormatUint(lastInvocation.Add(1), 10)
 	p := &members.Pending{ID: inv.InvocationID, ConnectionID: id, Away: r == nil}
 	_, err := s.results.Add(p, func(own, _ int) error { return server.CheckClientResult(r, own) })
 	if err != nil {
@@ -264,6 +261,9 @@ func (s *service) InvokeConnection(ctx context.Context, id string, inv *protocol
 	case end != members.Answered:
 		return server.ClientResult{}, server.NewHubError(members.TextCanceled)
 	case result.Failed:
+		if p.Away && result.Error == unknownClient {
+			return server.ClientResult{}, &server.ConnectionError{ID: id}
+		}
 		return server.ClientResult{}, &server.HubError{Message: result.Error}
 	}
 	return server.ClientResult{Codec: result.Codec, Value: result.Value}, nil

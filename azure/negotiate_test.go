@@ -299,7 +299,7 @@ func TestSecondaryEndpointsGetClientsWhileNoOtherIsOnline(t *testing.T) {
 		if got := where(); got != "primary" {
 			t.Errorf("with both online clients go to %q", got)
 		}
-		f.status = func(int) int { return http.StatusServiceUnavailable }
+		f.answer(http.StatusServiceUnavailable)
 		for _, c := range f.all() {
 			if strings.HasPrefix(c.host, "primary") {
 				c.close(1006)

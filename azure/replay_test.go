@@ -63,6 +63,7 @@ type replayer struct {
 
 func replay(t *testing.T, sc recorded.Scenario, d difference) {
 	lastAck.Store(0)
+	lastInvocation.Store(0)
 	r := &replayer{t: t, fake: newFake(t), want: map[string][]string{}}
 	r.fake.quiet = true
 	statuses := []int{}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"sync"
-	"sync/atomic"
 
 	"github.com/hubwire/hubwire/azure/internal/wire"
 	"github.com/hubwire/hubwire/internal/members"
@@ -40,7 +39,6 @@ type service struct {
 
 	acks    acks
 	results members.Results
-	lastID  atomic.Uint64
 
 	leaving sync.Once
 	left    chan struct{} // closed when Leave has done its work
