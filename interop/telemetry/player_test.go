@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hubwire/hubwire/internal/hubclient"
@@ -106,6 +107,7 @@ func (p *player) connect(path string, o clientOptions) *client {
 	if c.Client, err = hubclient.Dial(p.t.Context(), opts); err != nil {
 		p.t.Fatal(err)
 	}
+	synctest.Wait() // OnConnected has returned
 	return c
 }
 
@@ -252,6 +254,7 @@ func (p *player) tryRaw(path string, o rawOptions) (*raw, error) {
 	}
 	c.send(o.handshake)
 	c.next(5 * time.Second)
+	synctest.Wait() // OnConnected has returned; a refresh before that would change the user and nothing else
 	return c, nil
 }
 
