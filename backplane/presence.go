@@ -63,6 +63,8 @@ type presence struct {
 	asked   chan func() // closings for other nodes
 	news    *news       // nil without OnEvent
 
+	beats, known uint64 // renewals of the lease, and the last one that Redis has; of the writer
+
 	work chan struct{} // wakes the writer
 	mu   sync.Mutex    // guards dirty; comes after Redis.mu
 	// What may be on Redis otherwise than it is. When there are more than
@@ -225,7 +227,8 @@ func (r *Redis) keepPresence(p *presence) {
 func (r *Redis) renewLease(p *presence) (first time.Duration, ok bool) {
 	ctx, cancel := r.bounded(r.ctx)
 	defer cancel()
-	answer, err := r.client.Eval(ctx, beatScript, []string{p.base}, r.opts.ServerName, lease.Microseconds(), r.selfInfo(p)).StringSlice()
+	p.beats++
+	answer, err := r.client.Eval(ctx, beatScript, []string{p.base}, r.opts.ServerName, lease.Microseconds(), r.selfInfo(p), p.known, p.beats).StringSlice()
 	if err != nil || len(answer) < 2 {
 		r.drop(slog.LevelWarn, "presence cannot be written", "error", err)
 		return 0, false
@@ -235,6 +238,7 @@ func (r *Redis) renewLease(p *presence) (first time.Duration, ok bool) {
 			return 0, false
 		}
 	}
+	p.known = p.beats // only now is everything marked that Redis may lack
 	for _, node := range answer[2:] {
 		if !r.sweep(ctx, p, node, false) {
 			return 0, false

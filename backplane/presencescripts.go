@@ -5,6 +5,7 @@ package backplane
 //
 //	nodes       sorted set: node -> end of its lease, in microseconds by the clock of Redis
 //	info        hash: node -> what it says of itself
+//	beats       hash: node -> the number of its last beat
 //	of:NODE     hash: every entry of the node -> user; all others follow from these
 //	conns       hash: connection -> value
 //	users       hash: user -> connections
@@ -74,14 +75,19 @@ end
 `
 
 // beatScript renews the lease of a node. ARGV are the node, the lease in
-// microseconds, and what it says of itself. It returns whether the lease had not
-// ended, the microseconds until the first lease ends, and the nodes whose lease has.
+// microseconds, what it says of itself, the last beat of which it knows that Redis
+// has it, and the number of this one. It returns whether the lease had not ended,
+// the microseconds until the first lease ends, and the nodes whose lease has. A beat
+// of which the node does not know may have come after its entries were removed, so
+// that the lease only seems never to have ended.
 const beatScript = `
 local base, node = KEYS[1], ARGV[1]
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local lease = redis.call('ZSCORE', base .. 'nodes', node)
-local answer = {lease and tonumber(lease) > now and '1' or '0', '0'}
+local known = redis.call('HGET', base .. 'beats', node) == ARGV[4]
+local answer = {known and lease and tonumber(lease) > now and '1' or '0', '0'}
+redis.call('HSET', base .. 'beats', node, ARGV[5])
 redis.call('ZADD', base .. 'nodes', string.format('%.0f', now + ARGV[2]), node)
 redis.call('HSET', base .. 'info', node, ARGV[3])
 local first = redis.call('ZRANGEBYSCORE', base .. 'nodes', '(' .. string.format('%.0f', now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
@@ -116,6 +122,7 @@ until cursor == '0'
 if redis.call('HLEN', of) > 0 then return 1 end
 redis.call('ZREM', base .. 'nodes', node)
 redis.call('HDEL', base .. 'info', node)
+redis.call('HDEL', base .. 'beats', node)
 return 0`
 
 // nodesScript returns the nodes whose lease has not ended, each with what it says.
