@@ -52,6 +52,7 @@ type Node struct {
 
 	t       testing.TB
 	process *Process
+	killed  bool
 }
 
 var ready = regexp.MustCompile(`^READY (\S+)$`)
@@ -95,7 +96,16 @@ func StartNode(t testing.TB, command string, args ...string) *Node {
 // Stop stops the node and waits for its end. Stopping twice is allowed.
 func (n *Node) Stop() {
 	n.t.Helper()
-	if err := n.process.Stop(); err != nil {
+	if err := n.process.Stop(); err != nil && !n.killed {
 		n.t.Errorf("the node ended with %v", err)
 	}
+}
+
+// PID returns the number of the node's process.
+func (n *Node) PID() int { return n.process.cmd.Process.Pid }
+
+// Kill ends the node with SIGKILL and waits for its end.
+func (n *Node) Kill() {
+	n.killed = true
+	n.process.Kill()
 }

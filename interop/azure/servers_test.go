@@ -1,0 +1,116 @@
+package azure
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/hubwire/hubwire/interop/harness"
+)
+
+// modes are the ways of clients that the tests of this file mix.
+var modes = [][2]string{{"WebSockets", "json"}, {"LongPolling", "messagepack"}, {"ServerSentEvents", "json"}, {"WebSockets", "messagepack"}}
+
+// two are two app servers of one hub behind a gateway, and two clients of each.
+// Clients negotiate with stays, wherever the gateway sends them.
+type two struct {
+	goes, stays          *harness.Node
+	ofGoing, ofStaying   []string
+	clients              *officialClients
+	connectionIDs        map[string]string // of clients
+	pidGoing, pidStaying float64
+}
+
+func startTwo(t *testing.T, w *world, args ...string) *two {
+	t.Helper()
+	command, clients := w.nodeCommand(t), startClients(t)
+	args = append([]string{"--application", "two"}, args...)
+	s := &two{goes: harness.StartNode(t, command, args...), stays: harness.StartNode(t, command, args...), clients: clients, connectionIDs: map[string]string{}}
+	s.pidGoing, s.pidStaying = float64(s.goes.PID()), float64(s.stays.PID())
+	for i := 0; len(s.ofGoing) < 2 || len(s.ofStaying) < 2; i++ {
+		if i == 30 {
+			t.Fatalf("of 30 clients %q are at one server and %q at the other", s.ofGoing, s.ofStaying)
+		}
+		name, mode := fmt.Sprintf("c%d", i), modes[i%len(modes)]
+		clients.start(name, s.stays.URL+"/hub", mode[0], mode[1])
+		s.connectionIDs[name] = clients.call(name, "ConnectionId").(string)
+		clients.call(name, "Join", "everybody")
+		switch pid := clients.call(name, "ProcessId"); pid {
+		case s.pidGoing:
+			s.ofGoing = append(s.ofGoing, name)
+		case s.pidStaying:
+			s.ofStaying = append(s.ofStaying, name)
+		default:
+			t.Fatalf("%s is at process %v, of %v and %v", name, pid, s.pidGoing, s.pidStaying)
+		}
+	}
+	return s
+}
+
+// sendToGroup sends to the group that all clients joined, and waits until each of them
+// has it.
+func (s *two) sendToGroup(t *testing.T, from, text string, to ...string) {
+	t.Helper()
+	s.clients.call(from, "SendGroup", "everybody", "M", text)
+	for _, name := range to {
+		if got := s.clients.event(name, "M").Args; fmt.Sprint(got) != "["+text+"]" {
+			t.Errorf("%s got %v, want %s", name, got, text)
+		}
+	}
+}
+
+func TestTwoAppServersAreOneHub(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts two ASP.NET Core apps; not with -short")
+	}
+	s := startTwo(t, startGateway(t))
+	all := append(append([]string{}, s.ofGoing...), s.ofStaying...)
+	for i, name := range all {
+		s.sendToGroup(t, name, fmt.Sprint("text ", i), all...)
+	}
+	for _, asking := range all { // every client asks every client, across servers and protocols
+		for _, asked := range all {
+			if got := s.clients.call(asking, "Ask", s.connectionIDs[asked], "Ask", "why"); got != asked+" answers why" {
+				t.Errorf("%s asked %s and got %v", asking, asked, got)
+			}
+		}
+	}
+}
+
+func TestClientsOfAKilledAppServerReconnectToAnother(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts two ASP.NET Core apps; not with -short")
+	}
+	s := startTwo(t, startGateway(t))
+	s.goes.Kill()
+	for _, name := range s.ofGoing {
+		s.clients.event(name, "reconnecting")
+		s.clients.event(name, "reconnected")
+		if pid := s.clients.call(name, "ProcessId"); pid != s.pidStaying {
+			t.Errorf("%s is at %v, want the server that is left", name, pid)
+		}
+		s.clients.call(name, "Join", "everybody") // it is a new connection
+	}
+	s.sendToGroup(t, s.ofGoing[0], "still here", append(s.ofGoing, s.ofStaying...)...)
+	for _, name := range s.ofStaying {
+		s.clients.never(name, "reconnecting", "close")
+	}
+}
+
+func TestAppServersAndClientsComeBackToAGatewayThatWasKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts two ASP.NET Core apps; not with -short")
+	}
+	w := startGateway(t)
+	s := startTwo(t, w)
+	all := append(append([]string{}, s.ofGoing...), s.ofStaying...)
+	w.kill(t)
+	for _, name := range all {
+		s.clients.event(name, "reconnecting")
+	}
+	w.startAgain(t)
+	for _, name := range all {
+		s.clients.event(name, "reconnected")
+		s.clients.call(name, "Join", "everybody")
+	}
+	s.sendToGroup(t, all[0], "back", all...)
+}
