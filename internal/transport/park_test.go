@@ -30,7 +30,7 @@ func (c *Conn) lookAt(times int) {
 
 func TestIdleClientsNeedNoGoroutine(t *testing.T) {
 	t.Run("plain", func(t *testing.T) { idleClients(t, serve(t, withReaders(ReadersPoll), nil)) })
-	t.Run("TLS", func(t *testing.T) { idleClients(t, serveTLSWith(t, withReaders(ReadersPoll))) })
+	t.Run("TLS", func(t *testing.T) { idleClients(t, serveTLS(t, withReaders(ReadersPoll))) })
 }
 
 func idleClients(t *testing.T, n *node) {
@@ -140,7 +140,7 @@ func TestAParkedClientIsClosedAsAnyOther(t *testing.T) {
 		closeParked(t, func(t *testing.T) *node { return serve(t, withReaders(ReadersPoll), nil) })
 	})
 	t.Run("TLS", func(t *testing.T) {
-		closeParked(t, func(t *testing.T) *node { return serveTLSWith(t, withReaders(ReadersPoll)) })
+		closeParked(t, func(t *testing.T) *node { return serveTLS(t, withReaders(ReadersPoll)) })
 	})
 }
 

@@ -13,9 +13,7 @@ import (
 
 // serveTLS is serve over TLS, where a socket can only be read and written
 // blocking.
-func serveTLS(t *testing.T) *node { return serveTLSWith(t, defaults()) }
-
-func serveTLSWith(t *testing.T, opts Options) *node {
+func serveTLS(t *testing.T, opts Options) *node {
 	n, mux := newNode(t, opts, nil)
 	server := httptest.NewTLSServer(mux)
 	t.Cleanup(func() { stop(n.endpoint); server.Close() })
@@ -26,7 +24,7 @@ func serveTLSWith(t *testing.T, opts Options) *node {
 
 func TestWebSocketOverTLS(t *testing.T) {
 	for _, r := range []Readers{ReadersGoroutine, ReadersPoll, ReadersAuto} {
-		t.Run(fmt.Sprint(r), func(t *testing.T) { webSocketOverTLS(t, serveTLSWith(t, withReaders(r))) })
+		t.Run(fmt.Sprint(r), func(t *testing.T) { webSocketOverTLS(t, serveTLS(t, withReaders(r))) })
 	}
 }
 
