@@ -183,10 +183,9 @@ type fakeServer struct {
 
 // A fakeClient is a client as its app server sees it.
 type fakeClient struct {
-	open     *wire.OpenConnection
-	codec    protocol.Codec
-	in       []byte
-	answered bool
+	open  *wire.OpenConnection
+	codec protocol.Codec
+	in    []byte
 }
 
 type serverOptions struct {
