@@ -56,6 +56,7 @@ type Redis struct {
 
 	sessions atomic.Pointer[sessions] // nil: the hub has none
 	presence *presence                // nil without Options.Presence
+	scripts  atomic.Uint64            // numbers those that may make a session
 
 	mu          sync.Mutex // guards what follows; nothing waits while it is held
 	link        *link

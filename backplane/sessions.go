@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -43,6 +42,7 @@ type kept struct {
 	key     string            // of the session on Redis; empty: none
 	synced  bool              // what Redis has was read
 	reread  bool              // it must be read once more: Redis was lost, or has lost it
+	maker   string            // of the session on Redis, when it was last read
 	read    int64             // when the groups of its user were, by the clock of Redis
 	left    map[string]bool   // groups that it has left before the session was read
 	unsaved map[string]uint64 // groups whose state on Redis may be another one, and the number of the change
@@ -53,19 +53,19 @@ type kept struct {
 
 var _ server.SessionKeeper = (*Redis)(nil)
 
-// The script of a connection that comes: ARGV are the session's time and the id of
-// the connection. It makes the session known, and returns whether it was, and its
-// fields. The field s is the connection that has made it, which thus does not take
-// it for an older one when go-redis sends the script twice; it also holds a
-// session without groups.
+// The script of a connection that comes: ARGV are the session's time and what the
+// script calls itself. It makes the session known, and returns whether it was, and
+// its fields. The field s says which script has made it: the connection does not
+// take it for an older one when go-redis sends the script twice, and others see that
+// Redis had lost it. It also holds a session without groups.
 const resumeScript = `
 local known = redis.call('EXISTS', KEYS[1])
 redis.call('HSETNX', KEYS[1], 's', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return {tostring(known), redis.call('HGETALL', KEYS[1])}`
 
-// The script of a join: ARGV are the session's time, the id of the connection, the
-// field of the group, and the most groups. It returns 0 where there are too many.
+// The script of a join: ARGV are the session's time, what the script calls itself,
+// the field of the group, and the most groups. It returns 0 where there are too many.
 const joinScript = `
 if redis.call('HEXISTS', KEYS[1], ARGV[3]) == 0 and redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then return 0 end
 local t = redis.call('TIME')
@@ -189,102 +189,6 @@ func (s *sessions) add(c *connection) {
 	s.all[c] = struct{}{}
 }
 
-// A savedState is what Redis has of a session, and of its user's groups.
-type savedState struct {
-	known   bool             // the session was there
-	resumed bool             // another connection has made it
-	groups  map[string]int64 // when they were joined, in Unix microseconds by the clock of Redis, as all here
-	now     int64
-	user    map[string]int64 // when they end; 0 is never; negative: when they were removed
-}
-
-// errAnswer is what Redis cannot say.
-var errAnswer = errors.New("backplane: Redis has answered what is no session")
-
-// readStates reads what Redis has of connections, in one round trip.
-func (r *Redis) readStates(ctx context.Context, s *sessions, list []*connection) ([]savedState, error) {
-	pipe, life := r.client.Pipeline(), s.life()
-	sessionOf, userOf := make([]*redis.Cmd, len(list)), make([]*redis.Cmd, len(list))
-	for i, c := range list {
-		if c.kept.key != "" {
-			sessionOf[i] = pipe.Eval(ctx, resumeScript, []string{r.sessionKey(c.kept.key)}, life, c.ID())
-		}
-		if id := c.UserID(); id != "" {
-			userOf[i] = pipe.Eval(ctx, userScript, []string{r.userGroupsKey(id)})
-		}
-	}
-	states := make([]savedState, len(list))
-	if pipe.Len() == 0 {
-		return states, nil
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, err
-	}
-	for i := range list {
-		if err := states[i].read(list[i].ID(), sessionOf[i], userOf[i]); err != nil {
-			return nil, err
-		}
-	}
-	return states, nil
-}
-
-func (s *savedState) read(id string, session, user *redis.Cmd) (err error) {
-	if session != nil {
-		head, fields, err := readFields(session)
-		if err != nil {
-			return err
-		}
-		s.known, s.resumed, s.groups = head == "1", fields["s"] != id, make(map[string]int64, len(fields))
-		for name, value := range fields {
-			if group, ok := strings.CutPrefix(name, "g"); ok {
-				s.groups[group], _ = strconv.ParseInt(value, 10, 64) // what is no time is long ago
-			}
-		}
-	}
-	if user != nil {
-		head, fields, err := readFields(user)
-		if err != nil {
-			return err
-		}
-		if s.now, err = strconv.ParseInt(head, 10, 64); err != nil {
-			return errAnswer
-		}
-		s.user = make(map[string]int64, len(fields))
-		for group, value := range fields {
-			if s.user[group], err = strconv.ParseInt(value, 10, 64); err != nil {
-				return errAnswer
-			}
-		}
-	}
-	return nil
-}
-
-// readFields reads the answer of a script: a text, and the fields of a hash.
-func readFields(cmd *redis.Cmd) (head string, fields map[string]string, err error) {
-	answer, err := cmd.Slice()
-	if err != nil {
-		return "", nil, err
-	}
-	if len(answer) != 2 {
-		return "", nil, errAnswer
-	}
-	head, isText := answer[0].(string)
-	list, isList := answer[1].([]any)
-	if !isText || !isList || len(list)%2 != 0 {
-		return "", nil, errAnswer
-	}
-	fields = make(map[string]string, len(list)/2)
-	for i := 0; i < len(list); i += 2 {
-		name, isName := list[i].(string)
-		value, isValue := list[i+1].(string)
-		if !isName || !isValue {
-			return "", nil, errAnswer
-		}
-		fields[name] = value
-	}
-	return head, fields, nil
-}
-
 // sync reads what Redis has of connections of this node, and brings them into the
 // groups that they should be in.
 func (r *Redis) sync(ctx context.Context, s *sessions, list []*connection) (states []savedState, err error) {
@@ -337,14 +241,14 @@ func (r *Redis) adopt(s *sessions, c *connection, state savedState) (entered []*
 		}
 	}
 	r.grantLocked(s, c, state, enter)
-	if !state.known && k.key != "" { // the session is new, or Redis has lost it
+	if k.key != "" && (!state.known || k.synced && state.maker != k.maker) { // the session is new, or Redis has lost it and a script has made it again
 		for group := range c.groups {
 			if k.explicit(group) {
 				k.change(group)
 			}
 		}
 	}
-	k.synced, k.read, k.left = true, state.now, nil
+	k.synced, k.maker, k.read, k.left = true, state.maker, state.now, nil
 	if len(k.unsaved) > 0 {
 		wake(s.work)
 	}
@@ -403,6 +307,12 @@ func (r *Redis) exitLocked(c *connection, group string) {
 	}
 }
 
+// maker is what a script of c calls itself, if it is the one that makes the session:
+// each time something else.
+func (r *Redis) maker(c *connection) string {
+	return c.ID() + " " + strconv.FormatUint(r.scripts.Add(1), 10)
+}
+
 // hasSession reports whether what c joins and leaves belongs to a session.
 func (c *connection) hasSession() bool { return c.kept != nil && c.kept.key != "" }
 
@@ -453,7 +363,7 @@ func (r *Redis) saveJoin(ctx context.Context, c *connection, group string) error
 }
 
 func (r *Redis) joinCommand(ctx context.Context, on redis.Cmdable, s *sessions, c *connection, group string) *redis.Cmd {
-	return on.Eval(ctx, joinScript, []string{r.sessionKey(c.kept.key)}, s.life(), c.ID(), "g"+group, s.options().MaximumGroups)
+	return on.Eval(ctx, joinScript, []string{r.sessionKey(c.kept.key)}, s.life(), r.maker(c), "g"+group, s.options().MaximumGroups)
 }
 
 // saveLeave tells Redis that c has left group, the change with a number.

@@ -328,3 +328,19 @@ func TestTheScriptsOfSessionsDoTheSameOnARealRedis(t *testing.T) {
 		t.Errorf("redis-server:\n%s\nmemory:\n%s", strings.Join(states[0], "\n"), strings.Join(states[1], "\n"))
 	}
 }
+
+func TestASessionThatIsMadeAgainAfterALossGetsAllItsGroups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemoryRedis(t)
+		r := sessionNode(t, s, server.SessionOptions{})
+		c := comes(t, r, "c1", "alice", "s1", false)
+		succeed(t, r.AddToGroup(t.Context(), "c1", "before"))
+		s.forget()
+		succeed(t, r.AddToGroup(t.Context(), "c1", "after")) // its script makes the session
+		time.Sleep(time.Minute)
+		r.rereadLater(r.sessions.Load(), []*connection{r.local("c1")})
+		time.Sleep(time.Minute)
+		goes(r, c)
+		comes(t, r, "c2", "alice", "s1", true, "before", "after")
+	})
+}
