@@ -3,7 +3,6 @@ package backplane
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -12,9 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gobwas/ws"
-	"github.com/gobwas/ws/wsutil"
-
+	"github.com/hubwire/hubwire/internal/hubclient"
 	"github.com/hubwire/hubwire/internal/memnet"
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
@@ -28,8 +25,9 @@ func (h *boundHub) OnConnected(call *server.Call) error {
 	return nil
 }
 
-// webSocket connects a JSON client to hub, in memory.
-func webSocket(t *testing.T, hub *server.Hub) io.ReadWriter {
+// webClient connects a client to hub, in memory. It answers no call; asked has
+// the names of the methods that were called.
+func webClient(t *testing.T, hub *server.Hub) (asked *hubclient.Queue[string]) {
 	t.Helper()
 	l := memnet.Listen()
 	mux := http.NewServeMux()
@@ -37,25 +35,24 @@ func webSocket(t *testing.T, hub *server.Hub) io.ReadWriter {
 	s := &http.Server{Handler: mux}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = s.Serve(l) })
-	conn, _, _, err := ws.Dialer{NetDial: l.Link(nil).DialContext}.Dial(t.Context(), "ws://memory/hub")
+	asked = &hubclient.Queue[string]{}
+	c, err := hubclient.Dial(t.Context(), hubclient.Options{
+		ConnOptions:  hubclient.ConnOptions{URL: "http://memory/hub", DialContext: l.Link(nil).DialContext, SkipNegotiation: true},
+		PingInterval: -1,
+		Receive:      func(m *protocol.Invocation) { asked.Put(m.Target) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = conn.Close()
+		c.Abort()
 		if err := hub.Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
 		_ = s.Close()
 		serving.Wait()
 	})
-	if err := wsutil.WriteClientText(conn, []byte(`{"protocol":"json","version":1}`+"\x1e")); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := wsutil.ReadServerText(conn); err != nil || string(b) != "{}\x1e" {
-		t.Fatalf("handshake: %q, %v", b, err)
-	}
-	return conn
+	return asked
 }
 
 // The bounds of a hub hold for its connections, whichever node adds them to
@@ -66,7 +63,7 @@ func TestTheBoundsOfAConnectionHoldForWhatOtherNodesAsk(t *testing.T) {
 		r, other := m.node(t, Options{}), m.node(t, Options{})
 		ready(t, r, other)
 		h := &boundHub{make(chan string, 1)}
-		conn := webSocket(t, server.MustHub(h, &server.Options{
+		asked := webClient(t, server.MustHub(h, &server.Options{
 			LifetimeManager: r, Logger: slog.New(slog.DiscardHandler), KeepAliveInterval: -1, ClientTimeoutInterval: -1,
 			MaximumGroupsPerClient: 1, MaximumGroupNameLength: 5, MaximumClientResultsPerClient: 1,
 		}))
@@ -92,8 +89,8 @@ func TestTheBoundsOfAConnectionHoldForWhatOtherNodesAsk(t *testing.T) {
 		// node is canceled first.
 		far := make(chan error, 1)
 		go func() { far <- invoke(context.Background(), other, id) }()
-		if b, err := wsutil.ReadServerText(conn); err != nil || !strings.Contains(string(b), `"target":"ask"`) {
-			t.Fatalf("the client received %q, %v", b, err)
+		if target, ok := asked.Next(t.Context().Done()); !ok || target != "ask" {
+			t.Fatalf("the client is asked for %q (%v)", target, ok)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		own := make(chan error, 1)
