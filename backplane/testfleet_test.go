@@ -89,7 +89,7 @@ func newFleet(t *testing.T, s place, count int, opts Options, endpoint server.En
 // knowsKey waits until r can seal tokens.
 func knowsKey(t *testing.T, r *Redis) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := r.Ready(ctx); err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func (f *testFleet) options(transport string) hubclient.Options {
 
 func (f *testFleet) dial(t *testing.T, o hubclient.Options) *hubclient.Client {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	c, err := hubclient.Dial(ctx, o)
 	if err != nil {
@@ -132,7 +132,7 @@ func (f *testFleet) dial(t *testing.T, o hubclient.Options) *hubclient.Client {
 // call calls a method and returns its result.
 func call[T any](t *testing.T, c *hubclient.Client, method string, args ...any) (result T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := c.Invoke(ctx, &result, method, args...); err != nil {
 		t.Fatalf("%s: %v", method, err)
