@@ -167,12 +167,7 @@ func (r *Redis) ConnectedSession(ctx context.Context, c server.Receiver, key str
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	r.expectReady(ctx)
-	lost := ErrUnavailable
-	if r.state.ready() {
-		var states []savedState
-		states, lost = r.sync(ctx, s, []*connection{own})
-		resumed = lost == nil && states[0].resumed
-	}
+	resumed, lost := r.firstSync(ctx, s, own)
 	if err := r.awaitOwn(ctx, entered); err != nil {
 		return resumed, err
 	}
@@ -181,6 +176,25 @@ func (r *Redis) ConnectedSession(ctx context.Context, c server.Receiver, key str
 		return false, fmt.Errorf("%w: %w", server.ErrSessionNotKept, lost)
 	}
 	return resumed, nil
+}
+
+// firstSync reads the session of a connection that comes. It tries again as long as
+// this node is ready: after a restart of Redis the connections of go-redis' pool
+// fail one after the other.
+func (r *Redis) firstSync(ctx context.Context, s *sessions, c *connection) (resumed bool, err error) {
+	err = ErrUnavailable
+	for r.state.ready() {
+		var states []savedState
+		if states, err = r.sync(ctx, s, []*connection{c}); err == nil {
+			return states[0].resumed, nil
+		}
+		var answered redis.Error
+		if errors.As(err, &answered) || ctx.Err() != nil {
+			break
+		}
+		sleep(ctx, retryPause)
+	}
+	return false, err
 }
 
 func (s *sessions) add(c *connection) {
