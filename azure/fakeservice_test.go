@@ -3,6 +3,7 @@ package azure
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -158,8 +159,7 @@ func (c *fakeConn) read() {
 	for {
 		<-c.reading
 		c.reading <- struct{}{}
-		frame, err := ws.ReadFrame(c.net)
-		frame = ws.UnmaskFrameInPlace(frame)
+		frame, err := readFrame(c.net)
 		switch {
 		case err != nil || frame.Header.OpCode == ws.OpClose:
 			code := 1006
@@ -188,6 +188,16 @@ func (c *fakeConn) read() {
 			}
 		}
 	}
+}
+
+// readFrame reads what the app has sent, which is no stranger: it is not bounded.
+func readFrame(r io.Reader) (frame ws.Frame, err error) {
+	if frame.Header, err = ws.ReadHeader(r); err != nil {
+		return frame, err
+	}
+	frame.Payload = make([]byte, frame.Header.Length)
+	_, err = io.ReadFull(r, frame.Payload)
+	return ws.UnmaskFrameInPlace(frame), err
 }
 
 func (c *fakeConn) add(g got) {

@@ -41,7 +41,6 @@ type service struct {
 	results members.Results
 
 	leaving sync.Once
-	left    chan struct{} // closed when Leave has done its work
 
 	mu        sync.Mutex
 	clients   map[string]*client
