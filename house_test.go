@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 var testOnly = []string{
 	"github.com/philippseith/signalr",
 	"github.com/alicebob/miniredis/v2",
+	"github.com/yuin/gopher-lua",
 	"go.uber.org/goleak",
 	module + "/internal/testvectors",
 	module + "/internal/testcert",
