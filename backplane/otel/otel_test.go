@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -26,6 +27,11 @@ func TestEveryInstrumentOfTheBackplaneMeasuresWhatItSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	measured, measure := make(chan struct{}), observer.Delivered
+	observer.Delivered = func(r *backplane.Redis, latency time.Duration, own bool) {
+		measure(r, latency, own)
+		close(measured)
+	}
 	bus := miniredis.RunT(t)
 	client := redis.NewClient(&redis.Options{Addr: bus.Addr()})
 	t.Cleanup(func() { _ = client.Close() })
@@ -37,10 +43,10 @@ func TestEveryInstrumentOfTheBackplaneMeasuresWhatItSays(t *testing.T) {
 	if err := r.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// A send that returns has reached its own node.
 	if err := r.Send(t.Context(), server.Audience{Kind: server.ToAll}, server.NewMessage(&protocol.Invocation{Target: "M"})); err != nil {
 		t.Fatal(err)
 	}
+	<-measured // with this Redis in memory, the message may come after the send has returned
 	ended, end := context.WithCancel(t.Context())
 	end()
 	_ = r.AddToGroup(ended, "nobody", "g") // the command is on its way, or not; it is counted
