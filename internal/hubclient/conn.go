@@ -287,6 +287,7 @@ func (c *Conn) do(ctx context.Context, method, address string, body []byte) ([]b
 	if err != nil {
 		return nil, err
 	}
+	defer c.closeIdle()
 	answer, err := c.http.Do(r)
 	if err != nil {
 		return nil, err
@@ -299,6 +300,14 @@ func (c *Conn) do(ctx context.Context, method, address string, body []byte) ([]b
 		return nil, err
 	}
 	return io.ReadAll(answer.Body)
+}
+
+// closeIdle is called after a request. One that began while the connection was
+// closed would leave its own connection to the server idle for ever.
+func (c *Conn) closeIdle() {
+	if c.ctx != nil && c.ctx.Err() != nil {
+		c.http.CloseIdleConnections()
+	}
 }
 
 // refused returns an error if the answer to r refuses it.

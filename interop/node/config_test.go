@@ -29,7 +29,7 @@ func TestFlagsAreThoseOfTheReferenceNode(t *testing.T) {
 	want := config{
 		redis: "h:1", prefix: "P:", detailed: true, maximumMessage: 1000, parallel: 2, statefulBuffer: 5,
 		clientTimeout: 1500 * time.Microsecond, keepAlive: 2 * time.Millisecond, handshakeTimeout: 3 * time.Millisecond,
-		pollTimeout: 4 * time.Millisecond, disconnect: 5 * time.Millisecond,
+		pollTimeout: 4 * time.Millisecond, disconnect: 5 * time.Millisecond, nodes: 1,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("parseConfig = %+v\nwant %+v", got, want)
