@@ -265,7 +265,9 @@ func (a rawApp) Ended(cause error) {
 		cause = nil
 	}
 	a.mu.Lock()
-	a.ended, a.cause = true, cause
+	if !a.ended { // Shutdown may come while the connection ends
+		a.ended, a.cause = true, cause
+	}
 	if a.status == "" {
 		a.status = status
 	}

@@ -62,8 +62,14 @@ func (n *node) fillPool(ctx context.Context) {
 	defer cancel()
 	for range poolSize {
 		conn := n.redis.Conn()
-		_ = conn.Ping(ctx) // if Redis has just gone, the next census fills it
-		defer conn.Close()
+		for range 2 * poolSize { // the pool may have some that the last restart has cut
+			if conn.Ping(ctx).Err() == nil || ctx.Err() != nil {
+				break // if Redis has just gone, the next census fills it
+			}
+			_ = conn.Close()
+			conn = n.redis.Conn()
+		}
+		defer func() { _ = conn.Close() }()
 	}
 }
 
