@@ -44,6 +44,9 @@ func TestNothingIsLeftOfClientsThatComeAndGo(t *testing.T) {
 	for _, what := range left {
 		t.Errorf("left over: %s", what)
 	}
+	if len(left) > 0 {
+		t.Logf("connections to Redis, before:\n%safter:\n%s", before.redisClients, after.redisClients)
+	}
 	s.worksStill()
 	t.Logf("%v with %d clients at a time, seed %d\n%s\n%s", took.Round(time.Second), *clients, s.seed, s.book, compare(before, after))
 	for _, what := range must {
