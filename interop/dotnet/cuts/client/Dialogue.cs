@@ -48,7 +48,7 @@ public sealed class Dialogue
         var d = new Dialogue(line);
         string? error = null;
         try { await d.Play().WaitAsync(d.Limit); }
-        catch (Exception e) { error = $"{e.GetType().Name}: {e.Message}; received {Show(d.got)}"; }
+        catch (Exception e) { error = $"{e}; received {Show(d.got)}"; }
         try { await d.hub.DisposeAsync().AsTask().WaitAsync(d.Limit); }
         catch (Exception e) { error ??= $"at the end: {e}"; }
         return new(line.Name, d.starts, error, watch.ElapsedMilliseconds);
