@@ -15,6 +15,10 @@ import (
 	"github.com/hubwire/hubwire/server"
 )
 
+// requestTime is how long the requests of a node may take that stops, once its hubs
+// have stopped.
+const requestTime = time.Second
+
 // A node is one server of the app: a hub, and the web server around it. A real
 // app runs each node as a process of its own. A node that has stopped is not used
 // again: a new one at the same address takes its place.
@@ -111,8 +115,12 @@ func (n *node) stop(ctx context.Context) error {
 	for _, hub := range n.hubs {
 		errs = append(errs, hub.Shutdown(ctx))
 	}
-	if err := n.web.Shutdown(ctx); err != nil {
-		errs = append(errs, err, n.web.Close()) // whoever still waits is cut off
+	// A connection that a browser has opened in advance, and not used yet, would
+	// keep Shutdown for five seconds. Whoever still waits is cut off.
+	short, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	if n.web.Shutdown(short) != nil {
+		errs = append(errs, n.web.Close())
 	}
 	_ = n.l.Close() // closed already, unless the node was never started
 	return errors.Join(append(errs, n.closeParts())...)

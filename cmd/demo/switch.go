@@ -41,9 +41,9 @@ func (a *app) switchNode1(run bool) error {
 	if a.running.Load() == run {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
-	defer cancel()
 	if !run {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+		defer cancel()
 		a.running.Store(false)
 		a.screen.printf("\nnode 1 stops: its clients are told to reconnect, and go on with node 2")
 		// Whoever has not gone by then is cut off, which is no failure of the switch.
@@ -57,6 +57,8 @@ func (a *app) switchNode1(run bool) error {
 		}
 		a.screen.printf("\nnode 1 runs again at %s", a.node1.url)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime) // however long the switch took
+	defer cancel()
 	clients := a.node2.hubs[0].Clients().All()
 	return blog.NodeChanged.Send(ctx, clients, "node 1", run)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -133,6 +134,25 @@ func TestClientsGoOnWithNode2WhileNode1IsStopped(t *testing.T) {
 		if status := post(t, d.url2+path, "https://elsewhere.example"); status != http.StatusForbidden {
 			t.Errorf("a page from elsewhere may POST %s: %d", path, status)
 		}
+	}
+}
+
+// Browsers open connections in advance. One that has asked nothing yet does not
+// keep node 1 from stopping, and the clients of node 2 hear that it has stopped.
+func TestNode1StopsWithConnectionsThatSaidNothing(t *testing.T) {
+	out := &lines{}
+	d := startDemo(t, out, "-angular=off")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(d.url1, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if status := post(t, d.url2+"/api/nodes/1/stop", d.url1); status != http.StatusNoContent {
+		t.Errorf("stop of node 1: %d", status)
+	}
+	out.waitFor(t, "node 1 has stopped")
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("a connection to a node that has stopped is open")
 	}
 }
 
