@@ -1,8 +1,6 @@
 package protocol_test
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
@@ -10,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/hubwire/hubwire/internal/testvectors"
 )
 
 // A valueRow is one of testdata/values: what ASP.NET Core or the JavaScript
@@ -36,28 +36,10 @@ func (r valueRow) key() string {
 // cameAs says that a value did not come as an argument.
 var cameAs = regexp.MustCompile("as (upload item|client result)")
 
-// valueRows are the rows of a file; each is on a line of its own.
-func valueRows(t *testing.T, name string) (rows []valueRow) {
+// valueRows are the rows of a file.
+func valueRows(t *testing.T, name string) []valueRow {
 	t.Helper()
-	f, err := os.Open("../testdata/values/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		text := strings.TrimSuffix(strings.TrimSpace(lines.Text()), ",")
-		if !strings.HasPrefix(text, "{") {
-			continue
-		}
-		var row valueRow
-		if err := json.Unmarshal([]byte(text), &row); err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		rows = append(rows, row)
-	}
-	return rows
+	return testvectors.Lines[valueRow](t, "../testdata/values/"+name)
 }
 
 var runs = regexp.MustCompile(`<([^<>]+)\*(\d+)>`)

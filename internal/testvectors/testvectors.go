@@ -1,9 +1,10 @@
-// Package testvectors loads the files of testdata/hubprotocol for tests: records
-// as real servers and clients put them on the wire.
+// Package testvectors loads files of testdata for tests: records as real servers
+// and clients put them on the wire.
 package testvectors
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"os"
@@ -23,6 +24,9 @@ const (
 	Handshake         = "handshake"
 	HandshakeResponse = "handshake response"
 )
+
+// longestLine bounds a line of a file, in bytes.
+const longestLine = 1 << 20
 
 // A Vector is one record or frame, with its framing.
 type Vector struct {
@@ -52,37 +56,51 @@ func Load(tb testing.TB, dir string) []Vector {
 
 func loadFile(tb testing.TB, file string) []Vector {
 	tb.Helper()
+	var list []Vector
+	type record struct {
+		Vector
+		Text, Hex string
+	}
+	for n, line := range Lines[record](tb, file) {
+		b, err := hex.DecodeString(line.Hex)
+		if err != nil {
+			tb.Fatalf("%s, vector %d: %v", file, n+1, err)
+		}
+		line.Wire = line.Text + string(b)
+		list = append(list, line.Vector)
+	}
+	return list
+}
+
+// Lines returns the JSON objects of a file that has each on a line of its own: a
+// .jsonl file, or an array in a .json file. It fails the test if there is none, or
+// if a line is not a T. Members that T does not have are ignored.
+func Lines[T any](tb testing.TB, file string) []T {
+	tb.Helper()
 	f, err := os.Open(file)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer f.Close()
-	var list []Vector
+	var list []T
 	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<20)
+	lines.Buffer(nil, longestLine)
 	for n := 1; lines.Scan(); n++ {
-		v, err := parse(lines.Bytes())
-		if err != nil {
+		text := bytes.TrimSuffix(bytes.TrimSpace(lines.Bytes()), []byte(","))
+		if len(text) == 0 || string(text) == "[" || string(text) == "]" {
+			continue
+		}
+		var one T
+		if err := json.Unmarshal(text, &one); err != nil {
 			tb.Fatalf("%s, line %d: %v", file, n, err)
 		}
-		list = append(list, v)
+		list = append(list, one)
 	}
 	if err := lines.Err(); err != nil {
 		tb.Fatalf("%s: %v", file, err)
 	}
+	if len(list) == 0 {
+		tb.Fatalf("%s has no objects", file)
+	}
 	return list
-}
-
-func parse(line []byte) (Vector, error) {
-	var v struct {
-		Vector
-		Text string
-		Hex  string
-	}
-	if err := json.Unmarshal(line, &v); err != nil {
-		return Vector{}, err
-	}
-	b, err := hex.DecodeString(v.Hex)
-	v.Wire = v.Text + string(b)
-	return v.Vector, err
 }

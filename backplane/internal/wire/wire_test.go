@@ -1,13 +1,12 @@
 package wire
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/hubwire/hubwire/internal/testvectors"
 )
 
 // A vector is a payload that was captured from a real node, or that is in the
@@ -16,26 +15,9 @@ type vector struct {
 	Source, Name, Prefix, Channel, PayloadHex, Kind string
 }
 
-func vectors(t testing.TB) (list []vector) {
+func vectors(t testing.TB) []vector {
 	t.Helper()
-	f, err := os.Open("../../../testdata/redis/vectors.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		text := strings.TrimSuffix(strings.TrimSpace(lines.Text()), ",")
-		if !strings.HasPrefix(text, "{") {
-			continue
-		}
-		var v vector
-		if err := json.Unmarshal([]byte(text), &v); err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		list = append(list, v)
-	}
+	list := testvectors.Lines[vector](t, "../../../testdata/redis/vectors.json")
 	if len(list) < 100 {
 		t.Fatalf("%d vectors, want at least 100", len(list))
 	}
