@@ -18,6 +18,7 @@ import (
 	"weak"
 
 	"github.com/hubwire/hubwire/backplane"
+	"github.com/hubwire/hubwire/internal/instruments"
 	api "go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -58,7 +59,7 @@ func New(opts *Options) (*backplane.Observer, error) {
 		o.MeterProvider = api.GetMeterProvider()
 	}
 	m := &metrics{options: map[optionsKey]*options{}}
-	if err := m.make(o.MeterProvider.Meter("hubwire")); err != nil {
+	if err := m.make(instruments.Of(o.MeterProvider.Meter("hubwire"))); err != nil {
 		return nil, err
 	}
 	observer := &backplane.Observer{Backplane: m.add, Published: m.published, Forwarded: m.forwardedOne}
@@ -112,40 +113,17 @@ func (m *metrics) of(r *backplane.Redis, key attribute.Key, value string) *optio
 	return o
 }
 
-func (m *metrics) make(meter metric.Meter) error {
-	var err error
-	keep := func(e error) { err = errors.Join(err, e) }
-	seconds := func(name, text string) metric.Float64Histogram {
-		i, e := meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(text), metric.WithExplicitBucketBoundaries(buckets...))
-		keep(e)
-		return i
-	}
-	count := func(name, unit, text string) metric.Int64ObservableCounter {
-		i, e := meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(text))
-		keep(e)
-		return i
-	}
-	gauge := func(name, unit, text string) metric.Int64ObservableUpDownCounter {
-		i, e := meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(text))
-		keep(e)
-		return i
-	}
-	m.latency = seconds("hubwire.backplane.latency", "From a send until its message is queued for the clients of this node.")
-	m.publish = seconds("hubwire.backplane.publish.duration", "From a send until Redis has answered, for each channel.")
-	forwarded, e := meter.Int64Counter("hubwire.forwarded", metric.WithUnit("{request}"), metric.WithDescription("What this node has passed on to another one."))
-	keep(e)
-	m.forwarded = forwarded
-	m.state = gauge("hubwire.backplane.state", "{backplane}", "1 for the state that the backplane is in.")
-	m.waiting = gauge("hubwire.backplane.waiting", "{message}", "Messages that Redis has not taken yet.")
-	m.subscriptions = gauge("hubwire.backplane.subscriptions", "{channel}", "Channels of Redis that this node is subscribed to.")
-	m.received = count("hubwire.backplane.received", "{message}", "Messages from Redis, those of this node too.")
-	m.dropped = count("hubwire.backplane.dropped", "{message}", "Messages of or for other nodes that could not be read or found a full queue.")
-	m.losses = count("hubwire.backplane.losses", "{error}", "Errors of the subscribing connection, failed attempts to connect too.")
-	if err != nil {
-		return err
-	}
-	_, err = meter.RegisterCallback(m.ask, m.state, m.waiting, m.subscriptions, m.received, m.dropped, m.losses)
-	return err
+func (m *metrics) make(in *instruments.Maker) error {
+	m.latency = in.Histogram("hubwire.backplane.latency", "From a send until its message is queued for the clients of this node.", buckets)
+	m.publish = in.Histogram("hubwire.backplane.publish.duration", "From a send until Redis has answered, for each channel.", buckets)
+	m.forwarded = in.Counter("hubwire.forwarded", "{request}", "What this node has passed on to another one.")
+	m.state = in.ObservableGauge("hubwire.backplane.state", "{backplane}", "1 for the state that the backplane is in.")
+	m.waiting = in.ObservableGauge("hubwire.backplane.waiting", "{message}", "Messages that Redis has not taken yet.")
+	m.subscriptions = in.ObservableGauge("hubwire.backplane.subscriptions", "{channel}", "Channels of Redis that this node is subscribed to.")
+	m.received = in.ObservableCounter("hubwire.backplane.received", "{message}", "Messages from Redis, those of this node too.")
+	m.dropped = in.ObservableCounter("hubwire.backplane.dropped", "{message}", "Messages of or for other nodes that could not be read or found a full queue.")
+	m.losses = in.ObservableCounter("hubwire.backplane.losses", "{error}", "Errors of the subscribing connection, failed attempts to connect too.")
+	return in.Observe(m.ask, m.state, m.waiting, m.subscriptions, m.received, m.dropped, m.losses)
 }
 
 func (m *metrics) add(r *backplane.Redis) {

@@ -2,10 +2,10 @@ package otel
 
 import (
 	"context"
-	"errors"
 	"math"
 	"weak"
 
+	"github.com/hubwire/hubwire/internal/instruments"
 	"github.com/hubwire/hubwire/server"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -33,37 +33,21 @@ func (m *metrics) allHubs() []*server.Hub {
 }
 
 // observeHubs registers the instruments that ask the hubs.
-func (m *metrics) observeHubs(meter metric.Meter) error {
+func (m *metrics) observeHubs(in *instruments.Maker) error {
 	a := asked{}
-	var err error
-	keep := func(e error) { err = errors.Join(err, e) }
-	count := func(name, unit, text string) metric.Int64ObservableCounter {
-		i, e := meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(text))
-		keep(e)
-		return i
-	}
-	gauge := func(name, unit, text string) metric.Int64ObservableUpDownCounter {
-		i, e := meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(text))
-		keep(e)
-		return i
-	}
-	a.received = count("hubwire.messages.received", "{message}", "Hub messages of clients, pings included.")
-	a.sent = count("hubwire.messages.sent", "{message}", "Hub messages that were queued for clients, pings included.")
-	a.receivedBytes = count("hubwire.io.received", "By", "Bytes of the hub messages of clients.")
-	a.sentBytes = count("hubwire.io.sent", "By", "Bytes of the hub messages that were queued for clients.")
-	a.dropped = count("hubwire.messages.dropped", "{message}", "Messages dropped for clients that only want the latest.")
-	a.negotiated = gauge("hubwire.connections.negotiated", "{connection}", "Connections that were negotiated and are not opened yet.")
-	a.queued = gauge("hubwire.queue.bytes", "By", "Bytes that wait for clients; those of a message to many count for each of them.")
-	a.limited = gauge("hubwire.queue.limit.usage", "By", "Bytes that count for the QueueLimit.")
-	a.limit = gauge("hubwire.queue.limit.size", "By", "The QueueLimit.")
-	if err != nil {
-		return err
-	}
-	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	a.received = in.ObservableCounter("hubwire.messages.received", "{message}", "Hub messages of clients, pings included.")
+	a.sent = in.ObservableCounter("hubwire.messages.sent", "{message}", "Hub messages that were queued for clients, pings included.")
+	a.receivedBytes = in.ObservableCounter("hubwire.io.received", "By", "Bytes of the hub messages of clients.")
+	a.sentBytes = in.ObservableCounter("hubwire.io.sent", "By", "Bytes of the hub messages that were queued for clients.")
+	a.dropped = in.ObservableCounter("hubwire.messages.dropped", "{message}", "Messages dropped for clients that only want the latest.")
+	a.negotiated = in.ObservableGauge("hubwire.connections.negotiated", "{connection}", "Connections that were negotiated and are not opened yet.")
+	a.queued = in.ObservableGauge("hubwire.queue.bytes", "By", "Bytes that wait for clients; those of a message to many count for each of them.")
+	a.limited = in.ObservableGauge("hubwire.queue.limit.usage", "By", "Bytes that count for the QueueLimit.")
+	a.limit = in.ObservableGauge("hubwire.queue.limit.size", "By", "The QueueLimit.")
+	return in.Observe(func(_ context.Context, o metric.Observer) error {
 		a.ask(o, m)
 		return nil
 	}, a.received, a.sent, a.receivedBytes, a.sentBytes, a.dropped, a.negotiated, a.queued, a.limited, a.limit)
-	return err
 }
 
 // asked are the instruments whose values the hubs know.

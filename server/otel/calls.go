@@ -2,13 +2,13 @@ package otel
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
 
+	"github.com/hubwire/hubwire/internal/instruments"
 	"github.com/hubwire/hubwire/server"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -86,19 +86,12 @@ type callMeter struct {
 }
 
 // observeCalls registers the instruments of calls.
-func (m *metrics) observeCalls(meter metric.Meter) error {
+func (m *metrics) observeCalls(in *instruments.Maker) error {
 	var c callMeter
-	var errs [3]error
-	c.calls, errs[0] = meter.Int64ObservableCounter("hubwire.calls", metric.WithUnit("{call}"),
-		metric.WithDescription("Calls of methods that stream nothing to the client."))
-	c.time, errs[1] = meter.Float64ObservableCounter("hubwire.call.time", metric.WithUnit("s"),
-		metric.WithDescription("How long these calls took, all together."))
-	c.buckets, errs[2] = meter.Int64ObservableCounter("hubwire.call.buckets", metric.WithUnit("{call}"),
-		metric.WithDescription("How many of these calls took no longer than le, in seconds."))
-	if err := errors.Join(errs[:]...); err != nil {
-		return err
-	}
-	_, err := meter.RegisterCallback(func(_ context.Context, to metric.Observer) error {
+	c.calls = in.ObservableCounter("hubwire.calls", "{call}", "Calls of methods that stream nothing to the client.")
+	c.time = in.ObservableSeconds("hubwire.call.time", "How long these calls took, all together.")
+	c.buckets = in.ObservableCounter("hubwire.call.buckets", "{call}", "How many of these calls took no longer than le, in seconds.")
+	return in.Observe(func(_ context.Context, to metric.Observer) error {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		for _, times := range m.times {
@@ -106,7 +99,6 @@ func (m *metrics) observeCalls(meter metric.Meter) error {
 		}
 		return nil
 	}, c.calls, c.time, c.buckets)
-	return err
 }
 
 func (c *callMeter) ask(to metric.Observer, times *callTimes) {

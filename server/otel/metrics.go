@@ -5,6 +5,7 @@ import (
 	"sync"
 	"weak"
 
+	"github.com/hubwire/hubwire/internal/instruments"
 	"github.com/hubwire/hubwire/server"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -70,37 +71,22 @@ func newOptions(attributes ...attribute.KeyValue) *options {
 
 func newMetrics(o Options) (*metrics, error) {
 	m := &metrics{opts: o, times: map[attribute.Distinct]*callTimes{}}
-	connections, own := o.MeterProvider.Meter(connectionsScope), o.MeterProvider.Meter(ownScope)
-	var err error
-	keep := func(e error) { err = errors.Join(err, e) }
-	upDown := func(meter metric.Meter, name, unit, text string) metric.Int64UpDownCounter {
-		i, e := meter.Int64UpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(text))
-		keep(e)
-		return i
-	}
-	count := func(name, unit, text string) metric.Int64Counter {
-		i, e := own.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(text))
-		keep(e)
-		return i
-	}
-	seconds := func(meter metric.Meter, name, text string, buckets []float64) metric.Float64Histogram {
-		i, e := meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(text), metric.WithExplicitBucketBoundaries(buckets...))
-		keep(e)
-		return i
-	}
-	m.active = upDown(connections, "signalr.server.active_connections", "{connection}", "Number of connections that are currently active on the server.")
-	m.duration = seconds(connections, "signalr.server.connection.duration", "The duration of connections on the server.", connectionBuckets)
+	connections, own := instruments.Of(o.MeterProvider.Meter(connectionsScope)), instruments.Of(o.MeterProvider.Meter(ownScope))
+	m.active = connections.UpDownCounter("signalr.server.active_connections", "{connection}", "Number of connections that are currently active on the server.")
+	m.duration = connections.Histogram("signalr.server.connection.duration", "The duration of connections on the server.", connectionBuckets)
 	if o.CallHistogram {
-		m.histogram = seconds(own, "hubwire.call.duration", "How long methods of the hub took that stream nothing to the client.", callBuckets)
+		m.histogram = own.Histogram("hubwire.call.duration", "How long methods of the hub took that stream nothing to the client.", callBuckets)
 	}
-	m.streamTimes = seconds(own, "hubwire.stream.duration", "How long streams to clients took, with the method that made them.", streamBuckets)
-	m.streams = upDown(own, "hubwire.streams.active", "{stream}", "Streams to clients that are open.")
-	m.refusedCalls = count("hubwire.calls.refused", "{call}", "Calls whose method did not begin.")
-	m.refusedHandshakes = count("hubwire.handshakes.refused", "{handshake}", "Handshakes that were refused.")
-	m.slow = count("hubwire.slow_closed", "{connection}", "Connections that were closed because their client did not read.")
-	keep(m.observeHubs(own))
-	keep(m.observeCalls(own))
-	if err != nil {
+	m.streamTimes = own.Histogram("hubwire.stream.duration", "How long streams to clients took, with the method that made them.", streamBuckets)
+	m.streams = own.UpDownCounter("hubwire.streams.active", "{stream}", "Streams to clients that are open.")
+	m.refusedCalls = own.Counter("hubwire.calls.refused", "{call}", "Calls whose method did not begin.")
+	m.refusedHandshakes = own.Counter("hubwire.handshakes.refused", "{handshake}", "Handshakes that were refused.")
+	m.slow = own.Counter("hubwire.slow_closed", "{connection}", "Connections that were closed because their client did not read.")
+	err := m.observeHubs(own)
+	if err == nil {
+		err = m.observeCalls(own)
+	}
+	if err = errors.Join(connections.Err(), err); err != nil {
 		return nil, err
 	}
 	return m, nil
