@@ -3,10 +3,15 @@ package backplane
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/hubwire/hubwire/internal/hubclient"
+	"github.com/hubwire/hubwire/server"
 )
 
 // asUser is a node whose user on s has rights.
@@ -59,6 +64,72 @@ func TestRightsToSomeChannelsOnRealRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectOnly(t, r, map[*fakeClient][]string{c: {"group"}})
+}
+
+// asDocumented is a Redis whose nodes have the rights that docs/security.md names.
+type asDocumented struct{ *redisServer }
+
+func (s asDocumented) client(change ...func(*redis.Options)) *redis.Client {
+	return s.redisServer.client(append(change, func(o *redis.Options) { o.Username, o.Password = "blog", "PASSWORD" })...)
+}
+
+// documentedRights gives the user blog the rights of the commands of
+// docs/security.md that begin so, and nothing else.
+func documentedRights(t *testing.T, s *redisServer, begin string) asDocumented {
+	t.Helper()
+	page, err := os.ReadFile("../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for line := range strings.Lines(string(page)) {
+		if words := strings.Fields(line); strings.HasPrefix(line, begin) {
+			if answer := s.do(anys(words)...); answer != "OK" {
+				t.Fatalf("%s = %s", line, answer)
+			}
+			found++
+		}
+	}
+	if found == 0 {
+		t.Fatalf("docs/security.md has no line that begins with %q", begin)
+	}
+	return asDocumented{s}
+}
+
+func anys(words []string) (list []any) {
+	for _, w := range words {
+		list = append(list, w)
+	}
+	return list
+}
+
+func TestTheDocumentedRightsAreEnough(t *testing.T) {
+	t.Parallel()
+	const prefix = "BlogApp:SignalR:"
+	t.Run("without options", func(t *testing.T) {
+		s := documentedRights(t, startRedis(t), "ACL SETUSER blog on")
+		a, b := node(t, s, Options{ChannelPrefix: prefix}), node(t, s, Options{ChannelPrefix: prefix})
+		ready(t, a, b)
+		c := client(t, b, "c", "u")
+		succeed(t, a.AddToGroup(t.Context(), "c", "g"))
+		whole(t, a, c, "g")
+	})
+	t.Run("with all options", func(t *testing.T) {
+		s := documentedRights(t, startRedis(t), "ACL SETUSER blog")
+		f := newFleet(t, s, 2, Options{ChannelPrefix: prefix, Presence: &PresenceOptions{}}, server.EndpointOptions{})
+		c := f.dial(t, f.options(hubclient.LongPolling)) // each request by another node
+		if call[string](t, c, "Echo", "text") != "text" {
+			t.Error("the echo is another one")
+		}
+		shows(t, s, func() string { return fmt.Sprint(f.nodes[0].Fleet().Counts(t.Context())) }, "{2 1 0 0} <nil>")
+		r := node(t, s, Options{ChannelPrefix: prefix, HubName: "App.Kept"})
+		r.KeepSessions(server.SessionOptions{TTL: time.Minute, MaximumGroups: 10})
+		ready(t, r)
+		first := comes(t, r, "c1", "alice", "s1", false)
+		succeed(t, r.AddToGroup(t.Context(), "c1", "g"), r.AddUserToGroup(t.Context(), "alice", "u", time.Minute))
+		goes(r, first)
+		comes(t, r, "c2", "alice", "s1", true, "g", "u")
+	})
 }
 
 func TestNoRightsAndWrongPasswordsOnRealRedis(t *testing.T) {
