@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"math"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
+	"github.com/vmihailenco/msgpack/v5"
 )
 
 // onlyPacked has a form in MessagePack and none in JSON, as NaN has.
@@ -57,6 +59,50 @@ func TestASendThatOneProtocolCannotEncodeFailsWhoeverListens(t *testing.T) {
 				t.Errorf("heard %s", got)
 			}
 		})
+	}
+}
+
+// A countedValue counts how often it is encoded.
+type countedValue struct{ json, packed *atomic.Int64 }
+
+func (v countedValue) MarshalJSON() ([]byte, error) {
+	v.json.Add(1)
+	return []byte(`"counted"`), nil
+}
+
+func (v countedValue) EncodeMsgpack(e *msgpack.Encoder) error {
+	v.packed.Add(1)
+	return e.EncodeString("counted")
+}
+
+func TestAMessageToManyIsEncodedOnceForEachProtocol(t *testing.T) {
+	hub := newHub(evilHub{}, nil)
+	url := serve(t, hub)
+	var clients []*client
+	var speakers []*speaker
+	for range 3 {
+		clients = append(clients, connect(t, url))
+		s := speak(t, url, protocol.MessagePack{})
+		s.say(&protocol.Invocation{InvocationID: "1", Target: "Echo", Arguments: []any{"x"}})
+		if got, _ := s.hear(); got != "completed" {
+			t.Fatal(got)
+		}
+		speakers = append(speakers, s)
+	}
+	v := countedValue{new(atomic.Int64), new(atomic.Int64)}
+	if err := hub.Clients().All().Send(t.Context(), "M", v); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range clients {
+		c.expect(`{"type":1,"target":"M","arguments":["counted"]}`)
+	}
+	for _, s := range speakers {
+		if got, _ := s.hear(); got != "invocation M" {
+			t.Errorf("heard %s", got)
+		}
+	}
+	if json, packed := v.json.Load(), v.packed.Load(); json != 1 || packed != 1 {
+		t.Errorf("encoded %d times as JSON and %d times as MessagePack, want once each", json, packed)
 	}
 }
 
