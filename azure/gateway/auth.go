@@ -102,6 +102,15 @@ func (g *Gateway) authenticateClient(r *http.Request) (any, transport.Refusal) {
 	}
 	t := &clientToken{hub: g.hub(hub), claims: says.Claims, closeAt: far}
 	t.userID, t.hasUser = says.First("asrs.s.uid")
+	if g.hooks != nil {
+		if name, ok := says.First("nameid"); !t.hasUser && ok && name != "" { // of a token that no SDK has made
+			t.userID, t.hasUser = name, true
+		}
+		if !isPlain(t.userID) { // no upstream could be told of this user
+			g.log.Info("token refused", "reason", "the user's id has control characters", "hub", hub, "remote", r.RemoteAddr)
+			return nil, refused
+		}
+	}
 	t.server, _ = says.First("asrs.s.sn")
 	switch how, _ := says.First("asrs.s.ssticky"); how {
 	case "Preferred":

@@ -56,7 +56,8 @@ type client struct {
 	closing bool        // the app server has said farewell
 	moving  bool        // to another app server, at the next border
 	border  border
-	partial []byte // of a hub message that comes in parts
+	partial []byte  // of a hub message that comes in parts
+	served  *served // by the gateway itself; nil: by an app server, or not yet
 }
 
 // clientApp is a client as its transport sees it.
@@ -86,6 +87,9 @@ func (a *clientApp) Receive(p []byte, _ bool) bool {
 		if p = c.handshake(p); p == nil {
 			return true
 		}
+	}
+	if c.hub.g.hooks != nil {
+		return c.receive(p)
 	}
 	for len(p) > 0 {
 		n, ok := c.forward(p[:min(len(p), maxPiece)])
@@ -121,6 +125,12 @@ func (c *client) handshake(p []byte) (rest []byte) {
 		c.refuse("Cannot use the '"+codec.Name()+"' protocol on the current transport. The transport does not support 'Binary' transfer format.", false)
 		return nil
 	}
+	if c.hub.g.hooks != nil {
+		if text := c.refusalOf(req, codec); text != "" {
+			c.refuse(text, false)
+			return nil
+		}
+	}
 	whole := p[:min(len(p), maxHandshake)]
 	rest = p[len(whole)-len(rest):]
 	c.early = nil
@@ -128,7 +138,9 @@ func (c *client) handshake(p []byte) (rest []byte) {
 	c.asked, c.version, c.codec = req.Protocol, req.Version, codec
 	c.border = newBorder(codec)
 	c.mu.Unlock()
-	if !c.hub.open(c) {
+	if c.hub.g.hooks != nil {
+		c.hub.welcome(c)
+	} else if !c.hub.open(c) {
 		c.refuse(textNoServer, codec.Binary())
 		return nil
 	}
@@ -249,6 +261,13 @@ func (u until) Err() error {
 	}
 }
 
+// beforeWait is called by the goroutine that reads the client, before it waits:
+// meanwhile it reads for no others, and what is sent to the client is written.
+func (c *client) beforeWait() {
+	c.conn.BeforeWait()
+	c.conn.Uncork()
+}
+
 // forward sends bytes of the client to its app server, or the beginning of them,
 // and waits while that is behind. ok is false when one of them has ended.
 func (c *client) forward(p []byte) (n int, ok bool) {
@@ -256,6 +275,7 @@ func (c *client) forward(p []byte) (n int, ok bool) {
 	server := c.server
 	c.mu.Unlock()
 	if server.conn.WouldWait() {
+		c.beforeWait()
 		if server.conn.AwaitSpace(until{context.Background(), c.conn.Done()}) != nil {
 			return 0, false
 		}
@@ -298,19 +318,26 @@ func (a *clientApp) TooSlow() { (*client)(a).leave("", true) }
 func (a *clientApp) Tick(now time.Time) {
 	c := (*client)(a)
 	c.mu.Lock()
-	waits := c.server == nil && !c.ended
+	waits := c.server == nil && !c.ready && !c.ended
+	s := c.served
 	c.mu.Unlock()
 	switch {
 	case waits && now.Sub(c.opened) > c.who.handshakeTimeout():
 		c.refuse(textCanceled, false)
 	case now.After(c.who.closeAt):
 		c.leave("", true)
+	case s != nil:
+		s.tick(c, now)
 	}
 }
 
 // leave ends a client by a Close of the gateway's own.
 func (c *client) leave(text string, allowReconnect bool) {
-	if !c.end("", true) {
+	told := "" // an app server hears of no reason
+	if c.hub.g.hooks != nil {
+		told = text
+	}
+	if !c.end(told, true) {
 		return
 	}
 	c.mu.Lock()
@@ -326,7 +353,7 @@ func (c *client) leave(text string, allowReconnect bool) {
 }
 
 // end takes the client from its app server and out of the hub, and tells the app
-// server if that does not know it. It reports false if that was done before.
+// server if that does not know it, or the upstream. It reports false if that was done before.
 func (c *client) end(text string, tell bool) bool {
 	c.mu.Lock()
 	if c.ended {
@@ -337,6 +364,9 @@ func (c *client) end(text string, tell bool) bool {
 	c.partial = nil
 	if c.server != nil && tell {
 		c.server.queue(&wire.CloseConnection{ConnectionID: c.conn.ID(), ErrorMessage: text})
+	}
+	if c.served != nil {
+		c.hub.g.hooks.end(&c.served.queue, text)
 	}
 	c.mu.Unlock()
 	c.hub.forget(c)

@@ -25,6 +25,7 @@ type Gateway struct {
 	servers  *transport.Endpoint
 	draining atomic.Bool
 	counts   counters
+	hooks    *webhooks // nil: app servers have the clients
 
 	mu   sync.Mutex
 	hubs map[string]*hub // by name in lower case; never taken out: signed tokens alone make them
@@ -39,6 +40,13 @@ func New(opts *Options) (*Gateway, error) {
 	}
 	g := &Gateway{opts: o, log: o.Logger, hubs: map[string]*hub{}}
 	g.keys.Store(&o.AccessKeys)
+	if o.Serverless {
+		upstreams, err := newUpstreams(o.Upstreams)
+		if err != nil {
+			return nil, err
+		}
+		g.hooks = newWebhooks(g, upstreams)
+	}
 	limit := transport.NewLimit(o.QueueLimit)
 	if o.QueueLimit < 0 {
 		limit = nil
@@ -137,9 +145,9 @@ func (g *Gateway) serveHealth(w http.ResponseWriter, r *http.Request) {
 }
 
 // Shutdown refuses new clients and tells those that are there to connect again,
-// wherever that leads them; then it closes the connections of app servers. It
-// waits for all that until ctx is done, then cuts what is left and returns
-// ctx.Err().
+// wherever that leads them; then it closes the connections of app servers, or in
+// serverless mode tells upstreams that the clients are gone. It waits for all that
+// until ctx is done, then cuts and drops what is left and returns ctx.Err().
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.draining.Store(true)
 	all := make(chan error, len(g.byMask))
@@ -154,6 +162,11 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	}
 	if err := g.servers.Shutdown(ctx); err != nil && first == nil {
 		first = err
+	}
+	if g.hooks != nil {
+		if err := g.hooks.shutdown(ctx); err != nil && first == nil {
+			first = err
+		}
 	}
 	return first
 }
@@ -195,6 +208,7 @@ type Stats struct {
 	Servers           int // app servers, counted once for each hub
 	ServerConnections int
 	PendingResults    int // client results that are waited for
+	EventsWaiting     int // bytes of events that upstreams have not taken, as Options.UpstreamQueueLimit counts
 
 	ClientsOpened   uint64
 	ClientsRefused  uint64 // in their handshake, most of them for want of an app server
@@ -202,10 +216,15 @@ type Stats struct {
 	ServersLost     uint64 // connections of app servers that ended with clients on them
 	MessagesIn      uint64 // messages of app servers
 	FramesOut       uint64 // hub messages queued at clients
+
+	UpstreamRequests uint64 // events brought to upstreams, well or not
+	UpstreamFailures uint64 // those without a good answer
+	EventsDropped    uint64 // events of clients that have ended, which no upstream was told
 }
 
 type counters struct {
 	opened, refused, migrated, lost, in, out atomic.Uint64
+	requests, failures, dropped              atomic.Uint64
 }
 
 // Stats returns the gateway's numbers.
@@ -217,6 +236,15 @@ func (g *Gateway) Stats() Stats {
 		ServersLost:     g.counts.lost.Load(),
 		MessagesIn:      g.counts.in.Load(),
 		FramesOut:       g.counts.out.Load(),
+
+		UpstreamRequests: g.counts.requests.Load(),
+		UpstreamFailures: g.counts.failures.Load(),
+		EventsDropped:    g.counts.dropped.Load(),
+	}
+	if g.hooks != nil {
+		g.hooks.mu.Lock()
+		s.EventsWaiting = g.hooks.size
+		g.hooks.mu.Unlock()
 	}
 	for _, h := range g.allHubs() {
 		h.mu.RLock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/http"
 	"time"
 )
 
@@ -59,6 +60,49 @@ type Options struct {
 	// may be in; more are refused. Zero means 100, as in Azure.
 	MaximumUserGroups int
 
+	// Serverless makes the gateway the hub of its clients, as Azure's mode of that
+	// name does: app servers are refused, what clients call goes to Upstreams, and
+	// the REST interface sends to them. The fields down to UpstreamTransport are
+	// for it.
+	Serverless bool
+
+	// Upstreams are where events of clients go: each to the first that it fits. An
+	// event that fits none is told to nobody; if it is a call, that fails. None:
+	// clients can only receive.
+	Upstreams []Upstream
+
+	// UpstreamTimeout bounds a request to an upstream, its answer included. Zero
+	// means 30 seconds.
+	UpstreamTimeout time.Duration
+
+	// MaximumUpstreamRequests bounds the requests that run at a time; a client has
+	// one at most, so that its events stay in order. More wait. Zero means 100.
+	MaximumUpstreamRequests int
+
+	// MaximumUpstreamBody bounds the body of an answer, in bytes; a call whose
+	// answer is longer fails. Zero means 16 MiB, as in Microsoft's emulator.
+	MaximumUpstreamBody int
+
+	// MaximumClientMessage bounds one message of a client, in bytes, framing
+	// included; a client whose message is longer is closed. Zero means 1 MiB.
+	MaximumClientMessage int
+
+	// ClientBufferSize is how many bytes of a client's events wait before the client
+	// is not read any more, and UpstreamQueueLimit the same for all clients
+	// together. An event counts 256 bytes more than it is long. Zero means 64 KiB,
+	// and 64 MiB.
+	ClientBufferSize, UpstreamQueueLimit int
+
+	// MaximumEndedClients bounds the clients that are gone and of which upstreams
+	// have not been told everything. While there are so many, new clients are
+	// refused, and what waits of others that end is dropped: Stats.EventsDropped.
+	// Zero means 100,000.
+	MaximumEndedClients int
+
+	// UpstreamTransport sends the requests to upstreams. It need not follow
+	// redirects: none is followed. Nil means a transport of the gateway's own.
+	UpstreamTransport http.RoundTripper
+
 	// TrustForwardedFor passes the X-Forwarded-For of clients on to app servers,
 	// with the peer's address behind it. Set it only where a proxy is in front that
 	// clients cannot go round. False means that the peer's address is all.
@@ -78,7 +122,10 @@ const (
 	resultTimeout    = 10 * time.Minute
 )
 
-var errNoKey = errors.New("gateway: Options.AccessKeys has no key")
+var (
+	errNoKey         = errors.New("gateway: Options.AccessKeys has no key")
+	errNotServerless = errors.New("gateway: Options.Upstreams without Options.Serverless")
+)
 
 // withDefaults returns a copy of o in which every field has its final value.
 func (o *Options) withDefaults() (Options, error) {
@@ -100,6 +147,12 @@ func (o *Options) withDefaults() (Options, error) {
 		{&all.ServerBufferSize, 1 << 20, true},
 		{&all.MaximumResults, 100_000, false},
 		{&all.MaximumUserGroups, 100, false},
+		{&all.MaximumUpstreamRequests, 100, false},
+		{&all.MaximumUpstreamBody, 16 << 20, false},
+		{&all.MaximumClientMessage, 1 << 20, false},
+		{&all.ClientBufferSize, 64 << 10, false},
+		{&all.UpstreamQueueLimit, 64 << 20, false},
+		{&all.MaximumEndedClients, 100_000, false},
 	} {
 		switch {
 		case *field.value == 0:
@@ -116,11 +169,16 @@ func (o *Options) withDefaults() (Options, error) {
 			*limit = 256 << 20
 		}
 	}
-	switch {
-	case all.SlowClientTimeout == 0:
-		all.SlowClientTimeout = 30 * time.Second
-	case all.SlowClientTimeout < 0:
-		all.SlowClientTimeout = math.MaxInt64
+	for _, d := range []*time.Duration{&all.SlowClientTimeout, &all.UpstreamTimeout} {
+		switch {
+		case *d == 0:
+			*d = 30 * time.Second
+		case *d < 0:
+			*d = math.MaxInt64
+		}
+	}
+	if len(all.Upstreams) > 0 && !all.Serverless {
+		return all, errNotServerless
 	}
 	if all.InstanceID == "" {
 		all.InstanceID = randomID()

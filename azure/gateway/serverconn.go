@@ -109,9 +109,12 @@ func (a *serverApp) Receive(p []byte, _ bool) bool {
 // greet answers the first message, which must be a handshake request.
 func (s *serverConn) greet(m wire.Message) bool {
 	hello, ok := m.(*wire.HandshakeRequest)
-	if !ok || hello.Version != wire.ProtocolVersion {
+	if !ok || hello.Version != wire.ProtocolVersion || s.hub.g.hooks != nil {
 		text := "The first message is no handshake request."
-		if ok {
+		switch {
+		case s.hub.g.hooks != nil:
+			text = "The service is in serverless mode, in which it takes no app servers."
+		case ok:
 			text = "The protocol version is not supported."
 		}
 		s.hub.g.log.Warn("app server refused", "hub", s.hub.name, "server", s.server, "reason", text)

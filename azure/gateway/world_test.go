@@ -48,7 +48,9 @@ func inWorld(t *testing.T, o *gateway.Options, f func(w *world)) {
 			o.AccessKeys = []string{key}
 		}
 		o.InstanceID = "instance-1"
-		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		if o.Logger == nil {
+			o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		}
 		g, err := gateway.New(o)
 		if err != nil {
 			t.Fatal(err)

@@ -64,7 +64,11 @@ func serveGateway(ctx context.Context, s *settings, reread func() (*settings, er
 	if err != nil {
 		return errors.Join(err, web.Close())
 	}
-	fmt.Fprintf(stdout, "Connection string for app servers:\n%s\n", s.connectionString(listener.Addr()))
+	users := "app servers"
+	if s.serverless {
+		users = "whoever calls REST and signs tokens"
+	}
+	fmt.Fprintf(stdout, "Connection string for %s:\n%s\n", users, s.connectionString(listener.Addr()))
 	if s.made {
 		fmt.Fprintln(stdout, "This key is new at each start; -key sets one that stays.")
 	}
@@ -139,12 +143,16 @@ func metricsText(s gateway.Stats) (text []byte) {
 		{"servers", "gauge", "App servers, once for each hub.", uint64(s.Servers)},
 		{"server_connections", "gauge", "Connections of app servers.", uint64(s.ServerConnections)},
 		{"pending_results", "gauge", "Client results that are waited for.", uint64(s.PendingResults)},
+		{"events_waiting_bytes", "gauge", "Bytes of events that upstreams have not taken.", uint64(s.EventsWaiting)},
 		{"clients_opened_total", "counter", "Clients whose handshake was done.", s.ClientsOpened},
 		{"clients_refused_total", "counter", "Clients refused in their handshake.", s.ClientsRefused},
 		{"clients_migrated_total", "counter", "Clients moved to another app server.", s.ClientsMigrated},
 		{"servers_lost_total", "counter", "Connections of app servers that ended with clients on them.", s.ServersLost},
 		{"server_messages_total", "counter", "Messages of app servers.", s.MessagesIn},
 		{"client_messages_total", "counter", "Hub messages queued at clients.", s.FramesOut},
+		{"upstream_requests_total", "counter", "Events brought to upstreams, well or not.", s.UpstreamRequests},
+		{"upstream_failures_total", "counter", "Events without a good answer.", s.UpstreamFailures},
+		{"events_dropped_total", "counter", "Events that no upstream was told.", s.EventsDropped},
 	} {
 		text = fmt.Appendf(text, "# HELP hubwire_gateway_%s %s\n# TYPE hubwire_gateway_%[1]s %[3]s\nhubwire_gateway_%[1]s %[4]d\n", m.name, m.help, m.kind, m.value)
 	}

@@ -16,7 +16,8 @@ import (
 const usage = `hubwire is SignalR on your own machines.
 
   hubwire gateway          a SignalR service: app servers with AddAzureSignalR, or in Go
-                           with package azure, connect to it, and it has their clients
+                           with package azure, connect to it, and it has their clients;
+                           or none at all, with webhooks and REST in their place
   hubwire gateway -help    its settings
 `
 

@@ -5,13 +5,16 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/hubwire/hubwire/internal/hubclient"
 	"go.uber.org/goleak"
 )
@@ -160,6 +163,9 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"neither text nor json": {"-log-format", "xml"},
 		"log-level":             {"-log-level", "loud"},
 		"no address of the web": {"-url", "gateway"},
+		"for serverless only":   {"-upstream", "http://x"},
+		"hub/category/event":    {"-serverless", "-upstream", "chat/messages http://x"},
+		"no JSON array":         {"-serverless", "-upstream", "[1]"},
 	} {
 		if _, err := readSettings(args, func(string) string { return "" }, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", args, err, want)
@@ -188,3 +194,69 @@ type address string
 
 func (a address) Network() string { return "tcp" }
 func (a address) String() string  { return string(a) }
+
+func TestUpstreamsComeFromFlagsTheEnvironmentAndTheFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "gateway.json")
+	if err := os.WriteFile(file, []byte(`{"serverless": true, "upstream": ["chat/messages/One,Two http://a/{hub}", "http://b"]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := upstreams{{URL: "http://a/{hub}", Hub: "chat", Category: "messages", Event: "One,Two"}, {URL: "http://b", Hub: "*", Category: "*", Event: "*"}}
+	for name, test := range map[string]struct {
+		args []string
+		env  string
+	}{
+		"flags":       {[]string{"-serverless", "-upstream", "chat/messages/One,Two http://a/{hub}", "-upstream", "http://b"}, ""},
+		"environment": {[]string{"-serverless"}, `["chat/messages/One,Two http://a/{hub}", "http://b"]`},
+		"file":        {[]string{"-config", file}, ""},
+	} {
+		s, err := readSettings(test.args, func(name string) string { return map[string]string{"HUBWIRE_GATEWAY_UPSTREAM": test.env}[name] }, io.Discard)
+		if err != nil || !s.options(nil).Serverless || !slices.Equal(s.options(nil).Upstreams, want) {
+			t.Errorf("%s: %+v, %v", name, s, err)
+		}
+	}
+}
+
+// A client calls, a web server answers, and the end of the gateway is told.
+func TestServerlessBringsACallToAnUpstream(t *testing.T) {
+	told := make(chan string, 10)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		told <- r.URL.Path
+		if r.URL.Path == "/chat/messages/Add" {
+			_, _ = io.WriteString(w, `{"type":3,"invocationId":"1","result":3}`) // the gateway is there
+		}
+	}))
+	defer upstream.Close()
+	r := start(t, nil, "-dev", "-serverless", "-upstream", upstream.URL+"/{hub}/{category}/{event}")
+	ended := false
+	defer func() {
+		if !ended {
+			r.end()
+		}
+	}()
+	token := func(path string) string {
+		text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"aud": r.url + path, "exp": time.Now().Add(time.Hour).Unix(), "nameid": "ann"}).SignedString([]byte(emulatorKey))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "Bearer " + text
+	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	c, err := hubclient.Dial(ctx, hubclient.Options{ConnOptions: hubclient.ConnOptions{
+		URL: r.url + "/client/?hub=chat", Header: http.Header{"Authorization": {token("/client/?hub=chat")}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Abort()
+	var sum int
+	if err := c.Invoke(ctx, &sum, "Add", 1, 2); err != nil || sum != 3 {
+		t.Errorf("the sum is %d, %v", sum, err)
+	}
+	r.end()
+	ended = true
+	for _, want := range []string{"/chat/connections/connected", "/chat/messages/Add", "/chat/connections/disconnected"} {
+		if got := <-told; got != want {
+			t.Errorf("told of %s, want %s", got, want)
+		}
+	}
+}

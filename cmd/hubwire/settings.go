@@ -31,6 +31,17 @@ app servers:
 
 Clients go on negotiating with the app server, which sends them here.
 
+With -serverless there is no app server. Clients negotiate with whatever gives them the
+URL of /client/?hub=chat and a token; the REST interface sends to them; what they call, and
+that they come and go, is POSTed to -upstream. An upstream may stand behind hub/category/event:
+
+  hubwire gateway -serverless -upstream 'http://localhost:7071/runtime/webhooks/signalr'
+  hubwire gateway -serverless -upstream 'chat/messages/* https://example.com/{hub}/{event}?code=secret'
+
+The first that an event fits gets it. A part is a name, names with commas between, or *; the
+category is connections, with the events connected and disconnected, or messages. In a file:
+{"serverless": true, "upstream": ["chat/messages/* https://...", "https://..."]}.
+
 Each setting can be a flag; an environment variable, HUBWIRE_GATEWAY_ and its name in
 capitals with _ for -; or a member of the JSON object in the file of -config, as in
 {"listen": "0.0.0.0:8888", "key": "...", "max-clients": 50000}. A flag counts before
@@ -53,6 +64,10 @@ type settings struct {
 	queueLimit                   int64
 	slow, drain                  time.Duration
 	behindProxy                  bool
+	serverless                   bool
+	upstreams                    upstreams
+	upstreamTimeout              time.Duration
+	maxRequests                  int
 	logLevel, logFormat          string
 
 	made bool // key was made up
@@ -74,6 +89,10 @@ func (s *settings) flags(out io.Writer) *flag.FlagSet {
 	f.Int64Var(&s.queueLimit, "queue-limit", 0, "`bytes` that may wait for slow clients together; 0: 268435456")
 	f.DurationVar(&s.slow, "slow-client-timeout", 0, "`time` after which a client that is behind is closed; 0: 30s")
 	f.BoolVar(&s.behindProxy, "behind-proxy", false, "a proxy that clients cannot go round sets X-Forwarded-For")
+	f.BoolVar(&s.serverless, "serverless", false, "serve clients without app servers; these are refused")
+	f.Var(&s.upstreams, "upstream", "`URL` that events of clients are posted to with -serverless, alone or behind hub/category/event; may be given several times")
+	f.DurationVar(&s.upstreamTimeout, "upstream-timeout", 0, "longest `time` that a request to an upstream may take; 0: 30s")
+	f.IntVar(&s.maxRequests, "max-upstream-requests", 0, "most requests to upstreams at a `time`; 0: 100")
 	f.DurationVar(&s.drain, "drain", 30*time.Second, "longest `time` that the end may take")
 	f.StringVar(&s.metrics, "metrics", "", "`address` that serves /metrics for Prometheus; empty: none")
 	f.StringVar(&s.logLevel, "log-level", "info", "`level`: debug, info, warn or error")
@@ -166,6 +185,8 @@ func (s *settings) check() error {
 		return errors.New("a key has no semicolon: connection strings have")
 	case (s.tlsCert == "") != (s.tlsKey == ""):
 		return errors.New("tls-cert and tls-key go together")
+	case len(s.upstreams) > 0 && !s.serverless:
+		return errors.New("upstream is for serverless only")
 	case s.logFormat != "text" && s.logFormat != "json":
 		return fmt.Errorf("log-format: %q is neither text nor json", s.logFormat)
 	}
@@ -250,6 +271,10 @@ func (s *settings) options(log *slog.Logger) *gateway.Options {
 		QueueLimit:               s.queueLimit,
 		SlowClientTimeout:        s.slow,
 		TrustForwardedFor:        s.behindProxy,
+		Serverless:               s.serverless,
+		Upstreams:                s.upstreams,
+		UpstreamTimeout:          s.upstreamTimeout,
+		MaximumUpstreamRequests:  s.maxRequests,
 		Logger:                   log,
 	}
 }

@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// An Upstream is where events of clients go in serverless mode.
+type Upstream struct {
+	// URL is the address, http or https. {hub}, {category} and {event} in its path
+	// or query stand for what the event is: the category is "connections", with the
+	// events "connected" and "disconnected", or "messages", where the event is the
+	// target of the call. They are escaped, since clients choose targets. The URL
+	// may hold a secret: it is in no log and no error.
+	URL string
+
+	// Hub, Category and Event say which events go there: a name, several with
+	// commas between, or "*" for all. Empty means "*". Case does not matter.
+	Hub, Category, Event string
+}
+
+// Categories and events of the connections themselves.
+const (
+	categoryConnections = "connections"
+	categoryMessages    = "messages"
+	eventConnected      = "connected"
+	eventDisconnected   = "disconnected"
+)
+
+type upstream struct {
+	url                  string
+	hub, category, event pattern
+}
+
+// A pattern is names, of which one must be that of the event; nil fits all.
+type pattern []string
+
+func newPattern(text string) (p pattern) {
+	for name := range strings.SplitSeq(text, ",") {
+		switch name = strings.TrimSpace(name); name {
+		case "*", "":
+			return nil
+		default:
+			p = append(p, name)
+		}
+	}
+	return p
+}
+
+func (p pattern) fits(name string) bool {
+	for _, one := range p {
+		if strings.EqualFold(one, name) {
+			return true
+		}
+	}
+	return p == nil
+}
+
+// newUpstreams checks what Options say. The error names no URL.
+func newUpstreams(list []Upstream) ([]upstream, error) {
+	all := make([]upstream, 0, len(list))
+	for i, u := range list {
+		one, err := url.Parse(fill(u.URL, "a", "a", "a"))
+		other, err2 := url.Parse(fill(u.URL, "b", "b", "b"))
+		switch {
+		case err != nil || err2 != nil || one.Host == "" || one.Scheme != "http" && one.Scheme != "https":
+			return nil, fmt.Errorf("gateway: Options.Upstreams[%d].URL is no address of http or https", i)
+		case one.Host != other.Host || one.Scheme != other.Scheme || one.User.String() != other.User.String():
+			return nil, fmt.Errorf("gateway: Options.Upstreams[%d].URL has a parameter before its path", i)
+		}
+		all = append(all, upstream{u.URL, newPattern(u.Hub), newPattern(u.Category), newPattern(u.Event)})
+	}
+	return all, nil
+}
+
+// address is where an event goes; empty if no upstream takes it, or if it has a
+// name that can stand in no URL or header.
+func (w *webhooks) address(hub, category, event string) string {
+	if !isPlain(event) {
+		return ""
+	}
+	for _, u := range w.upstreams {
+		if !u.hub.fits(hub) || !u.category.fits(category) || !u.event.fits(event) {
+			continue
+		}
+		if strings.Contains(u.url, "{event}") && (event == "" || event == "." || event == "..") {
+			return "" // a path with it is another path
+		}
+		return fill(u.url, escape(hub), category, escape(event))
+	}
+	return ""
+}
+
+func fill(template, hub, category, event string) string {
+	return strings.NewReplacer("{hub}", hub, "{category}", category, "{event}", event).Replace(template)
+}
+
+// escape makes s one part of a path, or one value of a query.
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+
+// isPlain reports whether s may stand in a header.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}
