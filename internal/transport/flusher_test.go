@@ -3,6 +3,7 @@ package transport
 import (
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,34 +13,53 @@ import (
 )
 
 // A sink is a socket that takes everything.
-type sink struct{ writes, bytes atomic.Int64 }
+type sink struct {
+	conn *Conn
+	all  *sunk
+	then func() // called after each write, if it is not nil
+}
+
+// sunk is what all sinks have taken.
+type sunk struct{ writes, bytes atomic.Int64 }
+
+var devNull = sync.OnceValue(func() *os.File {
+	f, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		panic(err)
+	}
+	return f
+})
 
 func (k *sink) Control(func(uintptr)) error   { return nil }
 func (k *sink) Read(func(uintptr) bool) error { return syscall.EINVAL }
 func (k *sink) Write(f func(uintptr) bool) error {
-	k.writes.Add(1)
-	f(0)
+	k.conn.mu.Lock()
+	n := k.conn.out.inFlight
+	k.conn.mu.Unlock()
+	k.all.writes.Add(1)
+	k.all.bytes.Add(int64(n))
+	f(devNull().Fd())
+	if k.then != nil {
+		k.then()
+	}
 	return nil
 }
 
+// sinkOf is the sink of a connection of sinks.
+func sinkOf(c *Conn) *sink { return c.socket.raw.(*sink) }
+
 // sinks returns an endpoint with n connections whose sockets are sinks.
-func sinks(n int) ([]*Conn, *sink) {
+func sinks(n int) ([]*Conn, *sunk) {
 	e := NewEndpoint(defaults(), nil)
-	k := &sink{}
+	all := &sunk{}
 	conns := make([]*Conn, n)
 	for i := range conns {
 		c := &Conn{endpoint: e, shard: &e.shards[i%len(e.shards)], transport: WebSockets, state: state{linkServing, appRunning}}
 		c.out.behindAt = FreeBytes
-		s := &socket{conn: c, raw: k}
-		s.tryW = func(uintptr) bool {
-			s.wrote, s.wErr = len(s.out), nil
-			k.bytes.Add(int64(len(s.out)))
-			return true
-		}
-		c.socket = s
+		c.socket = &socket{conn: c, raw: &sink{conn: c, all: all}}
 		conns[i] = c
 	}
-	return conns, k
+	return conns, all
 }
 
 func drained(t testing.TB, conns []*Conn) {
@@ -82,12 +102,8 @@ func TestABusyConnectionDoesNotStarveItsShard(t *testing.T) {
 	conns, _ := sinks(2)
 	busy, other := conns[0], conns[1]
 	other.shard = busy.shard
-	frame := text(strings.Repeat("x", joinLimit)) // one write each
-	busy.socket.tryW = func(uintptr) bool {
-		busy.socket.wrote = len(busy.socket.out)
-		_ = busy.Send(frame) // there is always more to write
-		return true
-	}
+	frame := text(strings.Repeat("x", joinLimit))       // one write each
+	sinkOf(busy).then = func() { _ = busy.Send(frame) } // there is always more to write
 	_ = busy.Send(frame)
 	_ = other.Send(text("x"))
 	drained(t, conns[1:])
@@ -101,11 +117,7 @@ func TestShutdownWaitsForTheFlusher(t *testing.T) {
 		conns, _ := sinks(2)
 		one, other := conns[0], conns[1]
 		other.shard = one.shard
-		one.socket.tryW = func(uintptr) bool {
-			one.socket.wrote = len(one.socket.out)
-			_ = other.Send(text("x")) // its turn comes after a pause
-			return true
-		}
+		sinkOf(one).then = func() { _ = other.Send(text("x")) } // its turn comes after a pause
 		_ = one.Send(text("x"))
 		synctest.Wait()
 		if !one.shard.running.Load() {

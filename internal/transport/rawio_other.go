@@ -6,7 +6,5 @@ package transport
 // goroutine that waits.
 const haveRaw = false
 
-func (s *socket) tryRead(uintptr) bool  { panic("transport: no raw sockets here") }
-func (s *socket) tryWrite(uintptr) bool { panic("transport: no raw sockets here") }
-
+func (s *socket) readSome() error               { panic("transport: no raw sockets here") }
 func (s *socket) writeSome([]byte) (int, error) { panic("transport: no raw sockets here") }

@@ -21,10 +21,7 @@ func (e *Endpoint) upgrade(w http.ResponseWriter, r *http.Request, protocol stri
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{net: conn}
-	if s.raw = rawConn(conn); s.raw != nil {
-		s.tryR, s.tryW = s.tryRead, s.tryWrite
-	}
+	s := &socket{net: conn, raw: rawConn(conn)}
 	if n := rw.Reader.Buffered(); n > 0 { // the client did not wait for the answer
 		s.borrow()
 		n, err = io.ReadFull(rw.Reader, s.buf.bytes[:min(n, len(s.buf.bytes))])

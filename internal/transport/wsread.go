@@ -37,12 +37,10 @@ func takeBuffer(pool *sync.Pool, size int) *readBuffer {
 // A reader is the state of reading a WebSocket. It is complete whenever the App
 // is called, so that another goroutine can go on.
 type reader struct {
-	tryR  func(uintptr) bool // tryRead, as raw calls it
-	rErr  error              // of tryR
-	buf   *readBuffer        // borrowed while there are bytes in it
-	part  *part              // not nil: something has not arrived whole
-	left  int64              // of the payload of the frame
-	mask  [4]byte            // of the frame
+	buf   *readBuffer // borrowed while there are bytes in it
+	part  *part       // not nil: something has not arrived whole
+	left  int64       // of the payload of the frame
+	mask  [4]byte     // of the frame
 	runes runeCheck
 
 	shared bool  // the App still uses parts of buf: it must not be used again
@@ -212,11 +210,7 @@ func (s *socket) readAll() bool {
 // fill waits for bytes.
 func (s *socket) fill() error {
 	if s.raw != nil {
-		err := s.raw.Read(s.tryR)
-		if err == nil {
-			err = s.rErr
-		}
-		return err
+		return s.readSome()
 	}
 	s.borrow()
 	n, err := s.readTLS()

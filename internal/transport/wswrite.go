@@ -17,12 +17,6 @@ const (
 // goroutine at a time writes, the one that has set writing; others only queue.
 // It looks again before it clears writing, so nothing stays queued.
 type writer struct {
-	// Owned by the goroutine that writes.
-	tryW  func(uintptr) bool // tryWrite, as raw calls it
-	out   []byte             // what tryW writes
-	wrote int                // of it
-	wErr  error
-
 	// Guarded by conn.mu.
 	closeCode uint16 // not 0: the close frame to send when the outbox is empty
 	writing   bool
