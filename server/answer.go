@@ -34,12 +34,12 @@ func (inv *invocation) reply(m protocol.Message) {
 	if !ok {
 		return
 	}
-	if !c.queue.WouldWait() {
+	if !c.queue().WouldWait() {
 		c.answerNow(f.frame)
 		return
 	}
 	inv.mayBlock()
-	_ = c.queueWait(c.ctx, f.frame)
+	_ = c.queueWait(c.Context(), f.frame)
 }
 
 // fail sends the error of a call that never begins, if the client wants a
@@ -56,7 +56,7 @@ func (c *connection) fail(id, text string) {
 // answerNow queues an answer without waiting. If the client is gone, no reply is
 // needed.
 func (c *connection) answerNow(f transport.Frame) {
-	if c.queue.Send(f) == nil {
+	if c.queue().Send(f) == nil {
 		c.watch.sent(f)
 	}
 }
@@ -72,7 +72,7 @@ func (c *connection) encode(m protocol.Message) (f form, ok bool) {
 		if f.err != nil {
 			c.mute.Store(true) // nothing after it is sent, not even the Completion of its stream
 			c.end(ending{cause: f.err, allowReconnect: true})
-			c.log.Error("result cannot be encoded", "type", fmt.Sprintf("%T", f.err), "connection", c.ID(), "error", describe(f.err).text)
+			c.hub.log.Error("result cannot be encoded", "type", fmt.Sprintf("%T", f.err), "connection", c.ID(), "error", describe(f.err).text)
 		}
 	}()
 	f = encode(c.codec, m)

@@ -34,7 +34,7 @@ func (a *hubApp) Start() {
 // Ended implements transport.App.
 func (a *hubApp) Ended(cause error) {
 	c := (*connection)(a)
-	c.stop()
+	c.endContext()
 	if c.reliable != nil {
 		c.reliable.drop()
 	}

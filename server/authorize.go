@@ -32,7 +32,7 @@ func (inv *invocation) authorize() bool {
 	if _, panicked := asError[*panicError](err); panicked {
 		c.logFailure("authorization of "+m.name, err)
 	} else {
-		c.log.Info("call is not authorized", "method", m.name, "connection", c.ID(), "user", c.userID, "error", describe(err).text)
+		c.hub.log.Info("call is not authorized", "method", m.name, "connection", c.ID(), "user", c.userID, "error", describe(err).text)
 	}
 	return false
 }

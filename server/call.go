@@ -44,7 +44,7 @@ func (c *Call) WithContext(ctx context.Context) *Call {
 
 // ConnectionContext ends when the connection ends, and not before: whether the
 // call has returned, or was cancelled, does not matter to it.
-func (c *Call) ConnectionContext() context.Context { return c.inv.conn.ctx }
+func (c *Call) ConnectionContext() context.Context { return c.inv.conn.Context() }
 
 // ConnectionID is the public id of the caller's connection. It is what Client
 // and the groups take, and what the client knows as its connectionId.

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -16,22 +15,21 @@ import (
 // A connection is one client of one hub. Its exported methods are safe for
 // concurrent use.
 type connection struct {
-	// Set before Start, then read only, but for streams.
+	// Set before Start, then read only, but for those that say otherwise.
 	hub       *Hub
 	bytes     *transport.Conn
-	log       *slog.Logger
-	ctx       context.Context
-	stop      context.CancelFunc
-	expires   bool   // with the authentication of its user
-	refreshes bool   // the user may be replaced
-	streams   int32  // open, in both directions; guarded by mu
-	rates     *rates // nil: no RateLimit
+	made      atomic.Pointer[madeContext] // see connectionContext
+	expires   bool                        // with the authentication of its user
+	refreshes bool                        // the user may be replaced
+	connected bool                        // OnConnected has succeeded; owned by the leader, then by finish
+	resumed   bool                        // its session was known; set before OnConnected
+	streams   int32                       // open, in both directions; guarded by mu
+	rates     *rates                      // nil: no RateLimit
 
 	// Set by the handshake, before anybody else knows the connection.
 	codec    protocol.Codec
 	userID   string
-	queue    clientQueue // bytes, or reliable
-	reliable *reliable   // nil without stateful reconnect
+	reliable *reliable // nil without stateful reconnect
 
 	in      inbox   // what was received and not yet dispatched
 	permits permits // of ordinary calls
@@ -51,8 +49,6 @@ type connection struct {
 	handshakeTimer *time.Timer
 	waiting        atomic.Int32 // calls without a permit, see Options.MaximumWaitingCallsPerClient
 	pinged         atomic.Bool  // the client has pinged once: from now on it may time out
-	connected      bool         // OnConnected has succeeded; owned by the leader, then by finish
-	resumed        bool         // its session was known; set before OnConnected
 	lastHeard      atomic.Int64 // of the last whole message, in Unix nanoseconds
 	lastPing       int64        // of the server, in Unix nanoseconds; owned by Tick
 
@@ -81,6 +77,14 @@ type clientQueue interface {
 
 var _, _ clientQueue = (*transport.Conn)(nil), (*reliable)(nil)
 
+// queue is what takes messages for the client.
+func (c *connection) queue() clientQueue {
+	if c.reliable != nil {
+		return c.reliable
+	}
+	return c.bytes
+}
+
 // States of a connection.
 const (
 	handshaking int32 = iota
@@ -104,12 +108,9 @@ func newConnection(h *Hub, conn *transport.Conn, opts EndpointOptions) *connecti
 	c := &connection{
 		hub:     h,
 		bytes:   conn,
-		queue:   conn,
-		log:     h.log,
 		permits: permits{free: h.opts.MaximumParallelInvocationsPerClient},
 	}
 	c.mute.Store(true)
-	c.ctx, c.stop = context.WithCancel(h.baseContext(conn))
 	c.rates = h.opts.RateLimit.of(func() string { return opts.clientAddress(conn.Request()) })
 	c.expires, c.refreshes = opts.CloseOnAuthenticationExpiration, opts.EnableAuthenticationRefresh
 	return c
@@ -131,7 +132,7 @@ func (c *connection) User() User {
 func (c *connection) Codec() protocol.Codec { return c.codec }
 
 // Context is done when the connection ends.
-func (c *connection) Context() context.Context { return c.ctx }
+func (c *connection) Context() context.Context { return (*connectionContext)(c) }
 
 // Request is the HTTP request that opened the connection; see Call.Request.
 func (c *connection) Request() *http.Request { return c.bytes.Request() }
@@ -215,7 +216,7 @@ func (c *connection) finish() {
 			c.sendHandshake(e.handshake, false)
 		}
 		c.mute.Store(true)
-		c.stop()
+		c.endContext()
 		c.bytes.Finish()
 		return
 	}
@@ -233,7 +234,7 @@ func (c *connection) leave(e ending) {
 	if c.reliable != nil {
 		c.reliable.drop()
 	}
-	c.stop()
+	c.endContext()
 	if c.connected && (c.hub.chain.onDisconnected != nil || c.hub.traces()) {
 		c.callOnDisconnected(e.cause)
 	}

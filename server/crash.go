@@ -49,7 +49,7 @@ func (c *connection) exited(isReader bool) {
 		c.hub.running.Go(c.bytes.ReadOn) // up to the client's close frame
 	}
 	c.inputDone(false)
-	c.log.Error("user code has ended its goroutine; the connection is ended", "connection", c.ID()) // last: the logger is user code, too
+	c.hub.log.Error("user code has ended its goroutine; the connection is ended", "connection", c.ID()) // last: the logger is user code, too
 }
 
 // surviveFinish is survive for the goroutine that clears up after a connection.
@@ -57,11 +57,11 @@ func (c *connection) surviveFinish() {
 	if v := recover(); v != nil {
 		c.logCrash(v)
 		c.mute.Store(true)
-		c.stop()
+		c.endContext()
 		c.bytes.FinishError()
 	}
 }
 
 func (c *connection) logCrash(v any) {
-	c.log.Error("panic; the connection is ended", "connection", c.ID(), "panic", v, "stack", string(debug.Stack()))
+	c.hub.log.Error("panic; the connection is ended", "connection", c.ID(), "panic", v, "stack", string(debug.Stack()))
 }

@@ -97,8 +97,8 @@ func (c *connection) invoke(l *leader, m *protocol.Invocation, streaming bool) {
 }
 
 func (c *connection) failUnknown(m *protocol.Invocation) {
-	if c.log.Enabled(c.ctx, slog.LevelDebug) {
-		c.log.Debug("unknown method", "connection", c.ID(), "target", short(m.Target))
+	if c.hub.log.Enabled(c.Context(), slog.LevelDebug) {
+		c.hub.log.Debug("unknown method", "connection", c.ID(), "target", short(m.Target))
 	}
 	c.refusedCall(nil, CallUnknownMethod)
 	c.fail(m.InvocationID, fmt.Sprintf("Failed to invoke '%s' due to an error on the server. HubException: Method does not exist.", m.Target))

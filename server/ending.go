@@ -51,18 +51,18 @@ func (e ending) words() string {
 }
 
 func (c *connection) logOpened() {
-	if c.log.Enabled(c.ctx, slog.LevelInfo) {
-		c.log.Info(lineOpened, "connection", c.ID(), "transport", c.Transport().String(), "protocol", c.codec.Name(), "user", c.userID, "remote", c.Request().RemoteAddr)
+	if c.hub.log.Enabled(c.Context(), slog.LevelInfo) {
+		c.hub.log.Info(lineOpened, "connection", c.ID(), "transport", c.Transport().String(), "protocol", c.codec.Name(), "user", c.userID, "remote", c.Request().RemoteAddr)
 	}
 }
 
 func (c *connection) logClosed(e ending) {
-	if !c.log.Enabled(c.ctx, slog.LevelInfo) {
+	if !c.hub.log.Enabled(c.Context(), slog.LevelInfo) {
 		return
 	}
 	args := []any{"connection", c.ID(), "user", c.userID, "how", e.words(), "after", time.Since(time.Unix(0, c.opened)).Round(time.Millisecond)}
 	if e.cause != nil {
 		args = append(args, "error", describe(e.cause).text)
 	}
-	c.log.Info(lineClosed, args...)
+	c.hub.log.Info(lineClosed, args...)
 }

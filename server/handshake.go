@@ -54,7 +54,6 @@ func (c *connection) handshake(data []byte) (rest []byte, accepted bool) {
 	}
 	if c.bytes.Stateful() && req.Version >= 2 {
 		c.reliable = newReliable(c.bytes, codec, c.hub.opts.StatefulReconnectBufferSize)
-		c.queue = c.reliable
 	} else {
 		c.bytes.DisableReconnect()
 	}
@@ -111,7 +110,7 @@ func (c *connection) register() {
 		if _, panicked := asError[*panicError](err); panicked {
 			c.logFailure("LifetimeManager.Connected", err)
 		} else {
-			c.log.Error("connection cannot be registered", "type", fmt.Sprintf("%T", err), "connection", c.ID(), "error", describe(err).text)
+			c.hub.log.Error("connection cannot be registered", "type", fmt.Sprintf("%T", err), "connection", c.ID(), "error", describe(err).text)
 		}
 		failed.cause = err
 		return
@@ -186,8 +185,8 @@ func (c *connection) identify() (refusal string) {
 // knows of it, so there is no Close message and no OnDisconnected.
 func (c *connection) refuse(why HandshakeRefusal, text string) {
 	if c.state.CompareAndSwap(handshaking, refused) {
-		if c.log.Enabled(c.ctx, slog.LevelInfo) {
-			c.log.Info("handshake refused", "connection", c.ID(), "transport", c.Transport().String(), "error", short(text))
+		if c.hub.log.Enabled(c.Context(), slog.LevelInfo) {
+			c.hub.log.Info("handshake refused", "connection", c.ID(), "transport", c.Transport().String(), "error", short(text))
 		}
 		c.observeRefusal(why)
 		c.end(ending{handshake: text})

@@ -21,19 +21,34 @@ const receiveBuffer = 64 << 10
 type inbox struct {
 	over atomic.Bool // the client is gone, or about to be: nothing that waits begins any more
 
-	mu      sync.Mutex // guards what follows
-	led     bool       // a goroutine leads
-	ended   bool       // nothing more comes
-	stopped bool       // nobody leads any more; what comes is dropped
-	buf     []byte
-	held    int           // bytes that the leader has taken and not yet dispatched
-	space   chan struct{} // not nil: a follower waits; closed when there is space
-	seen    int           // bytes at the start of buf in which no message ends
-	want    int           // as long as buf is shorter, no message ends in it
-	cuts    []int         // where in buf a socket was lost; what was incomplete there stays so
-	cause   error         // what the transport said of its end
-	overCh  chan struct{} // not nil: a goroutine waits; closed by setOver
-	news    chan struct{} // not nil: a lookahead runs; signalled when more has come
+	// Guarded by mu, as what follows it; here they cost nothing.
+	led     bool // a goroutine leads
+	ended   bool // nothing more comes
+	stopped bool // nobody leads any more; what comes is dropped
+
+	mu   sync.Mutex
+	buf  []byte
+	held int          // bytes that the leader has taken and not yet dispatched
+	seen int          // bytes at the start of buf in which no message ends
+	want int          // as long as buf is shorter, no message ends in it
+	rare *rareOfInbox // nil: never needed
+}
+
+// A rareOfInbox is what most inboxes never need.
+type rareOfInbox struct {
+	space  chan struct{} // not nil: a follower waits; closed when there is space
+	overCh chan struct{} // not nil: a goroutine waits; closed by setOver
+	news   chan struct{} // not nil: a lookahead runs; signalled when more has come
+	cuts   []int         // where in buf a socket was lost; what was incomplete there stays so
+	cause  error         // what the transport said of its end
+}
+
+// rarely returns what is rare, to be changed. in.mu is held.
+func (in *inbox) rarely() *rareOfInbox {
+	if in.rare == nil {
+		in.rare = &rareOfInbox{}
+	}
+	return in.rare
 }
 
 // accept takes p into the inbox, once there is space. If leads is true the
@@ -45,10 +60,11 @@ func (c *connection) accept(p []byte, isReader bool) (data []byte, leads, lost b
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for in.led && len(in.buf)+in.held >= receiveBuffer && !in.stopped {
-		if in.space == nil {
-			in.space = make(chan struct{})
+		rare := in.rarely()
+		if rare.space == nil {
+			rare.space = make(chan struct{})
 		}
-		if !c.awaitSpace(in.space) {
+		if !c.awaitSpace(rare.space) {
 			return nil, false, true
 		}
 	}
@@ -179,13 +195,15 @@ func (c *connection) takeWhole(rest []byte) (data, still []byte) {
 // whole message again over the next one. The memory of rest must be the
 // inbox's own: what came is appended to it.
 func (in *inbox) take(rest []byte) (data, still []byte) {
-	for len(in.cuts) > 0 && in.cuts[0] == 0 {
-		rest, in.cuts = nil, in.cuts[1:]
-		in.seen, in.want = 0, 0
-	}
 	n := len(in.buf)
-	if len(in.cuts) > 0 {
-		n = in.cuts[0]
+	if rare := in.rare; rare != nil {
+		for len(rare.cuts) > 0 && rare.cuts[0] == 0 {
+			rest, rare.cuts = nil, rare.cuts[1:]
+			in.seen, in.want = 0, 0
+		}
+		if len(rare.cuts) > 0 {
+			n = rare.cuts[0]
+		}
 	}
 	if n == 0 {
 		return nil, rest
@@ -198,9 +216,7 @@ func (in *inbox) take(rest []byte) (data, still []byte) {
 	if in.buf = in.buf[n:]; len(in.buf) == 0 {
 		in.buf = nil
 	}
-	for i := range in.cuts {
-		in.cuts[i] -= n
-	}
+	in.moveCuts(-n)
 	return data, nil
 }
 
@@ -220,8 +236,16 @@ func (in *inbox) putBack(rest []byte) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.buf = slices.Concat(rest, in.buf)
-	for i := range in.cuts {
-		in.cuts[i] += len(rest)
+	in.moveCuts(len(rest))
+}
+
+// moveCuts is called when the bytes of buf have moved by n.
+func (in *inbox) moveCuts(n int) {
+	if in.rare == nil {
+		return
+	}
+	for i := range in.rare.cuts {
+		in.rare.cuts[i] += n
 	}
 }
 
@@ -230,7 +254,8 @@ func (in *inbox) cut() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.led {
-		in.cuts = append(in.cuts, len(in.buf)) // the leader processes it
+		rare := in.rarely()
+		rare.cuts = append(rare.cuts, len(in.buf)) // the leader processes it
 	} else {
 		in.buf, in.seen, in.want = nil, 0, 0
 	}
@@ -238,20 +263,21 @@ func (in *inbox) cut() {
 
 // tell signals a lookahead that more has come.
 func (in *inbox) tell() {
-	if in.news == nil {
+	if in.rare == nil || in.rare.news == nil {
 		return
 	}
 	select {
-	case in.news <- struct{}{}:
+	case in.rare.news <- struct{}{}:
 	default: // signalled already
 	}
 }
 
 // wake lets a follower that waits for space go on.
 func (in *inbox) wake() {
-	if in.space != nil && (!in.led || len(in.buf)+in.held < receiveBuffer/2 || in.stopped) {
-		close(in.space)
-		in.space = nil
+	rare := in.rare
+	if rare != nil && rare.space != nil && (!in.led || len(in.buf)+in.held < receiveBuffer/2 || in.stopped) {
+		close(rare.space)
+		rare.space = nil
 	}
 }
 
@@ -275,7 +301,10 @@ func (in *inbox) isLed() bool {
 func (in *inbox) end(cause error) (led, done, partial bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.ended, in.cause = true, cause
+	in.ended = true
+	if cause != nil {
+		in.rarely().cause = cause
+	}
 	if done = !in.led && !in.stopped; done {
 		in.stopped = true
 	}
@@ -287,7 +316,10 @@ func (in *inbox) end(cause error) (led, done, partial bool) {
 func (in *inbox) endCause() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.cause
+	if in.rare == nil {
+		return nil
+	}
+	return in.rare.cause
 }
 
 // stop drops what has come, unless a goroutine leads. It reports whether that
@@ -319,7 +351,7 @@ func (in *inbox) drop() {
 func (in *inbox) listen(news chan struct{}) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.news = news
+	in.rarely().news = news
 }
 
 // appendFrom appends what is in the inbox from the byte at on. Where a socket was
@@ -328,8 +360,8 @@ func (in *inbox) appendFrom(at int, buf []byte) (longer []byte, end int, cut boo
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	end = len(in.buf)
-	if cut = len(in.cuts) > 0; cut {
-		end = in.cuts[0]
+	if cut = in.rare != nil && len(in.rare.cuts) > 0; cut {
+		end = in.rare.cuts[0]
 	}
 	if end <= at {
 		return buf, at, cut
@@ -341,8 +373,8 @@ func (in *inbox) appendFrom(at int, buf []byte) (longer []byte, end int, cut boo
 func (in *inbox) setOver() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if !in.over.Swap(true) && in.overCh != nil {
-		close(in.overCh)
+	if !in.over.Swap(true) && in.rare != nil && in.rare.overCh != nil {
+		close(in.rare.overCh)
 	}
 }
 
@@ -351,11 +383,12 @@ func (in *inbox) setOver() {
 func (in *inbox) whenOver() <-chan struct{} {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.overCh == nil {
-		in.overCh = make(chan struct{})
+	rare := in.rarely()
+	if rare.overCh == nil {
+		rare.overCh = make(chan struct{})
 		if in.over.Load() {
-			close(in.overCh)
+			close(rare.overCh)
 		}
 	}
-	return in.overCh
+	return rare.overCh
 }

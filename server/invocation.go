@@ -161,7 +161,7 @@ func (inv *invocation) context() context.Context {
 	inv.ctxMu.Lock()
 	defer inv.ctxMu.Unlock()
 	if inv.ctx == nil {
-		inv.ctx, inv.cancel = context.WithCancel(inv.conn.ctx)
+		inv.ctx, inv.cancel = context.WithCancel(inv.conn.Context())
 		if inv.over {
 			inv.cancel()
 		}
@@ -182,7 +182,7 @@ func (inv *invocation) endContext() {
 // sendCaller sends m, which the manager is ready for, to the caller. It waits
 // while too much is on its way there.
 func (inv *invocation) sendCaller(ctx context.Context, m *Message) error {
-	if inv.conn.queue.WouldWait() {
+	if inv.conn.queue().WouldWait() {
 		inv.mayBlock()
 	}
 	err := inv.conn.sendWait(ctx, m)

@@ -30,18 +30,18 @@ func limited(log *slog.Logger) *slog.Logger {
 // a *HubError, which is an answer, and for the end of the call's own context.
 func (c *connection) logFailure(in string, err error) {
 	if p, ok := asError[*panicError](err); ok {
-		c.log.Error("panic in user code", "in", in, "connection", c.ID(), "panic", p.value, "stack", string(p.stack))
+		c.hub.log.Error("panic in user code", "in", in, "connection", c.ID(), "panic", p.value, "stack", string(p.stack))
 		return
 	}
 	ctx, level, message := context.Background(), slog.LevelError, "user code failed"
 	switch _, hub := asError[*HubError](err); {
 	case hub:
 		level, message = slog.LevelInfo, "user code answered with an error"
-	case c.ctx.Err() != nil && isError(err, context.Canceled):
+	case c.Context().Err() != nil && isError(err, context.Canceled):
 		level = slog.LevelDebug
 	}
-	if c.log.Enabled(ctx, level) {
-		c.log.Log(ctx, level, message, "in", in, "type", fmt.Sprintf("%T", err), "connection", c.ID(), "error", describe(err).text)
+	if c.hub.log.Enabled(ctx, level) {
+		c.hub.log.Log(ctx, level, message, "in", in, "type", fmt.Sprintf("%T", err), "connection", c.ID(), "error", describe(err).text)
 	}
 }
 
@@ -50,14 +50,14 @@ func (c *connection) logFailure(in string, err error) {
 // are not logged.
 func (c *connection) logUnfit(m *method, err error) {
 	ctx := context.Background()
-	if !c.log.Enabled(ctx, slog.LevelDebug) {
+	if !c.hub.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	if unfit, ok := asError[*unfitError](err); ok {
-		c.log.Debug("argument does not fit", "method", m.name, "connection", c.ID(), "argument", unfit.index+1, "want", unfit.t.String(), "got", kindOf(c.codec, unfit.raw))
+		c.hub.log.Debug("argument does not fit", "method", m.name, "connection", c.ID(), "argument", unfit.index+1, "want", unfit.t.String(), "got", kindOf(c.codec, unfit.raw))
 		return
 	}
-	c.log.Debug("arguments do not fit", "method", m.name, "connection", c.ID(), "error", describe(err).text)
+	c.hub.log.Debug("arguments do not fit", "method", m.name, "connection", c.ID(), "error", describe(err).text)
 }
 
 // kindOf says what raw is, but not its value.

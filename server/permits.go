@@ -8,10 +8,13 @@ import (
 // permits bounds how many ordinary calls of one connection run at once. They are
 // handed out in the order of waiting. Its methods are safe for concurrent use.
 type permits struct {
-	mu      sync.Mutex
-	free    int
-	waiting []chan struct{} // closed when its owner has a permit
+	mu    sync.Mutex
+	free  int
+	calls *waitingCalls // nil: no call has ever waited
 }
+
+// waitingCalls wait for permits; the channel is closed when its owner has one.
+type waitingCalls struct{ turns []chan struct{} }
 
 // tryAcquire takes a permit if there is one that nobody waits for.
 func (p *permits) tryAcquire() bool {
@@ -38,7 +41,10 @@ func (p *permits) enqueue() (turn chan struct{}) {
 		close(turn)
 		return turn
 	}
-	p.waiting = append(p.waiting, turn)
+	if p.calls == nil {
+		p.calls = &waitingCalls{}
+	}
+	p.calls.turns = append(p.calls.turns, turn)
 	return turn
 }
 
@@ -52,11 +58,14 @@ func (p *permits) await(turn chan struct{}, over <-chan struct{}) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := slices.Index(p.waiting, turn)
+	if p.calls == nil {
+		return true // it was there at once
+	}
+	at := slices.Index(p.calls.turns, turn)
 	if at < 0 {
 		return true // it was just given
 	}
-	p.waiting = slices.Delete(p.waiting, at, at+1)
+	p.calls.turns = slices.Delete(p.calls.turns, at, at+1)
 	return false
 }
 
@@ -71,10 +80,10 @@ func (p *permits) unused(n int) bool {
 func (p *permits) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.waiting) == 0 {
+	if p.calls == nil || len(p.calls.turns) == 0 {
 		p.free++
 		return
 	}
-	close(p.waiting[0])
-	p.waiting = slices.Delete(p.waiting, 0, 1)
+	close(p.calls.turns[0])
+	p.calls.turns = slices.Delete(p.calls.turns, 0, 1)
 }

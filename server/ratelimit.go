@@ -246,7 +246,7 @@ func (c *connection) mayCall(id, target string) bool {
 	}
 	c.rates.limit.refused.Add(1)
 	c.refusedCall(c.hub.methods.find(target), CallRefused)
-	c.log.Info("call refused", "reason", "the rate of its "+whose, "connection", c.ID(), "user", c.userID)
+	c.hub.log.Info("call refused", "reason", "the rate of its "+whose, "connection", c.ID(), "user", c.userID)
 	if _, ok := c.rates.refused.Take(refusals, c.rates.limit.now(), 1); !ok {
 		c.overRate(callsOverRate, false)
 		return false
@@ -271,7 +271,7 @@ func (c *connection) mayReceive(n int, isReader bool) bool {
 		return true
 	}
 	c.rates.limit.pauses.Add(1)
-	c.log.Info("client held back", "reason", "the rate of its "+whose, "connection", c.ID(), "for", wait.Round(time.Millisecond))
+	c.hub.log.Info("client held back", "reason", "the rate of its "+whose, "connection", c.ID(), "for", wait.Round(time.Millisecond))
 	if wait > longestPause {
 		c.overRate(bytesOverRate, true)
 		return false

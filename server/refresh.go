@@ -122,7 +122,7 @@ func (a *hubApp) Refreshed(r *http.Request) {
 	c.hub.running.Go(func() {
 		defer c.survive()
 		defer c.refreshing.Add(-1)
-		if !c.permits.await(turn, c.ctx.Done()) {
+		if !c.permits.await(turn, c.Context().Done()) {
 			return
 		}
 		defer c.permits.release()

@@ -359,7 +359,7 @@ func (a *hubApp) Lost(cause error) {
 		c.bytes.Abort(cause)
 		return
 	}
-	c.log.Info("connection lost, waiting for the client to come back", "connection", c.ID(), "cause", cause)
+	c.hub.log.Info("connection lost, waiting for the client to come back", "connection", c.ID(), "cause", cause)
 	c.reliable.lose()
 }
 
@@ -372,7 +372,7 @@ func (a *hubApp) Reconnected() {
 		return
 	}
 	c.in.cut()
-	c.log.Info("connection resumed", "connection", c.ID())
+	c.hub.log.Info("connection resumed", "connection", c.ID())
 	if err := c.reliable.resume(); err != nil {
 		c.end(ending{cause: err, allowReconnect: true})
 	}

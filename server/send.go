@@ -120,15 +120,15 @@ func (c *connection) Send(m *Message) error {
 	frame, err := m.frame(c.codec)
 	if err != nil {
 		if errors.Is(err, errProtocolMissing) {
-			c.log.Error("message from another node lacks this connection's protocol", "connection", c.ID(), "protocol", c.codec.Name())
+			c.hub.log.Error("message from another node lacks this connection's protocol", "connection", c.ID(), "protocol", c.codec.Name())
 			c.end(ending{cause: err, allowReconnect: true})
 		}
 		return err
 	}
-	if err = c.queue.Send(frame); err != nil {
+	if err = c.queue().Send(frame); err != nil {
 		return sendError(err)
 	}
-	if m.behind != nil && c.queue.WouldWait() {
+	if m.behind != nil && c.queue().WouldWait() {
 		m.behind.add(c)
 	}
 	c.watch.sent(frame)
@@ -160,7 +160,7 @@ func (c *connection) sendWait(ctx context.Context, m *Message) error {
 
 // queueWait queues f once not too much is on its way to the client.
 func (c *connection) queueWait(ctx context.Context, f transport.Frame) error {
-	err := c.queue.SendWait(ctx, f)
+	err := c.queue().SendWait(ctx, f)
 	if err == nil {
 		c.watch.sent(f)
 		return nil

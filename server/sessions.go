@@ -176,16 +176,16 @@ func (o *Options) checkSessions() (errs []error) {
 func (c *connection) connectManager() error {
 	m := c.hub.manager
 	if m.keeper == nil {
-		return m.Connected(c.ctx, c)
+		return m.Connected(c.Context(), c)
 	}
 	key, why := c.sessionKey()
 	if why != "" {
-		c.log.Info("connection has no session", "connection", c.ID(), "user", c.userID, "why", why)
+		c.hub.log.Info("connection has no session", "connection", c.ID(), "user", c.userID, "why", why)
 	}
-	resumed, err := m.ConnectedSession(c.ctx, c, key)
+	resumed, err := m.ConnectedSession(c.Context(), c, key)
 	c.resumed = resumed
 	if errors.Is(err, ErrSessionNotKept) {
-		c.log.Warn("session is not kept", "connection", c.ID(), "user", c.userID, "error", describe(err).text)
+		c.hub.log.Warn("session is not kept", "connection", c.ID(), "user", c.userID, "error", describe(err).text)
 		return nil
 	}
 	return err

@@ -118,7 +118,7 @@ func (b *behind) wait(ctx context.Context) error {
 	conns := b.conns
 	b.mu.Unlock()
 	for _, c := range conns {
-		if err := c.queue.WaitForClient(ctx); err != nil {
+		if err := c.queue().WaitForClient(ctx); err != nil {
 			return err
 		}
 	}

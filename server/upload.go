@@ -160,8 +160,8 @@ func (c *connection) uploadItem(l *leader, m *protocol.StreamItem) {
 	v := reflect.New(u.item)
 	if err := unmarshal(c.codec, m.RawItem, v.Interface()); err != nil {
 		c.removeUpload(u)
-		if c.log.Enabled(c.ctx, slog.LevelDebug) {
-			c.log.Debug("stream item does not fit", "connection", c.ID(), "want", u.item.String(), "got", kindOf(c.codec, m.RawItem))
+		if c.hub.log.Enabled(c.Context(), slog.LevelDebug) {
+			c.hub.log.Debug("stream item does not fit", "connection", c.ID(), "want", u.item.String(), "got", kindOf(c.codec, m.RawItem))
 		}
 		u.end(&HubError{Message: c.streamBindText(err)})
 		return
