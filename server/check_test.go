@@ -224,11 +224,12 @@ func TestAManagerServesOneHubUntilItIsShutDown(t *testing.T) {
 
 func TestOfTwoHubsThatTakeAManagerAtOnceOneGetsIt(t *testing.T) {
 	m := server.NewLifetimeManager()
+	var hubs [8]*server.Hub // a hub that nobody has any more lets another one have its manager
 	var got [8]error
 	var wg sync.WaitGroup
 	for i := range got {
 		wg.Go(func() {
-			got[i] = panicOf(func() { server.MustHub(&fineHub{}, &server.Options{LifetimeManager: m}) })
+			got[i] = panicOf(func() { hubs[i] = server.MustHub(&fineHub{}, &server.Options{LifetimeManager: m}) })
 		})
 	}
 	wg.Wait()
@@ -241,7 +242,7 @@ func TestOfTwoHubsThatTakeAManagerAtOnceOneGetsIt(t *testing.T) {
 	if made != 1 {
 		t.Errorf("%d hubs share a manager: %v", made, errors.Join(got[:]...))
 	}
-	runtime.KeepAlive(m)
+	runtime.KeepAlive(&hubs)
 }
 
 type baseHub struct{}
