@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,9 +14,27 @@ import (
 )
 
 // The REST interface: whoever has a key sends, closes, and looks after groups
-// without being an app server. Versions: v1 has it in the path, later ones in the
-// query (2022-06-01 and what 2024-12-01 adds of groups). An operation is done once
-// it is answered, and works beside app servers as theirs do.
+// without being an app server. The version v1 stands in the path, later ones in the
+// query. An operation is done once it is answered, and works beside app servers as
+// theirs do.
+
+// Versions after v1.
+const (
+	v2022   = "2022-06-01"
+	v2022b  = "2022-11-01"
+	v2023   = "2023-07-01"
+	v2024   = "2024-12-01"
+	noOther = ""
+)
+
+var versions = []string{v2022, v2022b, v2023, v2024}
+
+// An operation is what a method does to a path.
+type operation struct {
+	v1    bool   // v1 has it
+	since string // the first of the later versions that has it; noOther: none
+	run   func(*restCall) (int, error)
+}
 
 // largestBody bounds the body of a request, in bytes, as in Azure.
 const largestBody = 1 << 20
@@ -25,7 +44,8 @@ type restCall struct {
 	w    http.ResponseWriter
 	r    *http.Request
 	hub  *hub
-	old  bool // version v1
+	old  bool   // version v1
+	api  string // the version, if it is a later one
 	path []string
 }
 
@@ -91,12 +111,17 @@ func (g *Gateway) newRESTCall(w http.ResponseWriter, r *http.Request) (*restCall
 	}
 	c := &restCall{w: w, r: r}
 	rest := strings.TrimPrefix(r.URL.EscapedPath(), "/api/")
-	if rest, c.old = strings.CutPrefix(rest, "v1/"); !c.old && r.URL.Query().Get("api-version") == "" {
-		return nil, badRequest("The query has no api-version.")
+	if rest, c.old = strings.CutPrefix(rest, "v1/"); !c.old {
+		switch c.api = r.URL.Query().Get("api-version"); {
+		case c.api == "":
+			return nil, badRequest("The query has no api-version.")
+		case !slices.Contains(versions, c.api):
+			return nil, badRequest("The api-version is none of " + strings.Join(versions, ", ") + ".")
+		}
 	}
 	for part := range strings.SplitSeq(strings.Trim(rest, "/"), "/") {
 		plain, err := url.PathUnescape(part)
-		if err != nil || len(plain) > 1024 {
+		if err != nil || plain == "" || len(plain) > 1024 {
 			return nil, badRequest("The path cannot be read.")
 		}
 		c.path = append(c.path, plain)
@@ -104,12 +129,12 @@ func (g *Gateway) newRESTCall(w http.ResponseWriter, r *http.Request) (*restCall
 	if len(c.path) < 2 || c.path[0] != "hubs" {
 		return nil, errNoRoute
 	}
-	name := c.path[1]
-	if app := r.URL.Query().Get("application"); app != "" {
-		name = app + "_" + name
+	name, app := c.path[1], r.URL.Query().Get("application")
+	if !hubName.MatchString(name) || app != "" && !hubName.MatchString(app) {
+		return nil, badRequest("A hub, or an application, has a name of letters, digits and _ that begins with a letter.")
 	}
-	if !hubName.MatchString(name) {
-		return nil, badRequest("A hub has a name of letters, digits and _.")
+	if app != "" {
+		name = app + "_" + name
 	}
 	c.hub, c.path = g.hub(name), c.path[2:]
 	c.r.Body = http.MaxBytesReader(w, r.Body, largestBody)
@@ -130,9 +155,12 @@ func (c *restCall) run() (status int, err error) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	for _, operations := range []map[string]func(*restCall) (int, error){restSends, restCloses, restGroups} {
-		if run := operations[method+" "+strings.Join(form, "/")]; run != nil {
-			return run(c)
+	for _, operations := range []map[string]operation{restSends, restCloses, restGroups} {
+		o, ok := operations[method+" "+strings.Join(form, "/")]
+		switch {
+		case !ok:
+		case c.old && o.v1, !c.old && o.since != noOther && c.api >= o.since: // versions are dates
+			return o.run(c)
 		}
 	}
 	return 0, errNoRoute
@@ -144,4 +172,16 @@ func (c *restCall) status(old, later int) int {
 		return old
 	}
 	return later
+}
+
+// answer answers 200 with a JSON value.
+func (c *restCall) answer(v any) (int, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return 0, err
+	}
+	c.w.Header().Set("Content-Type", typeJSON)
+	c.w.WriteHeader(http.StatusOK)
+	_, _ = c.w.Write(body) // the caller is gone
+	return 0, nil
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -18,27 +17,27 @@ const (
 )
 
 // restCloses are the operations that end clients, and those that ask for them.
-var restCloses = map[string]func(*restCall) (int, error){
-	"POST :closeConnections": func(c *restCall) (int, error) { return c.closeMany(c.hub.allClients()) },
-	"POST groups/*/:closeConnections": func(c *restCall) (int, error) {
+var restCloses = map[string]operation{
+	"POST :closeConnections": {false, v2022, func(c *restCall) (int, error) { return c.closeMany(c.hub.allClients()) }},
+	"POST groups/*/:closeConnections": {false, v2022, func(c *restCall) (int, error) {
 		return c.closeMany(c.hub.membersOf(c.path[1]))
-	},
-	"POST users/*/:closeConnections": func(c *restCall) (int, error) {
+	}},
+	"POST users/*/:closeConnections": {false, v2022, func(c *restCall) (int, error) {
 		return c.closeMany(c.hub.clientsOf(c.path[1]))
-	},
-	"DELETE connections/*": func(c *restCall) (int, error) {
+	}},
+	"DELETE connections/*": {true, v2022, func(c *restCall) (int, error) {
 		c.hub.closeByServer(nil, c.path[1], c.r.URL.Query().Get("reason"))
 		return c.status(http.StatusAccepted, http.StatusOK), nil
-	},
-	"GET connections/*": func(c *restCall) (int, error) {
+	}},
+	"GET connections/*": {true, v2022, func(c *restCall) (int, error) {
 		return exists(c.hub.hasClient(c.path[1]), noConnection, "There is no such connection.")
-	},
-	"GET users/*": func(c *restCall) (int, error) {
+	}},
+	"GET users/*": {true, v2022, func(c *restCall) (int, error) {
 		return exists(c.hub.hasUser(c.path[1]), noUser, "There is no such user.")
-	},
-	"GET groups/*": func(c *restCall) (int, error) {
+	}},
+	"GET groups/*": {true, v2022, func(c *restCall) (int, error) {
 		return exists(c.hub.hasGroup(c.path[1]), noGroup, "There is no such group.")
-	},
+	}},
 }
 
 func exists(yes bool, code, text string) (int, error) {
@@ -56,26 +55,26 @@ func (c *restCall) closeMany(list []*client) (int, error) {
 
 // restGroups are the operations on groups. A user's group stands in the path the
 // one way in v1 and the other way later.
-var restGroups = map[string]func(*restCall) (int, error){
-	"PUT groups/*/connections/*": func(c *restCall) (int, error) {
+var restGroups = map[string]operation{
+	"PUT groups/*/connections/*": {true, v2022, func(c *restCall) (int, error) {
 		return exists(c.hub.join(c.path[3], c.path[1]) == wire.AckOK, goneAlready, "There is no such connection.")
-	},
-	"DELETE groups/*/connections/*": func(c *restCall) (int, error) {
+	}},
+	"DELETE groups/*/connections/*": {true, v2022, func(c *restCall) (int, error) {
 		return exists(c.hub.leave(c.path[3], &c.path[1]) == wire.AckOK, goneAlready, "There is no such connection.")
-	},
-	"DELETE connections/*/groups": func(c *restCall) (int, error) {
+	}},
+	"DELETE connections/*/groups": {false, v2022, func(c *restCall) (int, error) {
 		c.hub.leave(c.path[1], nil)
 		return http.StatusOK, nil
-	},
-	"GET groups/*/connections": (*restCall).members,
+	}},
+	"GET groups/*/connections": {false, v2024, (*restCall).members},
 
-	"GET groups/*/users/*":    func(c *restCall) (int, error) { return c.isInGroup(c.path[3], c.path[1]) },
-	"GET users/*/groups/*":    func(c *restCall) (int, error) { return c.isInGroup(c.path[1], c.path[3]) },
-	"PUT groups/*/users/*":    func(c *restCall) (int, error) { return c.userJoins(c.path[3], c.path[1]) },
-	"PUT users/*/groups/*":    func(c *restCall) (int, error) { return c.userJoins(c.path[1], c.path[3]) },
-	"DELETE groups/*/users/*": func(c *restCall) (int, error) { return c.userLeaves(c.path[3], &c.path[1]) },
-	"DELETE users/*/groups/*": func(c *restCall) (int, error) { return c.userLeaves(c.path[1], &c.path[3]) },
-	"DELETE users/*/groups":   func(c *restCall) (int, error) { return c.userLeaves(c.path[1], nil) },
+	"GET groups/*/users/*":    {true, noOther, func(c *restCall) (int, error) { return c.isInGroup(c.path[3], c.path[1]) }},
+	"GET users/*/groups/*":    {false, v2022, func(c *restCall) (int, error) { return c.isInGroup(c.path[1], c.path[3]) }},
+	"PUT groups/*/users/*":    {true, noOther, func(c *restCall) (int, error) { return c.userJoins(c.path[3], c.path[1]) }},
+	"PUT users/*/groups/*":    {false, v2022, func(c *restCall) (int, error) { return c.userJoins(c.path[1], c.path[3]) }},
+	"DELETE groups/*/users/*": {true, noOther, func(c *restCall) (int, error) { return c.userLeaves(c.path[3], &c.path[1]) }},
+	"DELETE users/*/groups/*": {false, v2022, func(c *restCall) (int, error) { return c.userLeaves(c.path[1], &c.path[3]) }},
+	"DELETE users/*/groups":   {true, v2022, func(c *restCall) (int, error) { return c.userLeaves(c.path[1], nil) }},
 }
 
 func (c *restCall) isInGroup(user, group string) (int, error) {
@@ -140,12 +139,5 @@ func (c *restCall) members() (int, error) {
 			answer.Next = "https" + answer.Next[len("http"):]
 		}
 	}
-	body, err := json.Marshal(answer)
-	if err != nil {
-		return 0, err
-	}
-	c.w.Header().Set("Content-Type", "application/json")
-	c.w.WriteHeader(http.StatusOK)
-	_, _ = c.w.Write(body) // the caller is gone
-	return 0, nil
+	return c.answer(answer)
 }

@@ -13,16 +13,18 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// restSends are the operations that send. Without :send they are those of v1.
-var restSends = map[string]func(*restCall) (int, error){
-	"POST ":                    (*restCall).sendToAll,
-	"POST :send":               (*restCall).sendToAll,
-	"POST users/*":             (*restCall).sendToUser,
-	"POST users/*/:send":       (*restCall).sendToUser,
-	"POST connections/*":       (*restCall).sendToClient,
-	"POST connections/*/:send": (*restCall).sendToClient,
-	"POST groups/*":            (*restCall).sendToGroup,
-	"POST groups/*/:send":      (*restCall).sendToGroup,
+// restSends are the operations that send, and what clients need for that.
+var restSends = map[string]operation{
+	"POST :generateToken":        {false, v2022b, (*restCall).generateToken},
+	"POST connections/*/:invoke": {false, v2024, (*restCall).invoke},
+	"POST ":                      {true, noOther, (*restCall).sendToAll},
+	"POST :send":                 {false, v2022, (*restCall).sendToAll},
+	"POST users/*":               {true, noOther, (*restCall).sendToUser},
+	"POST users/*/:send":         {false, v2022, (*restCall).sendToUser},
+	"POST connections/*":         {true, noOther, (*restCall).sendToClient},
+	"POST connections/*/:send":   {false, v2022, (*restCall).sendToClient},
+	"POST groups/*":              {true, noOther, (*restCall).sendToGroup},
+	"POST groups/*/:send":        {false, v2022, (*restCall).sendToGroup},
 }
 
 func (c *restCall) excluded() []string { return c.r.URL.Query()["excluded"] }

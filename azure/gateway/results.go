@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"container/list"
 	"time"
 
@@ -36,6 +37,9 @@ type result struct {
 	via    *serverConn
 	ends   time.Time
 	place  *list.Element
+
+	// answers gets the one answer, if no app server asks: that holds 1.
+	answers chan wire.Message
 }
 
 func newResults() results {
@@ -106,8 +110,11 @@ func (h *hub) dropResultLocked(r *result) {
 // client knows by itself that the client is gone.
 func (h *hub) failLocked(r *result, text string) {
 	h.dropResultLocked(r)
-	if to := h.connLocked(r.caller, r.via); to != nil {
-		to.queue(&wire.ErrorCompletion{InvocationID: r.id, ConnectionID: r.client.conn.ID(), CallerServerID: r.caller, Error: text})
+	no := &wire.ErrorCompletion{InvocationID: r.id, ConnectionID: r.client.conn.ID(), CallerServerID: r.caller, Error: text}
+	if r.answers != nil {
+		r.answers <- no
+	} else if to := h.connLocked(r.caller, r.via); to != nil {
+		to.queue(no)
 	}
 }
 
@@ -121,7 +128,7 @@ func (h *hub) failResultsLocked(c *client) {
 // dropCallerLocked forgets what an app server waits for that is gone.
 func (h *hub) dropCallerLocked(server string) {
 	for _, r := range h.results.byID {
-		if r.caller == server {
+		if r.answers == nil && r.caller == server {
 			h.dropResultLocked(r)
 		}
 	}
@@ -153,7 +160,12 @@ func (h *hub) completed(s *serverConn, id string, m wire.Message) {
 	}
 	h.dropResultLocked(r)
 	var to *serverConn
-	if s.server != r.caller {
+	if r.answers != nil {
+		if done, ok := m.(*wire.ClientCompletion); ok { // its bytes are the reader's
+			done.Payload = bytes.Clone(done.Payload)
+		}
+		r.answers <- m
+	} else if s.server != r.caller {
 		to = h.connLocked(r.caller, r.via)
 	}
 	h.mu.Unlock()
@@ -165,7 +177,7 @@ func (h *hub) completed(s *serverConn, id string, m wire.Message) {
 // mayAnswer reports whether s is of the app server that has the client, or of the
 // caller.
 func (r *result) mayAnswer(s *serverConn) bool {
-	if s.server == r.caller {
+	if r.answers == nil && s.server == r.caller {
 		return true
 	}
 	r.client.mu.Lock()

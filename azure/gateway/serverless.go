@@ -146,6 +146,8 @@ func (c *client) dispatch(m protocol.Message) bool {
 		return c.call(m)
 	case *protocol.StreamInvocation:
 		c.failCall(m.InvocationID, textNoStreams)
+	case *protocol.Completion:
+		c.hub.answered(c, m)
 	case *protocol.Ping:
 		c.served.pinged.Store(true)
 	case *protocol.Close:

@@ -135,13 +135,18 @@ func (w *world) dial(user string, o clientOptions) (*client, error) {
 	if o.link == nil {
 		o.link = w.link
 	}
+	return w.dialWith(sign(key, claims), o)
+}
+
+// dialWith is dial with a token.
+func (w *world) dialWith(token string, o clientOptions) (*client, error) {
 	c := &client{}
 	var err error
 	c.Client, err = hubclient.Dial(w.ctx, hubclient.Options{
 		ConnOptions: hubclient.ConnOptions{
 			URL:         "http://gateway/client/?hub=" + o.hub + "&asrs.op=%2Fchat",
 			DialContext: o.link.DialContext,
-			Header:      http.Header{"Authorization": {"Bearer " + sign(key, claims)}},
+			Header:      http.Header{"Authorization": {"Bearer " + token}},
 			Transport:   o.mode,
 		},
 		Codec: o.codec,
@@ -155,6 +160,16 @@ func (w *world) dial(user string, o clientOptions) (*client, error) {
 func (w *world) client(user string) *client {
 	w.Helper()
 	return w.clientWith(user, clientOptions{})
+}
+
+func (w *world) clientWithToken(token string) *client {
+	w.Helper()
+	c, err := w.dialWith(token, clientOptions{hub: "chat", link: w.link})
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(c.Abort)
+	return c
 }
 
 func (w *world) clientWith(user string, o clientOptions) *client {
