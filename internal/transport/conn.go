@@ -204,7 +204,7 @@ func (c *Conn) activateLocked(r *http.Request, user any) (first bool, status int
 		return false, 0
 	}
 	c.stepLocked(linkServing, appStarting)
-	c.request.keep(r)
+	c.request.keep(r, &c.endpoint.context)
 	c.user, c.latest = user, user
 	if c.transport != WebSockets {
 		c.http = &requests{wake: make(chan struct{}, 1)}

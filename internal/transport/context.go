@@ -2,8 +2,10 @@ package transport
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"reflect"
+	"sync/atomic"
 )
 
 // lasting returns a context with the values of a request's that never ends. A
@@ -66,4 +68,35 @@ func (c *requestContext) Value(key any) any {
 		return c.local
 	}
 	return nil
+}
+
+// A sharedContext lets the connections that have come to one address of one server
+// share their context, which is the same for all of them.
+type sharedContext struct {
+	latest atomic.Pointer[requestContext]
+}
+
+// of returns ctx, or the latest context if that says the same.
+func (s *sharedContext) of(ctx context.Context) context.Context {
+	fresh, ok := ctx.(*requestContext)
+	if !ok {
+		return ctx
+	}
+	if latest := s.latest.Load(); latest != nil && latest.isAs(fresh) {
+		return latest
+	}
+	s.latest.Store(fresh)
+	return fresh
+}
+
+// isAs reports whether c and other are certainly of one server and one address.
+func (c *requestContext) isAs(other *requestContext) bool {
+	server, ok := c.server.(*http.Server)
+	if otherServer, also := other.server.(*http.Server); !ok || !also || server != otherServer {
+		return false
+	}
+	local, ok := c.local.(*net.TCPAddr)
+	otherLocal, also := other.local.(*net.TCPAddr)
+	return ok && also && local != nil && otherLocal != nil &&
+		local.Port == otherLocal.Port && local.Zone == otherLocal.Zone && local.IP.Equal(otherLocal.IP)
 }

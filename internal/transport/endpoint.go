@@ -27,6 +27,7 @@ type Endpoint struct {
 	logged  sync.Map                 // what lacks has logged
 	mounts  atomic.Pointer[[]string] // patterns of MountedAt; changed while mu is held
 	started time.Time                // see clock
+	context sharedContext            // of connect requests
 
 	forbidden atomic.Pointer[forbiddenStep] // not nil: the sweeper is to log it
 

@@ -1,8 +1,5 @@
 package transport
 
-// keepFrames is for how many frames an empty outbox keeps memory.
-const keepFrames = 4
-
 // An outbox is what waits to be written to a client, in order. Frames are taken
 // from its head by the goroutine that writes, and stay there until all their
 // bytes are accounted for. Its methods are called with Conn.mu held.
@@ -123,9 +120,10 @@ func (q *outbox) drop() {
 	q.frames, q.head, q.taken, q.inFlight = nil, 0, 0, 0
 }
 
-// shrink gives the memory of many frames back that was not used for a tick.
+// shrink gives the memory of frames back that was not used for a tick: that of one
+// frame as well, for most connections are sent a ping now and then.
 func (q *outbox) shrink() {
-	if !q.used && len(q.frames) == 0 && cap(q.frames) > keepFrames {
+	if !q.used && len(q.frames) == 0 {
 		q.frames = nil
 	}
 	q.used = false

@@ -20,8 +20,8 @@ type keptRequest struct {
 }
 
 // keep remembers r without its body, and with a context that does not end.
-func (k *keptRequest) keep(r *http.Request) {
-	k.ctx = lasting(r.Context())
+func (k *keptRequest) keep(r *http.Request, shared *sharedContext) {
+	k.ctx = shared.of(lasting(r.Context()))
 	k.packed = pack(r)
 	if isPlain(r) {
 		return
@@ -86,10 +86,16 @@ func isPlain(r *http.Request) bool {
 
 // pack writes the texts of r one after the other with their lengths in front:
 // those of the request, then the names of the header, each with the number of
-// its values and these.
+// its values and these. A text that most requests have is a number.
 func pack(r *http.Request) string {
 	p := make([]byte, 0, 512)
-	add := func(s string) { p = append(binary.AppendUvarint(p, uint64(len(s))), s...) }
+	add := func(s string) {
+		if at, usual := placeOfUsual[s]; usual {
+			p = binary.AppendUvarint(p, uint64(at)<<1|1)
+			return
+		}
+		p = append(binary.AppendUvarint(p, uint64(len(s))<<1), s...)
+	}
 	for _, s := range [...]string{r.Method, r.RequestURI, r.Proto, r.Host, r.RemoteAddr, r.Pattern} {
 		add(s)
 	}
@@ -130,6 +136,10 @@ func (p *packedTexts) number() int {
 
 func (p *packedTexts) text() string {
 	n := p.number()
+	if n&1 == 1 {
+		return usualTexts[n>>1]
+	}
+	n >>= 1
 	s := (*p)[:n]
 	*p = (*p)[n:]
 	return string(s)

@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// keepFrames is for how many frames a response keeps memory between two writes.
+const keepFrames = 4
+
 // serveSSE opens the stream; the goroutine of the request writes it.
 func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, user any) {
 	if !e.mayServe(w, r, c, ServerSentEvents, user) {
