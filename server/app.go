@@ -79,7 +79,7 @@ func (a *hubApp) Tick(now time.Time) {
 	case c.state.Load() != open || c.mute.Load():
 		return
 	}
-	if c.Transport() != LongPolling && now.Sub(time.Unix(0, c.lastPing)) > c.hub.opts.KeepAliveInterval {
+	if now.Sub(time.Unix(0, c.lastPing)) > c.hub.opts.KeepAliveInterval && c.Transport() != LongPolling {
 		c.lastPing = now.UnixNano()
 		if frame, err := c.hub.ping.frame(c.codec); err == nil {
 			_ = c.bytes.Send(frame) // without a number; a connection that takes no ping is ending already

@@ -52,7 +52,7 @@ func (e ending) words() string {
 
 func (c *connection) logOpened() {
 	if c.hub.log.Enabled(c.Context(), slog.LevelInfo) {
-		c.hub.log.Info(lineOpened, "connection", c.ID(), "transport", c.Transport().String(), "protocol", c.codec.Name(), "user", c.userID, "remote", c.Request().RemoteAddr)
+		c.hub.log.Info(lineOpened, "connection", c.ID(), "transport", c.Transport().String(), "protocol", c.codec.Name(), "user", c.userID, "remote", c.bytes.RemoteAddr())
 	}
 }
 

@@ -170,8 +170,13 @@ func (c *connection) choose(req protocol.HandshakeRequest) (codec protocol.Codec
 // identify asks for the user's id.
 func (c *connection) identify() (refusal string) {
 	defer func() { c.rates.identify(c.userID) }()
+	own := c.hub.opts.UserID
+	if own == nil { // the request stays packed
+		c.userID = c.User().ID
+		return ""
+	}
 	err := guard(func() error {
-		c.userID = c.hub.opts.UserID(c.Request(), c.User())
+		c.userID = own(c.Request(), c.User())
 		return nil
 	})
 	if err != nil {

@@ -238,9 +238,6 @@ func (o *Options) withDefaults() *Options {
 	if c.LifetimeManager == nil {
 		c.LifetimeManager = NewLifetimeManager()
 	}
-	if c.UserID == nil {
-		c.UserID = func(_ *http.Request, user User) string { return user.ID }
-	}
 	return &c
 }
 

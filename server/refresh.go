@@ -86,8 +86,12 @@ func (a *hubApp) SameUser(r *http.Request, old, fresh any) (same, decided bool) 
 	if c.userID == "" {
 		return false, false
 	}
+	own := c.hub.opts.UserID
+	if own == nil {
+		return user.ID == c.userID, true
+	}
 	err := guard(func() error {
-		same = c.hub.opts.UserID(r, user) == c.userID
+		same = own(r, user) == c.userID
 		return nil
 	})
 	if err != nil {
