@@ -102,6 +102,29 @@ func TestAnswersOfAnUpstreamReachTheCaller(t *testing.T) {
 	})
 }
 
+// One that is well beside one that fails does not make the log flap.
+func TestAnOutageIsInTheLogOnceForEachUpstream(t *testing.T) {
+	var log bytes.Buffer
+	o := &gateway.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), Upstreams: []gateway.Upstream{{URL: "http://upstream/bad", Event: "bad"}, {URL: "http://upstream/good"}}}
+	inServerless(t, o, func(w http.ResponseWriter, h *webhook) {
+		if h.URL.Path == "/bad" {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	}, func(w *world, _ *fakeUpstream) {
+		c := w.client("ann")
+		for range 5 {
+			bad, good := c.Invoke(w.ctx, nil, "bad"), c.Invoke(w.ctx, nil, "good")
+			if bad == nil || good != nil {
+				t.Error(bad, good)
+			}
+		}
+		synctest.Wait()
+		if text := log.String(); strings.Count(text, "upstream fails") != 1 || !strings.Contains(text, "upstream=0") || strings.Contains(text, "answers again") {
+			t.Errorf("the log is\n%s", text)
+		}
+	})
+}
+
 func TestNoSecretOfAnUpstreamIsInTheLogAndAnOutageIsThereOnce(t *testing.T) {
 	var log bytes.Buffer
 	o := &gateway.Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}

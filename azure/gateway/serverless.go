@@ -161,15 +161,15 @@ func (c *client) dispatch(m protocol.Message) bool {
 
 // call makes an event of a call.
 func (c *client) call(m *protocol.Invocation) bool {
-	e := event{category: categoryMessages, name: m.Target, invocationID: m.InvocationID}
-	e.address = c.hub.g.hooks.address(c.hub.name, categoryMessages, m.Target)
+	e, ok := c.hub.g.hooks.newEvent(c.hub.name, categoryMessages, m.Target)
+	e.invocationID = m.InvocationID
 	text := ""
 	switch {
 	case m.ArgumentsErr != nil:
 		text = textUnread
 	case len(m.StreamIDs) > 0:
 		text = textNoStreams
-	case e.address == "":
+	case !ok:
 		text = textNobody
 	default:
 		var err error

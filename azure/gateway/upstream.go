@@ -29,8 +29,10 @@ const (
 )
 
 type upstream struct {
+	number               int // its place among Options.Upstreams, for the log
 	url                  string
 	hub, category, event pattern
+	failing              bool // its last request failed: that is logged once; guarded by webhooks.mu
 }
 
 // A pattern is names, of which one must be that of the event; nil fits all.
@@ -58,8 +60,8 @@ func (p pattern) fits(name string) bool {
 }
 
 // newUpstreams checks what Options say. The error names no URL.
-func newUpstreams(list []Upstream) ([]upstream, error) {
-	all := make([]upstream, 0, len(list))
+func newUpstreams(list []Upstream) ([]*upstream, error) {
+	all := make([]*upstream, 0, len(list))
 	for i, u := range list {
 		one, err := url.Parse(fill(u.URL, "a", "a", "a"))
 		other, err2 := url.Parse(fill(u.URL, "b", "b", "b"))
@@ -69,27 +71,27 @@ func newUpstreams(list []Upstream) ([]upstream, error) {
 		case one.Host != other.Host || one.Scheme != other.Scheme || one.User.String() != other.User.String():
 			return nil, fmt.Errorf("gateway: Options.Upstreams[%d].URL has a parameter before its path", i)
 		}
-		all = append(all, upstream{u.URL, newPattern(u.Hub), newPattern(u.Category), newPattern(u.Event)})
+		all = append(all, &upstream{number: i, url: u.URL, hub: newPattern(u.Hub), category: newPattern(u.Category), event: newPattern(u.Event)})
 	}
 	return all, nil
 }
 
-// address is where an event goes; empty if no upstream takes it, or if it has a
-// name that can stand in no URL or header.
-func (w *webhooks) address(hub, category, event string) string {
-	if !isPlain(event) {
-		return ""
+// newEvent returns an event with the address where it goes; ok is false if no
+// upstream takes it, or if it has a name that can stand in no URL or header.
+func (w *webhooks) newEvent(hub, category, name string) (e event, ok bool) {
+	if !isPlain(name) {
+		return e, false
 	}
 	for _, u := range w.upstreams {
-		if !u.hub.fits(hub) || !u.category.fits(category) || !u.event.fits(event) {
+		if !u.hub.fits(hub) || !u.category.fits(category) || !u.event.fits(name) {
 			continue
 		}
-		if strings.Contains(u.url, "{event}") && (event == "" || event == "." || event == "..") {
-			return "" // a path with it is another path
+		if strings.Contains(u.url, "{event}") && (name == "" || name == "." || name == "..") {
+			return e, false // a path with it is another path
 		}
-		return fill(u.url, escape(hub), category, escape(event))
+		return event{to: u, address: fill(u.url, escape(hub), category, escape(name)), category: category, name: name}, true
 	}
-	return ""
+	return e, false
 }
 
 func fill(template, hub, category, event string) string {

@@ -177,21 +177,21 @@ var ofTokens = map[string]bool{
 	"acr": true, longNames["acr"]: true, "azp": true, "c_hash": true, "jti": true, "nonce": true,
 }
 
-// report logs that upstreams have begun to fail, and that they are well again;
-// each single failure only at Debug.
+// report logs that an upstream has begun to fail, and that it is well again; each
+// single failure only at Debug.
 func (w *webhooks) report(c *client, e *event, err error) {
 	w.mu.Lock()
-	changed := w.failing != (err != nil)
-	w.failing = err != nil
+	changed := e.to.failing != (err != nil)
+	e.to.failing = err != nil
 	w.mu.Unlock()
 	if err != nil {
 		w.g.counts.failures.Add(1)
-		w.g.log.Debug("upstream failed", "hub", c.hub.name, "connection", c.conn.ID(), "category", e.category, "error", err)
+		w.g.log.Debug("upstream failed", "upstream", e.to.number, "hub", c.hub.name, "connection", c.conn.ID(), "category", e.category, "error", err)
 	}
 	switch {
 	case changed && err != nil:
-		w.g.log.Warn("upstream fails", "hub", c.hub.name, "category", e.category, "error", err)
+		w.g.log.Warn("upstream fails", "upstream", e.to.number, "hub", c.hub.name, "category", e.category, "error", err)
 	case changed:
-		w.g.log.Info("upstream answers again", "hub", c.hub.name)
+		w.g.log.Info("upstream answers again", "upstream", e.to.number, "hub", c.hub.name)
 	}
 }

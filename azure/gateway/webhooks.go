@@ -13,7 +13,7 @@ import (
 // workers exist while there are events.
 type webhooks struct {
 	g         *Gateway
-	upstreams []upstream
+	upstreams []*upstream
 	web       *http.Client
 	ctx       context.Context // of all requests; ends with Shutdown's
 	stop      context.CancelFunc
@@ -28,7 +28,6 @@ type webhooks struct {
 	room        chan struct{} // closed when there is some again; nil while nobody waits
 	idle        chan struct{} // closed with the last worker; nil while nobody waits
 	closed      bool
-	failing     bool // the last request failed: that is logged once
 }
 
 // An eventQueue is what upstreams have not been told of a client yet.
@@ -46,6 +45,7 @@ type eventQueue struct {
 
 // An event is one request to come.
 type event struct {
+	to                      *upstream
 	address, category, name string
 	kind                    string // of the body
 	body                    []byte
@@ -55,7 +55,7 @@ type event struct {
 // cost is the memory of an event, about.
 func (e *event) cost() int { return 256 + len(e.address) + len(e.name) + len(e.body) }
 
-func newWebhooks(g *Gateway, upstreams []upstream) *webhooks {
+func newWebhooks(g *Gateway, upstreams []*upstream) *webhooks {
 	ctx, stop := context.WithCancel(context.Background())
 	w := &webhooks{g: g, upstreams: upstreams, ctx: ctx, stop: stop}
 	trip := g.opts.UpstreamTransport
@@ -112,21 +112,22 @@ func (w *webhooks) add(q *eventQueue, e event, before func(), done <-chan struct
 
 // begin tells that a client is there. It never waits.
 func (w *webhooks) begin(q *eventQueue) {
-	address := w.address(q.client.hub.name, categoryConnections, eventConnected)
-	if address == "" {
+	e, ok := w.newEvent(q.client.hub.name, categoryConnections, eventConnected)
+	if !ok {
 		return
 	}
+	e.kind, e.body = typeJSON, bodyConnected
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.closed && !q.ended {
-		w.putLocked(q, event{address: address, category: categoryConnections, name: eventConnected, kind: typeJSON, body: bodyConnected})
+		w.putLocked(q, e)
 	}
 }
 
 // end tells that a client is gone, after all that it has sent. Where too many such
 // are to be told already, the client's events are dropped.
 func (w *webhooks) end(q *eventQueue, text string) {
-	address := w.address(q.client.hub.name, categoryConnections, eventDisconnected)
+	e, ok := w.newEvent(q.client.hub.name, categoryConnections, eventDisconnected)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if q.ended {
@@ -136,15 +137,18 @@ func (w *webhooks) end(q *eventQueue, text string) {
 	wake(&q.room)
 	switch {
 	case w.closed:
-		w.g.counts.dropped.Add(1)
-		return
-	case w.gone >= w.g.opts.MaximumEndedClients:
-		if w.dropLocked(q); address != "" {
+		if ok {
 			w.g.counts.dropped.Add(1)
 		}
 		return
-	case address != "":
-		w.putLocked(q, event{address: address, category: categoryConnections, name: eventDisconnected, kind: typeJSON, body: bodyDisconnected(text)})
+	case w.gone >= w.g.opts.MaximumEndedClients:
+		if w.dropLocked(q); ok {
+			w.g.counts.dropped.Add(1)
+		}
+		return
+	case ok:
+		e.kind, e.body = typeJSON, bodyDisconnected(text)
+		w.putLocked(q, e)
 	}
 	if len(q.waiting) > 0 {
 		q.counted = true
