@@ -82,22 +82,29 @@ func (m *memoryRedis) command(args []string) any {
 	return errors.New("ERR unknown command '" + args[0] + "'")
 }
 
-func (m *memoryRedis) commandOnKey(args []string, number func(string) int64, yes func(bool) any) (answer any, known bool) {
-	key := args[1]
-	v := m.value(key)
+// Answers of commands in the forms that they take most often.
+type (
+	numberOf func(arg string) int64 // of an argument
+	yesOrNo  func(yes bool) any
+)
+
+func (m *memoryRedis) commandOnKey(args []string, number numberOf, yes yesOrNo) (answer any, known bool) {
+	v := m.value(args[1])
 	if v == nil {
 		v = &memoryValue{}
 	}
-	count := func(remove func(name string) bool) any {
-		n := int64(0)
-		for _, name := range args[2:] {
-			if remove(name) {
-				n++
-			}
-		}
-		m.value(key)
-		return n
+	if answer, known = m.commandOnAny(args, v, number, yes); known {
+		return answer, true
 	}
+	if answer, known = m.commandOnHash(args, v, number, yes); known {
+		return answer, true
+	}
+	return m.commandOnScores(args, v, yes)
+}
+
+// commandOnAny is a command on a key whatever its value is.
+func (m *memoryRedis) commandOnAny(args []string, v *memoryValue, number numberOf, yes yesOrNo) (answer any, known bool) {
+	key := args[1]
 	switch args[0] {
 	case "exists":
 		return yes(m.value(key) != nil), true
@@ -119,6 +126,13 @@ func (m *memoryRedis) commandOnKey(args []string, number func(string) int64, yes
 		had := !v.expires.IsZero()
 		v.expires = time.Time{}
 		return yes(had), true
+	}
+	return nil, false
+}
+
+// commandOnHash is a command on a key whose value is a hash.
+func (m *memoryRedis) commandOnHash(args []string, v *memoryValue, number numberOf, yes yesOrNo) (answer any, known bool) {
+	switch key := args[1]; args[0] {
 	case "hget":
 		if value, has := v.hash[args[2]]; has {
 			return value, true
@@ -153,7 +167,7 @@ func (m *memoryRedis) commandOnKey(args []string, number func(string) int64, yes
 		v.hash[args[2]] = strconv.FormatInt(n, 10)
 		return n, true
 	case "hdel":
-		return count(func(name string) bool { _, has := v.hash[name]; delete(v.hash, name); return has }), true
+		return m.remove(args, func(name string) bool { _, has := v.hash[name]; delete(v.hash, name); return has }), true
 	case "hgetall", "hkeys", "hscan":
 		list := []any{}
 		for _, name := range slices.Sorted(maps.Keys(v.hash)) {
@@ -166,14 +180,21 @@ func (m *memoryRedis) commandOnKey(args []string, number func(string) int64, yes
 			return m.scan(list, args), true
 		}
 		return list, true
+	}
+	return nil, false
+}
+
+// commandOnScores is a command on a key whose value is a sorted set.
+func (m *memoryRedis) commandOnScores(args []string, v *memoryValue, yes yesOrNo) (answer any, known bool) {
+	switch args[0] {
 	case "zadd":
-		v := m.made(key)
+		v := m.made(args[1])
 		_, has := v.scores[args[3]]
 		f, _ := strconv.ParseFloat(args[2], 64)
 		v.scores[args[3]] = f
 		return yes(!has), true
 	case "zrem":
-		return count(func(name string) bool { _, has := v.scores[name]; delete(v.scores, name); return has }), true
+		return m.remove(args, func(name string) bool { _, has := v.scores[name]; delete(v.scores, name); return has }), true
 	case "zscore":
 		if score, has := v.scores[args[2]]; has {
 			return strconv.FormatFloat(score, 'f', -1, 64), true
@@ -190,6 +211,18 @@ func (m *memoryRedis) commandOnKey(args []string, number func(string) int64, yes
 		return list, true
 	}
 	return nil, false
+}
+
+// remove removes members by their names, and returns how many there were.
+func (m *memoryRedis) remove(args []string, remove func(name string) bool) any {
+	n := int64(0)
+	for _, name := range args[2:] {
+		if remove(name) {
+			n++
+		}
+	}
+	m.value(args[1]) // forgets the key of a value that is empty now
+	return n
 }
 
 // scan returns a page: the cursor is a place in the list.

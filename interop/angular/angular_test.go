@@ -1,7 +1,6 @@
 package angular_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"net/url"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +24,6 @@ const app = "../../cmd/demo/angular"
 const (
 	buildTime = 5 * time.Minute
 	clickTime = 3 * time.Minute
-	startTime = time.Minute
 )
 
 func TestPagesOnTwoNodesShowWhatIsPublishedOnOne(t *testing.T) {
@@ -56,13 +53,13 @@ func TestPagesOnTwoNodesShowWhatIsPublishedOnOne(t *testing.T) {
 				}
 				return []string{"--redis", redis, "--prefix", prefix}
 			}
-			first, kill := startMortal(t, own, flags("BlogApp:SignalR:")...)
+			first := harness.StartNode(t, own, flags("BlogApp:SignalR:")...)
 			other := flags("OtherApp:SignalR:")
 			site := serve(t, dist, tt.backplane, map[string]string{
-				"/n1":       first,
+				"/n1":       first.URL,
 				"/n2":       harness.StartNode(t, second, flags("BlogApp:SignalR:")...).URL,
 				"/n2/other": harness.StartNode(t, own, other...).URL,
-			}, kill)
+			}, first.Kill) // it sends its clients no Close
 			click(t, modules, site, chromium, tt.backplane, harness.Screenshots(t, filepath.Join("angular", tt.folder)))
 		})
 	}
@@ -143,45 +140,4 @@ func serve(t *testing.T, dist string, backplane bool, nodes map[string]string, k
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return server.URL
-}
-
-// startMortal starts a node that the test kills, so that it sends its clients no
-// Close, and returns its URL.
-func startMortal(t *testing.T, command string, args ...string) (string, func()) {
-	t.Helper()
-	words := strings.Fields(command)
-	cmd := exec.Command(words[0], append(append(words[1:], "--urls", "http://127.0.0.1:0"), args...)...)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	process := harness.Start(t, cmd)
-	found := make(chan string, 1)
-	go func() { // ends with the process: its standard output is closed then
-		defer close(found)
-		ready := regexp.MustCompile(`^READY (\S+)$`)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if m := ready.FindStringSubmatch(lines.Text()); m != nil {
-				found <- m[1]
-				return
-			}
-		}
-	}()
-	select {
-	case node, ok := <-found:
-		if !ok {
-			t.Fatalf("%s ended before it was ready", command)
-		}
-		return node, func() {
-			if err := cmd.Process.Kill(); err != nil {
-				t.Errorf("kill node 1: %v", err)
-			}
-			if process.Wait() == nil {
-				t.Error("node 1 ended by itself before it was killed")
-			}
-		}
-	case <-time.After(startTime):
-		t.Fatalf("%s was not ready after %v", command, startTime)
-	}
-	return "", nil
 }

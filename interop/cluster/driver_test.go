@@ -68,26 +68,8 @@ func startDotnet(t *testing.T, release harness.Release) *driver {
 
 func startDriver(t *testing.T, kind string, cmd *exec.Cmd) *driver {
 	t.Helper()
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &driver{kind: kind, in: in, waiting: map[int]chan answer{}}
-	harness.Start(t, cmd)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		d.read(out)
-	}()
-	t.Cleanup(func() {
-		// A driver ends with its standard input, and its output with it.
-		_ = in.Close()
-		<-ended
-	})
+	d := &driver{kind: kind, waiting: map[int]chan answer{}}
+	d.in = harness.Talk(t, cmd, d.read)
 	return d
 }
 

@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"bufio"
 	"bytes"
 	"io"
 	"net/http"
@@ -134,33 +133,11 @@ func start(t *testing.T, program, dir string, line *regexp.Regexp, args ...strin
 	t.Helper()
 	cmd := exec.Command(program, append([]string{"-addr", "127.0.0.1:0"}, args...)...)
 	cmd.Dir = dir
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	process := harness.Start(t, cmd)
-	found := make(chan string, 1)
-	go func() { // ends with the process: its standard output is closed then
-		defer close(found)
-		for s := bufio.NewScanner(out); s.Scan(); {
-			if m := line.FindStringSubmatch(s.Text()); m != nil {
-				found <- m[1]
-			}
-		}
-	}()
+	process, found := harness.StartUntil(t, cmd, line, startTime)
 	t.Cleanup(func() {
 		if err := process.Stop(); err != nil {
 			t.Errorf("the demo ended with %v", err)
 		}
 	})
-	select {
-	case url, ok := <-found:
-		if !ok {
-			t.Fatalf("the demo ended before it printed %s", line)
-		}
-		return url
-	case <-time.After(startTime):
-		t.Fatalf("the demo has not printed %s after %v", line, startTime)
-	}
-	return ""
+	return found
 }

@@ -2,9 +2,11 @@ package harness
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -19,6 +21,7 @@ type recorder struct {
 
 func (r *recorder) Helper()               {}
 func (r *recorder) Skipf(string, ...any)  { r.skipped = true; runtime.Goexit() }
+func (r *recorder) Error(...any)          { r.failed = true }
 func (r *recorder) Fatalf(string, ...any) { r.failed = true; runtime.Goexit() }
 
 // outcome runs f as a test of its own and reports how it ended.
@@ -88,6 +91,71 @@ func TestStopReportsHowAProcessEnded(t *testing.T) {
 	var exit *exec.ExitError
 	if err := p.Stop(); !errors.As(err, &exit) || exit.ExitCode() != 66 {
 		t.Errorf("Stop = %v, want status 66", err)
+	}
+}
+
+func TestStartUntilReturnsWhatTheFirstLineSaysOrFails(t *testing.T) {
+	line := regexp.MustCompile(`^PORT (\d+)$`)
+	for _, tt := range []struct {
+		name, script, want string
+		failed             bool
+	}{
+		{name: "a program that says it twice", script: "echo begins; echo PORT 1; echo PORT 2; cat", want: "1"},
+		{name: "a program that ends before", script: "echo PORT none", failed: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			Need(t, "sh")
+			var got string
+			o := outcome(func(r testing.TB) {
+				r.(*recorder).TB = t // for Cleanup
+				cmd := exec.Command("sh", "-c", tt.script)
+				if _, err := cmd.StdinPipe(); err != nil { // cat waits for it
+					t.Error(err)
+				}
+				_, got = StartUntil(r, cmd, line, time.Minute)
+			})
+			if got != tt.want || o.failed != tt.failed {
+				t.Errorf("StartUntil = %q, failed %v, want %q, %v", got, o.failed, tt.want, tt.failed)
+			}
+		})
+	}
+}
+
+func TestANodeThatEndsByItselfFailsTheTestThatKillsIt(t *testing.T) {
+	Need(t, "sh")
+	for _, tt := range []struct {
+		name, script string
+		failed       bool
+	}{
+		{name: "a node that runs", script: `echo "READY http://x"; while :; do sleep 0.05; done`},
+		{name: "a node that has ended", script: `echo "READY http://x"`, failed: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := StartNode(t, scriptedNode(t, tt.script))
+			if tt.failed {
+				_ = n.process.Wait()
+			}
+			r := &recorder{}
+			n.t = r
+			n.Kill()
+			if n.t = t; r.failed != tt.failed {
+				t.Errorf("Kill: failed %v, want %v", r.failed, tt.failed)
+			}
+		})
+	}
+}
+
+func TestTalkReadsToTheEndOfAProgramThatEndsWithItsInput(t *testing.T) {
+	Need(t, "cat")
+	var text []byte
+	t.Run("program", func(t *testing.T) {
+		in := Talk(t, exec.Command("cat"), func(out io.Reader) { text, _ = io.ReadAll(out) })
+		if _, err := io.WriteString(in, "hello"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if string(text) != "hello" {
+		t.Errorf("read %q, want what was written, to its end", text)
 	}
 }
 

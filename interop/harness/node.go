@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"bufio"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,31 +63,8 @@ func StartNode(t testing.TB, command string, args ...string) *Node {
 	t.Helper()
 	words := strings.Fields(command)
 	cmd := exec.Command(words[0], append(append(words[1:], "--urls", "http://127.0.0.1:0"), args...)...)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &Node{t: t, process: Start(t, cmd)}
-	url := make(chan string, 1)
-	go func() { // ends with the process: its standard output is closed then
-		defer close(url)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if m := ready.FindStringSubmatch(lines.Text()); m != nil {
-				select {
-				case url <- m[1]:
-				default: // a second address
-				}
-			}
-		}
-	}()
-	select {
-	case n.URL = <-url:
-		if n.URL == "" {
-			t.Fatalf("%s ended before it was ready", command)
-		}
-	case <-time.After(startTime):
-		t.Fatalf("%s was not ready after %v", command, startTime)
-	}
+	n := &Node{t: t}
+	n.process, n.URL = StartUntil(t, cmd, ready, startTime)
 	t.Cleanup(n.Stop)
 	return n
 }
@@ -104,8 +80,13 @@ func (n *Node) Stop() {
 // PID returns the number of the node's process.
 func (n *Node) PID() int { return n.process.cmd.Process.Pid }
 
-// Kill ends the node with SIGKILL and waits for its end.
+// Kill ends the node with SIGKILL and waits for its end. A node that has ended by
+// itself before, with status 0, fails the test.
 func (n *Node) Kill() {
+	n.t.Helper()
 	n.killed = true
 	n.process.Kill()
+	if n.process.Wait() == nil {
+		n.t.Error("the node ended by itself before it was killed")
+	}
 }

@@ -1,9 +1,12 @@
 package harness
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -56,6 +59,65 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 		_ = p.Stop()
 	})
 	return p
+}
+
+// StartUntil starts cmd as Start does, waits until it prints a line that fits ready,
+// and returns the first group of that. It goes on reading what cmd prints.
+func StartUntil(t testing.TB, cmd *exec.Cmd, ready *regexp.Regexp, limit time.Duration) (p *Process, group string) {
+	t.Helper()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = Start(t, cmd)
+	found := make(chan string, 1)
+	go func() { // ends with the process: its standard output is closed then
+		defer close(found)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if m := ready.FindStringSubmatch(lines.Text()); m != nil {
+				select {
+				case found <- m[1]:
+				default: // not the first such line
+				}
+			}
+		}
+	}()
+	select {
+	case group, ok := <-found:
+		if !ok {
+			t.Fatalf("%s ended before it printed %s", strings.Join(cmd.Args, " "), ready)
+		}
+		return p, group
+	case <-time.After(limit):
+		t.Fatalf("%s did not print %s within %v", strings.Join(cmd.Args, " "), ready, limit)
+	}
+	return nil, ""
+}
+
+// Talk starts cmd as Start does, for a program that ends with its standard input,
+// which Talk returns. Read reads what it prints, to the end. When the test ends, the
+// input is closed and read has returned.
+func Talk(t testing.TB, cmd *exec.Cmd, read func(out io.Reader)) io.Writer {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	Start(t, cmd)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		read(out)
+	}()
+	t.Cleanup(func() {
+		_ = in.Close() // it may have ended already
+		<-ended
+	})
+	return in
 }
 
 // Wait waits for the end of the process and says how it ended: nil means

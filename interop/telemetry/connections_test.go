@@ -17,9 +17,9 @@ const (
 // transports are the names that the steps have for them.
 var transports = map[string]string{"WebSockets": hubclient.WebSockets, "SSE": hubclient.ServerSentEvents, "long polling": hubclient.LongPolling}
 
-// connections are the steps about the life of a connection.
+// connections are the steps about the life of a connection that starts and ends.
 func connections() map[string]func(*player) {
-	steps := map[string]func(*player){
+	return map[string]func(*player){
 		"connection: start and stop, WebSockets without negotiate": js("/hub", clientOptions{skip: true}, lasts(100*ms)),
 		"connection: start and stop, WebSockets, MessagePack":      js("/hub", clientOptions{messagePack: true}, lasts(100*ms)),
 		"connection: 1 s between negotiate and the WebSocket": func(p *player) {
@@ -53,6 +53,35 @@ func connections() map[string]func(*player) {
 			c.answer()
 			c.ended()
 		},
+	}
+}
+
+// handshakes are the steps about handshakes and the hub's hooks for connections.
+func handshakes() map[string]func(*player) {
+	return map[string]func(*player){
+		"connection: unknown protocol in the handshake":            handshake("/hub", `{"protocol":"xml","version":1}`),
+		"connection: unknown version in the handshake":             handshake("/hub", `{"protocol":"json","version":99}`),
+		"connection: no JSON in the handshake":                     handshake("/hub", "hello"),
+		"connection: no handshake within HandshakeTimeout":         handshake("/hub-handshake", ""),
+		"connection: TCP reset before the handshake":               func(p *player) { p.raw("/hub", rawOptions{noHandshake: true}).reset() },
+		"connection: OnConnectedAsync throws":                      refusing("/hub?connected=throw"),
+		"connection: OnConnectedAsync throws a HubException":       refusing("/hub?connected=hub-exception"),
+		"connection: OnConnectedAsync aborts":                      refusing("/hub?connected=abort"),
+		"connection: OnConnectedAsync takes 0.3 s, a call waits":   one("/hub?connected=slow", rawOptions{}, call("Echo", "x")),
+		"connection: OnDisconnectedAsync throws":                   func(p *player) { p.raw("/hub?disconnected=throw", rawOptions{}).leave() },
+		"connection: OnDisconnectedAsync throws after a TCP reset": func(p *player) { p.raw("/hub?disconnected=throw", rawOptions{}).reset() },
+		"connection: activities of the application in OnConnectedAsync and OnDisconnectedAsync": func(p *player) {
+			c := p.raw("/hub?connected=work&disconnected=work", rawOptions{})
+			time.Sleep(100 * ms)
+			c.leave()
+		},
+	}
+}
+
+// long are the steps about connections that outlive something: a socket, a poll, or
+// the patience of the server.
+func long() map[string]func(*player) {
+	return map[string]func(*player){
 		"connection: nothing read by the client, TransportSendTimeout, WebSockets": func(p *player) {
 			c := p.raw("/hub-send-timeout", rawOptions{})
 			c.link.SetReading(false)
@@ -69,22 +98,6 @@ func connections() map[string]func(*player) {
 			p.status("GET", address, nil)
 			p.status("GET", address, nil)
 			p.status("DELETE", address, nil)
-		},
-		"connection: unknown protocol in the handshake":            handshake("/hub", `{"protocol":"xml","version":1}`),
-		"connection: unknown version in the handshake":             handshake("/hub", `{"protocol":"json","version":99}`),
-		"connection: no JSON in the handshake":                     handshake("/hub", "hello"),
-		"connection: no handshake within HandshakeTimeout":         handshake("/hub-handshake", ""),
-		"connection: TCP reset before the handshake":               func(p *player) { p.raw("/hub", rawOptions{noHandshake: true}).reset() },
-		"connection: OnConnectedAsync throws":                      refusing("/hub?connected=throw"),
-		"connection: OnConnectedAsync throws a HubException":       refusing("/hub?connected=hub-exception"),
-		"connection: OnConnectedAsync aborts":                      refusing("/hub?connected=abort"),
-		"connection: OnConnectedAsync takes 0.3 s, a call waits":   one("/hub?connected=slow", rawOptions{}, call("Echo", "x")),
-		"connection: OnDisconnectedAsync throws":                   func(p *player) { p.raw("/hub?disconnected=throw", rawOptions{}).leave() },
-		"connection: OnDisconnectedAsync throws after a TCP reset": func(p *player) { p.raw("/hub?disconnected=throw", rawOptions{}).reset() },
-		"connection: activities of the application in OnConnectedAsync and OnDisconnectedAsync": func(p *player) {
-			c := p.raw("/hub?connected=work&disconnected=work", rawOptions{})
-			time.Sleep(100 * ms)
-			c.leave()
 		},
 		"connection: stateful reconnect, JavaScript client": js("/hub", clientOptions{stateful: true}, invoke("Echo", "before"), func(c *client) {
 			c.link.Cut()
@@ -107,6 +120,11 @@ func connections() map[string]func(*player) {
 			c.leave()
 		},
 	}
+}
+
+// everyTransport are the steps that each transport has.
+func everyTransport() map[string]func(*player) {
+	steps := map[string]func(*player){}
 	for name, transport := range transports {
 		o := clientOptions{transport: transport}
 		steps["connection: start and stop, "+name] = js("/hub", o, lasts(100*ms))

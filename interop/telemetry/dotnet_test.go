@@ -85,25 +85,8 @@ var kindsOfClient = map[string]string{"Microsoft.AspNetCore.SignalR.Client.Invoc
 func startDotnetClient(t *testing.T) *dotnetClient {
 	t.Helper()
 	cmd := exec.Command("dotnet", harness.DotnetProgram(t, "dotnet-client"))
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &dotnetClient{in: in, done: make(chan string, 1)}
-	harness.Start(t, cmd)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		c.read(out)
-	}()
-	t.Cleanup(func() {
-		_ = in.Close() // with which it ends, and its output with it
-		<-ended
-	})
+	c := &dotnetClient{done: make(chan string, 1)}
+	c.in = harness.Talk(t, cmd, c.read)
 	return c
 }
 

@@ -88,7 +88,7 @@ const dotnetStep = ".NET client: "
 func TestOurHubsMeasureAndTraceWhatASPNETCoreDoes(t *testing.T) {
 	r, differ := loadRecording(t), loadDifferences(t)
 	steps := map[string]func(*player){}
-	for _, some := range []map[string]func(*player){connections(), requests(), calls(), streams(), names(), traces(), refreshes(), shutdowns()} {
+	for _, some := range []map[string]func(*player){connections(), handshakes(), long(), everyTransport(), requests(), calls(), streams(), names(), traces(), refreshes(), shutdowns()} {
 		maps.Copy(steps, some)
 	}
 	options := map[string]nodeOptions{}
