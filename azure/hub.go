@@ -24,7 +24,8 @@ type hubOptions struct {
 	messageSize   int
 }
 
-// Errors of NewHub.
+// Errors of NewHub, for errors.Is: each says what is wrong with the options or the
+// environment.
 var (
 	ErrLifetimeManager = errors.New("azure: a hub behind the service has no other LifetimeManager: the service is one")
 	ErrNoEndpoint      = errors.New("azure: neither Options.ConnectionString nor Options.Endpoints is set, nor Azure__SignalR__ConnectionString in the environment")

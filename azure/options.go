@@ -87,7 +87,7 @@ type Options struct {
 
 // An Endpoint is one instance of the service.
 type Endpoint struct {
-	ConnectionString string
+	ConnectionString string // as Azure's portal shows it, with an access key
 	Name             string // for logs; may be empty
 
 	// Secondary is an endpoint that gets clients only while no other is online.
@@ -95,7 +95,10 @@ type Endpoint struct {
 }
 
 // A Claim is one claim of a user. Types may occur several times.
-type Claim struct{ Type, Value string }
+type Claim struct {
+	Type  string // as "role"
+	Value string
+}
 
 // StickyMode says whether clients must come to the server that they negotiated
 // with. The values are those of ServerStickyMode.
@@ -107,12 +110,12 @@ const (
 	StickyRequired                    // that server, or none
 )
 
-// An Algorithm signs tokens.
+// An Algorithm is how the access key signs the tokens of clients and of this server.
 type Algorithm int
 
 const (
-	HS256 Algorithm = iota
-	HS512
+	HS256 Algorithm = iota // HMAC with SHA-256
+	HS512                  // HMAC with SHA-512
 )
 
 // GracefulShutdown says what becomes of the clients when Hub.Shutdown is called.

@@ -45,18 +45,7 @@ func TestTLSWithAnACLUserByURL(t *testing.T) {
 	}
 	options.TLSConfig.RootCAs = pool
 	config := filepath.Join(dir, "redis.conf")
-	text := fmt.Sprintf(`port 0
-tls-port %[2]s
-bind 127.0.0.1
-save ""
-dir %[1]s
-tls-cert-file %[1]s/cert.pem
-tls-key-file %[1]s/key.pem
-tls-ca-cert-file %[1]s/cert.pem
-tls-auth-clients no
-user default off
-user hubwire on >s:cret &BlogApp:* +@connection +@pubsub
-`, dir, port)
+	text := testcert.RedisConfig(dir, port, "hubwire on >s:cret &BlogApp:* +@connection +@pubsub")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

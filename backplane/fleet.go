@@ -33,32 +33,36 @@ func (r *Redis) Fleet() Fleet { return Fleet{r} }
 
 // A FleetNode is a node that is there.
 type FleetNode struct {
-	ID          string // its Options.ServerName
-	Version     string
-	Started     time.Time
-	State       string  // of PresenceOptions.Report, or "ready"
-	Load        float64 // of PresenceOptions.Report
-	Connections int
+	ID          string    // its Options.ServerName
+	Version     string    // PresenceOptions.Version; empty: unknown
+	Started     time.Time // by the clock of that node
+	State       string    // of PresenceOptions.Report, or "ready"
+	Load        float64   // of PresenceOptions.Report
+	Connections int       // that it has
 }
 
 // A FleetConnection is a connection of any node.
 type FleetConnection struct {
-	ID       string
-	UserID   string // empty for anonymous users
-	Node     string
+	ID       string    // its connection id
+	UserID   string    // empty for anonymous users
+	Node     string    // the FleetNode.ID of its node
 	Since    time.Time // by the clock of its node
 	Metadata string    // of PresenceOptions.Metadata
 }
 
 // A FleetCount is the name of a user or group, and how many connections it has.
 type FleetCount struct {
-	Name        string
-	Connections int
+	Name        string // the id of the user, or the name of the group
+	Connections int    // on all nodes
 }
 
 // FleetCounts are how many there are of each. A killed node counts until it was
 // swept up after.
-type FleetCounts struct{ Nodes, Connections, Users, Groups int }
+type FleetCounts struct {
+	Nodes, Connections int
+	Users              int // that have a connection
+	Groups             int // that have a member
+}
 
 func (f Fleet) presence() (*presence, error) {
 	if f.r.presence == nil {

@@ -17,7 +17,7 @@ const (
 	Connecting State = iota // never been ready yet
 	Ready                   // subscribed to everything
 	Degraded                // the connection was lost: messages of other nodes are missed
-	Closed
+	Closed                  // Close was called: nothing is sent or received any more
 )
 
 // String returns the state in lower case.
@@ -38,8 +38,8 @@ func (s State) String() string {
 // Health is the state, since when it has lasted, and its cause.
 type Health struct {
 	State State
-	Since time.Time
-	Err   error // the newest; nil when ready
+	Since time.Time // of the State, by this node's clock
+	Err   error     // the newest; nil when ready
 }
 
 // Health returns the current state.
@@ -87,7 +87,7 @@ type Stats struct {
 	Losses    uint64 // errors of the subscribing connection, failed attempts to connect included
 
 	Connections   int // of this node
-	Subscriptions int // channels
+	Subscriptions int // channels of Redis that this node hears, or is about to
 	Waiting       int // sends that Redis has not taken yet
 }
 

@@ -38,8 +38,8 @@ type Forwarding string
 
 // What nodes pass on.
 const (
-	ForwardedResult Forwarding = "client_result"
-	ForwardedGroup  Forwarding = "group"
+	ForwardedResult Forwarding = "client_result" // to the node that has asked
+	ForwardedGroup  Forwarding = "group"         // to the node that has the client
 )
 
 // observe calls f, a function of the observer, if there is one.

@@ -27,11 +27,11 @@ const (
 // OnEvent is told of the events of all nodes; Here tells one of them to act for
 // all, as in sending a message to the group.
 type PresenceEvent struct {
-	Kind         PresenceKind
-	UserID       string // empty for anonymous connections
-	ConnectionID string // the first one, or the last
-	Group        string // of PresenceJoined and PresenceLeft
-	Node         string // that the connection is, or was, connected to
+	Kind         PresenceKind // only that and Here are set in a PresenceReset
+	UserID       string       // empty for anonymous connections
+	ConnectionID string       // the first one, or the last
+	Group        string       // of PresenceJoined and PresenceLeft
+	Node         string       // that the connection is, or was, connected to
 
 	// Here is true on one node only: on that which has reported the event. Where
 	// that node dies within Grace it is true on none.

@@ -88,9 +88,9 @@ type Sent struct {
 
 // A SentMessage is one message on its way to clients.
 type SentMessage struct {
-	To     server.Audience
-	Target string
-	Asks   bool // the method waits for a result: see server.Invoke
+	To     server.Audience // for whom it is
+	Target string          // the method of the clients
+	Asks   bool            // the method waits for a result: see server.Invoke
 
 	sent *Sent
 	args arguments

@@ -15,7 +15,9 @@ var ErrNoAnswer = errors.New("hubtest: no answer")
 
 // A CallError is the error that the server answers a call with. Its text is what
 // clients see.
-type CallError struct{ Text string }
+type CallError struct {
+	Text string // of the completion, as it came
+}
 
 func (e *CallError) Error() string { return e.Text }
 

@@ -12,7 +12,7 @@ import (
 // A Message is a call of one of the client's methods by the hub, for which there
 // is no handler.
 type Message struct {
-	Target string
+	Target string // the method that the hub has called
 
 	client *Client
 	id     string // not empty: the hub waits for an answer

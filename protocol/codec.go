@@ -73,7 +73,10 @@ func Missing(codec Codec, buf []byte, seen int) (n int, known bool) {
 // An Error is input that breaks the protocol. Type is the name of the .NET
 // exception that ASP.NET Core reports it as; clients see it, with Text, when
 // detailed errors are on.
-type Error struct{ Type, Text string }
+type Error struct {
+	Type string // as "InvalidDataException"
+	Text string // as ASP.NET Core has it; the whole of Error()
+}
 
 func (e *Error) Error() string { return e.Text }
 

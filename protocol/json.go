@@ -27,7 +27,9 @@ type JSON struct {
 // does. Its methods must be safe for concurrent use; Unmarshal must not keep
 // data.
 type JSONValues interface {
+	// Marshal returns the JSON text of v, as json.Marshal does.
 	Marshal(v any) ([]byte, error)
+	// Unmarshal decodes one JSON value into what v points to, as json.Unmarshal does.
 	Unmarshal(data []byte, v any) error
 }
 

@@ -3,6 +3,7 @@ package protocol
 import "bytes"
 
 // Message is one hub message: a pointer to one of the types of this file.
+// Messages are not safe for concurrent use while one of their users changes them.
 type Message interface{ hubMessage() }
 
 // Header is one entry of a message's headers. SignalR passes headers on and
@@ -34,7 +35,7 @@ func (r *Raw) UnmarshalJSON(b []byte) error {
 type Invocation struct {
 	Headers      []Header
 	InvocationID string // empty: no answer is wanted
-	Target       string
+	Target       string // the method's name; SignalR servers compare it without case
 
 	// Arguments are Go values to encode. They are used only where
 	// RawArguments is nil.
@@ -60,9 +61,9 @@ type StreamInvocation struct{ Invocation }
 // StreamItem is one item of the stream InvocationID, in either direction.
 type StreamItem struct {
 	Headers      []Header
-	InvocationID string
-	Item         any // to encode, where RawItem is nil
-	RawItem      Raw // as received; in MessagePack it may be invalid: then decoding it fails
+	InvocationID string // of the StreamInvocation, or of an upload: one of StreamIDs
+	Item         any    // to encode, where RawItem is nil
+	RawItem      Raw    // as received; in MessagePack it may be invalid: then decoding it fails
 }
 
 // ResultKind says what a Completion carries; the numbers are those of the
@@ -78,11 +79,11 @@ const (
 // Completion ends an invocation or a stream.
 type Completion struct {
 	Headers      []Header
-	InvocationID string
+	InvocationID string // of what it ends
 	Kind         ResultKind
-	Error        string
-	Result       any // to encode, where RawResult is nil
-	RawResult    Raw // as received; see RawItem
+	Error        string // of ResultError, as the user of the peer sees it
+	Result       any    // to encode, where RawResult is nil
+	RawResult    Raw    // as received; see RawItem
 }
 
 // CancelInvocation asks the peer to stop the stream, or call, InvocationID.
@@ -96,9 +97,9 @@ type Ping struct{}
 
 // Close says that the sender is about to end the connection.
 type Close struct {
-	Error          string
-	HasError       bool // tells an empty error from an absent one
-	AllowReconnect bool
+	Error          string // what the peer is told of the reason
+	HasError       bool   // tells an empty error from an absent one
+	AllowReconnect bool   // a client that reconnects by itself may do so
 }
 
 // Ack says that every message up to SequenceID has been received.
@@ -109,7 +110,9 @@ type Sequence struct{ SequenceID int64 }
 
 // Unknown is a well-formed message of a type that this package does not know.
 // Receivers skip it.
-type Unknown struct{ Type int64 }
+type Unknown struct {
+	Type int64 // its number on the wire
+}
 
 func (*Invocation) hubMessage()       {}
 func (*StreamItem) hubMessage()       {}

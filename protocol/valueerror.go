@@ -9,8 +9,8 @@ import (
 // has names of Go types and members, which are for a log; a client gets only
 // Err, which has none of them.
 type ValueError struct {
-	Where string
-	Err   error
+	Where string // as "argument 2" or "member \"title\""
+	Err   error  // what is wrong with it
 }
 
 func (e *ValueError) Error() string { return e.Where + ": " + e.Err.Error() }

@@ -5,6 +5,7 @@ import "fmt"
 // An Audience says whom a LifetimeManager delivers a message to. The zero
 // Audience is every connection of the hub.
 type Audience struct {
+	// Kind says what Names are. Zero is ToAll.
 	Kind AudienceKind
 
 	// Names are what Kind says: connection ids, groups or user ids. Without

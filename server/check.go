@@ -13,8 +13,8 @@ import (
 
 // A HubTypeError says why a Go type, or its options, cannot be a hub.
 type HubTypeError struct {
-	Type string // the Go type, as fmt's %T prints it
-	Errs []error
+	Type string  // the Go type, as fmt's %T prints it
+	Errs []error // the reasons, at least one
 }
 
 // newHubTypeError returns nil if there are no errors in errs.

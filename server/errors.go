@@ -11,7 +11,9 @@ import (
 //
 // It is also what a call of a client (Invoke) returns when that client
 // answered with an error.
-type HubError struct{ Message string }
+type HubError struct {
+	Message string // as the client sees it, after "HubException: "
+}
 
 // NewHubError formats a HubError as fmt.Sprintf does.
 func NewHubError(format string, args ...any) *HubError {
@@ -46,7 +48,8 @@ func (e *typedError) Unwrap() error     { return e.error }
 // Errors of connections and hubs. ErrConnectionClosed is what sends to one
 // connection return once it has ended, whichever side ended it. ErrShutdown is
 // what sends, client results and changes of groups return once Hub.Shutdown has
-// returned.
+// returned. ErrTooSlow is what Receiver.Send and a send to the caller return once
+// the client was found too slow: nothing but the Close is sent to it any more.
 var (
 	ErrConnectionClosed = errors.New("server: connection closed")
 	ErrTooSlow          = errors.New("server: client is too slow")
@@ -60,8 +63,8 @@ var (
 // A ConnectionError says that a client that was asked for a result is not
 // there: unknown, or gone before it answered.
 type ConnectionError struct {
-	ID   string
-	Gone bool // it existed when it was asked
+	ID   string // the connection id that was asked
+	Gone bool   // it existed when it was asked
 }
 
 func (e *ConnectionError) Error() string {

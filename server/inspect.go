@@ -12,9 +12,9 @@ import (
 // fields do not change; its methods look at the connection anew, and are safe for
 // concurrent use.
 type ConnectionInfo struct {
-	ID         string
-	UserID     string // empty for anonymous users; see Options.UserID
-	Transport  Transport
+	ID         string    // its connection id, by which Clients.Client addresses it
+	UserID     string    // empty for anonymous users; see Options.UserID
+	Transport  Transport // exactly one
 	Protocol   string    // "json", "messagepack", or the Name of another codec
 	Since      time.Time // when its handshake was accepted
 	RemoteAddr string    // of the request that opened it, as http.Request has it: behind a proxy the proxy's

@@ -87,8 +87,9 @@ type Receiver interface {
 	Context() context.Context
 }
 
-// A ClientResult is what a client answered, not yet decoded.
+// A ClientResult is what a client answered, not yet decoded: Unmarshal of Codec
+// decodes Value.
 type ClientResult struct {
-	Codec protocol.Codec
+	Codec protocol.Codec // the hub protocol that Value is encoded in
 	Value protocol.Raw
 }

@@ -18,7 +18,9 @@ import (
 
 // A Drainer is what a Node drains: a *Hub or a *ConnectionHandler.
 type Drainer interface {
+	// Drain lets the clients leave, then shuts down; see Hub.Drain.
 	Drain(ctx context.Context, opts DrainOptions) error
+	// Draining reports whether Drain has been called: no new clients should come.
 	Draining() bool
 }
 

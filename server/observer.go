@@ -57,8 +57,8 @@ type Observer struct {
 
 // A ConnectionEnd is the end of a connection.
 type ConnectionEnd struct {
-	Hub       string // empty: of a ConnectionHandler
-	Transport Transport
+	Hub       string    // empty: of a ConnectionHandler
+	Transport Transport // exactly one
 	Status    ConnectionStatus
 	Duration  time.Duration // since the start of its transport
 }
@@ -78,15 +78,15 @@ type HandshakeRefusal string
 
 // The refusals of handshakes.
 const (
-	HandshakeTimedOut        HandshakeRefusal = "timeout"
-	HandshakeTooLong         HandshakeRefusal = "too_long"
-	HandshakeMalformed       HandshakeRefusal = "malformed"
-	HandshakeUnknownProtocol HandshakeRefusal = "unknown_protocol"
-	HandshakeUnknownVersion  HandshakeRefusal = "unknown_version"
-	HandshakeNeedsBinary     HandshakeRefusal = "binary_not_supported" // by the transport
-	HandshakeUserID          HandshakeRefusal = "user_id"              // Options.UserID has failed
-	HandshakeExpired         HandshakeRefusal = "authentication_expired"
-	HandshakeShutdown        HandshakeRefusal = "app_shutdown"
+	HandshakeTimedOut        HandshakeRefusal = "timeout"                // Options.HandshakeTimeout was over
+	HandshakeTooLong         HandshakeRefusal = "too_long"               // it was longer than MaximumReceiveMessageSize
+	HandshakeMalformed       HandshakeRefusal = "malformed"              // it was no JSON, or not an object
+	HandshakeUnknownProtocol HandshakeRefusal = "unknown_protocol"       // it is not one of Options.Protocols
+	HandshakeUnknownVersion  HandshakeRefusal = "unknown_version"        // of that protocol
+	HandshakeNeedsBinary     HandshakeRefusal = "binary_not_supported"   // by the transport
+	HandshakeUserID          HandshakeRefusal = "user_id"                // Options.UserID has failed
+	HandshakeExpired         HandshakeRefusal = "authentication_expired" // its user's time was over before it
+	HandshakeShutdown        HandshakeRefusal = "app_shutdown"           // Hub.Shutdown has begun
 )
 
 // A CallEnd is the end of a call that a client has made.
@@ -115,9 +115,9 @@ func (o CallOutcome) Began() bool { return o == CallSucceeded || o == CallFailed
 
 // An Operation is user code that is about to run for a client; see Observer.Trace.
 type Operation struct {
-	Hub  *Hub
-	Kind OperationKind
-	Call *Call // Call.Method is the method
+	Hub  *Hub          // that the code belongs to
+	Kind OperationKind // what runs
+	Call *Call         // Call.Method is the method
 
 	// Request has the values of the context of an HTTP request, and never ends:
 	// that of the request that opened the connection, and for
@@ -130,10 +130,10 @@ type OperationKind int
 
 // The kinds of user code.
 const (
-	OperationMethod       OperationKind = iota
-	OperationConnected                  // OnConnected, whether the hub has one or not
-	OperationDisconnected               // OnDisconnected, likewise
-	OperationRefreshed                  // OnAuthenticationRefreshed, if the hub has one
+	OperationMethod       OperationKind = iota // a method that the client has called
+	OperationConnected                         // OnConnected, whether the hub has one or not
+	OperationDisconnected                      // OnDisconnected, likewise
+	OperationRefreshed                         // OnAuthenticationRefreshed, if the hub has one
 )
 
 // guardedObserver returns a copy of o whose functions survive panics, or nil.

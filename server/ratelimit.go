@@ -34,7 +34,7 @@ type Rate struct {
 	ByteBurst int
 }
 
-// RateLimitOptions configures a RateLimit.
+// RateLimitOptions configures a RateLimit. A zero Rate bounds nothing.
 type RateLimitOptions struct {
 	// PerConnection, PerUser and PerAddress are what each connection may do, all
 	// connections of one user together (Options.UserID; anonymous users have no
@@ -92,7 +92,8 @@ func (p paces) bounded() bool { return p.calls.Bounded() || p.bytes.Bounded() }
 // A meter is what has been used of paces.
 type meter struct{ calls, bytes rate.Bucket }
 
-// NewRateLimit returns a RateLimit.
+// NewRateLimit returns a RateLimit with opts, which nothing can be wrong with. It has
+// no goroutine, and is not closed.
 func NewRateLimit(opts RateLimitOptions) *RateLimit {
 	idle := size(opts.MaximumIdle, 10_000)
 	return &RateLimit{

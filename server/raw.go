@@ -351,7 +351,8 @@ func NewConnectionHandler(serve func(*Connection) error, opts *ConnectionOptions
 	return h
 }
 
-// ServeHTTP serves the route.
+// ServeHTTP serves the route at which it is mounted, and what is below it: negotiate
+// and the transports. It is safe for concurrent use, as handlers are.
 func (h *ConnectionHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.endpoint.ServeHTTP(w, r)
 }

@@ -13,10 +13,10 @@ import (
 // pings included, without handshakes and without what transports add. What is
 // sent again by a stateful reconnect counts once.
 type Traffic struct {
-	Transport Transport
-	Protocol  string
+	Transport Transport // exactly one
+	Protocol  string    // the Name of a codec of the hub
 
-	MessagesReceived, BytesReceived uint64
+	MessagesReceived, BytesReceived uint64 // from the clients
 	MessagesSent, BytesSent         uint64 // queued for the client
 }
 

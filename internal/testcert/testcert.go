@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -47,4 +48,21 @@ func Write(tb testing.TB, dir string) *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(certificate)
 	return pool
+}
+
+// RedisConfig returns a redis.conf for TLS on port with what Write has put into dir.
+// Nobody may use it but user, a name followed by rules as ACL SETUSER takes them.
+func RedisConfig(dir, port, user string) string {
+	return fmt.Sprintf(`port 0
+tls-port %[2]s
+bind 127.0.0.1
+save ""
+dir %[1]s
+tls-cert-file %[1]s/cert.pem
+tls-key-file %[1]s/key.pem
+tls-ca-cert-file %[1]s/cert.pem
+tls-auth-clients no
+user default off
+user %[3]s
+`, dir, port, user)
 }

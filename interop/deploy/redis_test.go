@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -27,18 +26,7 @@ func TestANodeTrustsTheRedisWhoseAuthorityItIsGiven(t *testing.T) {
 	config := filepath.Join(dir, "redis.conf")
 	// A user with what a node of the demo needs: its channels, and the register
 	// of people. docs/security.md has the rights of a backplane alone.
-	text := fmt.Sprintf(`port 0
-tls-port %[2]s
-bind 127.0.0.1
-save ""
-dir %[1]s
-tls-cert-file %[1]s/cert.pem
-tls-key-file %[1]s/key.pem
-tls-ca-cert-file %[1]s/cert.pem
-tls-auth-clients no
-user default off
-user demo on >s:cret &Demo:* ~Demo:* +@connection +@pubsub +@hash +@transaction
-`, dir, port)
+	text := testcert.RedisConfig(dir, port, "demo on >s:cret &Demo:* ~Demo:* +@connection +@pubsub +@hash +@transaction")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

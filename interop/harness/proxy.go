@@ -38,3 +38,22 @@ func Proxy(t testing.TB, tool, config string) string {
 		}
 	}
 }
+
+// NginxConfig returns a configuration of nginx for Proxy with the given http block.
+// That has $connection_upgrade, what Connection is in a request that is passed on.
+func NginxConfig(http string) string {
+	return `daemon off;
+master_process off;
+pid DIR/pid;
+error_log DIR/log;
+events {}
+http {
+  access_log off;
+  client_body_temp_path DIR/body;
+  proxy_temp_path DIR/proxy;
+  fastcgi_temp_path DIR/fastcgi;
+  uwsgi_temp_path DIR/uwsgi;
+  scgi_temp_path DIR/scgi;
+  map $http_upgrade $connection_upgrade { default upgrade; '' close; }
+` + http + "}\n"
+}

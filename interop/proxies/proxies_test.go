@@ -17,27 +17,13 @@ const callTime = time.Minute // for a client
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // nginx is a configuration; SETTINGS are those of the location.
-const nginx = `daemon off;
-master_process off;
-pid DIR/pid;
-error_log DIR/log;
-events {}
-http {
-  access_log off;
-  client_body_temp_path DIR/body;
-  proxy_temp_path DIR/proxy;
-  fastcgi_temp_path DIR/fastcgi;
-  uwsgi_temp_path DIR/uwsgi;
-  scgi_temp_path DIR/scgi;
-  map $http_upgrade $connection_upgrade { default upgrade; '' close; }
-  server {
+var nginx = harness.NginxConfig(`  server {
     listen ADDR;
     location / {
       proxy_pass http://NODE;SETTINGS
     }
   }
-}
-`
+`)
 
 const recommended = `
       proxy_http_version 1.1;

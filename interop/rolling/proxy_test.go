@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/hubwire/hubwire/interop/harness"
 )
 
 // The settings of the proxies are those of docs/rolling-restart.md.
@@ -38,20 +40,7 @@ backend nodes
 `
 
 // nginx has no health checks. SERVERS are the nodes; COOKIES, too, for the map.
-const nginx = `daemon off;
-master_process off;
-pid DIR/pid;
-error_log DIR/log;
-events {}
-http {
-  access_log off;
-  client_body_temp_path DIR/body;
-  proxy_temp_path DIR/proxy;
-  fastcgi_temp_path DIR/fastcgi;
-  uwsgi_temp_path DIR/uwsgi;
-  scgi_temp_path DIR/scgi;
-  map $http_upgrade $connection_upgrade { default upgrade; '' close; }
-  upstream nodes { SERVERS
+var nginx = harness.NginxConfig(`  upstream nodes { SERVERS
   }
   # The node that a connection has begun at; any other value of the cookie is ignored.
   map $cookie_hubnode $node {
@@ -79,8 +68,7 @@ http {
       proxy_next_upstream error timeout non_idempotent;
     }
   }
-}
-`
+`)
 
 // configOf returns the configuration of a proxy for the nodes at addresses.
 func configOf(proxy string, addresses []string, inter string) string {
