@@ -62,7 +62,7 @@ var differences = map[string]difference{
 
 	"framing": {
 		ignore: func(line string) bool { return line == "close 1000" },
-		reason: "after a length over 2 GB the SDK is deaf for ever: the hub closes, and connects again",
+		reason: "after a length over 2 GB the SDK reads nothing any more: the hub closes, and connects again",
 	},
 	"client handshakes": {
 		ignore: func(line string) bool { return strings.Contains(line, "protocol-in-OpenConnection") },

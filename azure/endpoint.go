@@ -72,7 +72,7 @@ func (s *service) setEndpoints(o *Options) error {
 	return nil
 }
 
-// keyID stands in tokens as the SDK has it: it is another one in each process, and
+// keyID is in tokens as with the SDK: it is another one in each process, and
 // says nothing.
 var keyID = sync.OnceValue(func() string { return strconv.Itoa(int(int32(rand.Uint32()))) })
 

@@ -101,7 +101,7 @@ func backOff(failures int) time.Duration {
 	return d + rand.N(time.Second)
 }
 
-// await waits until a connection that has failed may be tried again: whoever gets
+// await waits until a connection that has failed may be tried again: the one that gets
 // the token waits; the others follow at once if it succeeds. It reports false,
 // without the token, if ctx is done.
 func (p *pool) await(ctx context.Context) bool {

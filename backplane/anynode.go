@@ -25,7 +25,7 @@ type AnyNode struct {
 	// first one signs tokens and messages, all are accepted: to change a key, add
 	// the new one at the end on every node, then put it first on every node, then
 	// take the old one away. Nil means that the nodes agree on a key over Redis,
-	// which whoever may read there knows.
+	// which everybody knows who may read there.
 	Keys [][]byte
 }
 

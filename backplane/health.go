@@ -50,7 +50,7 @@ func (r *Redis) Health() Health {
 }
 
 // Check returns nil while this node is subscribed to everything it needs, and
-// otherwise an error that names the State. It does not wait: it is meant for
+// otherwise an error that names the State. It does not wait: it is for
 // server.Node.Checks.
 func (r *Redis) Check() error {
 	if h := r.Health(); h.State != Ready {

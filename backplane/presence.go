@@ -177,7 +177,7 @@ func (r *Redis) keepPresence(p *presence) {
 	defer timer.Stop()
 	defer r.endPresence(p)
 	losses := r.stats.losses.Load()
-	var beat time.Time // when the lease was last renewed
+	var renewed time.Time // when the lease was last renewed
 	for {
 		select {
 		case <-p.work:
@@ -191,7 +191,7 @@ func (r *Redis) keepPresence(p *presence) {
 				return nil
 			}
 			if now := r.stats.losses.Load(); now != losses || p.mustCompare() {
-				losses, beat = now, time.Time{}
+				losses, renewed = now, time.Time{}
 				if !r.reconcile(p) {
 					losses = now - 1 // again
 					return nil
@@ -201,20 +201,20 @@ func (r *Redis) keepPresence(p *presence) {
 				}
 			}
 			first := renewal
-			if time.Since(beat) >= renewal {
+			if time.Since(renewed) >= renewal {
 				var ok bool
 				if first, ok = r.renewLease(p); !ok {
 					return nil
 				}
-				beat = time.Now()
+				renewed = time.Now()
 			}
 			if !r.writePresence(p) {
-				beat = time.Time{} // the lease may have ended
+				renewed = time.Time{} // the lease may have ended
 				return nil
 			}
-			next = beat.Add(min(renewal, first))
+			next = renewed.Add(min(renewal, first))
 			if first < renewal { // then another node's lease ends, unless it is renewed
-				beat = next.Add(-renewal)
+				renewed = next.Add(-renewal)
 			}
 			return nil
 		})

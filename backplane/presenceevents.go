@@ -18,7 +18,7 @@ const (
 	// PresenceLeft is the end of the last one, after PresenceOptions.Grace.
 	PresenceLeft PresenceKind = "left"
 	// PresenceReset says that events may have been missed, since Redis was away:
-	// whoever keeps a list asks Redis.Fleet anew.
+	// who keeps a list asks Redis.Fleet anew.
 	PresenceReset PresenceKind = "reset"
 )
 

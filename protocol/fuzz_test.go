@@ -21,7 +21,7 @@ func allocatedBy(f func()) uint64 {
 }
 
 // fuzzNext checks what holds for whatever a peer sends: no panic, an error is
-// an *Error or ErrIncomplete, the rest is handed on, and what decodes, encodes,
+// an *Error or ErrIncomplete, the rest is passed on, and what decodes, encodes,
 // and decodes to the same.
 func fuzzNext(f *testing.F, codec protocol.Codec) {
 	for _, v := range testvectors.Load(f, vectorFolder) {

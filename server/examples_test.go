@@ -69,7 +69,7 @@ func ExampleNewHub_upload() {
 	//  the client has left
 }
 
-// A user is whoever Options.Authenticate has found; a send to one reaches all of
+// A user is who Options.Authenticate has found; a send to one reaches all of
 // the user's connections, on all nodes.
 func ExampleClients_User() {
 	hub := server.MustHub(Chat{}, &server.Options{

@@ -154,7 +154,7 @@ func TestQueuedBytesAreThoseOfAClientThatDoesNotRead(t *testing.T) {
 	})
 }
 
-// Whoever looks holds nothing: the body of the loop may do anything with the hub.
+// Nothing is held while a hub is looked at: the body of the loop may do anything with the hub.
 func TestConnectionsAreWalkedWhileClientsComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := hubtest.New(t, roomHub{}, nil)

@@ -6,7 +6,7 @@ import (
 )
 
 // permits bounds how many ordinary calls of one connection run at once. They are
-// handed out in the order of waiting. Its methods are safe for concurrent use.
+// given in the order of waiting. Its methods are safe for concurrent use.
 type permits struct {
 	mu    sync.Mutex
 	free  int

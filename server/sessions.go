@@ -19,7 +19,7 @@ import (
 // removed from. To disconnect removes nothing.
 //
 // A session belongs to its user: the same value in the URL of another user is
-// another session. A session without a user belongs to whoever knows its value,
+// another session. A session without a user belongs to everybody who knows its value,
 // which must then be one that cannot be guessed, as crypto.randomUUID() is.
 type SessionOptions struct {
 	// Source says what names the session of a connection. Zero means

@@ -116,7 +116,7 @@ func (n *node) stop(ctx context.Context) error {
 		errs = append(errs, hub.Shutdown(ctx))
 	}
 	// A connection that a browser has opened in advance, and not used yet, would
-	// keep Shutdown for five seconds. Whoever still waits is cut off.
+	// keep Shutdown for five seconds. A client that still waits is cut off.
 	short, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
 	if n.web.Shutdown(short) != nil {

@@ -46,7 +46,7 @@ func (a *app) switchNode1(run bool) error {
 		defer cancel()
 		a.running.Store(false)
 		a.screen.printf("\nnode 1 stops: its clients are told to reconnect, and go on with node 2")
-		// Whoever has not gone by then is cut off, which is no failure of the switch.
+		// A client that has not gone by then is cut off, which is no failure of the switch.
 		if err := a.node1.stop(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return fmt.Errorf("stop node 1: %w", err)
 		}

@@ -36,8 +36,8 @@ func (g *group) send(ts int64) {
 	g.mu.Unlock()
 }
 
-// pump keeps depth messages in flight when the loop is closed.
-func (g *group) pump() {
+// keepInFlight keeps depth messages in flight when the loop is closed.
+func (g *group) keepInFlight() {
 	for g.r.sending.Load() {
 		s, d := g.sent.Load(), g.deliv.Load()/uint64(len(g.conns))
 		if s >= d+uint64(g.r.depth) {

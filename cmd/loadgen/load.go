@@ -84,7 +84,7 @@ func (r *run) begin(late *hist) {
 		}
 	default:
 		for _, g := range r.groupList {
-			g.pump()
+			g.keepInFlight()
 		}
 	}
 }

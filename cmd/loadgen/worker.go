@@ -153,7 +153,7 @@ func (w *worker) readable(c *conn) {
 		g.deliv.Add(uint64(c.got))
 		c.got = 0
 		if w.r.closedLoop {
-			g.pump()
+			g.keepInFlight()
 		}
 	}
 	if c.due > 0 {

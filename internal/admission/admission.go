@@ -234,7 +234,7 @@ func (q *Queue) releaseLocked(e *entry) {
 	q.addresses.Release(e, !q.opts.AddressPace.Bounded() || e.Value.pace.IsUnused(q.now()))
 }
 
-// admitLocked lets in whoever may come now, and sets the timer for the next.
+// admitLocked lets in the clients that may come now, and sets the timer for the next.
 func (q *Queue) admitLocked() {
 	now := q.now()
 	q.expireLocked(now)

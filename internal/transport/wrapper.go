@@ -78,7 +78,7 @@ func isOverdue(r *http.Request) bool {
 	return errors.Is(r.Context().Err(), context.DeadlineExceeded)
 }
 
-// clearDeadlines lifts the deadlines of the http.Server, which are meant for
+// clearDeadlines lifts the deadlines of the http.Server, which are for
 // short requests, from one that lives long.
 func (e *Endpoint) clearDeadlines(w http.ResponseWriter, r *http.Request, rc *http.ResponseController) {
 	err := errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(time.Time{}))

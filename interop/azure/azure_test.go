@@ -74,7 +74,7 @@ func (w *world) startAgain(t *testing.T) {
 		_ = server.Close()
 		now, cancel := context.WithCancel(context.Background())
 		cancel()
-		_ = g.Shutdown(now) // cuts what the server has handed over
+		_ = g.Shutdown(now) // cuts what the server has left to it
 		<-served
 	})
 	w.kill = func(*testing.T) { once() }

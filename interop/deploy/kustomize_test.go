@@ -202,7 +202,7 @@ func checkNodes(t *testing.T, all map[string]object, overlay string) {
 	if env["REDIS_URL"] != "url" {
 		t.Errorf("REDIS_URL is the key %q of a Secret, want url", env["REDIS_URL"])
 	}
-	// A Secret is made by the overlay (trial), or by whoever applies it.
+	// A Secret is made by the overlay (trial), or by the one who applies it.
 	for _, secret := range secrets {
 		if _, made := all["Secret "+secret]; made != (overlay == "trial") || !strings.HasPrefix(secret, "hubwire-redis") {
 			t.Errorf("the Secret %s is made by the overlay: %v", secret, made)

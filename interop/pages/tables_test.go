@@ -75,7 +75,7 @@ func TestEveryPageIsInTheIndex(t *testing.T) {
 }
 
 // What the page of troubles quotes is said by our code or by the official
-// client. A text is in backquotes, "…" stands for what differs.
+// client. A text is in backquotes, "…" is in the place of what differs.
 func TestTextsOfTroubleshootingAreThoseThatUsersSee(t *testing.T) {
 	said := sources(t, root, "server", ".go") + sources(t, root, "internal", ".go") + sources(t, root, "backplane", ".go") +
 		sources(t, harness.Modules(t, "."), "node_modules/@microsoft/signalr/dist/esm", ".js")

@@ -73,7 +73,7 @@ func (p *player) say(what string, result any, err error) {
 // undefined is a result that there is none of.
 type undefined struct{}
 
-// A client is a connection of what stands for the JavaScript client.
+// A client is a connection of the Go client that plays the JavaScript client.
 type client struct {
 	*hubclient.Client
 	p      *player

@@ -103,7 +103,7 @@ func (f facts) differences(want facts, unstable bool) (lines []string) {
 
 var number = regexp.MustCompile(`\b(http|connected|disconnected)\d+\b`)
 
-// withoutNumbers leaves out of lines which of several spans is meant.
+// withoutNumbers leaves out of lines which of several spans it is.
 func withoutNumbers(lines []string) []string {
 	list := slices.Clone(lines)
 	for i, line := range list {

@@ -56,7 +56,7 @@ func AsyncAPI(w io.Writer, hub any, opts *server.Options, extra ...any) error {
 }
 
 // AsyncAPIHandler serves what AsyncAPI writes, once made, to GET and HEAD. It
-// names all methods of the hub that are not hidden: whoever must not know them
+// names all methods of the hub that are not hidden: who must not know them
 // must not reach it. It needs no source at run time, but a program has its
 // parameters' names and comments only with one: see ReadSourceFS. The errors are
 // those of TypeScript.

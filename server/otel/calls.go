@@ -14,7 +14,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// What every call is measured by is counted here and handed out when the metrics
+// What every call is measured by is counted here and passed on when the metrics
 // are read: a measurement of the SDK's own histogram costs a sixth of a small
 // call. OpenTelemetry has no histogram that is asked, so the buckets are a counter
 // with the attribute le, as Prometheus would have them.

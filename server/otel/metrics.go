@@ -24,7 +24,7 @@ const (
 	keyBound     attribute.Key = "le" // as Prometheus calls it, whose functions look for it
 )
 
-// otherMethod stands for all names of methods that the hub does not have.
+// otherMethod is in the place of all names of methods that the hub does not have.
 const otherMethod = "_OTHER"
 
 // Buckets, in seconds. Those of connections are ASP.NET Core's.
