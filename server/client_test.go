@@ -70,7 +70,9 @@ func newHub[H any](hub H, opts *server.Options) *server.Hub {
 	return server.MustHub(hub, opts)
 }
 
-// A client is a WebSocket that speaks JSON records, without negotiation.
+// A client is a WebSocket that speaks JSON records, without negotiation. It is raw,
+// and not one of internal/hubclient, for tests that send what no client would, in
+// frames of their choice, and compare what comes byte by byte.
 type client struct {
 	t       testing.TB
 	conn    net.Conn

@@ -139,7 +139,8 @@ func (evilIs) Error() string { return "evil" }
 func (evilIs) Is(error) bool { panic("in Is") }
 func (evilIs) As(any) bool   { panic("in As") }
 
-// A speaker is a client of either protocol.
+// A speaker is a client of either protocol. Other than a client of internal/hubclient
+// it answers nothing by itself, and hears all messages in the order in which they came.
 type speaker struct {
 	*client
 	codec protocol.Codec

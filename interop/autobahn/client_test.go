@@ -21,6 +21,9 @@ const (
 	none   = -1
 )
 
+// The client is written by hand: internal/hubclient sends valid frames only, each a
+// whole message, and most cases are about others.
+
 // frame builds a masked frame; first is its whole first byte.
 func frame(first byte, payload []byte) []byte {
 	b := []byte{first}
