@@ -17,9 +17,9 @@ const module = "github.com/hubwire/hubwire"
 // top folder import.
 var allowed = map[string][]string{
 	"protocol":  {"protocol", "internal/msgp"},
-	"server":    {"server", "protocol", "internal/members", "internal/transport", "internal/seam", "internal/admission", "internal/rate", "internal/instruments"},
+	"server":    {"server", "protocol", "internal/members", "internal/transport", "internal/seam", "internal/rescue", "internal/admission", "internal/rate", "internal/instruments"},
 	"azure":     {"azure", "server", "protocol", "backplane", "internal"},
-	"backplane": {"backplane", "server", "protocol", "internal/msgp", "internal/members", "internal/fleet", "internal/transport", "internal/instruments"},
+	"backplane": {"backplane", "server", "protocol", "internal/msgp", "internal/members", "internal/fleet", "internal/rescue", "internal/transport", "internal/instruments"},
 	"hubtest":   {"hubtest", "server", "protocol", "internal/hubclient", "internal/memnet"},
 	"cmd":       {"cmd", "azure", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm"}, // the demo has clients and builds its page
 	"interop":   {"interop", "azure", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm", "cmd/demo/angular"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hubwire/hubwire/azure/internal/socket"
 	"github.com/hubwire/hubwire/azure/internal/wire"
+	"github.com/hubwire/hubwire/internal/rescue"
 	"github.com/hubwire/hubwire/internal/transport"
 )
 
@@ -51,8 +52,13 @@ var (
 )
 
 // run opens a service connection and serves it until it ends. ready is called once
-// the service has accepted it. A done ctx closes it properly.
+// the service has accepted it. A done ctx closes it properly. A panic costs this
+// connection.
 func (p *pool) run(ctx context.Context, kind int, target string, ready func(*conn)) error {
+	return rescue.Call(p.s.log, "a service connection", func() error { return p.serve(ctx, kind, target, ready) })
+}
+
+func (p *pool) serve(ctx context.Context, kind int, target string, ready func(*conn)) error {
 	c := &conn{
 		pool: p, kind: kind, id: newGUID(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), finack: make(chan struct{}, 1),
@@ -69,7 +75,11 @@ func (p *pool) run(ctx context.Context, kind int, target string, ready func(*con
 	}
 	c.heard.Store(time.Now().UnixNano())
 	var writing sync.WaitGroup
-	writing.Go(c.write)
+	writing.Go(func() {
+		if rescue.Call(p.s.log, "a service connection", func() error { c.write(); return nil }) != nil {
+			c.socket.Cut()
+		}
+	})
 	stop := context.AfterFunc(ctx, c.leave)
 	defer func() {
 		stop()

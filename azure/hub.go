@@ -3,12 +3,12 @@ package azure
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"reflect"
 	"strings"
 	"time"
 
+	"github.com/hubwire/hubwire/internal/rescue"
 	"github.com/hubwire/hubwire/internal/seam"
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
@@ -90,7 +90,7 @@ func newService(of reflect.Type, o *Options, own *server.Options) (*service, err
 		opts:      o.withDefaults(),
 		serverID:  process().serverID,
 		codecs:    own.Protocols,
-		log:       own.Logger,
+		log:       rescue.Logger(own.Logger),
 		stateful:  own.Endpoint.AllowStatefulReconnects,
 		clients:   map[string]*client{},
 		instances: map[string]mapped{},
@@ -108,9 +108,6 @@ func newService(of reflect.Type, o *Options, own *server.Options) (*service, err
 	}
 	if s.codecs == nil {
 		s.codecs = []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}}
-	}
-	if s.log == nil {
-		s.log = slog.Default()
 	}
 	switch {
 	case s.hub.messageSize == 0:

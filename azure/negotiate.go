@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 
 	"github.com/hubwire/hubwire/azure/internal/token"
+	"github.com/hubwire/hubwire/internal/rescue"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -33,7 +34,11 @@ func (s *service) Negotiate(w http.ResponseWriter, r *http.Request, user any) {
 		return
 	}
 	who, _ := user.(server.User)
-	text, err := p.clientToken(s.clientClaims(r, who))
+	var text string
+	err := rescue.Call(s.log, "what makes claims", func() (err error) {
+		text, err = p.clientToken(s.clientClaims(r, who))
+		return err
+	})
 	switch {
 	case errors.Is(err, token.ErrTooLong):
 		s.log.Error("client negotiate failed", "error", err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire/azure/internal/wire"
+	"github.com/hubwire/hubwire/internal/rescue"
 	"github.com/hubwire/hubwire/internal/seam"
 )
 
@@ -74,14 +75,7 @@ func (c *conn) sayGoodbye(ctx context.Context, fin *wire.Ping) {
 
 func (s *service) callHooks(ctx context.Context) {
 	for _, hook := range s.opts.Shutdown.Hooks {
-		func() {
-			defer func() {
-				if v := recover(); v != nil {
-					s.log.Error("panic in user code", "in", "GracefulShutdown.Hooks", "panic", v)
-				}
-			}()
-			hook(ctx, s.clientsOf())
-		}()
+		_ = rescue.Call(s.log, "GracefulShutdown.Hooks", func() error { hook(ctx, s.clientsOf()); return nil })
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/rescue"
 )
 
 // State says whether this node is connected to Redis.
@@ -136,7 +138,7 @@ func (s *state) set(h Health) {
 		s.log.Error("connection to Redis lost", "error", h.Err)
 	}
 	if changed && s.tell != nil {
-		_ = guard(s.log, "Options.OnStateChange", func() error { s.tell(h); return nil })
+		_ = rescue.Call(s.log, "Options.OnStateChange", func() error { s.tell(h); return nil })
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/hubwire/hubwire/backplane/internal/wire"
 	"github.com/hubwire/hubwire/internal/fleet"
 	"github.com/hubwire/hubwire/internal/members"
+	"github.com/hubwire/hubwire/internal/rescue"
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 	"github.com/redis/go-redis/v9"
@@ -117,7 +118,7 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 		opts:        o,
 		channels:    wire.Channels{Prefix: o.ChannelPrefix, Hub: o.HubName},
 		client:      client,
-		log:         slog.New(guardedHandler{o.Logger.Handler()}).With("hub", o.HubName, "server", o.ServerName),
+		log:         rescue.Logger(o.Logger).With("hub", o.HubName, "server", o.ServerName),
 		codecs:      map[string]protocol.Codec{},
 		publishes:   make(chan *publish, publishQueue),
 		commands:    make(chan wire.GroupCommand, commandQueue),

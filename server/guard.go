@@ -14,7 +14,7 @@ import (
 // that encode or decode themselves through encode and unmarshal, those of
 // errors through describe, isError and asError, a codec of the user's own
 // through ownCodec, a LifetimeManager through hubManager, a slog.Handler
-// through logHandler.
+// through rescue.Logger.
 
 // guard runs user code and turns a panic into an error. It does not stop
 // runtime.Goexit, which its callers survive by what they defer: see leader.end.

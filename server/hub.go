@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hubwire/hubwire/internal/rescue"
 	"github.com/hubwire/hubwire/internal/seam"
 	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
@@ -139,7 +140,7 @@ func serveMethods(methods *methodTable, opts *Options) *Hub {
 		methods: methods,
 		chain:   newChain(methods, o.Filters),
 		codecs:  make(map[string]protocol.Codec, len(o.Protocols)),
-		userLog: guardedLogger(o.Logger).With("hub", methods.hubName),
+		userLog: rescue.Logger(o.Logger).With("hub", methods.hubName),
 		ping:    NewMessage(&protocol.Ping{}),
 	}
 	h.fullName = strings.TrimPrefix(methods.typeName, "*")

@@ -9,18 +9,6 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// A logHandler is the slog.Handler of the user's logger. A panic in it costs the
-// line, and nothing else.
-type logHandler struct{ slog.Handler }
-
-// guardedLogger returns log, or slog.Default() for nil, in a logHandler.
-func guardedLogger(log *slog.Logger) *slog.Logger {
-	if log == nil {
-		log = slog.Default()
-	}
-	return slog.New(logHandler{log.Handler()})
-}
-
 // limited returns log without the lines that come too often.
 func limited(log *slog.Logger) *slog.Logger {
 	return slog.New(limitedHandler{log.Handler(), &lineLimit{}})
@@ -112,32 +100,4 @@ func short(text string) string {
 		text = text[:most] + "..."
 	}
 	return strings.ToValidUTF8(text, "\uFFFD")
-}
-
-func (h logHandler) Enabled(ctx context.Context, level slog.Level) (on bool) {
-	defer func() { _ = recover() }()
-	return h.Handler.Enabled(ctx, level)
-}
-
-func (h logHandler) Handle(ctx context.Context, r slog.Record) (err error) {
-	defer catch(&err)
-	return h.Handler.Handle(ctx, r)
-}
-
-func (h logHandler) WithAttrs(attrs []slog.Attr) (with slog.Handler) {
-	defer func() {
-		if recover() != nil {
-			with = h
-		}
-	}()
-	return logHandler{h.Handler.WithAttrs(attrs)}
-}
-
-func (h logHandler) WithGroup(name string) (with slog.Handler) {
-	defer func() {
-		if recover() != nil {
-			with = h
-		}
-	}()
-	return logHandler{h.Handler.WithGroup(name)}
 }

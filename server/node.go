@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/rescue"
 )
 
 // A Drainer is what a Node drains: a *Hub or a *ConnectionHandler.
@@ -117,7 +119,7 @@ func (n *Node) serveOn(l net.Listener) error {
 
 // end drains the hubs and shuts the server down.
 func (n *Node) end() {
-	log := guardedLogger(n.Logger)
+	log := rescue.Logger(n.Logger)
 	timeout := n.Timeout
 	switch {
 	case timeout == 0:

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hubwire/hubwire/internal/rescue"
 	"github.com/hubwire/hubwire/internal/transport"
 )
 
@@ -339,7 +340,7 @@ func NewConnectionHandler(serve func(*Connection) error, opts *ConnectionOptions
 	if err := newHubTypeError("ConnectionHandler", errs); err != nil {
 		panic(err)
 	}
-	h := &ConnectionHandler{serve: serve, log: limited(guardedLogger(opts.Logger))}
+	h := &ConnectionHandler{serve: serve, log: limited(rescue.Logger(opts.Logger))}
 	h.observer = guardedObserver(opts.Observer, h.log)
 	t := opts.Endpoint.transportOptions(opts.Authenticate, h.log)
 	h.endpoint = transport.NewEndpoint(t, func(bytes *transport.Conn) transport.App {

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hubwire/hubwire/internal/rescue"
 	"github.com/hubwire/hubwire/internal/transport"
 )
 
@@ -38,7 +39,7 @@ func New(opts *Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{opts: o, log: o.Logger, hubs: map[string]*hub{}}
+	g := &Gateway{opts: o, log: rescue.Logger(o.Logger), hubs: map[string]*hub{}}
 	g.keys.Store(&o.AccessKeys)
 	if o.Serverless {
 		upstreams, err := newUpstreams(o.Upstreams)

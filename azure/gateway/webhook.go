@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/hubwire/hubwire/azure/internal/wire"
+	"github.com/hubwire/hubwire/internal/rescue"
 	"github.com/hubwire/hubwire/protocol"
 )
 
@@ -51,12 +52,18 @@ func bodyOf(codec protocol.Codec, m *protocol.Invocation) (body []byte, kind str
 
 // tell brings an event to its upstream, and the answer to the client.
 func (w *webhooks) tell(c *client, e *event) {
-	answer, err := w.post(c, e)
+	var answer []byte
+	err := error(&upstreamError{textNoAnswer}) // should the transport end the goroutine
+	defer func() {
+		if e.invocationID != "" {
+			c.completeCall(e.invocationID, answer, err)
+		}
+	}()
+	if caught := rescue.Call(w.g.log, "Options.UpstreamTransport", func() error { answer, err = w.post(c, e); return nil }); caught != nil {
+		err = fmt.Errorf("%w (%w)", err, caught)
+	}
 	w.g.counts.requests.Add(1)
 	w.report(c, e, err)
-	if e.invocationID != "" {
-		c.completeCall(e.invocationID, answer, err)
-	}
 }
 
 // An upstreamError is why an event has no good answer. The text may be seen by

@@ -189,33 +189,50 @@ func (w *webhooks) listLocked(q *eventQueue) {
 }
 
 // work brings events to upstreams, one of each client in turn, until there are
-// none.
+// none. Where Options.UpstreamTransport ends the goroutine, another one goes on.
 func (w *webhooks) work() {
-	for {
-		w.mu.Lock()
-		q := w.first
-		if q == nil {
-			if w.workers--; w.workers == 0 {
-				wake(&w.idle)
-			}
-			w.mu.Unlock()
-			return
+	returned := false
+	defer func() {
+		if !returned {
+			go w.work()
 		}
+	}()
+	for {
+		q, e := w.next()
+		if q == nil {
+			break
+		}
+		w.bring(q, e)
+	}
+	returned = true
+}
+
+// next takes a client that has an event. Without one, the worker that asks is done.
+func (w *webhooks) next() (*eventQueue, *event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for q := w.first; q != nil; q = w.first {
 		if w.first = q.next; w.first == nil {
 			w.last = nil
 		}
 		q.next, q.listed = nil, false
-		if len(q.waiting) == 0 { // they were dropped
-			w.mu.Unlock()
-			continue
+		if len(q.waiting) > 0 { // else they were dropped
+			q.listed, q.running = true, true
+			e := q.waiting[0]
+			return q, &e
 		}
-		q.listed, q.running = true, true
-		e := q.waiting[0]
-		w.mu.Unlock()
+	}
+	if w.workers--; w.workers == 0 {
+		wake(&w.idle)
+	}
+	return nil, nil
+}
 
-		w.tell(q.client, &e)
-
+// bring brings one event to its upstream.
+func (w *webhooks) bring(q *eventQueue, e *event) {
+	defer func() {
 		w.mu.Lock()
+		defer w.mu.Unlock()
 		q.running, q.listed = false, false
 		if w.takeLocked(q, 0, 1); w.closed {
 			w.dropLocked(q)
@@ -223,8 +240,8 @@ func (w *webhooks) work() {
 		if len(q.waiting) > 0 {
 			w.listLocked(q)
 		}
-		w.mu.Unlock()
-	}
+	}()
+	w.tell(q.client, e)
 }
 
 // takeLocked takes n events out of a queue, from the i-th on.
