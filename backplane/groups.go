@@ -71,7 +71,7 @@ func (r *Redis) addLocal(ctx context.Context, c *connection, group string) error
 		}
 	}
 	if number > 0 {
-		r.savedLocked(c, group, number, err == nil || errors.Is(err, server.ErrTooManyGroups)) // that changes nothing
+		r.changedLocked(c, group, number, err == nil || errors.Is(err, server.ErrTooManyGroups)) // that changes nothing
 	}
 	r.mu.Unlock()
 	if err != nil {

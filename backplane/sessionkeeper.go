@@ -147,6 +147,9 @@ func (r *Redis) writeUnsaved(s *sessions) bool {
 				delete(c.kept.unsaved, group)
 				continue
 			}
+			if c.kept.changing[group] > 0 {
+				continue // who changes it writes it, or wakes the keeper
+			}
 			_, member := c.groups[group]
 			all = append(all, unsavedGroup{c: c, group: group, number: number, member: member && c.kept.explicit(group)})
 		}
@@ -173,6 +176,8 @@ func (r *Redis) writeSome(s *sessions, some []unsavedGroup) bool {
 	ctx, cancel := r.bounded(r.ctx)
 	defer cancel()
 	pipe := r.client.Pipeline()
+	written := make(chan struct{})
+	some = r.begin(some, written)
 	for i, u := range some {
 		if u.member {
 			some[i].cmd = r.joinCommand(ctx, pipe, s, u.c, u.group)
@@ -180,10 +185,15 @@ func (r *Redis) writeSome(s *sessions, some []unsavedGroup) bool {
 			some[i].cmd = pipe.HDel(ctx, r.sessionKey(u.c.kept.key), "g"+u.group)
 		}
 	}
+	if len(some) == 0 {
+		return true
+	}
 	_, err := pipe.Exec(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	close(written)
 	for _, u := range some {
+		delete(u.c.kept.keeping, u.group)
 		if u.cmd.Err() == nil { // else it stays
 			r.savedLocked(u.c, u.group, u.number, true)
 		}
@@ -192,6 +202,23 @@ func (r *Redis) writeSome(s *sessions, some []unsavedGroup) bool {
 		r.drop(slog.LevelWarn, "sessions cannot be written", "error", err)
 	}
 	return err == nil
+}
+
+// begin makes what calls change from now on wait for written. It returns without
+// those that have begun to change since they were listed.
+func (r *Redis) begin(some []unsavedGroup, written chan struct{}) []unsavedGroup {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(some, func(u unsavedGroup) bool {
+		if u.c.kept.changing[u.group] > 0 || u.c.kept.unsaved[u.group] != u.number {
+			return true
+		}
+		if u.c.kept.keeping == nil {
+			u.c.kept.keeping = map[string]chan struct{}{}
+		}
+		u.c.kept.keeping[u.group] = written
+		return false
+	})
 }
 
 // refresh tells Redis that the sessions of this node live. Those that it does not

@@ -47,8 +47,13 @@ type kept struct {
 	left    map[string]bool   // groups that it has left before the session was read
 	unsaved map[string]uint64 // groups whose state on Redis may be another one, and the number of the change
 	changes uint64
-	granted map[string]time.Time // groups that only the user has, and when that ends; zero is never
-	ended   time.Time            // when the connection did; zero is not yet
+	// What is written of a group is written by one at a time, or Redis would have
+	// what was true before: the keeper leaves alone what calls are changing, and a
+	// call waits for what the keeper has begun.
+	changing map[string]int           // groups that calls change, and how many
+	keeping  map[string]chan struct{} // groups that the keeper writes; closed when it has
+	granted  map[string]time.Time     // groups that only the user has, and when that ends; zero is never
+	ended    time.Time                // when the connection did; zero is not yet
 }
 
 var _ server.SessionKeeper = (*Redis)(nil)
@@ -339,16 +344,39 @@ func (r *Redis) changing(c *connection, group string, leaving bool) (number uint
 	if !c.kept.synced {
 		c.kept.left[group] = leaving
 	}
+	if c.kept.changing == nil {
+		c.kept.changing = map[string]int{}
+	}
+	c.kept.changing[group]++
 	return c.kept.change(group)
 }
 
-// saved ends a change, once the node's own state is the new one. Where it failed,
-// or another one has overtaken it, the keeper writes what is true then.
-func (r *Redis) saved(c *connection, group string, number uint64, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// changedLocked ends a change, once the node's own state is the new one. Redis.mu
+// is held.
+func (r *Redis) changedLocked(c *connection, group string, number uint64, ok bool) {
+	if c.kept.changing[group]--; c.kept.changing[group] == 0 {
+		delete(c.kept.changing, group)
+	}
 	r.savedLocked(c, group, number, ok)
 }
+
+// awaitKeeper waits until the keeper has written what it has begun to write of a
+// group that is changing, or ctx is done.
+func (r *Redis) awaitKeeper(ctx context.Context, c *connection, group string) {
+	r.mu.Lock()
+	written := c.kept.keeping[group]
+	r.mu.Unlock()
+	if written != nil {
+		select {
+		case <-written:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// savedLocked notes that Redis has what was true at the change with that number.
+// Where that failed, or another change has overtaken it, the keeper writes what is
+// true then. Redis.mu is held.
 
 func (r *Redis) savedLocked(c *connection, group string, number uint64, ok bool) {
 	k := c.kept
@@ -362,6 +390,7 @@ func (r *Redis) savedLocked(c *connection, group string, number uint64, ok bool)
 
 // saveJoin tells Redis that c joins group.
 func (r *Redis) saveJoin(ctx context.Context, c *connection, group string) error {
+	r.awaitKeeper(ctx, c, group)
 	var space int
 	err := r.attempt(ctx, func() (err error) {
 		space, err = r.joinCommand(ctx, r.client, r.sessions.Load(), c, group).Int()
@@ -384,8 +413,11 @@ func (r *Redis) joinCommand(ctx context.Context, on redis.Cmdable, s *sessions, 
 func (r *Redis) saveLeave(ctx context.Context, c *connection, group string, number uint64) error {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
+	r.awaitKeeper(ctx, c, group)
 	err := r.attempt(ctx, func() error { return r.client.HDel(ctx, r.sessionKey(c.kept.key), "g"+group).Err() })
-	r.saved(c, group, number, err == nil)
+	r.mu.Lock()
+	r.changedLocked(c, group, number, err == nil)
+	r.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("backplane: the connection has left the group, but its session has not yet: %w", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 )
@@ -345,5 +347,66 @@ func TestASessionThatIsMadeAgainAfterALossGetsAllItsGroups(t *testing.T) {
 		time.Sleep(time.Minute)
 		goes(r, c)
 		comes(t, r, "c2", "alice", "s1", true, "before", "after")
+	})
+}
+
+// A heldPipeline holds back the pipeline that has a command, and then its answer.
+type heldPipeline struct {
+	command              string
+	begun, letGo, answer chan struct{}
+}
+
+// DialHook implements redis.Hook.
+func (h *heldPipeline) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook implements redis.Hook.
+func (h *heldPipeline) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+// ProcessPipelineHook implements redis.Hook.
+func (h *heldPipeline) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return c.Name() == h.command }) {
+			h.begun <- struct{}{}
+			<-h.letGo
+			defer func() { <-h.answer }()
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// The keeper writes what was true when it began. What a call changes meanwhile is
+// written after that, or Redis would have the older state for a moment, although
+// the call has returned.
+func TestWhatTheKeeperWritesDoesNotOvertakeACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemoryRedis(t)
+		held := &heldPipeline{command: "hdel", begun: make(chan struct{}, 10), letGo: make(chan struct{}), answer: make(chan struct{})}
+		client := s.client()
+		client.AddHook(held)
+		r := nodeOn(t, client, Options{})
+		r.KeepSessions(server.SessionOptions{TTL: 2 * time.Minute, MaximumGroups: 10})
+		ready(t, r)
+		synctest.Wait()
+		comes(t, r, "c1", "", "s1", false)
+		c := r.local("c1")
+		r.mu.Lock()
+		c.kept.change("g") // as after a join whose outcome nobody knows
+		r.mu.Unlock()
+		wake(r.sessions.Load().work)
+		<-held.begun
+		joined := make(chan error, 1)
+		go func() { joined <- r.AddToGroup(t.Context(), "c1", "g") }()
+		synctest.Wait()
+		close(held.letGo)
+		synctest.Wait()
+		select {
+		case err := <-joined: // it has not waited for the keeper
+			succeed(t, err)
+			defer close(held.answer)
+		default:
+			close(held.answer)
+			succeed(t, <-joined)
+		}
+		comes(t, r, "c2", "", "s1", true, "g")
 	})
 }
