@@ -266,8 +266,8 @@ func TestClientsThatEndUntoldAreBounded(t *testing.T) {
 		}
 		for _, c := range all {
 			c.Close()
+			synctest.Wait() // the first one, of whom the upstream is being told, is gone first
 		}
-		synctest.Wait()
 		if s := w.stats(); s.EventsDropped != 4 || s.Clients != 0 { // both events of two
 			t.Errorf("%+v", s)
 		}
