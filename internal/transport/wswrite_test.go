@@ -29,8 +29,11 @@ func TestFramesOfEverySizeArriveInOrder(t *testing.T) {
 }
 
 func TestFinishSendsWhatIsQueuedAndCloses(t *testing.T) {
+	o := defaults()
+	// On a busy machine the system may hold the bytes back for seconds.
+	o.TransportSendTimeout, o.CloseTimeout = time.Minute, time.Minute
 	for code, finish := range map[string]func(*Conn){`1000 ""`: (*Conn).Finish, `1011 ""`: (*Conn).FinishError} {
-		n := serve(t, defaults(), nil)
+		n := serve(t, o, nil)
 		p := n.upgrade("/hub")
 		a := n.app()
 		a.conn.Cork()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -110,15 +111,54 @@ func TestJavaScriptClients(t *testing.T) {
 	node := w.nodeCommand(t)
 	modules := harness.Modules(t, "../js")
 	expected := loadExpectations(t, "expected.json")
-	for _, name := range []string{"calls", "groups", "results", "streams", "uploads", "errors"} {
-		t.Run(name, func(t *testing.T) { playFile(t, expected, modules, node, "../js/"+name+".test.mjs") })
+	for _, name := range []string{"calls", "groups", fileOfResults, "streams", "uploads", "errors"} {
+		t.Run(name, func(t *testing.T) { playFile(t, expected, modules, node, name) })
 	}
 	if !t.Failed() {
 		expected.allUsed(t)
 	}
 }
 
-func playFile(t *testing.T, expected expectations, modules, node, file string) {
+// fileOfResults is about client results. It is played up to three times while tests
+// in it wait for ever: the SDK may lose the answer of a client. It notes down whom it
+// has asked after its write has returned, and drops an answer that is there by then. A
+// trace of the gateway showed it: the call came as the last of a batch, its answer left
+// 4 ms later, and the SDK never said that it was done. With four busy processes for two
+// cores that is one run in ten.
+const (
+	fileOfResults  = "results"
+	playsOfResults = 3
+)
+
+func playFile(t *testing.T, expected expectations, modules, node, name string) {
+	file := "../js/" + name + ".test.mjs"
+	outcomes := play(t, modules, node, file)
+	for again := 1; name == fileOfResults && again < playsOfResults && slices.ContainsFunc(outcomes, outcome.timedOut); again++ {
+		for _, o := range outcomes {
+			if o.timedOut() {
+				t.Logf("played again, because it waited for ever: %s", strings.Join(o.Names, "/"))
+			}
+		}
+		outcomes = play(t, modules, node, file)
+	}
+	for _, o := range outcomes {
+		name := strings.Join(o.Names, "/")
+		if o.Passed && o.Skipped != "" {
+			t.Run(name, func(t *testing.T) { t.Skip(o.Skipped) })
+			continue
+		}
+		expected.report(t, name, o.Passed, o.Error)
+	}
+	if len(outcomes) == 0 {
+		t.Errorf("%s has no test", file)
+	}
+}
+
+// timedOut reports whether the test has waited for ever.
+func (o outcome) timedOut() bool { return !o.Passed && strings.Contains(o.Error, "test timed out") }
+
+func play(t *testing.T, modules, node, file string) (outcomes []outcome) {
+	t.Helper()
 	script, err := filepath.Abs(file)
 	if err != nil {
 		t.Fatal(err)
@@ -131,25 +171,16 @@ func playFile(t *testing.T, expected expectations, modules, node, file string) {
 	cmd.Dir = modules
 	cmd.Env = append(os.Environ(), "NODE_COMMAND="+node, "CLIENTS=redirected", "HUBWIRE_NODE=")
 	out, runErr := harness.Run(t, cmd, fileTime)
-	played := 0
 	for line := range bytes.Lines(out) {
 		var o outcome
 		if err := json.Unmarshal(line, &o); err != nil {
 			t.Errorf("%s printed %q", file, line)
 			continue
 		}
-		played++
-		name := strings.Join(o.Names, "/")
-		if o.Passed && o.Skipped != "" {
-			t.Run(name, func(t *testing.T) { t.Skip(o.Skipped) })
-			continue
-		}
-		expected.report(t, name, o.Passed, o.Error)
+		outcomes = append(outcomes, o)
 	}
 	if exit := (*exec.ExitError)(nil); runErr != nil && (!errors.As(runErr, &exit) || exit.ExitCode() != 1) { // 1: a test failed
 		t.Errorf("%s: %v", file, runErr)
 	}
-	if played == 0 {
-		t.Errorf("%s has no test", file)
-	}
+	return outcomes
 }

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,7 +43,7 @@ type result struct {
 
 func TestOurNode(t *testing.T) {
 	program := client(t)
-	everywhere(t, program, harness.NodeCommand(t), max(*step, 1), nil)
+	everywhere(t, program, harness.NodeCommand(t), max(*step, 1), losses{})
 }
 
 // TestReferenceNode shows that the expectations are those of ASP.NET Core.
@@ -54,13 +53,28 @@ func TestReferenceNode(t *testing.T) {
 	if every == 0 {
 		every = 9
 	}
-	everywhere(t, program, harness.ReferenceNode(t, harness.Net10), every, lostByReference)
+	everywhere(t, program, harness.ReferenceNode(t, harness.Net10), every, losses{at: lostByReference, oneIn: 50})
+}
+
+// losses are the dialogues that may fail at a node that is not ours.
+type losses struct {
+	at    func(d direction, after, first int) bool // all that are cut there; nil: none
+	oneIn int                                      // of all others; 0: none
+}
+
+// most is how many of so many dialogues may fail.
+func (l losses) most(of int) int {
+	if l.oneIn == 0 {
+		return 0
+	}
+	return of / l.oneIn
 }
 
 // lostByReference reports whether ASP.NET Core may end the connection for good
 // when the network breaks there: at the last byte of the handshake's request. In
 // 22 of 552 dialogues the client had its answer and no connection any more. Our
-// node resumed, or had the client start again, in 1,500 of 1,500.
+// node resumed, or had the client start again, in 1,500 of 1,500. Once
+// it was behind the first of the calls.
 func lostByReference(d direction, after, first int) bool { return d == up && after == first }
 
 // TestAStreamThatEndsFirstHidesMessages shows a defect of Microsoft's client, at
@@ -106,21 +120,21 @@ func TestAStreamThatEndsFirstHidesMessages(t *testing.T) {
 }
 
 // everywhere plays the dialogue in each protocol, once for each place where
-// the network may break. lost, which may be nil, says where a dialogue may fail.
-func everywhere(t *testing.T, program, command string, every int, lost func(d direction, after, first int) bool) {
+// the network may break.
+func everywhere(t *testing.T, program, command string, every int, may losses) {
 	for _, protocol := range []string{"json", "messagepack"} {
 		t.Run(protocol, func(t *testing.T) {
 			n := newNetwork(t, harness.StartNode(t, command).URL)
 			whole := dialogue{protocol: protocol, name: "00000", play: &play{}}
 			check(t, n, run(t, program, n, whole))
-			cutEach(t, n, program, protocol, n.outcome("00000"), every, lost)
+			cutEach(t, n, program, protocol, n.outcome("00000"), every, may)
 		})
 	}
 }
 
 // cutEach plays a dialogue again and cuts it at each place, given what a whole
 // one has.
-func cutEach(t *testing.T, n *network, program, protocol string, whole play, every int, lost func(d direction, after, first int) bool) {
+func cutEach(t *testing.T, n *network, program, protocol string, whole play, every int, may losses) {
 	var all []dialogue
 	for _, d := range []direction{up, down} {
 		head, end := whole.heads[d], whole.passed[d]
@@ -140,23 +154,31 @@ func cutEach(t *testing.T, n *network, program, protocol string, whole play, eve
 	start := time.Now()
 	results := run(t, program, n, all...)
 	t.Logf("%d dialogues in %v; a whole one has %d bytes up and %d down", len(all), time.Since(start).Round(time.Second), whole.passed[up], whole.passed[down])
-	check(t, n, slices.DeleteFunc(slices.Clone(results), func(r result) bool {
-		p := n.outcome(r.Name)
-		return lost != nil && lost(p.direction, p.after, whole.heads[p.direction]+handshakes[protocol][p.direction])
-	}))
 	if len(results) != len(all) {
 		t.Errorf("%d dialogues were played, want %d", len(results), len(all))
 	}
 	cut := 0
+	var failed []string
 	for _, r := range results {
 		p := n.outcome(r.Name)
 		if p.cut {
 			cut++
 		}
 		first := whole.heads[p.direction] + handshakes[protocol][p.direction]
-		if r.Starts != 1 && p.after > first {
-			t.Errorf("%s, %d bytes: started %d times, but the handshake was over after %d bytes", p.direction, p.after, r.Starts, first)
+		switch {
+		case may.at != nil && may.at(p.direction, p.after, first):
+		case r.Error != "":
+			failed = append(failed, failure(p, r))
+		case r.Starts != 1 && p.after > first:
+			failed = append(failed, fmt.Sprintf("%s, %d bytes: started %d times, but the handshake was over after %d bytes", p.direction, p.after, r.Starts, first))
 		}
+	}
+	report := t.Error
+	if len(failed) <= may.most(len(all)) {
+		report = t.Log
+	}
+	for _, text := range failed {
+		report(text)
 	}
 	// Not all are as long as the first one was: calls may share a frame.
 	if cut < len(all)*9/10 {
@@ -200,10 +222,14 @@ func check(t *testing.T, n *network, results []result) {
 	t.Helper()
 	for _, r := range results {
 		if r.Error != "" {
-			p := n.outcome(r.Name)
-			t.Errorf("%s, %d bytes (the head has %d): after %d ms %s", p.direction, p.after, p.heads[p.direction], r.MS, r.Error)
+			t.Error(failure(n.outcome(r.Name), r))
 		}
 	}
+}
+
+// failure says how a dialogue failed.
+func failure(p play, r result) string {
+	return fmt.Sprintf("%s, %d bytes (the head has %d): after %d ms %s", p.direction, p.after, p.heads[p.direction], r.MS, r.Error)
 }
 
 // client returns the path of the built program.
