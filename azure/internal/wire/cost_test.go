@@ -82,6 +82,9 @@ func FuzzWire(f *testing.F) {
 			}
 			if m != nil {
 				// what decodes, encodes, and decodes to the same again
+				if hello, ok := m.(*wire.HandshakeRequest); ok && hello.ConnectionType == wire.ConnectionDefault {
+					hello.Target = "" // is read, and never written
+				}
 				frame := wire.Append(nil, m)
 				back, n, err := wire.Next(frame)
 				if err != nil || n != len(frame) || recorded.JSON(recorded.Members(back)) != recorded.JSON(recorded.Members(m)) {
