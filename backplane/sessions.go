@@ -377,7 +377,6 @@ func (r *Redis) awaitKeeper(ctx context.Context, c *connection, group string) {
 // savedLocked notes that Redis has what was true at the change with that number.
 // Where that failed, or another change has overtaken it, the keeper writes what is
 // true then. Redis.mu is held.
-
 func (r *Redis) savedLocked(c *connection, group string, number uint64, ok bool) {
 	k := c.kept
 	if ok && k.unsaved[group] == number {
