@@ -30,7 +30,7 @@ type line struct {
 // theirs. They are for the goroutine of the test.
 type officialClients struct {
 	t     *testing.T
-	in    io.WriteCloser
+	in    io.Writer
 	lines chan line
 	n     int
 	kept  []line // events that nobody has asked for yet
@@ -45,32 +45,24 @@ func startClients(t *testing.T) *officialClients {
 	}
 	cmd := exec.Command("node", script)
 	cmd.Dir = harness.Modules(t, "../js")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &officialClients{t: t, in: in, lines: make(chan line, 1000)}
-	harness.Start(t, cmd)
-	go func() { // ends with the process
-		defer close(c.lines)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			var l line
-			if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-				l = line{Event: "odd", Error: lines.Text()}
-			}
-			c.lines <- l
-		}
-	}()
-	t.Cleanup(func() {
-		_ = in.Close() // which ends it
-		for range c.lines {
-		}
-	})
+	c := &officialClients{t: t, lines: make(chan line, 1000)}
+	c.in = harness.Talk(t, cmd, c.read)
 	return c
+}
+
+// read passes on what the process says, while somebody may want it.
+func (c *officialClients) read(out io.Reader) {
+	defer close(c.lines)
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		var l line
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			l = line{Event: "odd", Error: lines.Text()}
+		}
+		select {
+		case c.lines <- l:
+		case <-c.t.Context().Done():
+		}
+	}
 }
 
 // do tells a client to do something and returns what came of it.
