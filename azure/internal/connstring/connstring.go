@@ -93,19 +93,29 @@ func Parse(text string) (String, error) {
 	}
 	port, ok := parts["port"]
 	if ok {
-		if number, err := strconv.Atoi(port); err != nil || number < 1 || number > 65535 {
+		number, err := strconv.Atoi(port)
+		if err != nil || number < 1 || number > 65535 {
 			return String{}, fmt.Errorf("%w: %q", ErrPort, port)
 		}
+		port = strconv.Itoa(number)
 	}
 	s.Endpoint = withPort(u, port)
 	return s, nil
 }
 
-// parseURL returns an absolute http or https URL; nil if text is none.
+// parseURL returns an absolute http or https URL; nil if text is none. Its port, if
+// it has one, is a number without zeros in front.
 func parseURL(text string) *url.URL {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return nil
+	}
+	if port := u.Port(); port != "" {
+		number, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return nil
+		}
+		u.Host = fmt.Sprintf("%s:%d", host(u), number)
 	}
 	return u
 }
@@ -119,7 +129,7 @@ func withPort(u *url.URL, port string) string {
 	}
 	c.Host = host(u)
 	if usual := map[string]string{"http": "80", "https": "443"}[u.Scheme]; port != "" && port != usual {
-		c.Host += ":" + strings.TrimLeft(port, "0")
+		c.Host += ":" + port
 	}
 	return strings.TrimRight(c.String(), "/")
 }
