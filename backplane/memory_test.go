@@ -64,6 +64,7 @@ func newMemoryRedis(t testing.TB) *memoryRedis {
 	t.Cleanup(func() {
 		m.resume()
 		m.mu.Lock()
+		m.away = true // for a client that is still about to dial
 		for c := range m.conns {
 			_ = c.close()
 		}
