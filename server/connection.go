@@ -213,7 +213,7 @@ func (c *connection) finish() {
 	}
 	if c.state.Load() != open {
 		if e.handshake != "" {
-			c.sendHandshake(e.handshake, false)
+			_ = c.bytes.Send(handshakeFrame(e.handshake, false)) // best effort: the client may be gone
 		}
 		c.mute.Store(true)
 		c.endContext()

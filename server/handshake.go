@@ -69,15 +69,25 @@ func (c *connection) handshake(data []byte) (rest []byte, accepted bool) {
 // of it: what is sent after the client has seen the answer reaches it. What was
 // sent before is dropped, as nothing may come before the answer.
 func (c *connection) answerHandshake() {
+	if c.openAndAnswer() {
+		c.bytes.Relieve()
+	}
+}
+
+// openAndAnswer is answerHandshake without Conn.Relieve, which may call user code.
+func (c *connection) openAndAnswer() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state.Load() != opening {
-		return
+		return false
 	}
-	c.sendHandshake("", c.codec.Binary())
 	c.heard()
+	// From now on others may look at what was set before. It is not later: the
+	// client may have its answer, and lose its socket, before Queue returns.
+	c.state.Store(open)
+	_ = c.bytes.Queue(handshakeFrame("", c.codec.Binary())) // best effort: the client may be gone
 	c.mute.Store(false)
-	c.state.Store(open) // from now on others may look at what was set before
+	return true
 }
 
 // drops reports whether what is sent is dropped: the connection is not open yet,
@@ -198,7 +208,9 @@ func (c *connection) refuse(why HandshakeRefusal, text string) {
 	}
 }
 
-func (c *connection) sendHandshake(errText string, binary bool) {
+// handshakeFrame is the answer to the handshake; errText is empty where it is
+// accepted.
+func handshakeFrame(errText string, binary bool) transport.Frame {
 	buf := protocol.AppendHandshakeResponse(transport.NewFrameBuffer(64), errText)
-	_ = c.bytes.Send(transport.BuildFrame(buf, binary).As(transport.KindHandshake)) // best effort: the client may be gone
+	return transport.BuildFrame(buf, binary).As(transport.KindHandshake)
 }

@@ -1,0 +1,53 @@
+package server
+
+import (
+	"context"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/hubwire/hubwire/internal/transport"
+)
+
+// A spyLink notes the state of its connection when the answer to the handshake
+// goes to the client.
+type spyLink struct {
+	conn  *connection
+	state chan int32
+}
+
+func (l *spyLink) Write(f transport.Frame) bool {
+	if f.Kind() == transport.KindHandshake {
+		l.state <- l.conn.state.Load()
+	}
+	return true
+}
+
+func (*spyLink) Closed(bool) {}
+
+// As soon as the client has its answer it may lose its socket, come back, or
+// refresh its authentication, beside the goroutine that has just answered. All
+// of these need an open connection.
+func TestAConnectionIsOpenBeforeItsHandshakeIsAnswered(t *testing.T) {
+	hub, err := NewHub(struct{}{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := hub.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	link := &spyLink{state: make(chan int32, 1)}
+	conn, err := hub.main.Open(transport.Virtual{ID: "a", Request: httptest.NewRequest("GET", "/hub", nil), Link: link})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link.conn = (*connection)(hub.main.App("a").(*hubApp))
+	if err := conn.Received([]byte(`{"protocol":"json","version":1}`+"\x1e"), 1<<10); err != nil {
+		t.Fatal(err)
+	}
+	if s := <-link.state; s != open {
+		t.Errorf("answered in state %d, want %d", s, open)
+	}
+	conn.Left()
+}
