@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,6 +33,8 @@ type play struct {
 	cut    bool
 	heads  [2]int // bytes of HTTP at the beginning of the WebSocket
 	passed [2]int // bytes of the WebSocket
+
+	traces []*trace // of each WebSocket, in the order of their beginnings
 }
 
 // A network is a TCP proxy in front of a node. It knows the dialogue to which a
@@ -89,7 +92,14 @@ func (n *network) prepare(name string, p *play) string {
 func (n *network) outcome(name string) play {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return *n.plays[name]
+	p := *n.plays[name]
+	traces := make([]*trace, len(p.traces))
+	for i, tr := range p.traces {
+		c := slices.Clone(*tr)
+		traces[i] = &c
+	}
+	p.traces = traces
+	return p
 }
 
 // keep remembers a connection until the returned function is called. It
@@ -127,9 +137,9 @@ func (n *network) join(client *net.TCPConn) {
 		return
 	}
 	defer forgetServer()
-	begin, p := n.beginning(client)
-	up := &pipe{network: n, play: p, direction: up, from: client, to: server}
-	down := &pipe{network: n, play: p, direction: down, from: server, to: client}
+	begin, p, tr := n.beginning(client)
+	up := &pipe{network: n, play: p, trace: tr, direction: up, from: client, to: server}
+	down := &pipe{network: n, play: p, trace: tr, direction: down, from: server, to: client}
 	var both sync.WaitGroup
 	both.Go(func() {
 		if up.pass(begin) {
@@ -141,40 +151,44 @@ func (n *network) join(client *net.TCPConn) {
 }
 
 // beginning reads until the end of the line of the first request, and returns
-// what it has read. If that is the first WebSocket of a dialogue, it returns
-// this, too.
-func (n *network) beginning(client net.Conn) ([]byte, *play) {
-	var read []byte
+// what it has read. If that is a WebSocket of a dialogue, it returns its trace,
+// and if it is the first one, the dialogue, too.
+func (n *network) beginning(client net.Conn) (read []byte, p *play, tr *trace) {
 	buf := make([]byte, 4096)
 	for !bytes.Contains(read, []byte("\r\n")) {
 		k, err := client.Read(buf)
 		read = append(read, buf[:k]...)
 		if err != nil {
-			return read, nil
+			return read, nil, nil
 		}
 	}
 	words := strings.Fields(string(read))
 	if len(words) < 2 || words[0] != "GET" {
-		return read, nil
+		return read, nil, nil
 	}
 	target, err := url.Parse(words[1])
 	if err != nil {
-		return read, nil
+		return read, nil, nil
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	p := n.plays[target.Query().Get("play")]
-	if p == nil || p.begun {
-		return read, nil
+	if p = n.plays[target.Query().Get("play")]; p == nil {
+		return read, nil, nil
+	}
+	tr = &trace{}
+	p.traces = append(p.traces, tr)
+	if p.begun {
+		return read, nil, tr
 	}
 	p.begun = true
-	return read, p
+	return read, p, tr
 }
 
 // A pipe is one direction of a connection.
 type pipe struct {
 	network   *network
-	play      *play // nil if the connection does not break
+	play      *play  // nil if the connection does not break
+	trace     *trace // nil if it is no WebSocket of a dialogue
 	direction direction
 	from, to  *net.TCPConn
 	seen      []byte // up to the end of the HTTP part
@@ -222,11 +236,15 @@ func (p *pipe) pass(data []byte) bool {
 // count counts data, and returns how much of it passes and whether the network
 // breaks after it.
 func (n *network) count(p *pipe, data []byte) (part []byte, cut bool) {
-	if p.play == nil {
+	if p.trace == nil {
 		return data, false
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	defer func() { *p.trace = append(*p.trace, chunk{direction: p.direction, data: bytes.Clone(part)}) }()
+	if p.play == nil {
+		return data, false
+	}
 	if p.play.after > 0 && p.play.direction == p.direction && !p.play.cut {
 		if left := p.play.after - p.play.passed[p.direction]; left <= len(data) {
 			data, cut, p.play.cut = data[:left], true, true
