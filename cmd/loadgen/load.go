@@ -77,7 +77,7 @@ func (r *run) begin(late *hist) {
 	switch {
 	case r.mode == "idle":
 	case !r.closedLoop:
-		r.polling.Go(func() { r.pace(late) })
+		r.pacing.Go(func() { r.pace(late) })
 	case r.echo != nil:
 		for _, c := range r.all {
 			c.invoke(r.echo, r.depth, now())
@@ -114,6 +114,7 @@ func (r *run) watch(from mark) (rss int64, stalled bool) {
 // really missing is counted as missing.
 func (r *run) drain() (missing int64) {
 	r.sending.Store(false)
+	r.pacing.Wait()
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end) && r.missing() > 0; {
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -125,6 +126,7 @@ func (r *run) close() {
 	r.sending.Store(false)
 	r.ending.Store(true)
 	r.stop.Store(true)
+	r.pacing.Wait()
 	r.polling.Wait()
 	for _, c := range r.all {
 		c.close()

@@ -23,7 +23,8 @@ type run struct {
 	closedLoop bool
 	sequenced  bool // messages to a group are numbered without gaps
 	workers    []*worker
-	polling    sync.WaitGroup
+	polling    sync.WaitGroup // the workers
+	pacing     sync.WaitGroup
 	groupList  []*group
 
 	connMu sync.Mutex
@@ -196,7 +197,7 @@ func (r *run) sent() (n uint64) {
 // missing is what was sent and has not been answered or delivered.
 func (r *run) missing() (n int64) {
 	for _, g := range r.groupList {
-		n += int64(g.sent.Load())*int64(len(g.conns)) - int64(g.deliv.Load())
+		n += g.missing()
 	}
 	if r.echo != nil {
 		for _, c := range r.all {
