@@ -99,6 +99,9 @@ func (f Fleet) Nodes(ctx context.Context) ([]FleetNode, error) {
 func (f Fleet) ask(ctx context.Context, read func(ctx context.Context) error) error {
 	ctx, cancel := f.r.bounded(ctx)
 	defer cancel()
+	if p := f.r.presence; p != nil && p.news != nil {
+		defer p.news.ask()()
+	}
 	return f.r.attempt(ctx, func() error { return read(ctx) })
 }
 

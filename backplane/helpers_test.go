@@ -166,12 +166,17 @@ type fakeClient struct {
 
 func client(t *testing.T, r *Redis, id, user string) *fakeClient {
 	t.Helper()
-	c := &fakeClient{id: id, user: user, codec: protocol.JSON{}, got: make(chan string, 10_000)}
-	c.ctx, c.end = context.WithCancel(context.Background())
+	c := newClient(id, user)
 	if err := r.Connected(t.Context(), c); err != nil {
 		t.Fatalf("Connected: %v", err)
 	}
 	t.Cleanup(c.end)
+	return c
+}
+
+func newClient(id, user string) *fakeClient {
+	c := &fakeClient{id: id, user: user, codec: protocol.JSON{}, got: make(chan string, 10_000)}
+	c.ctx, c.end = context.WithCancel(context.Background())
 	return c
 }
 

@@ -105,7 +105,7 @@ func (m *memoryRedis) dial(line *memoryLine) (net.Conn, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.away {
+	if m.away || line.isShut() {
 		return nil, &net.OpError{Op: "dial", Net: "memory", Err: errors.New("connection refused")}
 	}
 	m.conns[c] = struct{}{}

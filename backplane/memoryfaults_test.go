@@ -107,6 +107,7 @@ type memoryLine struct {
 	redis *memoryRedis
 
 	mu       sync.Mutex
+	closed   bool          // nobody can dial
 	held     chan struct{} // closed when it carries again; nil while it carries
 	stranded int
 }
@@ -136,6 +137,27 @@ func (l *memoryLine) strand() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stranded++
+}
+
+// shut strands what there is and lets nobody dial, or lets them dial again. Unlike with
+// partition nobody waits for an answer to a first command then: go-redis does so
+// with a lock of its PubSub, for which others wait, and that stops a fake clock.
+func (l *memoryLine) shut(closed bool) {
+	l.mu.Lock()
+	l.closed = closed
+	l.mu.Unlock()
+	if closed {
+		l.strand()
+	}
+}
+
+func (l *memoryLine) isShut() bool {
+	if l == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
 }
 
 func (l *memoryLine) strands() int {

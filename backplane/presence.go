@@ -196,9 +196,7 @@ func (r *Redis) keepPresence(p *presence) {
 					losses = now - 1 // again
 					return nil
 				}
-				if p.news != nil {
-					p.news.add(PresenceEvent{Kind: PresenceReset, Here: true})
-				}
+				p.mayHaveMissed()
 			}
 			first := renewal
 			if time.Since(renewed) >= renewal {
@@ -222,6 +220,14 @@ func (r *Redis) keepPresence(p *presence) {
 	}
 }
 
+// mayHaveMissed says that events may be missing: they were published while this node
+// did not hear them, or Redis has lost what they would have followed from.
+func (p *presence) mayHaveMissed() {
+	if p.news != nil {
+		p.news.add(PresenceEvent{Kind: PresenceReset, Here: true})
+	}
+}
+
 // renewLease renews the lease of this node, and sweeps up after those that have
 // ended. first is how long it is until the next one ends.
 func (r *Redis) renewLease(p *presence) (first time.Duration, ok bool) {
@@ -237,6 +243,7 @@ func (r *Redis) renewLease(p *presence) (first time.Duration, ok bool) {
 		if !r.reconcile(p) {
 			return 0, false
 		}
+		p.mayHaveMissed()
 	}
 	p.known = p.beats // only now is everything marked that Redis may lack
 	for _, node := range answer[2:] {

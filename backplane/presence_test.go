@@ -186,7 +186,7 @@ func TestEventsTellWhoComesAndGoesAndAReconnectDoesNotFlicker(t *testing.T) {
 		second := client(t, a, "a1", "alice")
 		succeed(t, a.AddToGroup(t.Context(), "a1", "g"))
 		time.Sleep(time.Second)
-		all.expect(t, "two connections of a user", "online alice b false", "joined aliceg b false")
+		all.expect(t, "two connections of a user", "online alice b false", "joined aliceg b false", "reset   true")
 		goes(b, first)
 		time.Sleep(time.Second)
 		all.expect(t, "one of them goes")

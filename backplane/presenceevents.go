@@ -26,6 +26,11 @@ const (
 // In a group an anonymous connection counts as a user of its own. Every node with
 // OnEvent is told of the events of all nodes; Here tells one of them to act for
 // all, as in sending a message to the group.
+//
+// To keep a list of who is there, ask Redis.Fleet in OnEvent at each PresenceReset,
+// of which there is one at the beginning, and apply the events that follow. Where
+// Fleet was asked in the five seconds before, a user who is back within Grace is
+// told as online or joined once more: the answer may be from between.
 type PresenceEvent struct {
 	Kind         PresenceKind // only that and Here are set in a PresenceReset
 	UserID       string       // empty for anonymous connections
@@ -45,6 +50,8 @@ type news struct {
 	work  chan struct{}
 
 	mu      sync.Mutex
+	asking  int       // questions to Fleet that are not answered yet
+	asked   time.Time // when the last one was answered
 	ready   []PresenceEvent
 	waiting map[newsKey]*waitingEnd
 	order   []*waitingEnd // the first to be told in front
@@ -53,6 +60,10 @@ type news struct {
 // mostNews is how many events wait at most; when there are more, all are dropped,
 // and a PresenceReset says so.
 const mostNews = 100_000
+
+// latestNews is how late an event may be heard, seen from an answer of Redis. A
+// subscribing connection that is silent for longer is doubted.
+const latestNews = silentAfter * heartbeat
 
 type newsKey struct{ who, group string }
 
@@ -93,9 +104,32 @@ func (n *news) add(e PresenceEvent) {
 	if end := n.waiting[key]; end != nil { // it has never gone
 		end.undone = true
 		delete(n.waiting, key)
-		return
+		if !n.mayHaveSeen(end) {
+			return
+		}
 	}
 	n.ready = append(n.ready, e)
+}
+
+// mayHaveSeen says whether an answer of Redis may be from between an end and the
+// beginning that has undone it: who was told that nobody is there must be told of
+// the beginning. n.mu is held.
+func (n *news) mayHaveSeen(end *waitingEnd) bool {
+	return n.asking > 0 || n.asked.After(end.at.Add(-n.grace-latestNews))
+}
+
+// ask notes that Redis is asked what there is, until the returned function is
+// called.
+func (n *news) ask() (answered func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.asking++
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.asking--
+		n.asked = time.Now()
+	}
 }
 
 // next returns what is to be told now, and when there is more; zero is never.
