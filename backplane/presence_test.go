@@ -304,7 +304,7 @@ func TestWithoutPresenceAFleetSaysSo(t *testing.T) {
 	})
 }
 
-// A hundred thousand members on ten nodes: what their upkeep costs Redis.
+// BenchmarkUpkeepOfPresence has the figures for 100,000 members.
 func TestUpkeepOfPresenceCostsPerNodeAndNotPerClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMemoryRedis(t)
