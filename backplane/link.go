@@ -33,9 +33,11 @@ type link struct {
 	pulse   pulse
 	started chan struct{} // closed when the writer has written the first SUBSCRIBE
 	err     error         // of that; read after started
+	told    bool          // that it has all channels it began with; the reader's
 
 	// Guarded by Redis.mu:
-	missing int              // initial subscriptions that are not answered yet
+	missing int              // initial subscriptions that are not answered yet, and still wanted
+	asks    bool             // for a PING: the last one that was missing is not wanted any more
 	written []writtenCommand // and not answered yet, in their order
 	why     error            // why this node has ended the link; nil if it has not
 }
@@ -167,13 +169,12 @@ func (r *Redis) receiveOne(l *link) error {
 			}
 		})
 	}
-	complete := false
 	switch m := m.(type) {
 	case *redis.Message:
 		r.stats.received.Add(1)
 		r.route(m.Channel, []byte(m.Payload))
 	case *redis.Subscription:
-		complete, err = r.confirm(l, m)
+		err = r.confirm(l, m)
 	case *redis.Pong:
 		r.mu.Lock()
 		expected := l.answered(pinging)
@@ -183,9 +184,10 @@ func (r *Redis) receiveOne(l *link) error {
 		}
 		r.fence.passed(m.Payload)
 	case redis.Error:
-		complete, err = r.refused(l, m)
+		err = r.refused(l, m)
 	}
-	if complete {
+	if err == nil && !l.told && r.whole(l) {
+		l.told = true
 		r.state.set(Health{State: Ready})
 		r.wakeKeepers()
 	}
@@ -193,80 +195,98 @@ func (r *Redis) receiveOne(l *link) error {
 }
 
 // whole reports whether Redis has confirmed all channels that were wanted when
-// l began.
+// l began, and still are.
 func (r *Redis) whole(l *link) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return l.missing == 0
 }
 
-// confirm counts a confirmation, and reports whether it was the last initial
-// one. One that no command waits for means that go-redis has connected again by
+// confirm counts a confirmation. One that no command waits for means that go-redis has connected again by
 // itself, and that what was sent meanwhile is lost.
-func (r *Redis) confirm(l *link, m *redis.Subscription) (complete bool, err error) {
+func (r *Redis) confirm(l *link, m *redis.Subscription) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.subscribed[m.Channel]
 	if m.Kind == "unsubscribe" { // only now nothing comes any more
 		if !l.answered(unsubscribing) || s == nil || s.leaving == 0 {
-			return false, errReplaced
+			return errReplaced
 		}
 		s.leaving--
 		r.markLocked(s)
-		return false, nil
+		return nil
 	}
 	if !l.answered(subscribing) || s == nil || s.pending == 0 {
-		return false, errReplaced
+		return errReplaced
 	}
 	s.pending--
 	if s.pending > 0 {
-		return false, nil
+		return nil
 	}
-	complete = l.begun(s)
+	l.begun(s)
 	s.wake()
 	r.markLocked(s)
-	return complete, nil
+	return nil
 }
 
-// begun counts a channel that l began with, and reports whether it was the last
-// one that was not answered. Redis.mu is held.
-func (l *link) begun(s *subscription) (complete bool) {
+// begun counts a channel that l began with: it was answered, or is not wanted any
+// more. Redis.mu is held.
+func (l *link) begun(s *subscription) {
+	if s.initial {
+		s.initial = false
+		l.missing--
+	}
+}
+
+// giveUp forgets a channel that is neither wanted nor subscribed to. Where l waited
+// for it alone, the reader, which alone says that l is whole, has nothing to hear:
+// the writer is to write a PING then, whose answer tells it. Redis.mu is held.
+func (l *link) giveUp(s *subscription) (ask bool) {
 	if !s.initial {
 		return false
 	}
-	s.initial = false
-	l.missing--
-	return l.missing == 0
+	l.begun(s)
+	l.asks = l.missing == 0
+	return l.asks
+}
+
+// mustAsk reports once that a PING is to be written.
+func (r *Redis) mustAsk(l *link) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	asks := l.asks
+	l.asks = false
+	return asks
 }
 
 // refused handles an error that a command was answered with. A SUBSCRIBE of
 // several channels is refused because of one of them: each is tried alone then,
 // and a refusal of that ends the joins that wait for it. Without the channels of
 // the node itself, and after any other error, the link ends.
-func (r *Redis) refused(l *link, reason redis.Error) (complete bool, err error) {
-	complete, channel, err := r.refusedOf(l, reason)
+func (r *Redis) refused(l *link, reason redis.Error) error {
+	channel, err := r.refusedOf(l, reason)
 	if channel != "" {
 		r.log.Error("Redis refuses a subscription", "channel", channel, "error", reason)
 	}
-	return complete, err
+	return err
 }
 
 // refusedOf also returns the channel that was refused, where it is known.
-func (r *Redis) refusedOf(l *link, reason redis.Error) (complete bool, refused string, err error) {
+func (r *Redis) refusedOf(l *link, reason redis.Error) (refused string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(l.written) == 0 || l.written[0].kind != subscribing {
-		return false, "", reason
+		return "", reason
 	}
 	c := l.written[0].command
 	l.written = l.written[1:]
 	if c.base {
-		return false, "", fmt.Errorf("subscribe to the channels of hub %s: %w", r.opts.HubName, reason)
+		return "", fmt.Errorf("subscribe to the channels of hub %s: %w", r.opts.HubName, reason)
 	}
 	for _, channel := range c.channels {
 		s := r.subscribed[channel]
 		if s == nil || s.pending == 0 {
-			return false, "", errReplaced
+			return "", errReplaced
 		}
 		s.pending--
 		if s.pending > 0 || !s.requested {
@@ -275,13 +295,13 @@ func (r *Redis) refusedOf(l *link, reason redis.Error) (complete bool, refused s
 		s.requested = false
 		if len(c.channels) == 1 {
 			s.refused, refused = reason, channel
-			complete = l.begun(s) || complete
+			l.begun(s)
 		}
 		s.alone = true
 		s.wake()
 		r.markLocked(s)
 	}
-	return complete, refused, nil
+	return refused, nil
 }
 
 // lost notes that this node receives nothing any more, and reports whether it

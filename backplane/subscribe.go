@@ -111,6 +111,9 @@ func (r *Redis) markLocked(s *subscription) {
 		wake(r.work)
 	} else if !wanted && !s.requested && s.pending == 0 && s.leaving == 0 {
 		delete(r.subscribed, s.channel)
+		if r.link.giveUp(s) {
+			wake(r.work)
+		}
 	}
 }
 

@@ -42,7 +42,8 @@ func (r *Redis) writeChanges() {
 	if err != nil {
 		return
 	}
-	if number := r.fence.raise(); number != "" {
+	ask, number := r.mustAsk(l), r.fence.raise()
+	if ask || number != "" {
 		if err := r.ping(l, number); err != nil {
 			r.end(l, err)
 		}
