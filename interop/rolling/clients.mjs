@@ -1,14 +1,16 @@
 // Official JavaScript clients that live through a rolling restart.
-//   node clients.mjs URL COUNT PAUSE
+//   node clients.mjs URL COUNT PAUSE [sessions]
 // Run from a folder whose node_modules has @microsoft/signalr and its MessagePack protocol. COUNT clients connect, in each
-// way in turn, join the group again after each reconnect, and call the hub all the time, PAUSE milliseconds after each answer. Prints READY when all are in, and, once standard input has
+// way in turn, join the group again after each reconnect, and call the hub all the time, PAUSE milliseconds after each answer.
+// With "sessions" each has a session in its URL, and joins once. Prints READY when all are in, and, once standard input has
 // ended, one line of JSON for each client: what it has seen. See rolling_test.go for the fields.
+import { randomUUID } from "node:crypto";
 import { createRequire } from "node:module";
 const require = createRequire(process.cwd() + "/");
 const { HttpTransportType, HubConnectionBuilder, HubConnectionState, LogLevel } = require("@microsoft/signalr");
 const { MessagePackHubProtocol } = require("@microsoft/signalr-protocol-msgpack");
 
-const [url, count, pause] = process.argv.slice(2);
+const [url, count, pause, sessions] = process.argv.slice(2);
 const patience = 20_000; // for a tick after the last restart
 const sleep = (ms) => new Promise((ok) => setTimeout(ok, ms));
 const ways = [
@@ -18,12 +20,12 @@ const ways = [
 class Client {
     constructor([transport, binary]) {
         this.seen = { kind: `JS ${transport} ${binary ? "messagepack" : "json"}`, received: 0, last: 0, lost: 0, gaps: 0, longest: 0, calls: 0, failed: 0, cuts: [], wrong: [] };
-        const b = new HubConnectionBuilder().withUrl(url, { transport: HttpTransportType[transport] }).withAutomaticReconnect().configureLogging(LogLevel.None);
+        const b = new HubConnectionBuilder().withUrl(sessions ? `${url}?session=${randomUUID()}` : url, { transport: HttpTransportType[transport] }).withAutomaticReconnect().configureLogging(LogLevel.None);
         if (binary) b.withHubProtocol(new MessagePackHubProtocol());
         this.hub = b.build();
         this.hub.on("Tick", (n) => this.tick(n));
         this.hub.onreconnecting((e) => { if (e) this.seen.cuts.push(`${e}`); this.up = false; this.gap = true; this.since = Date.now(); this.seen.gaps++; });
-        this.hub.onreconnected(() => this.join());
+        this.hub.onreconnected(() => (sessions ? this.isUp() : this.join()));
         this.hub.onclose((e) => { if (!this.stopping) this.seen.wrong.push(`closed for good: ${e}`); });
     }
     tick(n) {
@@ -44,6 +46,9 @@ class Client {
             if (this.hub.state === HubConnectionState.Connected) this.seen.wrong.push(`Join: ${e}`);
             return; // the next reconnect joins
         }
+        this.isUp();
+    }
+    isUp() {
         if (this.since) this.seen.longest = Math.max(this.seen.longest, Date.now() - this.since);
         this.since = 0;
         this.up = true;

@@ -39,6 +39,29 @@ backend nodes
   default-server check inter INTER fall 2 rise 1 SERVERS
 `
 
+// balanced is haproxy for nodes with backplane.Options.AnyNode.
+const balanced = `defaults
+  mode http
+  timeout connect 2s
+  timeout client 100s
+  timeout server 100s
+  timeout tunnel 1h
+  option http-no-delay
+frontend hub
+  bind ADDR
+  default_backend nodes
+backend nodes
+  # Any node serves any request.
+  balance roundrobin
+  retries 3
+  option redispatch 1
+  retry-on conn-failure empty-response 503
+  # What was sent to the hub may have arrived: it is not sent twice.
+  http-request disable-l7-retry unless METH_GET or { path_end /negotiate }
+  option httpchk GET /readyz
+  default-server check inter INTER fall 2 rise 1 SERVERS
+`
+
 // nginx has no health checks. SERVERS are the nodes; COOKIES, too, for the map.
 var nginx = harness.NginxConfig(`  upstream nodes { SERVERS
   }
@@ -73,10 +96,7 @@ var nginx = harness.NginxConfig(`  upstream nodes { SERVERS
 // configOf returns the configuration of a proxy for the nodes at addresses.
 func configOf(proxy string, addresses []string, inter string) string {
 	var servers, cookies strings.Builder
-	config := haproxy
-	if proxy == "nginx" {
-		config = nginx
-	}
+	config := map[string]string{"haproxy": haproxy, "haproxy without affinity": balanced, "nginx": nginx}[proxy]
 	for i, a := range addresses {
 		if proxy == "nginx" {
 			fmt.Fprintf(&servers, "\n    server %s max_fails=0;", a)
@@ -94,7 +114,7 @@ func TestThePageRecommendsWhatIsTested(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for title, config := range map[string]string{"### haproxy": strings.ReplaceAll(haproxy, "INTER", "1s"), "### nginx": nginx} {
+	for title, config := range map[string]string{"### haproxy": strings.ReplaceAll(haproxy, "INTER", "1s"), "### nginx": nginx, "### haproxy, any node": strings.ReplaceAll(balanced, "INTER", "1s")} {
 		_, rest, found := strings.Cut(string(page), title+"\n")
 		_, rest, opened := strings.Cut(rest, "\n```\n")
 		block, _, closed := strings.Cut(rest, "\n```\n")

@@ -40,6 +40,7 @@ type size struct {
 	rounds           int           // how often each node is restarted
 	notice, spread   time.Duration // of the drains; zero: the defaults
 	inter            string        // between two health checks
+	anyNode          bool          // each request goes to any node, and the clients have sessions
 	pause            time.Duration // between two sends, and between two calls of a client
 }
 
@@ -74,6 +75,22 @@ func TestClientsOfAllKindsLiveThroughARollingRestart(t *testing.T) {
 	fleet := startFleet(t, "haproxy", size)
 	commands := javaScript(t, fleet.url, size)
 	play(t, fleet, size, append(commands, dotnet(t, fleet.url, size), java(t, fleet.url, size))...)
+}
+
+// What pods that are deleted one after the other behind a balancer without affinity
+// cost users everywhere: groups, and requests at the wrong pod. Here the clients join
+// once, and each of their requests goes to whichever node is next.
+func TestClientsWithSessionsKeepTheirGroupsBehindABalancerWithoutAffinity(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts Node; not with -short")
+	}
+	size := size{js: 10, rounds: 1, notice: 1500 * time.Millisecond, spread: time.Second, inter: "400ms", pause: 100 * time.Millisecond}
+	if os.Getenv("HUBWIRE_ROLLING") == "full" {
+		size.js, size.rounds, size.notice, size.spread, size.inter, size.pause = 200, 2, 0, 0, "1s", 500*time.Millisecond
+	}
+	size.anyNode = true
+	fleet := startFleet(t, "haproxy without affinity", size)
+	play(t, fleet, size, javaScript(t, fleet.url, size)...)
 }
 
 // nginx finds out by the 503 of a negotiate that a node drains: there need be no
@@ -177,7 +194,11 @@ func javaScript(t *testing.T, url string, size size) (commands []*exec.Cmd) {
 	}
 	node, modules := harness.Tool(t, "node"), harness.Modules(t, ".")
 	for left := size.js; left > 0; left -= perProgram {
-		cmd := exec.Command(node, append([]string{script}, size.args(url, min(left, perProgram))...)...)
+		args := append([]string{script}, size.args(url, min(left, perProgram))...)
+		if size.anyNode {
+			args = append(args, "sessions")
+		}
+		cmd := exec.Command(node, args...)
 		cmd.Dir = modules
 		commands = append(commands, cmd)
 	}
@@ -276,13 +297,17 @@ func startFleet(t *testing.T, proxy string, size size) *fleet {
 		t.Fatalf("go %v: %v\n%s", args, err, out)
 	}
 	f.args = []string{"-redis", harness.Redis(t), "-notice", size.notice.String(), "-spread", size.spread.String()}
+	if size.anyNode {
+		f.args = append(f.args, "-any")
+	}
 	var addresses []string
 	for range nodes {
 		n := f.startNode(t, "http://"+harness.FreeAddress(t))
 		f.nodes = append(f.nodes, n)
 		addresses = append(addresses, strings.TrimPrefix(n.URL, "http://"))
 	}
-	f.proxy = harness.Proxy(t, proxy, configOf(proxy, addresses, size.inter))
+	tool, _, _ := strings.Cut(proxy, " ")
+	f.proxy = harness.Proxy(t, tool, configOf(proxy, addresses, size.inter))
 	f.url = f.proxy + "/hub"
 	return f
 }

@@ -1,7 +1,7 @@
 // Node is a node of the fleet that a rolling restart restarts: a hub whose clients
 // are in a group, over a backplane, served by server.Node.
 //
-//	node -urls http://127.0.0.1:5000 -redis 127.0.0.1:6379 [-notice 5s] [-spread 10s]
+//	node -urls http://127.0.0.1:5000 -redis 127.0.0.1:6379 [-notice 5s] [-spread 10s] [-any]
 //
 // It prints "READY <url>" once it may be given clients. POST /api/tick?n=N sends N to
 // the group on all nodes, GET /api/who answers with the address of the node.
@@ -28,7 +28,8 @@ import (
 // readyTime is how long the node waits for Redis.
 const readyTime = 20 * time.Second
 
-// group is the one that all clients join by themselves, after every reconnect.
+// group is the one that all clients join by themselves, after every reconnect; with
+// -any once.
 const group = "ticks"
 
 // Fleet is the hub.
@@ -58,13 +59,20 @@ func run(args []string) error {
 	redisAddress := flags.String("redis", "127.0.0.1:6379", "the Redis of the fleet")
 	notice := flags.Duration("notice", 0, "see server.DrainOptions")
 	spread := flags.Duration("spread", 0, "see server.DrainOptions")
+	anyNode := flags.Bool("any", false, "serve requests of all nodes' clients, and keep their sessions")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	client := redis.NewClient(&redis.Options{Addr: *redisAddress})
 	defer client.Close()
-	bus, err := backplane.New(client, &backplane.Options{HubName: "Rolling.Fleet", Logger: log})
+	busOptions := &backplane.Options{HubName: "Rolling.Fleet", Logger: log}
+	hubOptions := &server.Options{Logger: log}
+	if *anyNode {
+		busOptions.AnyNode = &backplane.AnyNode{}
+		hubOptions.Sessions = &server.SessionOptions{}
+	}
+	bus, err := backplane.New(client, busOptions)
 	if err != nil {
 		return err
 	}
@@ -77,7 +85,8 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	hub := server.MustHub(Fleet{}, &server.Options{LifetimeManager: bus, Logger: log})
+	hubOptions.LifetimeManager = bus
+	hub := server.MustHub(Fleet{}, hubOptions)
 	mux := http.NewServeMux()
 	node := &server.Node{
 		Server: &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute},
