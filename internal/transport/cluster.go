@@ -161,6 +161,9 @@ func (e *Endpoint) begin(w http.ResponseWriter, r *http.Request, token string, t
 		}
 		return c, false
 	}
+	if claimed, err := e.opts.Cluster.Claimed(r.Context(), ticket.ID); claimed && err == nil {
+		return nil, false // its owner knows what the connection's user may
+	}
 	e.log.Info("credentials refused", "reason", "they are of another user than the one who negotiated", "connection", ticket.ID)
 	answer(w, r, http.StatusForbidden, textPlain, anotherUser)
 	return nil, true
@@ -216,7 +219,8 @@ func (e *Endpoint) addSealed(token string, ticket Ticket, user any) *Conn {
 // own lets other nodes reach c, if requests of it may come to them. It waits until
 // they can.
 func (e *Endpoint) own(ctx context.Context, c *Conn, t Transport) {
-	if e.opts.Cluster == nil || t == WebSockets && !c.stateful || !strings.Contains(c.token, ".") {
+	alone := t == WebSockets && !c.stateful && !e.opts.EnableRefresh // there is no other request
+	if e.opts.Cluster == nil || alone || !strings.Contains(c.token, ".") {
 		return
 	}
 	e.mu.Lock()
