@@ -3,6 +3,7 @@ package dotnet
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -25,19 +26,34 @@ const (
 // TestClient11OnOurNode plays what only the .NET client 11 can do. Each line that it
 // prints must be that of ASP.NET Core 11, in client11/expected.txt.
 func TestClient11OnOurNode(t *testing.T) {
-	client11(t, harness.NodeCommand, client11Differences(t))
+	client11(t, harness.NodeCommand, client11Differences(t), everyTransport)
 }
 
 // TestClient11OnTheReferenceNode shows that expected.txt is what ASP.NET Core
 // does.
 func TestClient11OnTheReferenceNode(t *testing.T) {
-	client11(t, func(t testing.TB) string { return harness.ReferenceNode(t, harness.Net11) }, nil)
+	client11(t, func(t testing.TB) string { return harness.ReferenceNode(t, harness.Net11) }, nil, everyTransport)
+}
+
+// everyTransport are words of which the name of each scenario holds one.
+var everyTransport = []string{" / WebSockets ", " / ServerSentEvents ", " / LongPolling "}
+
+// onAnyNode are words of the scenarios whose requests may go to another node: the
+// refresh of credentials, and polls with those of another user.
+var onAnyNode = []string{"automatic refresh /", "manual refresh /", "refused refresh: ", "by another user", "cancelled stream /"}
+
+// TestClient11OnAnyNode plays some scenarios against three of our nodes, of which each
+// request gets a random one.
+func TestClient11OnAnyNode(t *testing.T) {
+	client11(t, harness.NodeCommand, client11Differences(t), onAnyNode, harness.AnyNode(t)...)
 }
 
 // facts are the lines of the scenarios, by their names.
 type facts map[string][]string
 
-func client11(t *testing.T, command func(testing.TB) string, reasons map[string]string) {
+// client11 plays the scenarios whose names hold one of the words against a node that
+// gets more arguments.
+func client11(t *testing.T, command func(testing.TB) string, reasons map[string]string, words []string, more ...string) {
 	if testing.Short() {
 		t.Skip("takes minutes; not with -short")
 	}
@@ -48,8 +64,11 @@ func client11(t *testing.T, command func(testing.TB) string, reasons map[string]
 		t.Fatal(err)
 	}
 	want := parseFacts(string(file))
-	url := harness.StartNode(t, command(t), "--detailed", "true").URL
-	got := playClient11(t, program, url, " / WebSockets ", " / ServerSentEvents ", " / LongPolling ")
+	maps.DeleteFunc(want, func(name string, _ []string) bool {
+		return !slices.ContainsFunc(words, func(word string) bool { return strings.Contains(name, word) })
+	})
+	url := harness.StartNode(t, command(t), append(more, "--detailed", "true")...).URL
+	got := playClient11(t, program, url, words...)
 	for attempt := 1; attempt < client11Attempts; attempt++ {
 		var again []string
 		for name := range want {

@@ -4,7 +4,7 @@
 // the client 11 can, authentication refresh and cancelled calls; and the tests
 // that run them.
 //
-//	go test ./interop/dotnet                            our node, alone and in a cluster, and the reference nodes where there are any
+//	go test ./interop/dotnet                            our node, alone, in a cluster, and on any of three, and the reference nodes where there are any
 //	go test ./interop/dotnet -run Table -table          both, as a table
 //	go test ./interop/dotnet -only "a stream"           only cases whose name holds it
 //

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"os/exec"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -46,24 +47,47 @@ type result struct {
 func (r result) mode() string { return r.Transport + " / " + r.Protocol }
 func (r result) name() string { return r.Scenario + " / " + r.mode() }
 
+// playing says what is played, and on which nodes. The zero value is all cases on
+// nodes without more arguments.
+type playing struct {
+	only    string            // cases whose name holds it; -only goes before it
+	without map[string]string // scenarios that are left out, and why
+	more    func(flag string) []string
+}
+
 // play plays all cases against nodes of a command, several at once, and returns
 // the results in the order of the program's list. A case that fails is played
 // once more by itself: many wait for something, and on a machine that has
 // other work it can come too late.
 func play(t *testing.T, program, command string) []result {
 	t.Helper()
-	return playOn(t, program, command, func(string) []string { return nil })
+	return playOn(t, program, command, playing{})
 }
 
-// playOn is play with more arguments for each node, by its flag.
-func playOn(t *testing.T, program, command string, more func(flag string) []string) []result {
+// playOn is play for some cases, with more arguments for each node, by its flag.
+func playOn(t *testing.T, program, command string, p playing) []result {
 	t.Helper()
+	if *only != "" {
+		p.only = *only
+	}
 	var args []string
 	for _, n := range nodes {
-		args = append(args, n.flag, harness.StartNode(t, command, append(more(n.flag), n.args...)...).URL)
+		var more []string
+		if p.more != nil {
+			more = p.more(n.flag)
+		}
+		args = append(args, n.flag, harness.StartNode(t, command, append(more, n.args...)...).URL)
 	}
+	list := run(t, program, "--list", "--only", p.only)
+	for scenario := range p.without {
+		if *only == "" && !slices.ContainsFunc(list, func(r result) bool { return r.Scenario == scenario }) {
+			t.Errorf("there is no scenario to leave out: %q", scenario)
+		}
+	}
+	leftOut := func(r result) bool { return p.without[r.Scenario] != "" }
+	list = slices.DeleteFunc(list, leftOut)
 	start := time.Now()
-	played := byName(run(t, program, append(args, "--only", *only, "--jobs", "4")...))
+	played := byName(slices.DeleteFunc(run(t, program, append(args, "--only", p.only, "--jobs", "4")...), leftOut))
 	t.Logf("%d cases played in %v", len(played), time.Since(start).Round(time.Second))
 	var failed []result
 	for _, r := range played {
@@ -82,7 +106,6 @@ func playOn(t *testing.T, program, command string, more func(flag string) []stri
 			played[name] = r
 		}
 	}
-	list := run(t, program, "--list", "--only", *only)
 	if len(list) == 0 || len(list) != len(played) {
 		t.Fatalf("%d cases were played, %d are listed", len(played), len(list))
 	}
@@ -174,7 +197,24 @@ func TestOurNodeInAMixedCluster(t *testing.T) {
 		for _, n := range nodes {
 			harness.StartNode(t, reference, append(cluster(n.flag), n.args...)...)
 		}
-		report(t, playOn(t, program, harness.NodeCommand(t), cluster), ownExpectations(t))
+		report(t, playOn(t, program, harness.NodeCommand(t), playing{more: cluster}), ownExpectations(t))
+	})
+}
+
+// dependsOnTheNode are scenarios in which a client sees whether another one has the
+// same node as it, and why. On any node that is left to chance.
+var dependsOnTheNode = map[string]string{
+	"the asked client goes away": "over Redis, as with ASP.NET Core nodes, who asks is told that the connection has ended; on one node he is not",
+}
+
+// TestOurNodeOnAnyNode plays each transport and protocol against three of our nodes,
+// of which each request gets a random one.
+func TestOurNodeOnAnyNode(t *testing.T) {
+	protocols := map[harness.Release]string{harness.Net11: " / json", harness.Net10: " / messagepack"}
+	forEachClient(t, func(t *testing.T, release harness.Release, program string) {
+		report(t, playOn(t, program, harness.NodeCommand(t), playing{
+			only: protocols[release], without: dependsOnTheNode, more: func(string) []string { return harness.AnyNode(t) },
+		}), ownExpectations(t))
 	})
 }
 

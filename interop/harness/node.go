@@ -44,6 +44,17 @@ func NodeCommand(t testing.TB) string {
 	return program
 }
 
+// AnyNode returns the arguments with which interop/node is three nodes behind a
+// balancer that gives each request to a random one, with a Redis of the test's own.
+// It skips the test where HUBWIRE_NODE is another server, and as Need does.
+func AnyNode(t testing.TB) []string {
+	t.Helper()
+	if !OwnNode() {
+		t.Skip("the node of HUBWIRE_NODE has no --nodes")
+	}
+	return []string{"--nodes", "3", "--redis", Redis(t)}
+}
+
 // A Node is a running node. Its methods are for one goroutine.
 type Node struct {
 	// URL is where it listens, without a slash at the end.

@@ -18,6 +18,17 @@ const polling = "LongPolling json"
 const unordered = "its POSTs run side by side, so that the items of an upload arrive in any order, and the end may be first"
 
 func TestMicrosoftsClient(t *testing.T) {
+	play(t, func(testing.TB) []string { return nil })
+}
+
+// TestMicrosoftsClientOnAnyNode plays the same on three nodes, of which each request
+// gets a random one.
+func TestMicrosoftsClientOnAnyNode(t *testing.T) { play(t, harness.AnyNode) }
+
+// play plays the cases with both versions, each on a node of its own with these
+// arguments.
+func play(t *testing.T, args func(testing.TB) []string) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("starts Java; not with -short")
 	}
@@ -43,7 +54,7 @@ func TestMicrosoftsClient(t *testing.T) {
 				Command: func(args ...string) *exec.Cmd {
 					return exec.Command(java, append([]string{"-cp", classes, "Main"}, args...)...)
 				},
-			}, harness.StartNode(t, node).URL)
+			}, harness.StartNode(t, node, args(t)...).URL)
 		})
 	}
 }

@@ -17,7 +17,22 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // the next message arrives.
 const often = "200"
 
-func TestSignalrcore(t *testing.T) {
+func TestSignalrcore(t *testing.T) { play(t, "signalrcore", signalrcore()) }
+
+// TestSignalrcoreOnAnyNode plays the same on three nodes, of which each request gets a
+// random one.
+func TestSignalrcoreOnAnyNode(t *testing.T) {
+	play(t, "signalrcore", signalrcore(), harness.AnyNode(t)...)
+}
+
+func TestPysignalr(t *testing.T) { play(t, "pysignalr", pysignalr()) }
+
+// TestPysignalrOnAnyNode is TestSignalrcoreOnAnyNode for the other client.
+func TestPysignalrOnAnyNode(t *testing.T) {
+	play(t, "pysignalr", pysignalr(), harness.AnyNode(t)...)
+}
+
+func signalrcore() *cases.Client {
 	lacks := []cases.Lack{
 		{Case: "client results", Why: "it has none"},
 		{Case: "a question without handler", Why: "it does not answer"},
@@ -29,32 +44,34 @@ func TestSignalrcore(t *testing.T) {
 	}
 	// It posts its handshake before its first poll, which ASP.NET Core 11
 	// refuses, and so do we: it has no long polling.
-	play(t, "signalrcore", &cases.Client{
+	return &cases.Client{
 		Modes: []string{"WebSockets json", "WebSockets messagepack", "WebSockets json without negotiation", "ServerSentEvents json"},
 		Lacks: lacks,
-	})
+	}
 }
 
-func TestPysignalr(t *testing.T) {
-	play(t, "pysignalr", &cases.Client{
+func pysignalr() *cases.Client {
+	return &cases.Client{
 		Modes: []string{"WebSockets json", "WebSockets messagepack"},
 		Lacks: []cases.Lack{
 			{Case: "a stream that is cancelled", Why: "it cannot cancel a stream"},
 			{Case: "uploads", Why: "its uploads have no result"},
 			{Case: "an upload that fails", Why: "its uploads cannot fail"},
 		},
-	})
+	}
 }
 
-// play plays the cases with a library, which play.py imports by its name.
-func play(t *testing.T, library string, c *cases.Client) {
+// play plays the cases with a library, which play.py imports by its name, on a node
+// with these arguments.
+func play(t *testing.T, library string, c *cases.Client, args ...string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts Python; not with -short")
 	}
 	python := harness.Tool(t, "python3")
 	packages := harness.PythonPackages(t, ".")
-	node := harness.StartNode(t, harness.NodeCommand(t), "--keepalive-ms", often)
+	t.Parallel()
+	node := harness.StartNode(t, harness.NodeCommand(t), append(args, "--keepalive-ms", often)...)
 	c.Command = func(args ...string) *exec.Cmd {
 		cmd := exec.Command(python, append([]string{"play.py", library}, args...)...)
 		cmd.Env = append(os.Environ(), "PYTHONPATH="+packages, "PYTHONDONTWRITEBYTECODE=1", "PYTHONIOENCODING=utf-8")

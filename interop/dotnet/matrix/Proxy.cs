@@ -32,6 +32,16 @@ public sealed class Proxy : IAsyncDisposable
         }
     }
 
+    /// <summary>Cuts until it is noticed: between two polls of a client there is nothing to cut.</summary>
+    public async Task CutUntil(Func<bool> noticed)
+    {
+        while (!noticed())
+        {
+            Cut();
+            await Task.Delay(20);
+        }
+    }
+
     /// <summary>From now on resets every connection that is made.</summary>
     public void Refuse() => refuses = true;
 

@@ -15,7 +15,7 @@ public static class Reconnects
             var client = await t.Connect(new() { Node = proxy.Url, Builder = b => b.WithAutomaticReconnect(soon) });
             var (id, group) = (await client.Id(), t.Name("group"));
             await client.Hub.InvokeAsync("Join", group);
-            proxy.Cut();
+            await proxy.CutUntil(() => client.Events.Length > 0);
             var reconnected = await client.Reconnected;
             var now = await client.Id();
             t.True(now != id, "the id is a new one");
@@ -56,7 +56,7 @@ public static class Reconnects
             var proxy = t.Own(new Proxy(t.Nodes.Plain));
             var client = await t.Connect(new() { Node = proxy.Url });
             var id = await client.Id();
-            proxy.Cut();
+            await proxy.CutUntil(() => client.Closed.IsCompleted);
             t.True(await client.Closed is not null, "Closed has an error");
             t.Equal(HubConnectionState.Disconnected, client.Hub.State);
             if (Mode.WebSockets(t.Mode)) t.True(await t.Ended(id) != "not called", "OnDisconnectedAsync has run"); // elsewhere the server waits for the client
@@ -76,8 +76,7 @@ public static class Reconnects
         {
             var proxy = t.Own(new Proxy(t.Nodes.Plain));
             var client = await t.Connect(new() { Node = proxy.Url, Builder = b => b.WithAutomaticReconnect([TimeSpan.FromMinutes(5)]) });
-            proxy.Cut();
-            while (client.Hub.State != HubConnectionState.Reconnecting) await Task.Delay(10);
+            await proxy.CutUntil(() => client.Hub.State == HubConnectionState.Reconnecting);
             await client.Hub.StopAsync();
             t.Equal("OperationCanceledException: Connection stopped during reconnect delay. Done reconnecting.", Show.Error((await client.Closed)!));
         }),
