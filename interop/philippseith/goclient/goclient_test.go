@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,9 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/philippseith/signalr"
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"github.com/hubwire/hubwire/backplane"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -24,16 +28,27 @@ import (
 const limit = 30 * time.Second
 
 // The client stops taking a stream at its error, which may overtake items: its
-// own goroutine waits for ever then, with the next item. Source: PullStream and
-// newInvokeResultChan of v0.11.0.
+// own goroutine waits for ever then, with the next item. And it never ends reading an
+// event stream. Source: PullStream, newInvokeResultChan and clientSSEConnection of
+// v0.11.0.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/philippseith/signalr.newInvokeResultChan.func1"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/philippseith/signalr.newInvokeResultChan.func1"),
+		goleak.IgnoreAnyFunction("github.com/philippseith/signalr.(*clientSSEConnection).Read"))
 }
 
-// formats are the client's names of the protocols.
-var formats = map[string]signalr.TransferFormatType{
-	"json":        signalr.TransferFormatText,
-	"messagepack": signalr.TransferFormatBinary,
+// A mode is how a client is connected, and to how many nodes: a random one of them
+// gets each request.
+type mode struct {
+	transport signalr.TransportType
+	format    signalr.TransferFormatType
+	nodes     int
+}
+
+var modes = map[string]mode{
+	"json":                    {signalr.TransportWebSockets, signalr.TransferFormatText, 1},
+	"messagepack":             {signalr.TransportWebSockets, signalr.TransferFormatBinary, 1},
+	"json on any node":        {signalr.TransportWebSockets, signalr.TransferFormatText, 3},
+	"messagepack on any node": {signalr.TransportWebSockets, signalr.TransferFormatBinary, 3},
 }
 
 // point is a value with a name for each of its fields in both protocols.
@@ -120,10 +135,32 @@ type quiet struct{}
 // Log implements signalr.StructuredLogger.
 func (quiet) Log(...any) error { return nil }
 
-// serve mounts the hub and returns it with its URL.
-func serve(t *testing.T) (*server.Hub, string) {
+// hubs are those of all nodes.
+type hubs []*server.Hub
+
+// ServeHTTP implements http.Handler: a random node gets each request.
+func (h hubs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h[rand.IntN(len(h))].ServeHTTP(w, r)
+}
+
+// shutdown ends all of them.
+func (h hubs) shutdown(ctx context.Context) error {
+	errs := make([]error, len(h))
+	var ends sync.WaitGroup
+	for i, one := range h {
+		ends.Go(func() { errs[i] = one.Shutdown(ctx) })
+	}
+	ends.Wait()
+	return errors.Join(errs...)
+}
+
+// serve mounts the hub of so many nodes and returns it with its URL.
+func serve(t *testing.T, nodes int) (hubs, string) {
 	t.Helper()
-	h := server.MustHub(hub{}, nil)
+	h := hubs{server.MustHub(hub{}, nil)}
+	if nodes > 1 {
+		h = fleet(t, nodes)
+	}
 	mux := http.NewServeMux()
 	server.Mount(mux, "/hub", h)
 	web := httptest.NewServer(mux)
@@ -131,26 +168,51 @@ func serve(t *testing.T) (*server.Hub, string) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
-		if err := h.Shutdown(ctx); err != nil {
+		if err := h.shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
 	})
 	return h, web.URL + "/hub"
 }
 
+// fleet returns the hub on nodes of which each serves any request.
+func fleet(t *testing.T, nodes int) (h hubs) {
+	t.Helper()
+	addr := miniredis.RunT(t).Addr()
+	for range nodes {
+		client := redis.NewClient(&redis.Options{Addr: addr})
+		bus, err := backplane.New(client, &backplane.Options{HubName: "Interop.Hub", AnyNode: &backplane.AnyNode{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := errors.Join(bus.Close(), client.Close()); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		if err := bus.Ready(ctx); err != nil {
+			t.Fatal(err)
+		}
+		h = append(h, server.MustHub(hub{}, &server.Options{LifetimeManager: bus}))
+	}
+	return h
+}
+
 // connect starts a client.
-func connect(t *testing.T, url string, format signalr.TransferFormatType) *client {
+func connect(t *testing.T, url string, m mode) *client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*limit)
 	over, hangUp := caller()
-	conn, err := signalr.NewHTTPConnection(ctx, url, signalr.WithHTTPClient(over), signalr.WithTransports(signalr.TransportWebSockets))
+	conn, err := signalr.NewHTTPConnection(ctx, url, signalr.WithHTTPClient(over), signalr.WithTransports(m.transport))
 	if err != nil {
 		cancel()
 		hangUp()
 		t.Fatal(err)
 	}
 	c := &client{t: t, heard: make(chan string, 1000)}
-	c.Client, err = signalr.NewClient(ctx, signalr.WithConnection(conn), signalr.WithReceiver(&receiver{c.heard}), signalr.TransferFormat(format), signalr.Logger(quiet{}, false))
+	c.Client, err = signalr.NewClient(ctx, signalr.WithConnection(conn), signalr.WithReceiver(&receiver{c.heard}), signalr.TransferFormat(m.format), signalr.Logger(quiet{}, false))
 	if err != nil {
 		cancel()
 		hangUp()
@@ -276,17 +338,17 @@ func numbers(n int) (all []string) {
 	return all
 }
 
-// each runs a test in both protocols.
-func each(t *testing.T, f func(t *testing.T, format signalr.TransferFormatType)) {
-	for name, format := range formats {
-		t.Run(name, func(t *testing.T) { f(t, format) })
+// each runs a test in each mode.
+func each(t *testing.T, f func(t *testing.T, m mode)) {
+	for name, m := range modes {
+		t.Run(name, func(t *testing.T) { f(t, m) })
 	}
 }
 
 func TestCallsAreAnswered(t *testing.T) {
-	each(t, func(t *testing.T, format signalr.TransferFormatType) {
-		_, url := serve(t)
-		c := connect(t, url, format)
+	each(t, func(t *testing.T, m mode) {
+		_, url := serve(t, m.nodes)
+		c := connect(t, url, m)
 		for _, tt := range []struct {
 			name   string
 			method string
@@ -312,11 +374,26 @@ func TestCallsAreAnswered(t *testing.T) {
 	})
 }
 
+// The client reads an event stream in pieces, and loses an event that is in two: one
+// answer at a time is whole.
+func TestPostsGoToAnyNode(t *testing.T) {
+	_, url := serve(t, 3)
+	c := connect(t, url, mode{transport: signalr.TransportServerSentEvents, format: signalr.TransferFormatText})
+	if got := c.invoke("Transport"); got != "ServerSentEvents" {
+		t.Errorf("the transport is %s", got)
+	}
+	for _, text := range numbers(100) {
+		if got := c.invoke("Echo", text); got != text {
+			t.Errorf("Echo(%s) = %s", text, got)
+		}
+	}
+}
+
 func TestManyClientsGetTheirOwnAnswers(t *testing.T) {
-	_, url := serve(t)
+	_, url := serve(t, 1)
 	var wg sync.WaitGroup
 	for n := range 20 {
-		c := connect(t, url, formats[[]string{"json", "messagepack"}[n%2]])
+		c := connect(t, url, modes[[]string{"json", "messagepack"}[n%2]])
 		wg.Go(func() {
 			for i := range 50 {
 				text := fmt.Sprintf("client %d, call %d", n, i)
@@ -330,9 +407,9 @@ func TestManyClientsGetTheirOwnAnswers(t *testing.T) {
 }
 
 func TestSendsArriveAtAllAndInGroups(t *testing.T) {
-	each(t, func(t *testing.T, format signalr.TransferFormatType) {
-		h, url := serve(t)
-		a, b := connect(t, url, format), connect(t, url, format)
+	each(t, func(t *testing.T, m mode) {
+		h, url := serve(t, m.nodes)
+		a, b := connect(t, url, m), connect(t, url, m)
 		send := func(method string, args ...any) {
 			t.Helper()
 			select {
@@ -352,7 +429,7 @@ func TestSendsArriveAtAllAndInGroups(t *testing.T) {
 		a.invoke("Say", "room", "to one")
 		a.hears()
 		b.hears("to one")
-		if err := h.Clients().Group("room").Send(t.Context(), "Heard", "from outside"); err != nil {
+		if err := h[0].Clients().Group("room").Send(t.Context(), "Heard", "from outside"); err != nil {
 			t.Error(err)
 		}
 		b.hears("from outside")
@@ -364,9 +441,9 @@ func TestSendsArriveAtAllAndInGroups(t *testing.T) {
 }
 
 func TestStreamsFromTheServer(t *testing.T) {
-	each(t, func(t *testing.T, format signalr.TransferFormatType) {
-		_, url := serve(t)
-		c := connect(t, url, format)
+	each(t, func(t *testing.T, m mode) {
+		_, url := serve(t, m.nodes)
+		c := connect(t, url, m)
 		for _, n := range []int{0, 1, 1000} {
 			if got, err := items(t, c.PullStream("Count", n)); err != nil || !slices.Equal(got, numbers(n)) {
 				t.Errorf("%d items: got %d, %v", n, len(got), err)
@@ -381,9 +458,9 @@ func TestStreamsFromTheServer(t *testing.T) {
 }
 
 func TestStreamsToTheServer(t *testing.T) {
-	each(t, func(t *testing.T, format signalr.TransferFormatType) {
-		_, url := serve(t)
-		c := connect(t, url, format)
+	each(t, func(t *testing.T, m mode) {
+		_, url := serve(t, m.nodes)
+		c := connect(t, url, m)
 		texts := make(chan string, 500)
 		for _, text := range numbers(cap(texts)) {
 			texts <- text
@@ -397,29 +474,29 @@ func TestStreamsToTheServer(t *testing.T) {
 }
 
 func TestTheServerAsksTheClient(t *testing.T) {
-	each(t, func(t *testing.T, format signalr.TransferFormatType) {
-		h, url := serve(t)
-		c := connect(t, url, format)
+	each(t, func(t *testing.T, m mode) {
+		h, url := serve(t, m.nodes)
+		c := connect(t, url, m)
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		defer cancel()
 		double := server.ClientFunction1[int, int]("Double")
-		if got, err := double.Invoke(ctx, h.Clients().Client(c.invoke("ID")), 21); err != nil || got != 42 {
+		if got, err := double.Invoke(ctx, h[0].Clients().Client(c.invoke("ID")), 21); err != nil || got != 42 {
 			t.Errorf("Double(21) = %d, %v; want 42", got, err)
 		}
 	})
 }
 
 func TestTheClientIsToldOfTheServersEnd(t *testing.T) {
-	each(t, func(t *testing.T, format signalr.TransferFormatType) {
-		h, url := serve(t)
-		c := connect(t, url, format)
+	each(t, func(t *testing.T, m mode) {
+		h, url := serve(t, m.nodes)
+		c := connect(t, url, m)
 		if got := c.invoke("Echo", "x"); got != "x" {
 			t.Fatalf("Echo = %q", got)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		defer cancel()
 		closed := c.WaitForState(ctx, signalr.ClientClosed)
-		if err := h.Shutdown(ctx); err != nil {
+		if err := h.shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
 		if err := next(t, closed); err != nil {
