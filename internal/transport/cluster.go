@@ -332,12 +332,9 @@ func (e *Endpoint) unclaimed(w http.ResponseWriter, r *http.Request, token strin
 		return nil, true
 	case claimed:
 		return nil, false
-	case !ticket.SameUser:
-		answer(w, r, http.StatusForbidden, textPlain, anotherUser)
-		return nil, true
 	}
 	c = e.makeConn(ticket.Version, ticket.Stateful, user)
-	c.id, c.token = ticket.ID, token
+	c.id, c.token, c.foreign = ticket.ID, token, !ticket.SameUser
 	return c, false
 }
 

@@ -22,6 +22,7 @@ type Conn struct {
 	reading   bool      // some goroutine reads the sockets
 	permanent bool      // stateful reconnect was switched off for this connection
 	stateful  bool      // stateful reconnect was negotiated; set before the connection is known to anybody
+	foreign   bool      // somebody else has negotiated than who asks; nobody else knows the connection: see Endpoint.unclaimed
 	out       outbox
 	socket    *socket   // WebSockets: the one that is served
 	http      *requests // nil for WebSockets
