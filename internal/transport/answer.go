@@ -37,3 +37,10 @@ func noCache(w http.ResponseWriter) {
 	h["Pragma"] = []string{"no-cache"}
 	h["Expires"] = []string{"Thu, 01 Jan 1970 00:00:00 GMT"}
 }
+
+// mayCache takes away what noCache has added.
+func mayCache(w http.ResponseWriter) {
+	for _, name := range []string{"Cache-Control", "Pragma", "Expires"} {
+		delete(w.Header(), name)
+	}
+}

@@ -286,14 +286,26 @@ func (e *Endpoint) forward(w http.ResponseWriter, r *http.Request, token string,
 		e.clearDeadlines(w, r, rc)
 	}
 	if r.Method == http.MethodPost {
+		whole := r
 		r = r.WithContext(r.Context())
 		r.Body = pacedBody{&postBody{rc: rc, body: r.Body}, r.Body}
+		if r.ContentLength > e.opts.MaximumPostSize { // the owner refuses it by its length
+			r.Body = http.NoBody
+			boundDrain(rc, whole)
+		}
+	}
+	poll := kind.transport == LongPolling && r.Method == http.MethodGet
+	if poll {
+		mayCache(w) // the owner says whether not
 	}
 	var packed []byte
 	if e.opts.PackUser != nil {
 		packed = e.opts.PackUser(user)
 	}
 	err := e.opts.Cluster.Forward(w, r, ticket.ID, packed)
+	if poll && err != nil {
+		noCache(w)
+	}
 	switch {
 	case err == nil:
 		return nil, true
