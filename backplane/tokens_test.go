@@ -1,6 +1,7 @@
 package backplane
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -571,5 +572,30 @@ func TestEachNodeTakesFreshCredentials(t *testing.T) {
 			end()
 			f.pinned.Store(-1)
 		}
+	})
+}
+
+func TestEachNodeRefusesAPostByItsLength(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, newMemoryRedis(t), 2, Options{}, everything)
+		path := f.pollOn(t, 0, "alice")
+		for node := range f.hubs {
+			f.pinned.Store(int64(node))
+			conn, err := f.link.DialContext(t.Context(), "tcp", "hub.test:80")
+			succeed(t, err)
+			start := time.Now()
+			_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: hub.test\r\nX-User: alice\r\nContent-Length: 30000001\r\n\r\nx", path)
+			succeed(t, err)
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			succeed(t, err)
+			if took := time.Since(start); answer.StatusCode != http.StatusBadRequest || took != 0 { // the rest of the body is not waited for
+				t.Errorf("node %d answers %s after %v", node, answer.Status, took)
+			}
+			succeed(t, answer.Body.Close(), conn.Close())
+		}
+		if status, _ := f.ask(t, "DELETE", path, "alice", ""); status != http.StatusAccepted {
+			t.Errorf("the end: %d", status)
+		}
+		time.Sleep(time.Minute) // net/http ends what it has refused a little later
 	})
 }
