@@ -83,7 +83,10 @@ func conform(t *testing.T, recorder string, jobs int) {
 // node is another server, named by HUBWIRE_NODE, everything is played and
 // nothing may differ.
 func (s suite) conform(t *testing.T, jobs int) {
-	s.modules, s.command = harness.Modules(t, "."), harness.NodeCommand(t)
+	s.modules = harness.Modules(t, ".")
+	if s.command == "" {
+		s.command = harness.NodeCommand(t)
+	}
 	chosen := chosenReleases(s.recorder)
 	if len(chosen) == 0 {
 		t.Skipf("release %s has no recording of %s", *against, s.recorder)
@@ -110,6 +113,11 @@ func (s suite) conform(t *testing.T, jobs int) {
 		}
 		jobs = 1
 	}
+	for name := range s.races {
+		if *only == "" && !slices.ContainsFunc(reports[0].results, func(r result) bool { return r.Name == name }) {
+			t.Errorf("a scenario that may differ is not played: %s", name)
+		}
+	}
 	for _, r := range reports {
 		t.Run(r.release.name, r.run)
 	}
@@ -129,6 +137,7 @@ func (s suite) newReport(t *testing.T, r release) *report {
 	if harness.OwnNode() {
 		list := loadExpectations(t, r.list)
 		rep.expected, rep.races = list.differing(s.recorder), list.racing(s.recorder)
+		maps.Copy(rep.races, s.races)
 		// Another test plays it.
 		maps.DeleteFunc(rep.expected, func(name, _ string) bool { return !s.chosen(name, nil) })
 	}
@@ -180,10 +189,12 @@ func (r *report) run(t *testing.T) {
 type suite struct {
 	recorder string
 	modules  string   // the folder with node_modules
-	command  string   // starts the node
+	command  string   // starts the node; empty: harness.NodeCommand
 	nodeB    string   // starts node B of a cluster; empty where there is one node
 	without  []string // words of scenarios that are not played
 	client   string   // the built dotnet-client, for dialogues; or empty
+
+	races map[string]string // reasons of more scenarios that may differ
 }
 
 // A result is what compare.mjs says of one scenario.
