@@ -65,17 +65,24 @@ func TestCSharpOfThePagesCompiles(t *testing.T) {
 			write(t, dir, fmt.Sprintf("Block%d.cs", n), csharpFile(page, n, code))
 		}
 	}
+	write(t, dir, "PassGoConnections.cs", read(t, "interop/middleware/PassGoConnections.cs")) // which docs/fleet.md uses
 	write(t, dir, "Program.cs", `Console.WriteLine("ok");`)
 	write(t, dir, "Usings.cs", globalUsings)
 	write(t, dir, "pages.csproj", webProject)
 	harness.DotnetProgram(t, dir)
 }
 
-// globalUsings are what a project has that its pages do not repeat.
+// globalUsings are what a project has that its pages do not repeat, and a hub for one
+// that shows none.
 const globalUsings = `global using System.Runtime.CompilerServices;
 global using Microsoft.AspNetCore.Authorization;
 global using Microsoft.AspNetCore.SignalR;
 global using StackExchange.Redis;
+
+namespace Page_fleet
+{
+    sealed class ChatHub : Hub;
+}
 `
 
 const webProject = `<Project Sdk="Microsoft.NET.Sdk.Web">
