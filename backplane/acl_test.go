@@ -116,7 +116,7 @@ func TestTheDocumentedRightsAreEnough(t *testing.T) {
 	})
 	t.Run("with all options", func(t *testing.T) {
 		s := documentedRights(t, startRedis(t), "ACL SETUSER blog")
-		f := newFleet(t, s, 2, Options{ChannelPrefix: prefix, Presence: &PresenceOptions{}}, server.EndpointOptions{})
+		f := newFleet(t, s, overRedis, 2, Options{ChannelPrefix: prefix, Presence: &PresenceOptions{}}, server.EndpointOptions{})
 		c := f.dial(t, f.options(hubclient.LongPolling)) // each request by another node
 		if call[string](t, c, "Echo", "text") != "text" {
 			t.Error("the echo is another one")

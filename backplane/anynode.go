@@ -6,6 +6,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,7 +19,8 @@ import (
 
 // AnyNode makes a fleet of Go nodes of which each serves any request: negotiate
 // gives out tokens that every node can open, and what belongs to a connection of
-// another node, a POST of Server-Sent Events or a poll, is passed on over Redis.
+// another node, a POST of Server-Sent Events or a poll, is passed on, over Redis or
+// to the URL of that node.
 // All nodes must have it, or none. Connections of ASP.NET Core nodes stay with
 // their node. docs/fleet.md says what it costs, and what becomes of it while Redis
 // is away.
@@ -27,6 +31,50 @@ type AnyNode struct {
 	// take the old one away. Nil means that the nodes agree on a key over Redis,
 	// which everybody knows who may read there.
 	Keys [][]byte
+
+	// NodeURL is where the other nodes reach Redis.NodeHandler of this one, and no
+	// other: "http://10.0.0.1:8080/hubwire". They then pass requests on directly,
+	// each after the first one for a connection, which goes over Redis and brings
+	// them the URL. Its scheme is http or https; two hubs of a node need two. Empty
+	// means that this node is reached over Redis alone, which also is what becomes
+	// of requests while the URL is out of reach.
+	NodeURL string
+
+	// dial connects to the URLs of other nodes; nil outside of tests.
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// NodeHandler serves the other nodes at AnyNode.NodeURL: mount it there, on a
+// listener that clients do not reach, of HTTP/1.1. Without Options.AnyNode, and
+// after Close, it refuses everybody, as it does who has not the key of the fleet. It
+// is safe for concurrent use.
+func (r *Redis) NodeHandler() http.Handler {
+	if r.fleet == nil {
+		return http.NotFoundHandler()
+	}
+	return r.fleet.Handler()
+}
+
+// check returns what is wrong with the options.
+func (a *AnyNode) check() error {
+	for _, key := range a.Keys {
+		if len(key) < shortestKey {
+			return fmt.Errorf("backplane: Options.AnyNode.Keys has a key of %d bytes, shorter than %d", len(key), shortestKey)
+		}
+	}
+	if a.NodeURL == "" {
+		return nil
+	}
+	u, err := url.Parse(a.NodeURL)
+	switch {
+	case err != nil:
+		return fmt.Errorf("backplane: Options.AnyNode.NodeURL: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "", u.User != nil, u.Fragment != "":
+		return fmt.Errorf("backplane: Options.AnyNode.NodeURL %q is not as http://host:port/path", u.Redacted())
+	case len(a.NodeURL) > fleet.MostURL:
+		return fmt.Errorf("backplane: Options.AnyNode.NodeURL has %d bytes, more than %d", len(a.NodeURL), fleet.MostURL)
+	}
+	return nil
 }
 
 // shortestKey is how long a key must be, in bytes.
@@ -53,7 +101,9 @@ func (r *Redis) openFleet() {
 	for _, key := range r.opts.AnyNode.Keys {
 		keys = append(keys, fleet.Key(key))
 	}
-	r.fleet = fleet.New(fleetBus{r}, r.opts.ServerName, r.channels.Extra("any:"), keys, r.log)
+	r.fleet = fleet.New(fleetBus{r}, fleet.Options{
+		Node: r.opts.ServerName, Base: r.channels.Extra("any:"), Keys: keys, URL: r.opts.AnyNode.NodeURL, Dial: r.opts.AnyNode.dial, Log: r.log,
+	})
 	r.base = append(r.base, r.fleet.NodeChannel())
 }
 

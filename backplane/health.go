@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hubwire/hubwire/internal/fleet"
 	"github.com/hubwire/hubwire/internal/rescue"
 )
 
@@ -88,6 +89,11 @@ type Stats struct {
 	Dropped   uint64 // messages from or for other nodes that could not be read or found a full queue
 	Losses    uint64 // errors of the subscribing connection, failed attempts to connect included
 
+	// With Options.AnyNode:
+	Forwarded         uint64 // requests of clients that were passed on to the node of their connection
+	ForwardedDirectly uint64 // those of them that went to AnyNode.NodeURL of that node
+	ServedForOthers   uint64 // requests that other nodes have passed on to this one
+
 	Connections   int // of this node
 	Subscriptions int // channels of Redis that this node hears, or is about to
 	Waiting       int // sends that Redis has not taken yet
@@ -95,11 +101,16 @@ type Stats struct {
 
 // Stats returns the current counts.
 func (r *Redis) Stats() Stats {
+	var requests fleet.Counts
+	if r.fleet != nil {
+		requests = r.fleet.Counts()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return Stats{
 		Published: r.stats.published.Load(), Failed: r.stats.failed.Load(), Received: r.stats.received.Load(),
 		Dropped: r.stats.dropped.Load(), Losses: r.stats.losses.Load(),
+		Forwarded: requests.Forwarded, ForwardedDirectly: requests.Directly, ServedForOthers: requests.Served,
 		Connections: len(r.connections), Subscriptions: len(r.subscribed), Waiting: len(r.publishes),
 	}
 }

@@ -131,10 +131,8 @@ func (o *Options) withDefaults() (*Options, error) {
 		c.Logger = slog.Default()
 	}
 	if c.AnyNode != nil {
-		for _, key := range c.AnyNode.Keys {
-			if len(key) < shortestKey {
-				return nil, fmt.Errorf("backplane: Options.AnyNode.Keys has a key of %d bytes, shorter than %d", len(key), shortestKey)
-			}
+		if err := c.AnyNode.check(); err != nil {
+			return nil, err
 		}
 	}
 	return &c, nil

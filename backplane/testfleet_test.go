@@ -2,7 +2,6 @@ package backplane
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -34,26 +33,48 @@ func (h *fleetHub) Push(call *server.Call, n int) error {
 	return nil
 }
 
+// A way is how the nodes of a fleet pass requests on.
+type way string
+
+const (
+	overRedis way = "over Redis"
+	directly  way = "directly"
+)
+
+// onWays runs a test as on does, for each way.
+func onWays(t *testing.T, f func(t *testing.T, s testRedis, w way)) {
+	for _, w := range []way{overRedis, directly} {
+		t.Run(string(w), func(t *testing.T) {
+			on(t, func(t *testing.T, s testRedis) { f(t, s, w) })
+		})
+	}
+}
+
 // A testFleet is nodes behind a balancer that gives each request to the next one.
 type testFleet struct {
+	way    way
 	nodes  []*Redis
 	hubs   []*server.Hub
+	doors  []*door // where nodes reach each other, if they do so directly
 	link   *memnet.Link
 	turn   atomic.Int64
 	pinned atomic.Int64 // the node that gets all requests; -1: each in its turn
 	kills  atomic.Int64 // so many polls are answered by a node that dies
 }
 
-func newFleet(t *testing.T, s place, count int, opts Options, endpoint server.EndpointOptions) *testFleet {
+func newFleet(t *testing.T, s place, w way, count int, opts Options, endpoint server.EndpointOptions) *testFleet {
 	t.Helper()
-	f := &testFleet{}
+	f := &testFleet{way: w}
 	f.pinned.Store(-1)
 	if opts.AnyNode == nil {
 		opts.AnyNode = &AnyNode{}
 	}
 	for i := range count {
-		opts.ServerName = fmt.Sprint("node", i)
-		r := node(t, s, opts)
+		opts.ServerName = nodeName(i)
+		r := node(t, s, f.withDoor(t, opts))
+		if w == directly {
+			f.doors[i].open(r.NodeHandler())
+		}
 		hub := server.MustHub(&fleetHub{i}, &server.Options{
 			LifetimeManager: r, Endpoint: endpoint, Logger: slog.New(slog.DiscardHandler), MaximumReceiveMessageSize: 4 << 20,
 			Authenticate: func(r *http.Request) (server.User, error) {
@@ -83,6 +104,14 @@ func newFleet(t *testing.T, s place, count int, opts Options, endpoint server.En
 	for _, r := range f.nodes {
 		knowsKey(t, r)
 	}
+	f.meet(t)
+	all, direct := f.forwards()
+	t.Cleanup(func() {
+		nowAll, nowDirect := f.forwards()
+		if went := nowDirect > direct; nowAll > all && went != (w == directly) {
+			t.Errorf("of %d requests that were passed on, %d went directly", nowAll-all, nowDirect-direct)
+		}
+	})
 	return f
 }
 

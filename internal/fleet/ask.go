@@ -14,10 +14,13 @@ import (
 // An ask is the asker's side of an exchange. It belongs to the goroutine of the
 // HTTP request.
 type ask struct {
-	fleet *Fleet
-	id    exchangeID
-	owner string        // the channel on which the owner hears
-	in    chan *message // from the owner, filled by Receive
+	fleet      *Fleet
+	id         exchangeID
+	connection string
+	link       *link         // by which the owner is reached; nil: the Bus
+	owner      string        // the channel on which the owner hears
+	in         chan *message // from the owner, filled by deliver
+	first      *message      // until the owner was heard, over a link
 
 	w    http.ResponseWriter
 	rc   *http.ResponseController
@@ -28,7 +31,7 @@ type ask struct {
 	sent    uint64 // pieces of it
 	got     uint64 // pieces of the answer
 	taken   bool   // by an owner
-	silent  int    // probes in a row that were not answered, where the Bus does not count
+	silent  int    // probes in a row that were not answered, though they should be
 	started bool   // the client has been given something
 }
 
@@ -38,7 +41,7 @@ const inbox = 8
 
 // Forward implements transport.Cluster.
 func (f *Fleet) Forward(w http.ResponseWriter, r *http.Request, id string, user []byte) error {
-	a := &ask{fleet: f, id: newExchangeID(), owner: f.connectionChannel(id), in: make(chan *message, inbox),
+	a := &ask{fleet: f, id: newExchangeID(), connection: id, owner: f.connectionChannel(id), in: make(chan *message, inbox),
 		w: w, rc: http.NewResponseController(w), r: r, body: r.Body}
 	f.mu.Lock()
 	if f.closed || len(f.asks) >= mostAsks {
@@ -46,10 +49,12 @@ func (f *Fleet) Forward(w http.ResponseWriter, r *http.Request, id string, user 
 		return transport.ErrAway
 	}
 	f.asks[a.id] = a
+	a.link = f.linkToLocked(id)
 	f.mu.Unlock()
 	defer func() {
 		f.mu.Lock()
 		delete(f.asks, a.id)
+		a.leaveLinkLocked()
 		f.mu.Unlock()
 	}()
 	piece, last, err := a.read(make([]byte, 0, pieceCapacity(r)))
@@ -64,10 +69,66 @@ func (f *Fleet) Forward(w http.ResponseWriter, r *http.Request, id string, user 
 		first.flags |= flagNeedAck
 	}
 	a.sent = 1
-	if err := a.publishAsk(first); err != nil {
+	if err := a.begin(first); err != nil {
 		return err
 	}
 	return a.run()
+}
+
+// begin sends the request, over the link if there is one.
+func (a *ask) begin(first *message) error {
+	if a.link != nil {
+		if _, err := a.tell(first); err == nil {
+			a.taken, a.first = true, first
+			a.fleet.counts.forwarded.Add(1)
+			a.fleet.counts.directly.Add(1)
+			return nil
+		}
+		a.leaveLink()
+	}
+	err := a.publishAsk(first)
+	if err == nil {
+		a.fleet.counts.forwarded.Add(1)
+	}
+	return err
+}
+
+// broken is closed when the link has ended.
+func (a *ask) broken() <-chan struct{} {
+	if a.link == nil {
+		return nil
+	}
+	return a.link.ctx.Done()
+}
+
+func (a *ask) leaveLink() {
+	a.fleet.mu.Lock()
+	defer a.fleet.mu.Unlock()
+	a.leaveLinkLocked()
+}
+
+func (a *ask) leaveLinkLocked() {
+	if a.link != nil {
+		a.fleet.leaveLocked(a.link)
+		a.link = nil
+	}
+}
+
+// fallBack sends the request once more, over the Bus, after its link has broken
+// before the owner was heard. An owner that has taken it knows it by its id, and says
+// that it is gone. One that is frozen would take it later.
+func (a *ask) fallBack() error {
+	if a.first == nil || errors.Is(context.Cause(a.link.ctx), errSilent) {
+		return transport.ErrAway
+	}
+	first := a.first
+	a.first, a.taken = nil, false
+	a.leaveLink()
+	err := a.publishAsk(first)
+	if errors.Is(err, transport.ErrNobody) { // it has died, maybe of this request
+		return transport.ErrAway
+	}
+	return err
 }
 
 // pieceCapacity is how much memory the first piece of a body needs.
@@ -116,7 +177,7 @@ func (a *ask) read(buf []byte) (piece []byte, last bool, err error) {
 func (a *ask) publishAsk(m *message) error {
 	ctx := a.r.Context()
 	for {
-		receivers, err := a.fleet.publish(ctx, a.owner, m)
+		receivers, err := a.fleet.publish(ctx, nil, a.owner, m)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -153,12 +214,16 @@ func (a *ask) run() (err error) {
 	probe := time.NewTimer(wait)
 	defer probe.Stop()
 	for {
+		var m *message
 		select {
-		case m := <-a.in:
-			a.owner, a.taken, a.silent = a.fleet.nodeChannel(m.from), true, 0
-			over, err = a.handle(m)
-			if over || err != nil {
-				return err
+		case m = <-a.in:
+		case <-a.broken():
+			select {
+			case m = <-a.in: // it came before
+			default:
+				if err := a.fallBack(); err != nil {
+					return a.lost(err)
+				}
 			}
 		case <-probe.C:
 			if !a.taken {
@@ -174,16 +239,27 @@ func (a *ask) run() (err error) {
 		case <-a.fleet.ctx.Done():
 			return a.lost(transport.ErrAway)
 		}
+		if m == nil {
+			continue
+		}
+		a.owner, a.taken, a.silent, a.first = a.fleet.nodeChannel(m.from), true, 0, nil
+		if over, err = a.handle(m); over || err != nil {
+			return err
+		}
 	}
 }
 
+// mostSilent is how many probes in a row an owner may leave without an answer.
+const mostSilent = 2
+
 // probe asks whether the owner still serves the exchange: it may have died, or
-// what it has sent may have been lost.
+// what it has sent may have been lost. Over the Bus it may also be frozen, which is
+// not asked where a client waits for a poll: that would cost an answer for each.
 func (a *ask) probe() error {
 	m := &message{kind: kindProbe, id: a.id}
-	if !a.fleet.bus.Counts() {
+	if a.link == nil && (!a.fleet.bus.Counts() || a.r.Method != http.MethodGet) {
 		m.flags = flagNeedAck
-		if a.silent++; a.silent > 2 {
+		if a.silent++; a.silent > mostSilent {
 			return transport.ErrAway
 		}
 	}
@@ -204,7 +280,7 @@ func (a *ask) lost(err error) error {
 
 // tell publishes m for the owner, even if the client has gone.
 func (a *ask) tell(m *message) (receivers int64, err error) {
-	return a.fleet.publish(context.WithoutCancel(a.r.Context()), a.owner, m)
+	return a.fleet.publish(context.WithoutCancel(a.r.Context()), a.link, a.owner, m)
 }
 
 // handle reports whether the exchange is over.
@@ -224,12 +300,15 @@ func (a *ask) handle(m *message) (over bool, err error) {
 		}
 		a.got++
 		if m.has(flagRaw) {
+			u := unpacker{rest: m.head}
+			a.learnURL(m.from, &u)
 			return true, a.tunnel(m)
 		}
 		return a.answer(m)
 	case kindGone:
 		return true, a.lost(transport.ErrAway)
 	case kindEnded:
+		a.fleet.forget(a.connection)
 		return true, transport.ErrNobody
 	case kindBusy:
 		return true, transport.ErrAway
@@ -267,6 +346,7 @@ func (a *ask) answer(m *message) (over bool, err error) {
 		if u.broken || status < 200 || status > 999 {
 			return false, transport.ErrAway
 		}
+		a.learnURL(m.from, &u)
 		for name, values := range header {
 			a.w.Header()[name] = values
 		}
@@ -290,6 +370,13 @@ func (a *ask) answer(m *message) (over bool, err error) {
 		_, _ = a.tell(&message{kind: kindAck, id: a.id, n: m.n}) // the owner probes
 	}
 	return m.has(flagLast), nil
+}
+
+// learnURL takes the URL of the owner, a node, that is left in u if it has one.
+func (a *ask) learnURL(node string, u *unpacker) {
+	if url := u.text(); a.link == nil && url != "" {
+		a.fleet.Learn(a.connection, node, url)
+	}
 }
 
 // packRequest writes the head of r for its owner.

@@ -48,8 +48,8 @@ func (b *memoryBus) Exists(context.Context, string) (bool, error)               
 // A request may overtake the news that its connection has ended.
 func TestARequestForAConnectionThatHasJustEndedFindsNobody(t *testing.T) {
 	bus := &memoryBus{hears: map[string]*Fleet{}}
-	asker := New(bus, "asker", "base:", []Key{key('a')}, slog.New(slog.DiscardHandler))
-	owner := New(bus, "owner", "base:", []Key{key('a')}, slog.New(slog.DiscardHandler))
+	asker := New(bus, Options{Node: "asker", Base: "base:", Keys: []Key{key('a')}, Log: slog.New(slog.DiscardHandler)})
+	owner := New(bus, Options{Node: "owner", Base: "base:", Keys: []Key{key('a')}, Log: slog.New(slog.DiscardHandler)})
 	defer asker.Close()
 	defer owner.Close()
 	bus.listen(asker.NodeChannel(), asker)

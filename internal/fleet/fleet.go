@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -60,14 +62,29 @@ const (
 	uncountedAsk = time.Second      // for an owner to say that it has taken a request, where the Bus does not count
 )
 
+// Options are what a node is in its fleet.
+type Options struct {
+	Node string // its name
+	Base string // what channels and keys begin with; also what tells this hub and fleet from others
+	Keys []Key  // may be empty: see SetKeys
+	URL  string // of this node's Handler, as other nodes reach it; empty: over the Bus only
+
+	// Dial connects to another node's URL. Nil means a net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	Log *slog.Logger
+}
+
 // A Fleet is what one node knows of the fleet for one hub. It implements
 // transport.Cluster and is safe for concurrent use.
 type Fleet struct {
 	bus  Bus
-	node string // its name
-	base string // what channels and keys begin with; also what tells this hub and fleet from others
+	node string
+	base string
+	url  string
 	log  *slog.Logger
 	keys atomic.Pointer[[]Key]
+	web  *http.Transport // dials links
 
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -76,6 +93,7 @@ type Fleet struct {
 
 	refused   atomic.Uint64 // messages
 	refusedAt atomic.Int64  // when the last line of the log said so, in Unix nanoseconds
+	counts    struct{ forwarded, directly, served atomic.Uint64 }
 
 	mu      sync.Mutex // guards what follows; nothing waits while it is held
 	closed  bool
@@ -84,21 +102,35 @@ type Fleet struct {
 	serving map[exchangeID]*served
 	seen    [2]map[exchangeID]struct{} // asks of this askTime and of the one before
 	turned  time.Time                  // when seen was turned
+	peers   map[string]*peer           // by their names
+	owners  [2]map[string]string       // the nodes of connections, used lately and before
+	given   int                        // links that other nodes have dialed
 }
 
 var _ transport.Cluster = (*Fleet)(nil)
 
-// New returns the part of node in the fleet that has base in common. keys may be
-// empty: see SetKeys.
-func New(bus Bus, node, base string, keys []Key, log *slog.Logger) *Fleet {
+// New returns the part of a node in the fleet that has o.Base in common.
+func New(bus Bus, o Options) *Fleet {
 	f := &Fleet{
-		bus: bus, node: node, base: base, log: log, small: make(chan struct{}, mostSmall),
+		bus: bus, node: o.Node, base: o.Base, url: o.URL, log: o.Log, web: newTransport(o.Dial), small: make(chan struct{}, mostSmall),
 		owned: map[string]transport.ForwardHandler{}, asks: map[exchangeID]*ask{}, serving: map[exchangeID]*served{},
 		seen: [2]map[exchangeID]struct{}{{}, {}}, turned: time.Now(),
+		peers: map[string]*peer{}, owners: [2]map[string]string{{}, {}},
 	}
 	f.ctx, f.stop = context.WithCancel(context.Background())
-	f.SetKeys(keys)
+	f.SetKeys(o.Keys)
 	return f
+}
+
+// Counts are of requests, since New.
+type Counts struct {
+	Forwarded, Directly uint64 // that other nodes were given; those of them over a link
+	Served              uint64 // of other nodes
+}
+
+// Counts returns the current counts.
+func (f *Fleet) Counts() Counts {
+	return Counts{f.counts.forwarded.Load(), f.counts.directly.Load(), f.counts.served.Load()}
 }
 
 // SetKeys replaces the keys. The first one signs, all are good.
@@ -119,13 +151,14 @@ func (f *Fleet) connectionChannel(id string) string { return f.base + "http:" + 
 // Hears reports whether what comes on channel is for Receive.
 func (f *Fleet) Hears(channel string) bool { return strings.HasPrefix(channel, f.base) }
 
-// Close ends all exchanges, and waits for them.
+// Close ends all exchanges and links, and waits for them.
 func (f *Fleet) Close() {
 	f.mu.Lock()
 	f.closed = true
 	f.mu.Unlock()
 	f.stop()
 	f.running.Wait()
+	f.web.CloseIdleConnections()
 }
 
 // Claim implements transport.Cluster.
@@ -168,21 +201,33 @@ func (f *Fleet) Own(ctx context.Context, id string, serve transport.ForwardHandl
 	}
 }
 
-// publish signs m and publishes it.
-func (f *Fleet) publish(ctx context.Context, channel string, m *message) (receivers int64, err error) {
-	keys := f.keyList()
-	if len(keys) == 0 {
-		return 0, transport.ErrAway
+// publish signs m and publishes it, on the Bus or over a link.
+func (f *Fleet) publish(ctx context.Context, via *link, channel string, m *message) (receivers int64, err error) {
+	payload, err := f.seal(channel, m)
+	switch {
+	case err != nil:
+		return 0, err
+	case via != nil:
+		return 1, via.write(channel, payload)
 	}
-	m.from, m.time = f.node, time.Now()
 	ctx, cancel := context.WithTimeout(ctx, busTime)
 	defer cancel()
-	return f.bus.Publish(ctx, channel, m.seal(keys[0], f.base, channel))
+	return f.bus.Publish(ctx, channel, payload)
+}
+
+// seal signs m.
+func (f *Fleet) seal(channel string, m *message) (payload []byte, err error) {
+	keys := f.keyList()
+	if len(keys) == 0 {
+		return nil, transport.ErrAway
+	}
+	m.from, m.time = f.node, time.Now()
+	return m.seal(keys[0], f.base, channel), nil
 }
 
 // say publishes a message of an exchange that nobody waits for, on a goroutine of
 // its own. It never waits.
-func (f *Fleet) say(channel string, m *message) {
+func (f *Fleet) say(via *link, channel string, m *message) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -195,34 +240,51 @@ func (f *Fleet) say(channel string, m *message) {
 	}
 	f.running.Go(func() {
 		defer func() { <-f.small }()
-		_, _ = f.publish(f.ctx, channel, m) // the other side probes
+		_, _ = f.publish(f.ctx, via, channel, m) // the other side probes
 	})
 }
 
 // Receive takes what the Bus brings. It keeps payload and never waits.
 func (f *Fleet) Receive(channel string, payload []byte) {
+	if m, err := f.open(channel, payload); err == nil {
+		f.deliver(channel, m, nil)
+	}
+}
+
+// open reads a message for a channel of this node. What cannot be taken is counted.
+func (f *Fleet) open(channel string, payload []byte) (*message, error) {
 	m, err := openMessage(payload, f.keyList(), f.base, channel)
 	if err == nil {
-		if age := time.Since(m.time); age > askTime || age < -askTime {
+		age, toConnection := time.Since(m.time), strings.HasPrefix(channel, f.connectionChannel(""))
+		switch {
+		case age > askTime, age < -askTime:
 			err = errors.New("message is too old, or the clocks of two nodes differ")
+		case !toConnection && (m.kind == kindAsk || channel != f.NodeChannel()):
+			err = errors.New("message for another node")
 		}
 	}
 	if err != nil {
 		f.refuse(channel, err)
-		return
+		return nil, err
 	}
+	return m, nil
+}
+
+// deliver gives m, which has come on the Bus or over a link, to whom it is for. It
+// never waits.
+func (f *Fleet) deliver(channel string, m *message, via *link) {
 	switch m.kind {
 	case kindAsk:
-		f.take(strings.TrimPrefix(channel, f.connectionChannel("")), m)
+		f.take(strings.TrimPrefix(channel, f.connectionChannel("")), m, via)
 	case kindPiece, kindAck, kindCancel, kindProbe:
 		f.mu.Lock()
 		s := f.serving[m.id]
 		f.mu.Unlock()
 		switch {
 		case s == nil && m.kind == kindProbe:
-			f.say(f.nodeChannel(m.from), &message{kind: kindGone, id: m.id})
+			f.say(via, f.nodeChannel(m.from), &message{kind: kindGone, id: m.id})
 		case s != nil && m.has(flagNeedAck) && m.kind == kindProbe:
-			f.say(f.nodeChannel(m.from), &message{kind: kindTaken, id: m.id})
+			f.say(via, f.nodeChannel(m.from), &message{kind: kindTaken, id: m.id})
 		case s != nil:
 			s.told(m)
 		}

@@ -12,17 +12,20 @@ import (
 type kind byte
 
 const (
-	kindAsk    kind = iota + 1 // a request, with the first piece of its body
-	kindPiece                  // the next piece of its body
-	kindAck                    // piece n of the answer is written to the client
-	kindCancel                 // the client is gone
-	kindProbe                  // does the owner still serve the exchange?
-	kindAnswer                 // a piece of the answer; the first one has its head
-	kindWant                   // piece n of the body, please
-	kindGone                   // the owner does not serve the exchange any more
-	kindBusy                   // or cannot: it serves too many
-	kindEnded                  // or the connection has just ended
-	kindTaken                  // the owner serves it; only where a Bus does not count
+	kindAsk     kind = iota + 1 // a request, with the first piece of its body
+	kindPiece                   // the next piece of its body
+	kindAck                     // piece n of the answer is written to the client
+	kindCancel                  // the client is gone
+	kindProbe                   // does the owner still serve the exchange?
+	kindAnswer                  // a piece of the answer; the first one has its head
+	kindWant                    // piece n of the body, please
+	kindGone                    // the owner does not serve the exchange any more
+	kindBusy                    // or cannot: it serves too many
+	kindEnded                   // or the connection has just ended
+	kindTaken                   // the owner serves it, in answer to flagNeedAck
+	kindHello                   // a node asks for a link; see dial
+	kindWelcome                 // and another one gives it
+	kindBeat                    // a link is alive
 )
 
 // exchangeID tells an exchange from all others. Nobody can guess it.

@@ -25,6 +25,7 @@ import (
 type served struct {
 	fleet *Fleet
 	id    exchangeID
+	link  *link  // by which the asker is reached; nil: the Bus
 	asker string // its channel
 	ctx   context.Context
 	end   context.CancelFunc
@@ -49,32 +50,48 @@ type served struct {
 	body requestBody
 }
 
-// take serves a request of another node.
-func (f *Fleet) take(connection string, m *message) {
+// take serves a request of another node, which has come over via.
+func (f *Fleet) take(connection string, m *message, via *link) {
 	asker := f.nodeChannel(m.from)
 	f.mu.Lock()
 	serve := f.owned[connection]
 	switch {
-	case f.closed, !f.isNewLocked(m.id):
+	case f.closed:
 		f.mu.Unlock()
+		return
+	case !f.isNewLocked(m.id):
+		s := f.serving[m.id]
+		f.mu.Unlock()
+		if via != nil || s != nil && s.link == nil {
+			return // somebody has sent it again
+		}
+		if s != nil { // the asker has lost the link
+			s.end()
+		}
+		f.say(nil, asker, &message{kind: kindGone, id: m.id})
 		return
 	case serve == nil: // it has ended just now
 		f.mu.Unlock()
-		f.say(asker, &message{kind: kindEnded, id: m.id})
+		f.say(via, asker, &message{kind: kindEnded, id: m.id})
 		return
 	case len(f.serving) >= mostServed, len(f.seen[0]) >= mostSeen:
 		f.mu.Unlock()
-		f.say(asker, &message{kind: kindBusy, id: m.id})
+		f.say(via, asker, &message{kind: kindBusy, id: m.id})
 		return
 	}
 	f.seen[0][m.id] = struct{}{}
-	s := &served{fleet: f, id: m.id, asker: asker, header: http.Header{}, length: -1, pieces: make(chan *message, 1), acks: make(chan uint64, 1)}
-	s.ctx, s.end = context.WithCancel(f.ctx)
+	s := &served{fleet: f, id: m.id, link: via, asker: asker, header: http.Header{}, length: -1, pieces: make(chan *message, 1), acks: make(chan uint64, 1)}
+	ctx := f.ctx
+	if via != nil {
+		ctx = via.ctx
+	}
+	s.ctx, s.end = context.WithCancel(ctx)
 	f.serving[m.id] = s
+	f.counts.served.Add(1)
 	f.running.Go(func() { s.run(m, serve) })
 	f.mu.Unlock()
 	if m.has(flagNeedAck) {
-		f.say(asker, &message{kind: kindTaken, id: m.id})
+		f.say(via, asker, &message{kind: kindTaken, id: m.id})
 	}
 }
 
@@ -162,10 +179,19 @@ func (s *served) WriteHeader(status int) {
 		return
 	}
 	s.status = status
-	s.head = appendHeader(binary.AppendUvarint(nil, uint64(status)), s.header)
+	s.head = s.withURL(appendHeader(binary.AppendUvarint(nil, uint64(status)), s.header))
 	if n, err := strconv.ParseInt(s.header.Get("Content-Length"), 10, 64); err == nil {
 		s.length = n
 	}
+}
+
+// withURL ends the head of an answer over the Bus: the asker need not take that way
+// the next time.
+func (s *served) withURL(head []byte) []byte {
+	if s.link != nil || s.fleet.url == "" {
+		return head
+	}
+	return appendText(head, s.fleet.url)
 }
 
 // Write implements http.ResponseWriter. It waits while the asker has not written
@@ -235,7 +261,7 @@ func (s *served) send(k kind, flags byte, body []byte) error {
 	m := &message{kind: k, flags: flags, id: s.id, n: s.sent, head: s.head, body: body}
 	s.head = nil
 	s.sent++
-	receivers, err := s.fleet.publish(s.fleet.ctx, s.asker, m)
+	receivers, err := s.fleet.publish(s.fleet.ctx, s.link, s.asker, m)
 	if err != nil || receivers == 0 {
 		return errors.Join(transport.ErrUndelivered, err)
 	}
@@ -268,7 +294,7 @@ func (s *served) awaitAck(n uint64) error {
 			}
 			return transport.ErrUndelivered
 		case <-probe.C:
-			receivers, err := s.fleet.publish(s.ctx, s.asker, &message{kind: kindTaken, id: s.id})
+			receivers, err := s.fleet.publish(s.ctx, s.link, s.asker, &message{kind: kindTaken, id: s.id})
 			if err != nil || receivers == 0 {
 				return errors.Join(transport.ErrUndelivered, err)
 			}
@@ -332,7 +358,7 @@ func (b *requestBody) Close() error { return nil }
 
 // nextPiece asks for piece n of the body and waits for it.
 func (s *served) nextPiece(n uint64) (*message, error) {
-	receivers, err := s.fleet.publish(s.ctx, s.asker, &message{kind: kindWant, id: s.id, n: n})
+	receivers, err := s.fleet.publish(s.ctx, s.link, s.asker, &message{kind: kindWant, id: s.id, n: n})
 	if err != nil || receivers == 0 {
 		return nil, errors.Join(io.ErrUnexpectedEOF, err)
 	}

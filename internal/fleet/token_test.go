@@ -13,7 +13,7 @@ import (
 func key(b byte) Key { return Key(strings.Repeat(string(b), 32)) }
 
 func unconnected(t *testing.T, base string, keys ...Key) *Fleet {
-	f := New(nil, "node", base, keys, slog.New(slog.DiscardHandler))
+	f := New(nil, Options{Node: "node", Base: base, Keys: keys, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(f.Close)
 	return f
 }

@@ -95,6 +95,8 @@ func (a *ask) writeClient(conn net.Conn, m *message, wants chan<- uint64, ended 
 			}
 		case <-ended:
 			return
+		case <-a.broken():
+			return
 		case <-a.fleet.ctx.Done():
 			return
 		case <-probe.C:
@@ -126,6 +128,7 @@ func (s *served) pump() {
 		}
 		_ = s.tunnel.Close()
 	}()
+	s.head = s.withURL(nil)
 	buf := make([]byte, pieceSize)
 	for {
 		n, err := s.tunnel.Read(buf)

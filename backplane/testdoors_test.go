@@ -1,0 +1,179 @@
+package backplane
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire/internal/memnet"
+)
+
+func nodeName(i int) string { return fmt.Sprint("node", i) }
+func nodeURL(i int) string  { return "http://" + nodeName(i) + ".test/hubwire" }
+
+// A door is where the other nodes reach one directly.
+type door struct {
+	listener *memnet.Listener
+	link     *memnet.Link // of all others
+	web      *http.Server // nil until open
+	done     chan struct{}
+
+	mu     sync.Mutex
+	frozen chan struct{} // closed when the node goes on; nil if it does
+}
+
+// withDoor returns opts for the next node, with a URL if nodes go directly.
+func (f *testFleet) withDoor(t *testing.T, opts Options) Options {
+	if f.way != directly {
+		return opts
+	}
+	d := &door{listener: memnet.Listen(), done: make(chan struct{})}
+	d.link = d.listener.Link(nil)
+	any := *opts.AnyNode
+	any.NodeURL, any.dial = nodeURL(len(f.doors)), f.dialNode
+	opts.AnyNode = &any
+	f.doors = append(f.doors, d)
+	t.Cleanup(func() {
+		d.thaw()
+		_ = d.listener.Close()
+		if d.web != nil {
+			_ = d.web.Close()
+			<-d.done
+		}
+	})
+	return opts
+}
+
+// dialNode fits AnyNode.dial.
+func (f *testFleet) dialNode(ctx context.Context, network, addr string) (net.Conn, error) {
+	for i, d := range f.doors {
+		if strings.HasPrefix(addr, nodeName(i)+".") {
+			return d.link.DialContext(ctx, network, addr)
+		}
+	}
+	return nil, fmt.Errorf("no node at %s", addr)
+}
+
+func (d *door) open(h http.Handler) {
+	d.web = &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	go func() {
+		defer close(d.done)
+		_ = d.web.Serve(frozenListener{d}) // ends with Close
+	}()
+}
+
+// freeze holds back what the node reads and writes here, as SIGSTOP would.
+func (d *door) freeze() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.frozen = make(chan struct{})
+}
+
+func (d *door) thaw() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.frozen != nil {
+		close(d.frozen)
+		d.frozen = nil
+	}
+}
+
+func (d *door) wait() {
+	d.mu.Lock()
+	frozen := d.frozen
+	d.mu.Unlock()
+	if frozen != nil {
+		<-frozen
+	}
+}
+
+type frozenListener struct{ *door }
+
+func (l frozenListener) Accept() (net.Conn, error) {
+	c, err := l.listener.Accept()
+	return frozenConn{c, l.door}, err
+}
+func (l frozenListener) Close() error   { return l.listener.Close() }
+func (l frozenListener) Addr() net.Addr { return l.listener.Addr() }
+
+// A frozenConn neither reads nor writes while its door is frozen.
+type frozenConn struct {
+	net.Conn
+	door *door
+}
+
+func (c frozenConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.door.wait()
+	return n, err
+}
+
+func (c frozenConn) Write(p []byte) (int, error) {
+	c.door.wait()
+	return c.Conn.Write(p)
+}
+
+// meet waits until each node has a link to each other one, if they go directly.
+func (f *testFleet) meet(t *testing.T) {
+	t.Helper()
+	if f.way != directly {
+		return
+	}
+	was := f.pinned.Load()
+	defer f.pinned.Store(was)
+	for owner := range f.nodes {
+		path := f.pollOn(t, int64(owner), "alice")
+		for asker := range f.nodes {
+			if asker != owner {
+				f.pinned.Store(int64(asker))
+				f.join(t, asker, path)
+			}
+		}
+		if status, body := f.ask(t, "DELETE", path, "alice", ""); status != 202 {
+			t.Fatalf("the end: %d %q", status, body)
+		}
+	}
+}
+
+// join sends to path until a node has passed a request on directly.
+func (f *testFleet) join(t *testing.T, asker int, path string) {
+	t.Helper()
+	before := f.nodes[asker].Stats().ForwardedDirectly
+	for end := time.Now().Add(time.Minute); f.nodes[asker].Stats().ForwardedDirectly == before; time.Sleep(time.Millisecond) {
+		if status, body := f.ask(t, "POST", path, "alice", "{\"type\":6}\x1e"); status != 200 {
+			t.Fatalf("send: %d %q", status, body)
+		}
+		if time.Now().After(end) {
+			t.Fatal("the nodes have no link after a minute")
+		}
+	}
+}
+
+// introduce tells all nodes who has the connection of path, as it would tell them
+// itself with its first answer.
+func (f *testFleet) introduce(path string) {
+	owner := int(f.pinned.Load())
+	if f.way != directly || owner < 0 {
+		return
+	}
+	_, token, _ := strings.Cut(path, "?id=")
+	for i, r := range f.nodes {
+		if ticket, ok := r.fleet.Open(token, "/chat", ""); ok && i != owner {
+			r.fleet.Learn(ticket.ID, nodeName(owner), nodeURL(owner))
+		}
+	}
+}
+
+// forwards returns how many requests were passed on, and how many of those directly.
+func (f *testFleet) forwards() (all, direct uint64) {
+	for _, r := range f.nodes {
+		s := r.Stats()
+		all, direct = all+s.Forwarded, direct+s.ForwardedDirectly
+	}
+	return all, direct
+}

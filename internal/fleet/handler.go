@@ -1,0 +1,108 @@
+package fleet
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hubwire/hubwire/internal/transport"
+)
+
+// mostGiven is how many links other nodes may have to this one.
+const mostGiven = mostPeers
+
+// Answers of the handler to what is no node of the fleet, or comes too late.
+const (
+	notForYou = "Only the nodes of a fleet come here."
+	fullOrOff = "This node takes no requests of other nodes now."
+)
+
+// Handler serves the other nodes at this one's URL. It answers nobody who has not
+// signed, and knows one request only: that which makes a link.
+func (f *Fleet) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m, err := f.hello(r)
+		if err != nil {
+			http.Error(w, notForYou, http.StatusForbidden)
+			return
+		}
+		if err := f.give(w, m); err != nil {
+			http.Error(w, fullOrOff, http.StatusServiceUnavailable)
+		}
+	})
+}
+
+// hello opens what the node that wants a link has signed, for this node, a moment
+// ago, and once.
+func (f *Fleet) hello(r *http.Request) (*message, error) {
+	text := r.Header.Get(helloHeader)
+	if r.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), upgradeName) || r.ProtoMajor != 1 || text == "" {
+		return nil, errMessage
+	}
+	b, err := encoding.DecodeString(text)
+	if err != nil {
+		f.refuse(f.NodeChannel(), err)
+		return nil, err
+	}
+	m, err := f.open(f.NodeChannel(), b)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	fresh := m.kind == kindHello && f.isNewLocked(m.id) && len(f.seen[0]) < mostSeen
+	if fresh {
+		f.seen[0][m.id] = struct{}{}
+	}
+	f.mu.Unlock()
+	if !fresh {
+		f.refuse(f.NodeChannel(), errMessage)
+		return nil, errMessage
+	}
+	return m, nil
+}
+
+// give makes a link of the request whose hello m is. After an error nothing was
+// answered.
+func (f *Fleet) give(w http.ResponseWriter, m *message) error {
+	welcome, err := f.seal(f.nodeChannel(m.from), &message{kind: kindWelcome, id: m.id})
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	if f.closed || f.given >= mostGiven {
+		f.mu.Unlock()
+		return transport.ErrAway
+	}
+	f.given++
+	started := make(chan *bufio.ReadWriter, 1)
+	var conn net.Conn
+	f.running.Go(func() { // Close waits for it
+		defer func() {
+			f.mu.Lock()
+			f.given--
+			f.mu.Unlock()
+		}()
+		if rw := <-started; rw != nil {
+			f.newLink(m.id, m.from, conn).run(rw.Reader, func() {})
+		}
+	})
+	f.mu.Unlock()
+	defer close(started)
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return err
+	}
+	_ = conn.SetDeadline(time.Now().Add(dialTime)) // without effect on one that is closed
+	_, err = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + upgradeName + "\r\n" +
+		welcomeHeader + ": " + encoding.EncodeToString(welcome) + "\r\n\r\n")
+	if err = errors.Join(err, rw.Flush()); err != nil {
+		_ = conn.Close() // nobody is left to be answered
+		return nil
+	}
+	_ = conn.SetDeadline(time.Time{})
+	started <- rw
+	return nil
+}

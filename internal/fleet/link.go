@@ -1,0 +1,163 @@
+package fleet
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// A link is a connection between two nodes past the Bus. It carries the messages of
+// the exchanges that the node that has dialed it began, each signed as on the Bus,
+// and both sides say once a beatTime that they are there.
+type link struct {
+	fleet *Fleet
+	id    exchangeID // of its handshake
+	node  string     // the other side
+	conn  io.ReadWriteCloser
+	ctx   context.Context // ends with the link; its cause is why
+	end   context.CancelCauseFunc
+
+	writing sync.Mutex // held while one frame is written
+
+	// Guarded by Fleet.mu, on the side that has dialed:
+	uses int       // exchanges
+	idle time.Time // since when there are none
+}
+
+// Bounds and times of a link.
+const (
+	mostFrame   = 4 << 20 // bytes; a request whose head is larger goes over the Bus
+	mostChannel = 16 << 10
+	beatTime    = time.Second
+	silentTime  = 5 * time.Second // without a word: the other side is frozen, or the network between
+	idleTime    = time.Minute     // without an exchange; then the side that has dialed ends it
+)
+
+// Why links end.
+var (
+	errSilent   = errors.New("the other node is silent")
+	errIdle     = errors.New("it was not used any more")
+	errReplaced = errors.New("the other node has another URL")
+	errFrame    = errors.New("frame that no node of this fleet has sent")
+	errTooLarge = errors.New("message too large for a link")
+)
+
+// newLink makes a link of conn. run must follow.
+func (f *Fleet) newLink(id exchangeID, node string, conn io.ReadWriteCloser) *link {
+	l := &link{fleet: f, id: id, node: node, conn: conn, idle: time.Now()}
+	l.ctx, l.end = context.WithCancelCause(f.ctx)
+	return l
+}
+
+// run carries messages until the link ends. ended is called then.
+func (l *link) run(in *bufio.Reader, ended func()) {
+	closed := make(chan struct{})
+	context.AfterFunc(l.ctx, func() { // ends read, and whoever writes
+		defer close(closed)
+		_ = l.conn.Close()
+	})
+	beating := make(chan struct{})
+	go func() {
+		defer close(beating)
+		l.beat()
+	}()
+	l.end(l.read(in))
+	ended()
+	<-beating
+	<-closed
+}
+
+// beat says that this node is there, which a node that is frozen does not.
+func (l *link) beat() {
+	tick := time.NewTicker(beatTime)
+	defer tick.Stop()
+	for n := uint64(1); ; n++ {
+		select {
+		case <-tick.C:
+		case <-l.ctx.Done():
+			return
+		}
+		l.fleet.endIfIdle(l)
+		if _, err := l.fleet.publish(l.ctx, l, l.fleet.nodeChannel(l.node), &message{kind: kindBeat, id: l.id, n: n}); err != nil {
+			return // it has ended
+		}
+	}
+}
+
+// read takes what the other side says until the link ends, and returns why.
+func (l *link) read(in *bufio.Reader) error {
+	silent := time.AfterFunc(silentTime, func() { l.end(errSilent) })
+	defer silent.Stop()
+	for beats := uint64(0); ; {
+		heard := time.Now()
+		channel, payload, err := readFrame(in)
+		if err != nil {
+			return err
+		}
+		if time.Since(heard) > silentTime { // this node was frozen: the other one has given it up
+			return errSilent
+		}
+		m, err := l.fleet.open(channel, payload)
+		if err != nil {
+			return err
+		}
+		if m.kind == kindBeat {
+			if m.id != l.id || m.n <= beats {
+				return errFrame
+			}
+			beats = m.n
+		} else {
+			l.fleet.deliver(channel, m, l)
+		}
+		silent.Reset(silentTime)
+	}
+}
+
+// write gives the other side a message. It waits while the other side does not
+// read, until the link ends.
+func (l *link) write(channel string, payload []byte) error {
+	size := binary.MaxVarintLen64 + len(channel) + len(payload)
+	if size > mostFrame {
+		return errTooLarge
+	}
+	b := appendText(make([]byte, 4, 4+size), channel)
+	b = append(b, payload...)
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if err := context.Cause(l.ctx); err != nil {
+		return err
+	}
+	if _, err := l.conn.Write(b); err != nil {
+		l.end(err)
+		return err
+	}
+	return nil
+}
+
+// readFrame reads what write has written.
+func readFrame(in *bufio.Reader) (channel string, payload []byte, err error) {
+	var head [4]byte
+	if _, err := io.ReadFull(in, head[:]); err != nil {
+		return "", nil, err
+	}
+	size := binary.BigEndian.Uint32(head[:])
+	if size > mostFrame {
+		return "", nil, fmt.Errorf("%w: %d bytes", errFrame, size)
+	}
+	b := make([]byte, size)
+	if _, err := io.ReadFull(in, b); err != nil {
+		return "", nil, err
+	}
+	u := unpacker{rest: b}
+	channel = u.text()
+	if u.broken || len(channel) > mostChannel {
+		return "", nil, errFrame
+	}
+	return channel, u.rest, nil
+}
