@@ -10,7 +10,7 @@ import (
 // TestOfficialClientsOnAnyNode plays what makes most requests of the clients' matrix
 // with three nodes, of which each request gets a random one. The groups, results and
 // stop of one node are others over Redis: who is on no node is noticed late, and
-// with another text.
+// with another text. What a node gets for another one goes over Redis, or directly.
 func TestOfficialClientsOnAnyNode(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute; not with -short")
@@ -20,11 +20,16 @@ func TestOfficialClientsOnAnyNode(t *testing.T) {
 	}
 	harness.Need(t, "node", "npm", "redis-server")
 	modules, node := harness.Modules(t, "."), harness.NodeCommand(t)
-	for _, file := range []string{"calls", "reconnect", "streams", "uploads", "values"} {
-		t.Run(strings.TrimSuffix(file, ".test.mjs"), func(t *testing.T) {
-			t.Parallel()
-			command := node + " --nodes 3 --prefix " + file + ": --redis " + strings.TrimPrefix(harness.Redis(t), "redis://")
-			run(t, file+".test.mjs", modules, "NODE_COMMAND="+command, "CLIENTS=current")
-		})
+	for _, way := range []string{"redis", "direct"} {
+		for _, file := range []string{"calls", "reconnect", "streams", "uploads", "values"} {
+			t.Run(way+"/"+file, func(t *testing.T) {
+				t.Parallel()
+				command := node + " --nodes 3 --prefix " + way + file + ": --redis " + strings.TrimPrefix(harness.Redis(t), "redis://")
+				if way == "direct" {
+					command += " --direct true"
+				}
+				run(t, file+".test.mjs", modules, "NODE_COMMAND="+command, "CLIENTS=current")
+			})
+		}
 	}
 }

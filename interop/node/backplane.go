@@ -25,6 +25,7 @@ type bus struct {
 	*backplane.Redis
 	client     *redis.Client
 	deliveries *deliveries // nil without --stamps
+	door       *door       // nil without --direct
 }
 
 // deliveries counts what has come over Redis with the time when it was sent. It is
@@ -59,24 +60,36 @@ func openBus(c *config) (*bus, error) {
 		counts = &deliveries{}
 		opts.Observer = &backplane.Observer{Delivered: counts.delivered}
 	}
+	b := &bus{client: client, deliveries: counts}
 	if c.nodes > 1 {
 		opts.AnyNode = &backplane.AnyNode{}
 	}
+	if c.direct {
+		var err error
+		if b.door, err = listen(); err != nil {
+			return nil, errors.Join(err, client.Close())
+		}
+		opts.AnyNode.NodeURL = b.door.url()
+	}
 	manager, err := backplane.New(client, opts)
 	if err != nil {
-		return nil, errors.Join(err, client.Close())
+		return nil, errors.Join(err, b.door.close(), client.Close())
+	}
+	b.Redis = manager
+	if b.door != nil {
+		b.door.serve(manager.NodeHandler(), c)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readyTime)
 	defer cancel()
 	if err := manager.Ready(ctx); err != nil {
 		c.logger.Warn("serving without Redis for now", "error", err)
 	}
-	return &bus{manager, client, counts}, nil
+	return b, nil
 }
 
 func (b *bus) close() error {
 	if b == nil {
 		return nil
 	}
-	return errors.Join(b.Redis.Close(), b.client.Close())
+	return errors.Join(b.Redis.Close(), b.door.close(), b.client.Close())
 }

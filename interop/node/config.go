@@ -31,6 +31,7 @@ type config struct {
 	legacyPolling    bool
 	stamps           bool
 	nodes            int
+	direct           bool
 }
 
 // clientTimeout is how long clients may be silent where no flag says so.
@@ -59,6 +60,10 @@ func parseConfig(args []string) (*config, error) {
 	flags.IntVar(&c.parallel, "parallel", 1, "calls of one client that run at the same time")
 	flags.IntVar(&c.statefulBuffer, "stateful-buffer", 0, "bytes kept for a client that may reconnect")
 	flags.IntVar(&c.nodes, "nodes", 1, "nodes of a fleet behind a balancer that gives each request to a random one; more than 1 need --redis")
+	flags.Func("direct", "true: the nodes pass requests on directly, not over Redis", func(s string) (err error) {
+		c.direct, err = strconv.ParseBool(strings.ToLower(s))
+		return err
+	})
 	for name, d := range map[string]*time.Duration{
 		"client-timeout-ms":     &c.clientTimeout,
 		"keepalive-ms":          &c.keepAlive,

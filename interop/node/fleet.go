@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"net/http"
@@ -13,8 +14,11 @@ import (
 type fleet []*node
 
 func newFleet(c *config) (fleet, error) {
-	if c.nodes > 1 && c.redis == "" {
+	switch {
+	case c.nodes > 1 && c.redis == "":
 		return nil, errors.New("--nodes needs --redis")
+	case c.direct && c.nodes <= 1:
+		return nil, errors.New("--direct needs --nodes")
 	}
 	ended := &endings{} // whichever node is asked
 	var f fleet
@@ -25,7 +29,28 @@ func newFleet(c *config) (fleet, error) {
 		}
 		f = append(f, n)
 	}
+	for _, n := range f {
+		n.routes.handle("GET", "/api/forwards", http.HandlerFunc(f.forwards))
+	}
 	return f, nil
+}
+
+// forwards answers with the sums of all nodes.
+func (f fleet) forwards(w http.ResponseWriter, _ *http.Request) {
+	var sum struct {
+		Forwarded uint64 `json:"forwarded"`
+		Directly  uint64 `json:"directly"`
+		Served    uint64 `json:"served"`
+	}
+	for _, n := range f {
+		if n.bus != nil {
+			s := n.bus.Stats()
+			sum.Forwarded, sum.Directly, sum.Served = sum.Forwarded+s.Forwarded, sum.Directly+s.ForwardedDirectly, sum.Served+s.ServedForOthers
+		}
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	// An error means that the client has disconnected.
+	_ = json.NewEncoder(w).Encode(sum)
 }
 
 // ServeHTTP implements http.Handler. Raw connections stay with one node.
