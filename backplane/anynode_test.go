@@ -119,7 +119,13 @@ func (f *testFleet) negotiate(t *testing.T, user string) string {
 // poll opens a connection by long polling, with its handshake, and returns its path.
 func (f *testFleet) poll(t *testing.T, user string) string {
 	t.Helper()
-	path := "/chat?id=" + f.negotiate(t, user)
+	return f.begin(t, f.negotiate(t, user), user)
+}
+
+// begin is poll for a token.
+func (f *testFleet) begin(t *testing.T, token, user string) string {
+	t.Helper()
+	path := "/chat?id=" + token
 	for _, step := range []struct{ method, body, want string }{
 		{"GET", "", ""}, {"POST", "{\"protocol\":\"json\",\"version\":1}\x1e", ""}, {"GET", "", "{}\x1e"},
 	} {

@@ -6,7 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,23 +23,29 @@ type door struct {
 	web      *http.Server // nil until open
 	done     chan struct{}
 
-	mu     sync.Mutex
-	frozen chan struct{} // closed when the node goes on; nil if it does
+	handler atomic.Pointer[http.Handler]
 }
+
+func (d *door) set(h http.Handler) { d.handler.Store(&h) }
 
 // withDoor returns opts for the next node, with a URL if nodes go directly.
 func (f *testFleet) withDoor(t *testing.T, opts Options) Options {
-	if f.way != directly {
+	if f.way == overRedis || f.way == mixed && len(f.doors) == 0 {
+		f.doors = append(f.doors, nil)
+		any := *opts.AnyNode
+		any.dial = f.dialNode
+		opts.AnyNode = &any
 		return opts
 	}
 	d := &door{listener: memnet.Listen(), done: make(chan struct{})}
 	d.link = d.listener.Link(nil)
 	any := *opts.AnyNode
-	any.NodeURL, any.dial = nodeURL(len(f.doors)), f.dialNode
+	if any.dial = f.dialNode; f.way != misled {
+		any.NodeURL = nodeURL(len(f.doors))
+	}
 	opts.AnyNode = &any
 	f.doors = append(f.doors, d)
 	t.Cleanup(func() {
-		d.thaw()
 		_ = d.listener.Close()
 		if d.web != nil {
 			_ = d.web.Close()
@@ -60,73 +66,28 @@ func (f *testFleet) dialNode(ctx context.Context, network, addr string) (net.Con
 }
 
 func (d *door) open(h http.Handler) {
-	d.web = &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	d.set(h)
+	d.web = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		(*d.handler.Load()).ServeHTTP(w, r)
+	})}
 	go func() {
 		defer close(d.done)
-		_ = d.web.Serve(frozenListener{d}) // ends with Close
+		_ = d.web.Serve(d.listener) // ends with Close
 	}()
-}
-
-// freeze holds back what the node reads and writes here, as SIGSTOP would.
-func (d *door) freeze() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.frozen = make(chan struct{})
-}
-
-func (d *door) thaw() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.frozen != nil {
-		close(d.frozen)
-		d.frozen = nil
-	}
-}
-
-func (d *door) wait() {
-	d.mu.Lock()
-	frozen := d.frozen
-	d.mu.Unlock()
-	if frozen != nil {
-		<-frozen
-	}
-}
-
-type frozenListener struct{ *door }
-
-func (l frozenListener) Accept() (net.Conn, error) {
-	c, err := l.listener.Accept()
-	return frozenConn{c, l.door}, err
-}
-func (l frozenListener) Close() error   { return l.listener.Close() }
-func (l frozenListener) Addr() net.Addr { return l.listener.Addr() }
-
-// A frozenConn neither reads nor writes while its door is frozen.
-type frozenConn struct {
-	net.Conn
-	door *door
-}
-
-func (c frozenConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.door.wait()
-	return n, err
-}
-
-func (c frozenConn) Write(p []byte) (int, error) {
-	c.door.wait()
-	return c.Conn.Write(p)
 }
 
 // meet waits until each node has a link to each other one, if they go directly.
 func (f *testFleet) meet(t *testing.T) {
 	t.Helper()
-	if f.way != directly {
+	if f.way == misled {
 		return
 	}
 	was := f.pinned.Load()
 	defer f.pinned.Store(was)
-	for owner := range f.nodes {
+	for owner, d := range f.doors {
+		if d == nil {
+			continue
+		}
 		path := f.pollOn(t, int64(owner), "alice")
 		for asker := range f.nodes {
 			if asker != owner {
@@ -158,7 +119,7 @@ func (f *testFleet) join(t *testing.T, asker int, path string) {
 // itself with its first answer.
 func (f *testFleet) introduce(path string) {
 	owner := int(f.pinned.Load())
-	if f.way != directly || owner < 0 {
+	if owner < 0 || f.doors[owner] == nil || f.way == misled {
 		return
 	}
 	_, token, _ := strings.Cut(path, "?id=")

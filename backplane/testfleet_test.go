@@ -39,6 +39,10 @@ type way string
 const (
 	overRedis way = "over Redis"
 	directly  way = "directly"
+
+	// Not of onWays:
+	mixed  way = "mixed"  // the first node has no URL
+	misled way = "misled" // Options.AnyNode.NodeURL is that of every node
 )
 
 // onWays runs a test as on does, for each way.
@@ -72,8 +76,8 @@ func newFleet(t *testing.T, s place, w way, count int, opts Options, endpoint se
 	for i := range count {
 		opts.ServerName = nodeName(i)
 		r := node(t, s, f.withDoor(t, opts))
-		if w == directly {
-			f.doors[i].open(r.NodeHandler())
+		if d := f.doors[i]; d != nil {
+			d.open(r.NodeHandler())
 		}
 		hub := server.MustHub(&fleetHub{i}, &server.Options{
 			LifetimeManager: r, Endpoint: endpoint, Logger: slog.New(slog.DiscardHandler), MaximumReceiveMessageSize: 4 << 20,
@@ -108,7 +112,7 @@ func newFleet(t *testing.T, s place, w way, count int, opts Options, endpoint se
 	all, direct := f.forwards()
 	t.Cleanup(func() {
 		nowAll, nowDirect := f.forwards()
-		if went := nowDirect > direct; nowAll > all && went != (w == directly) {
+		if went := nowDirect > direct; nowAll > all && went != (w == directly || w == mixed) {
 			t.Errorf("of %d requests that were passed on, %d went directly", nowAll-all, nowDirect-direct)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -23,6 +24,13 @@ func (b *memoryBus) listen(channel string, f *Fleet) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.hears[channel] = f
+}
+
+// end makes f deaf, as a node that has died.
+func (b *memoryBus) end(f *Fleet) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.DeleteFunc(b.hears, func(_ string, hears *Fleet) bool { return hears == f })
 }
 
 func (b *memoryBus) Counts() bool     { return true }

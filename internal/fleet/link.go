@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 )
 
@@ -22,7 +21,7 @@ type link struct {
 	ctx   context.Context // ends with the link; its cause is why
 	end   context.CancelCauseFunc
 
-	writing sync.Mutex // held while one frame is written
+	writing chan struct{} // holds a token while one frame is written
 
 	// Guarded by Fleet.mu, on the side that has dialed:
 	uses int       // exchanges
@@ -35,12 +34,14 @@ const (
 	mostChannel = 16 << 10
 	beatTime    = time.Second
 	silentTime  = 5 * time.Second // without a word: the other side is frozen, or the network between
-	idleTime    = time.Minute     // without an exchange; then the side that has dialed ends it
+	frozenTime  = silentTime - 2*beatTime
+	idleTime    = time.Minute // without an exchange; then the side that has dialed ends it
 )
 
 // Why links end.
 var (
 	errSilent   = errors.New("the other node is silent")
+	errFrozen   = errors.New("this node was frozen, or the network was, and goes on")
 	errIdle     = errors.New("it was not used any more")
 	errReplaced = errors.New("the other node has another URL")
 	errFrame    = errors.New("frame that no node of this fleet has sent")
@@ -49,7 +50,7 @@ var (
 
 // newLink makes a link of conn. run must follow.
 func (f *Fleet) newLink(id exchangeID, node string, conn io.ReadWriteCloser) *link {
-	l := &link{fleet: f, id: id, node: node, conn: conn, idle: time.Now()}
+	l := &link{fleet: f, id: id, node: node, conn: conn, writing: make(chan struct{}, 1), idle: time.Now()}
 	l.ctx, l.end = context.WithCancelCause(f.ctx)
 	return l
 }
@@ -99,8 +100,8 @@ func (l *link) read(in *bufio.Reader) error {
 		if err != nil {
 			return err
 		}
-		if time.Since(heard) > silentTime { // this node was frozen: the other one has given it up
-			return errSilent
+		if time.Since(heard) > frozenTime { // what comes now may be given up already
+			return errFrozen
 		}
 		m, err := l.fleet.open(channel, payload)
 		if err != nil {
@@ -128,8 +129,11 @@ func (l *link) write(channel string, payload []byte) error {
 	b := appendText(make([]byte, 4, 4+size), channel)
 	b = append(b, payload...)
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
-	l.writing.Lock()
-	defer l.writing.Unlock()
+	select {
+	case l.writing <- struct{}{}:
+		defer func() { <-l.writing }()
+	case <-l.ctx.Done():
+	}
 	if err := context.Cause(l.ctx); err != nil {
 		return err
 	}
