@@ -126,6 +126,7 @@ func (f *testFleet) introduce(path string) {
 	for i, r := range f.nodes {
 		if ticket, ok := r.fleet.Open(token, "/chat", ""); ok && i != owner {
 			r.fleet.Learn(ticket.ID, nodeName(owner), nodeURL(owner))
+			f.introduced = true
 		}
 	}
 }

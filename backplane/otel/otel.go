@@ -31,6 +31,7 @@ const (
 	keyOutcome attribute.Key = "hubwire.outcome"
 	keyOrigin  attribute.Key = "hubwire.backplane.origin"
 	keyKind    attribute.Key = "hubwire.forwarded.kind"
+	keyWay     attribute.Key = "hubwire.forward.way"
 )
 
 // buckets, in seconds, of what Redis takes.
@@ -75,6 +76,7 @@ type metrics struct {
 
 	state, waiting, subscriptions metric.Int64ObservableUpDownCounter
 	received, dropped, losses     metric.Int64ObservableCounter
+	forwards, served              metric.Int64ObservableCounter
 
 	mu  sync.Mutex // guards all
 	all []weak.Pointer[backplane.Redis]
@@ -123,7 +125,9 @@ func (m *metrics) make(in *instruments.Maker) error {
 	m.received = in.ObservableCounter("hubwire.backplane.received", "{message}", "Messages from Redis, those of this node too.")
 	m.dropped = in.ObservableCounter("hubwire.backplane.dropped", "{message}", "Messages of or for other nodes that could not be read or found a full queue.")
 	m.losses = in.ObservableCounter("hubwire.backplane.losses", "{error}", "Errors of the subscribing connection, failed attempts to connect too.")
-	return in.Observe(m.ask, m.state, m.waiting, m.subscriptions, m.received, m.dropped, m.losses)
+	m.forwards = in.ObservableCounter("hubwire.forwards", "{request}", "Requests of clients that this node has passed on to the node of their connection.")
+	m.served = in.ObservableCounter("hubwire.forwards.served", "{request}", "Requests of clients that other nodes have passed on to this one.")
+	return in.Observe(m.ask, m.state, m.waiting, m.subscriptions, m.received, m.dropped, m.losses, m.forwards, m.served)
 }
 
 func (m *metrics) add(r *backplane.Redis) {
@@ -147,6 +151,8 @@ func (m *metrics) ask(_ context.Context, to metric.Observer) error {
 		sum := stats[hub]
 		sum.Received, sum.Dropped, sum.Losses = sum.Received+one.Received, sum.Dropped+one.Dropped, sum.Losses+one.Losses
 		sum.Subscriptions, sum.Waiting = sum.Subscriptions+one.Subscriptions, sum.Waiting+one.Waiting
+		sum.Forwarded, sum.ForwardedDirectly = sum.Forwarded+one.Forwarded, sum.ForwardedDirectly+one.ForwardedDirectly
+		sum.ServedForOthers += one.ServedForOthers
 		stats[hub] = sum
 		if states[hub] == nil {
 			states[hub] = map[backplane.State]int64{}
@@ -162,6 +168,9 @@ func (m *metrics) ask(_ context.Context, to metric.Observer) error {
 		to.ObserveInt64(m.received, int64(s.Received), which)
 		to.ObserveInt64(m.dropped, int64(s.Dropped), which)
 		to.ObserveInt64(m.losses, int64(s.Losses), which)
+		to.ObserveInt64(m.forwards, int64(s.Forwarded-s.ForwardedDirectly), metric.WithAttributes(keyHub.String(hub), keyWay.String("redis")))
+		to.ObserveInt64(m.forwards, int64(s.ForwardedDirectly), metric.WithAttributes(keyHub.String(hub), keyWay.String("direct")))
+		to.ObserveInt64(m.served, int64(s.ServedForOthers), which)
 		for _, state := range []backplane.State{backplane.Connecting, backplane.Ready, backplane.Degraded, backplane.Closed} {
 			to.ObserveInt64(m.state, states[hub][state], metric.WithAttributes(keyHub.String(hub), keyState.String(state.String())))
 		}

@@ -83,6 +83,9 @@ func TestEveryInstrumentOfTheBackplaneMeasuresWhatItSays(t *testing.T) {
 		"hubwire hubwire.backplane.received [{message}] {" + hub + "} ",
 		"hubwire hubwire.backplane.dropped [{message}] {" + hub + "} 0",
 		"hubwire hubwire.backplane.losses [{error}] {" + hub + "} 0",
+		"hubwire hubwire.forwards [{request}] {hubwire.forward.way=redis," + hub + "} 0",
+		"hubwire hubwire.forwards [{request}] {hubwire.forward.way=direct," + hub + "} 0",
+		"hubwire hubwire.forwards.served [{request}] {" + hub + "} 0",
 		"hubwire hubwire.forwarded [{request}] {hubwire.forwarded.kind=group," + hub + "} 1",
 	} {
 		if !slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, want) }) {

@@ -130,7 +130,8 @@ type Counts struct {
 
 // Counts returns the current counts.
 func (f *Fleet) Counts() Counts {
-	return Counts{f.counts.forwarded.Load(), f.counts.directly.Load(), f.counts.served.Load()}
+	directly := f.counts.directly.Load() // first: it is never more than all
+	return Counts{f.counts.forwarded.Load(), directly, f.counts.served.Load()}
 }
 
 // SetKeys replaces the keys. The first one signs, all are good.

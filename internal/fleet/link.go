@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/rescue"
 )
 
 // A link is a connection between two nodes past the Bus. It carries the messages of
@@ -67,7 +69,7 @@ func (l *link) run(in *bufio.Reader, ended func()) {
 		defer close(beating)
 		l.beat()
 	}()
-	l.end(l.read(in))
+	l.end(rescue.Call(l.fleet.log, "a link to another node", func() error { return l.read(in) }))
 	ended()
 	<-beating
 	<-closed
