@@ -3,12 +3,15 @@ package fleet
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hubwire/hubwire/internal/transport"
@@ -16,8 +19,9 @@ import (
 
 // A memoryBus is a Bus in memory.
 type memoryBus struct {
-	mu    sync.Mutex
-	hears map[string]*Fleet
+	mu     sync.Mutex
+	hears  map[string]*Fleet
+	frozen *Fleet // is counted, and hears nothing
 }
 
 func (b *memoryBus) listen(channel string, f *Fleet) {
@@ -38,12 +42,14 @@ func (b *memoryBus) Since() time.Time { return time.Time{} }
 
 func (b *memoryBus) Publish(_ context.Context, channel string, payload []byte) (int64, error) {
 	b.mu.Lock()
-	f := b.hears[channel]
+	f, frozen := b.hears[channel], b.frozen
 	b.mu.Unlock()
 	if f == nil {
 		return 0, nil
 	}
-	f.Receive(channel, payload)
+	if f != frozen {
+		f.Receive(channel, payload)
+	}
 	return 1, nil
 }
 
@@ -71,4 +77,38 @@ func TestARequestForAConnectionThatHasJustEndedFindsNobody(t *testing.T) {
 	if err := asker.Forward(httptest.NewRecorder(), r, "another", nil); !errors.Is(err, transport.ErrNobody) {
 		t.Errorf("Forward to a connection that nobody has = %v", err)
 	}
+}
+
+// Redis counts a node that is frozen. A POST does not wait for it as long as its
+// client would; a poll waits anyway.
+func TestAnOwnerThatIsFrozenOnTheBusIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.serve(p.echo)
+		p.bus.frozen = p.owner
+		began := time.Now()
+		if _, err := p.post("text"); !errors.Is(err, transport.ErrAway) || time.Since(began) != (mostSilent+1)*probeTime {
+			t.Errorf("a POST: %v after %v", err, time.Since(began))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		r := httptest.NewRequestWithContext(ctx, "GET", "/chat?id=x", nil)
+		if err := p.asker.Forward(httptest.NewRecorder(), r, "c", nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a poll: %v", err)
+		}
+	})
+}
+
+// An owner that is at it is not given up, however long it takes.
+func TestAnOwnerThatTakesLongIsNotGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.serve(func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+			time.Sleep(time.Minute)
+			_, _ = io.WriteString(w, "late") // the asker is gone otherwise
+		})
+		if got, err := p.post("text"); got != "late" || err != nil {
+			t.Errorf("answer %q, %v", got, err)
+		}
+	})
 }

@@ -26,8 +26,20 @@
 // direction, and no queue. A WebSocket is an exchange whose two bodies are the bytes
 // of the two directions.
 //
+// # Links
+//
+// A node that has a URL tells it with the first answer of an exchange over the Bus.
+// The asker then dials a link to it: an HTTP request that is upgraded, whose hello
+// and welcome both sides sign. Exchanges of connections that are known to be that
+// node's go over the link, with the same messages. The side that dials uses it and
+// ends it when it is idle; a link that is silent is given up by both. A request whose
+// link has broken before its owner was heard is sent over the Bus with the same id,
+// by which the owner knows it.
+//
+// # Goroutines
+//
 // The goroutine of the asker's HTTP request runs the asker's side, one goroutine
 // for each request that it serves the owner's. The goroutine that hands over what
-// the Bus brings (Fleet.Receive) never waits. All end with their exchange, and
+// the Bus brings (Fleet.Receive) never waits, nor does that which reads a link. All end with their exchange, and
 // Close waits for them.
 package fleet

@@ -14,6 +14,9 @@ import (
 // mostGiven is how many links other nodes may have to this one.
 const mostGiven = mostPeers
 
+// mostHello bounds what a stranger makes a node read, in bytes of text.
+const mostHello = 8 << 10
+
 // Answers of the handler to what is no node of the fleet, or comes too late.
 const (
 	notForYou = "Only the nodes of a fleet come here."
@@ -39,7 +42,7 @@ func (f *Fleet) Handler() http.Handler {
 // ago, and once.
 func (f *Fleet) hello(r *http.Request) (*message, error) {
 	text := r.Header.Get(helloHeader)
-	if r.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), upgradeName) || r.ProtoMajor != 1 || text == "" {
+	if r.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), upgradeName) || r.ProtoMajor != 1 || text == "" || len(text) > mostHello {
 		return nil, errMessage
 	}
 	b, err := encoding.DecodeString(text)

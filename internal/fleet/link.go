@@ -106,8 +106,11 @@ func (l *link) read(in *bufio.Reader) error {
 			return errFrozen
 		}
 		m, err := l.fleet.open(channel, payload)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case m.from != l.node: // somebody has heard it elsewhere
+			return errFrame
 		}
 		if m.kind == kindBeat {
 			if m.id != l.id || m.n <= beats {

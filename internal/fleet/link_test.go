@@ -58,6 +58,7 @@ func TestWhoIsNoNodeOfTheFleetGetsNoLink(t *testing.T) {
 			"for another node":             {"GET", p.hello(t, p.asker, "another")},
 			"too old":                      {"GET", p.hello(t, p.asker, "owner", func(m *message) { m.time = m.time.Add(-askTime - time.Second) })},
 			"too far in the future":        {"GET", p.hello(t, p.asker, "owner", func(m *message) { m.time = m.time.Add(askTime + time.Second) })},
+			"more than a hello is":         {"GET", encoding.EncodeToString(make([]byte, mostHello))},
 			"a message of another purpose": {"GET", p.hello(t, p.asker, "owner", func(m *message) { m.kind = kindCancel })},
 			"another method":               {"POST", p.hello(t, p.asker, "owner")},
 		} {
@@ -167,15 +168,19 @@ func TestWhatIsForgedOnALinkEndsIt(t *testing.T) {
 		moved := ask(key('a'), p.owner.connectionChannel("d"))
 		copy(moved[5:], toC)
 		for name, forged := range map[string]func(id exchangeID) []byte{
-			"garbage":                     func(exchangeID) []byte { return []byte("GET / HTTP/1.1\r\n\r\n") },
-			"a frame that is too large":   func(exchangeID) []byte { return []byte{0, 0x40, 0, 1} },
-			"a channel past the frame":    func(exchangeID) []byte { return []byte{0, 0, 0, 2, 200, 1} },
-			"an empty frame":              func(exchangeID) []byte { return []byte{0, 0, 0, 0} },
-			"another key":                 func(exchangeID) []byte { return ask(key('b'), toC) },
-			"a request that was changed":  func(exchangeID) []byte { return changed },
-			"one for another connection":  func(exchangeID) []byte { return moved },
-			"one for the node":            func(exchangeID) []byte { return ask(key('a'), p.owner.NodeChannel()) },
-			"one for another node":        func(exchangeID) []byte { return ask(key('a'), p.asker.NodeChannel()) },
+			"garbage":                    func(exchangeID) []byte { return []byte("GET / HTTP/1.1\r\n\r\n") },
+			"a frame that is too large":  func(exchangeID) []byte { return []byte{0, 0x40, 0, 1} },
+			"a channel past the frame":   func(exchangeID) []byte { return []byte{0, 0, 0, 2, 200, 1} },
+			"an empty frame":             func(exchangeID) []byte { return []byte{0, 0, 0, 0} },
+			"another key":                func(exchangeID) []byte { return ask(key('b'), toC) },
+			"a request that was changed": func(exchangeID) []byte { return changed },
+			"one for another connection": func(exchangeID) []byte { return moved },
+			"one for the node":           func(exchangeID) []byte { return ask(key('a'), p.owner.NodeChannel()) },
+			"one for another node":       func(exchangeID) []byte { return ask(key('a'), p.asker.NodeChannel()) },
+			"one of another node": func(exchangeID) []byte {
+				m := &message{kind: kindProbe, from: "another", time: time.Now()}
+				return frame(p.owner.NodeChannel(), m.seal(key('a'), "base:", p.owner.NodeChannel()))
+			},
 			"a beat of another link":      func(exchangeID) []byte { return beat(exchangeID{}, 1) },
 			"a beat that came before":     func(id exchangeID) []byte { return append(beat(id, 1), beat(id, 1)...) },
 			"a beat for another node":     func(id exchangeID) []byte { return frame(p.asker.NodeChannel(), beat(id, 1)) },
@@ -469,6 +474,19 @@ func TestAnotherURLOfANodeReplacesItsLink(t *testing.T) {
 		synctest.Wait()
 		if l := p.link(); l == nil || l == first || !errors.Is(context.Cause(first.ctx), errReplaced) {
 			t.Errorf("link %p after %p, which has ended with %v", l, first, context.Cause(first.ctx))
+		}
+	})
+}
+
+func TestARequestThatIsTooLargeForALinkGoesOverTheBus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.serve(p.echo)
+		p.linked(t)
+		w := httptest.NewRecorder()
+		err := p.asker.Forward(w, httptest.NewRequest("POST", "/chat?id=x", strings.NewReader("text")), "c", make([]byte, mostFrame))
+		if c := p.asker.Counts(); err != nil || w.Body.String() != "text" || c != (Counts{Forwarded: 1}) || p.link() == nil {
+			t.Errorf("answer %q, %v, counts %+v, link %p", w.Body, err, c, p.link())
 		}
 	})
 }
