@@ -64,6 +64,7 @@ func TestAStatefulConnectionGoesOnThroughAnotherNode(t *testing.T) {
 		f := newFleet(t, s, w, 2, Options{}, server.EndpointOptions{AllowStatefulReconnects: true})
 		o := f.options(hubclient.WebSockets)
 		o.StatefulReconnect = true
+		_, met := f.forwards()
 		f.pinned.Store(0)
 		c := f.dial(t, o)
 		call[int](t, c, "Node") // the hub has opened the connection
@@ -82,6 +83,9 @@ func TestAStatefulConnectionGoesOnThroughAnotherNode(t *testing.T) {
 			}
 		}
 		c.Close()
+		if _, direct := f.forwards(); w == directly && direct <= met {
+			t.Error("no WebSocket was passed on directly")
+		}
 	})
 }
 
@@ -92,6 +96,10 @@ func (f *testFleet) ask(t *testing.T, method, path, user string, body string) (i
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://hub.test"+path, strings.NewReader(body))
 	succeed(t, err)
 	r.Header.Set("X-User", user)
+	if _, token, ok := strings.Cut(path, "/refresh?id="); ok { // that is a header there
+		r.URL.RawQuery = ""
+		r.Header.Set("X-SignalR-Connection-Token", token)
+	}
 	answer, err := web.RoundTrip(r)
 	if err != nil {
 		return 0, err.Error()

@@ -1,6 +1,7 @@
 package backplane
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -105,6 +106,31 @@ func TestVersion0GoesToAnyNode(t *testing.T) {
 		}
 		if status, _ := f.ask(t, "DELETE", path, "alice", ""); status != 202 {
 			t.Errorf("the end: %d", status)
+		}
+	})
+}
+
+func TestARefreshGoesToAnyNode(t *testing.T) {
+	onWays(t, func(t *testing.T, s testRedis, w way) {
+		refreshed := make(chan string, 10)
+		f := newFleet(t, s, w, 2, Options{}, server.EndpointOptions{
+			EnableAuthenticationRefresh: true,
+			OnAuthenticationRefresh: func(_ context.Context, r server.AuthenticationRefresh) (bool, error) {
+				refreshed <- r.NewUser.ID
+				return true, nil
+			},
+		})
+		path := f.pollOn(t, 0, "alice")
+		refresh := strings.Replace(path, "/chat", "/chat/refresh", 1)
+		f.pinned.Store(1)
+		if status, body := f.ask(t, "POST", refresh, "alice", ""); status != 200 {
+			t.Fatalf("a refresh: %d %q", status, body)
+		}
+		if user := <-refreshed; user != "alice" {
+			t.Errorf("the owner was asked about %q", user)
+		}
+		if status, body := f.ask(t, "POST", refresh, "bob", ""); status != 403 {
+			t.Errorf("a refresh of another user: %d %q", status, body)
 		}
 	})
 }

@@ -96,6 +96,7 @@ func (f *Fleet) give(w http.ResponseWriter, m *message) error {
 	defer close(started)
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
+		f.log.Error("other nodes cannot have a link to this one", "node", m.from, "error", err)
 		return err
 	}
 	_ = conn.SetDeadline(time.Now().Add(dialTime)) // without effect on one that is closed
