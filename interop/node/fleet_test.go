@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,5 +65,104 @@ func TestAFleetNeedsWhatItsNodesShare(t *testing.T) {
 		if err := run(t.Context(), args, io.Discard); err == nil {
 			t.Errorf("run(%q) succeeds", args)
 		}
+	}
+}
+
+// twoProcesses returns two nodes, a connection of the first one with its URL at
+// both, and makes them reach each other directly. No ping answers a poll.
+func twoProcesses(t *testing.T) (a, b *harness.Node, atA, atB string) {
+	t.Helper()
+	if !harness.OwnNode() {
+		t.Skip("the node of HUBWIRE_NODE has no --direct")
+	}
+	command := harness.NodeCommand(t) + " --nodes 2 --direct true --disconnect-timeout-ms 600000 --keepalive-ms 600000 --redis " + harness.Redis(t)
+	a, b = harness.StartNode(t, command), harness.StartNode(t, command)
+	atA = poll(t, a.URL)
+	atB = b.URL + strings.TrimPrefix(atA, a.URL)
+	for end := time.Now().Add(time.Minute); ; {
+		if status, _, text := ask(t, "POST", atB, "{\"type\":6}\x1e"); status != 200 {
+			t.Fatalf("a send: %d %s", status, text)
+		}
+		if forwardsOf(t, b).Directly >= 40 { // both nodes of b know the owner: each gets a random half
+			return a, b, atA, atB
+		}
+		if time.Now().After(end) {
+			t.Fatalf("after a minute: %+v", forwardsOf(t, b))
+		}
+	}
+}
+
+type forwards struct{ Forwarded, Directly, Served uint64 }
+
+func forwardsOf(t *testing.T, n *harness.Node) (f forwards) {
+	t.Helper()
+	_, _, text := ask(t, "GET", n.URL+"/api/forwards", "")
+	if err := json.Unmarshal([]byte(text), &f); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// calls is the text of a call of Echo, which answers with the text.
+func calls(text string) string {
+	return `{"type":1,"target":"Echo","arguments":["` + text + `"],"invocationId":"` + text + "\"}\x1e"
+}
+
+// polls returns what polls bring until they have brought last.
+func polls(t *testing.T, connection, last string) (answers string) {
+	t.Helper()
+	for !strings.Contains(answers, last) {
+		status, _, text := ask(t, "GET", connection, "")
+		if status != 200 {
+			t.Fatalf("a poll: %d %s", status, text)
+		}
+		answers += text
+	}
+	return answers
+}
+
+// A poll that one node has passed on directly, when one of the two is killed.
+func TestAKilledNodeLosesNoAnswerAndNobodyWaitsForIt(t *testing.T) {
+	a, b, atA, atB := twoProcesses(t)
+	polls(t, atA, "{}") // the answer of the handshake
+	wait := func(connection string) (status chan int) {
+		served, status := forwardsOf(t, a).Served, make(chan int, 1)
+		go func() {
+			got, err := http.Get(connection)
+			if err != nil {
+				status <- 0
+				return
+			}
+			defer got.Body.Close()
+			status <- got.StatusCode
+		}()
+		for end := time.Now().Add(time.Minute); forwardsOf(t, a).Served == served; {
+			if time.Now().After(end) {
+				t.Fatal("the poll has not come to its owner")
+			}
+		}
+		return status
+	}
+	status := wait(atB)
+	b.Kill()
+	if got := <-status; got != 0 {
+		t.Errorf("a poll of a node that is killed is answered %d", got)
+	}
+	if status, _, text := ask(t, "POST", atA, calls("kept")); status != 200 {
+		t.Errorf("a send: %d %s", status, text)
+	}
+	if got := polls(t, atA, "kept"); strings.Count(got, `"invocationId":"kept"`) != 1 {
+		t.Errorf("the polls have brought %q", got)
+	}
+
+	a, _, _, atB = twoProcesses(t)
+	polls(t, atB, "{}")
+	status = wait(atB)
+	a.Kill()
+	if got := <-status; got != 503 {
+		t.Errorf("a poll whose owner is killed is answered %d", got)
+	}
+	if status, _, text := ask(t, "POST", atB, calls("late")); status != 404 {
+		t.Errorf("a send to a connection whose owner is killed: %d %s", status, text)
 	}
 }
