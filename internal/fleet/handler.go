@@ -89,7 +89,7 @@ func (f *Fleet) give(w http.ResponseWriter, m *message) error {
 			f.mu.Unlock()
 		}()
 		if rw := <-started; rw != nil {
-			f.newLink(m.id, m.from, conn).run(rw.Reader, func() {})
+			f.newLink(m.id, m.from, conn, givenTime).run(rw.Reader, func() {})
 		}
 	})
 	f.mu.Unlock()

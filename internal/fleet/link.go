@@ -23,6 +23,8 @@ type link struct {
 	ctx   context.Context // ends with the link; its cause is why
 	end   context.CancelCauseFunc
 
+	patience time.Duration // how long the other side may be silent
+
 	writing chan struct{} // holds a token while one frame is written
 
 	// Guarded by Fleet.mu, on the side that has dialed:
@@ -35,7 +37,8 @@ const (
 	mostFrame   = 4 << 20 // bytes; a request whose head is larger goes over the Bus
 	mostChannel = 16 << 10
 	beatTime    = time.Second
-	silentTime  = 5 * time.Second // without a word: the other side is frozen, or the network between
+	silentTime  = 5 * time.Second         // without a word: the other side is frozen, or the network between
+	givenTime   = silentTime + 2*beatTime // for the side that was dialed: the other one knows first, and why
 	frozenTime  = silentTime - 2*beatTime
 	idleTime    = time.Minute // without an exchange; then the side that has dialed ends it
 )
@@ -51,8 +54,8 @@ var (
 )
 
 // newLink makes a link of conn. run must follow.
-func (f *Fleet) newLink(id exchangeID, node string, conn io.ReadWriteCloser) *link {
-	l := &link{fleet: f, id: id, node: node, conn: conn, writing: make(chan struct{}, 1), idle: time.Now()}
+func (f *Fleet) newLink(id exchangeID, node string, conn io.ReadWriteCloser, patience time.Duration) *link {
+	l := &link{fleet: f, id: id, node: node, conn: conn, patience: patience, writing: make(chan struct{}, 1), idle: time.Now()}
 	l.ctx, l.end = context.WithCancelCause(f.ctx)
 	return l
 }
@@ -94,7 +97,7 @@ func (l *link) beat() {
 
 // read takes what the other side says until the link ends, and returns why.
 func (l *link) read(in *bufio.Reader) error {
-	silent := time.AfterFunc(silentTime, func() { l.end(errSilent) })
+	silent := time.AfterFunc(l.patience, func() { l.end(errSilent) })
 	defer silent.Stop()
 	for beats := uint64(0); ; {
 		heard := time.Now()
@@ -120,7 +123,7 @@ func (l *link) read(in *bufio.Reader) error {
 		} else {
 			l.fleet.deliver(channel, m, l)
 		}
-		silent.Reset(silentTime)
+		silent.Reset(l.patience)
 	}
 }
 

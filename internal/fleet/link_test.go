@@ -260,7 +260,7 @@ func TestMoreLinksThanABoundAreRefused(t *testing.T) {
 			t.Errorf("once there is place: %s", answer.Status)
 		}
 		// Who has opened a link and says nothing loses it.
-		time.Sleep(silentTime)
+		time.Sleep(givenTime)
 		synctest.Wait()
 		p.owner.mu.Lock()
 		given := p.owner.given

@@ -221,7 +221,7 @@ func (f *Fleet) dial(node, url string) (*link, *bufio.Reader, error) {
 		_ = conn.Close() // the error is the other one
 		return nil, nil, err
 	}
-	return f.newLink(id, node, conn), bufio.NewReaderSize(conn, linkBuffer), nil
+	return f.newLink(id, node, conn, silentTime), bufio.NewReaderSize(conn, linkBuffer), nil
 }
 
 // linkBuffer is how many bytes of a link are read at once.
