@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -68,23 +67,22 @@ func TestAFleetNeedsWhatItsNodesShare(t *testing.T) {
 	}
 }
 
-// twoProcesses returns two nodes, a connection of the first one with its URL at
-// both, and makes them reach each other directly. No ping answers a poll.
-func twoProcesses(t *testing.T) (a, b *harness.Node, atA, atB string) {
+// twoProcesses returns two nodes, and a connection of the first one by its URL at the
+// second one, and makes them reach each other directly. No ping answers a poll.
+func twoProcesses(t *testing.T) (a, b *harness.Node, atB string) {
 	t.Helper()
 	if !harness.OwnNode() {
 		t.Skip("the node of HUBWIRE_NODE has no --direct")
 	}
 	command := harness.NodeCommand(t) + " --nodes 2 --direct true --disconnect-timeout-ms 600000 --keepalive-ms 600000 --redis " + harness.Redis(t)
 	a, b = harness.StartNode(t, command), harness.StartNode(t, command)
-	atA = poll(t, a.URL)
-	atB = b.URL + strings.TrimPrefix(atA, a.URL)
+	atB = b.URL + strings.TrimPrefix(poll(t, a.URL), a.URL)
 	for end := time.Now().Add(time.Minute); ; {
 		if status, _, text := ask(t, "POST", atB, "{\"type\":6}\x1e"); status != 200 {
 			t.Fatalf("a send: %d %s", status, text)
 		}
 		if forwardsOf(t, b).Directly >= 40 { // both nodes of b know the owner: each gets a random half
-			return a, b, atA, atB
+			return a, b, atB
 		}
 		if time.Now().After(end) {
 			t.Fatalf("after a minute: %+v", forwardsOf(t, b))
@@ -119,50 +117,4 @@ func polls(t *testing.T, connection, last string) (answers string) {
 		answers += text
 	}
 	return answers
-}
-
-// A poll that one node has passed on directly, when one of the two is killed.
-func TestAKilledNodeLosesNoAnswerAndNobodyWaitsForIt(t *testing.T) {
-	a, b, atA, atB := twoProcesses(t)
-	polls(t, atA, "{}") // the answer of the handshake
-	wait := func(connection string) (status chan int) {
-		served, status := forwardsOf(t, a).Served, make(chan int, 1)
-		go func() {
-			got, err := http.Get(connection)
-			if err != nil {
-				status <- 0
-				return
-			}
-			defer got.Body.Close()
-			status <- got.StatusCode
-		}()
-		for end := time.Now().Add(time.Minute); forwardsOf(t, a).Served == served; {
-			if time.Now().After(end) {
-				t.Fatal("the poll has not come to its owner")
-			}
-		}
-		return status
-	}
-	status := wait(atB)
-	b.Kill()
-	if got := <-status; got != 0 {
-		t.Errorf("a poll of a node that is killed is answered %d", got)
-	}
-	if status, _, text := ask(t, "POST", atA, calls("kept")); status != 200 {
-		t.Errorf("a send: %d %s", status, text)
-	}
-	if got := polls(t, atA, "kept"); strings.Count(got, `"invocationId":"kept"`) != 1 {
-		t.Errorf("the polls have brought %q", got)
-	}
-
-	a, _, _, atB = twoProcesses(t)
-	polls(t, atB, "{}")
-	status = wait(atB)
-	a.Kill()
-	if got := <-status; got != 503 {
-		t.Errorf("a poll whose owner is killed is answered %d", got)
-	}
-	if status, _, text := ask(t, "POST", atB, calls("late")); status != 404 {
-		t.Errorf("a send to a connection whose owner is killed: %d %s", status, text)
-	}
 }

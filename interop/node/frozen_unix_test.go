@@ -11,7 +11,7 @@ import (
 
 // A process that is stopped keeps its connections, to Redis and to other nodes.
 func TestAFrozenNodeIsGivenUpAndExecutesNothingLater(t *testing.T) {
-	a, _, _, atB := twoProcesses(t)
+	a, _, atB := twoProcesses(t)
 	signal := func(s syscall.Signal) {
 		if err := syscall.Kill(a.PID(), s); err != nil {
 			t.Fatal(err)
