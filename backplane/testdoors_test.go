@@ -119,7 +119,7 @@ func (f *testFleet) join(t *testing.T, asker int, path string) {
 // itself with its first answer.
 func (f *testFleet) introduce(path string) {
 	owner := int(f.pinned.Load())
-	if owner < 0 || f.doors[owner] == nil || f.way == misled {
+	if owner < 0 || owner >= len(f.doors) || f.doors[owner] == nil || f.way == misled {
 		return
 	}
 	_, token, _ := strings.Cut(path, "?id=")

@@ -117,19 +117,6 @@ func (f *testFleet) accepts(t *testing.T, what, token, user string) {
 	}
 }
 
-// begin begins the connection of token by long polling, and shakes hands.
-func (f *testFleet) begin(t *testing.T, token, user string) {
-	t.Helper()
-	path := "/chat?id=" + token
-	for _, step := range []struct{ method, body, want string }{
-		{"GET", "", ""}, {"POST", "{\"protocol\":\"json\",\"version\":1}\x1e", ""}, {"GET", "", "{}\x1e"},
-	} {
-		if status, body := f.ask(t, step.method, path, user, step.body); status != http.StatusOK || body != step.want {
-			t.Fatalf("%s: %d %q", step.method, status, body)
-		}
-	}
-}
-
 // negotiated is what negotiate has given out.
 type negotiated struct{ token, id string }
 
@@ -267,7 +254,7 @@ func wrongTokens(right negotiated) map[string]string {
 func TestWrongTokensAreRefusedAsUnknownIDsAre(t *testing.T) {
 	on(t, func(t *testing.T, s testRedis) {
 		watched := &watchedPlace{place: s}
-		f := newFleet(t, watched, 3, Options{AnyNode: &AnyNode{Keys: [][]byte{secret('a')}}}, everything)
+		f := newFleet(t, watched, overRedis, 3, Options{AnyNode: &AnyNode{Keys: [][]byte{secret('a')}}}, everything)
 		unknown := f.unknown(t)
 		same := &AnyNode{Keys: [][]byte{secret('a')}}
 		strangers := map[string]*server.Hub{
@@ -323,7 +310,7 @@ func TestExpiredTokensAreRefusedAsUnknownIDsAre(t *testing.T) {
 		const limit = 20 * time.Second
 		endpoint := everything
 		endpoint.DisconnectTimeout = limit
-		f := newFleet(t, newMemoryRedis(t), 3, Options{}, endpoint)
+		f := newFleet(t, newMemoryRedis(t), overRedis, 3, Options{}, endpoint)
 		unknown := f.unknown(t)
 		for name, query := range negotiations {
 			var tokens []string
@@ -345,7 +332,7 @@ func TestExpiredTokensAreRefusedAsUnknownIDsAre(t *testing.T) {
 
 func TestATokenBeginsNoSecondConnection(t *testing.T) {
 	on(t, func(t *testing.T, s testRedis) {
-		f := newFleet(t, s, 3, Options{}, everything)
+		f := newFleet(t, s, overRedis, 3, Options{}, everything)
 		unknown := f.unknown(t)
 		for name, query := range negotiations {
 			token := negotiateAs(t, f.hubs[0], "/chat", query, "alice").token
@@ -364,7 +351,7 @@ func TestATokenBeginsNoSecondConnection(t *testing.T) {
 
 func TestATokenOfAnotherUserIsRefusedAsOnOneNode(t *testing.T) {
 	on(t, func(t *testing.T, s testRedis) {
-		f := newFleet(t, s, 3, Options{}, everything)
+		f := newFleet(t, s, overRedis, 3, Options{}, everything)
 		unknown := f.unknown(t)
 		const alone = 3
 		f.hubs = append(f.hubs, tokenHub(t, nil, everything))
@@ -411,7 +398,7 @@ func TestATokenOfAnotherUserIsRefusedAsOnOneNode(t *testing.T) {
 
 func TestNeitherATokenNorAnIDIsTheOther(t *testing.T) {
 	on(t, func(t *testing.T, s testRedis) {
-		f := newFleet(t, s, 3, Options{}, everything)
+		f := newFleet(t, s, overRedis, 3, Options{}, everything)
 		unknown := f.unknown(t)
 		for name, query := range negotiations {
 			n := negotiateAs(t, f.hubs[0], "/chat", query, "alice")
@@ -521,7 +508,7 @@ func (f *rotation) refusesNobody(t *testing.T, what string) {
 func TestAChangeOfTheKeysRefusesNobody(t *testing.T) {
 	on(t, func(t *testing.T, s testRedis) {
 		before, after := secret('a'), secret('b')
-		f := &rotation{newFleet(t, s, 3, Options{AnyNode: &AnyNode{Keys: [][]byte{before}}}, everything), s, make([]string, 3)}
+		f := &rotation{newFleet(t, s, overRedis, 3, Options{AnyNode: &AnyNode{Keys: [][]byte{before}}}, everything), s, make([]string, 3)}
 		for i := range f.hubs {
 			f.beginLife(t, i)
 		}
@@ -550,7 +537,7 @@ func TestAChangeOfTheKeysRefusesNobody(t *testing.T) {
 
 func TestEachNodeTakesFreshCredentials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, newMemoryRedis(t), 3, Options{}, everything)
+		f := newFleet(t, newMemoryRedis(t), overRedis, 3, Options{}, everything)
 		for _, way := range []string{"WebSocket", "event stream", "poll"} {
 			token := negotiateAs(t, f.hubs[0], "/chat", "?negotiateVersion=1", "alice").token
 			f.pinned.Store(1)
@@ -577,7 +564,7 @@ func TestEachNodeTakesFreshCredentials(t *testing.T) {
 
 func TestEachNodeRefusesAPostByItsLength(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, newMemoryRedis(t), 2, Options{}, everything)
+		f := newFleet(t, newMemoryRedis(t), overRedis, 2, Options{}, everything)
 		path := f.pollOn(t, 0, "alice")
 		for node := range f.hubs {
 			f.pinned.Store(int64(node))

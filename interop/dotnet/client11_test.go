@@ -45,7 +45,7 @@ var onAnyNode = []string{"automatic refresh /", "manual refresh /", "refused ref
 // TestClient11OnAnyNode plays some scenarios against three of our nodes, of which each
 // request gets a random one.
 func TestClient11OnAnyNode(t *testing.T) {
-	client11(t, harness.NodeCommand, client11Differences(t), onAnyNode, harness.AnyNode(t)...)
+	client11(t, harness.NodeCommand, client11Differences(t), onAnyNode, append(harness.AnyNode(t), "--direct", "true")...)
 }
 
 // facts are the lines of the scenarios, by their names.
