@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -11,7 +12,7 @@ import (
 )
 
 // proxyTime is how long a proxy may take to listen.
-const proxyTime = 20 * time.Second
+const proxyTime = time.Minute
 
 // Proxy starts nginx or haproxy, which tool names, on a free port until the test
 // ends, and returns its URL. In config DIR is a folder for its files, and ADDR
@@ -37,6 +38,37 @@ func Proxy(t testing.TB, tool, config string) string {
 			t.Fatalf("%s does not listen on %s: %v", tool, addr, err)
 		}
 	}
+}
+
+// PageProxy starts a proxy as the first block of it below a heading of a page in docs
+// configures it, with these nodes for those of the page, 10.0.0.1:8080 and so on, and
+// returns its URL. rename are more texts of the block, each with its replacement.
+func PageProxy(t testing.TB, page, heading, tool string, nodes []string, rename ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut("\n"+string(text), "\n"+heading+"\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	_, block, has := strings.Cut(section, "\n```"+tool+"\n")
+	if !found || !has {
+		t.Fatalf("docs/%s has no block of %s below %q", page, tool, heading)
+	}
+	config, _, _ := strings.Cut(block, "```")
+	config = strings.NewReplacer(append(rename, "listen 80;", "listen ADDR;", "bind :80", "bind ADDR")...).Replace(config)
+	for i, node := range nodes {
+		there := fmt.Sprintf("10.0.0.%d:8080", i+1)
+		if !strings.Contains(config, there) {
+			t.Fatalf("the block of %s in docs/%s below %q has no server %s", tool, page, heading, there)
+		}
+		config = strings.ReplaceAll(config, there, strings.TrimPrefix(node, "http://"))
+	}
+	if tool == "nginx" { // a page shows the map, too
+		before, _, _ := strings.Cut(NginxConfig(""), "  map ")
+		config = before + config + "}\n"
+	}
+	return Proxy(t, tool, config)
 }
 
 // NginxConfig returns a configuration of nginx for Proxy with the given http block.

@@ -114,7 +114,7 @@ func TestClientsGetThroughProxiesWithoutStickySessions(t *testing.T) {
 			t.Run(tool+", "+test.name, func(t *testing.T) {
 				t.Parallel()
 				nodes := startNodes(t, 3, test.opts)
-				url := pageProxy(t, "fleet.md", tool, nodes[0].url, nodes[1].url, nodes[2].url)
+				url := harness.PageProxy(t, "fleet.md", "## Behind nginx and haproxy", tool, []string{nodes[0].url, nodes[1].url, nodes[2].url})
 				for _, transport := range []string{"WebSockets", "ServerSentEvents", "LongPolling"} {
 					before := [3]int64{}
 					for i, n := range nodes {
