@@ -58,7 +58,7 @@ func (*Chat) Two(call *server.Call, text string) error {
 }
 
 func (*Chat) Ask(call *server.Call, id, text string) (string, error) {
-	ctx, cancel := context.WithTimeout(call.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(call.Context(), time.Minute)
 	defer cancel()
 	return server.Invoke[string](ctx, call.Clients().Client(id), "Ask", text)
 }

@@ -41,7 +41,7 @@ func everythingBut() []any {
 func TestRightsToSomeChannelsOnRealRedis(t *testing.T) {
 	t.Parallel()
 	s := startRedis(t)
-	r := asUser(t, s, Options{}, everythingBut()...)
+	r := asUser(t, s, Options{PublishTimeout: 2 * time.Minute}, everythingBut()...)
 	ready(t, r)
 	c := client(t, r, "c", "u")
 	start := time.Now()
@@ -56,7 +56,7 @@ func TestRightsToSomeChannelsOnRealRedis(t *testing.T) {
 	if err := r.Send(t.Context(), toGroups("secret"), message("x")); !says(err, "NOPERM") {
 		t.Errorf("send: %v", err)
 	}
-	if took := time.Since(start); took > 4*time.Second { // PublishTimeout is 5
+	if took := time.Since(start); took > time.Minute { // less than PublishTimeout
 		t.Errorf("took %v", took)
 	}
 	readyAfter(t, s.killSubscribers, r)

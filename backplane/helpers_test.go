@@ -121,7 +121,7 @@ func becomes(t *testing.T, r *Redis, want State) {
 
 func reaches(t *testing.T, r *Redis, ok func(Health) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		r.state.mu.Lock()
@@ -204,7 +204,7 @@ func (c *fakeClient) next(t *testing.T) string {
 	case text := <-c.got:
 		_, text, _ = strings.Cut(text, `"target":"`)
 		return strings.TrimSuffix(text, "}\x1e")
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("%s received nothing", c.id)
 		return ""
 	}

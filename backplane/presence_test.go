@@ -104,7 +104,7 @@ func shows(t *testing.T, p place, ask func() string, want string) {
 	t.Helper()
 	settle(p)
 	got := ask()
-	for end := time.Now().Add(20 * time.Second); got != want && time.Now().Before(end); got = ask() {
+	for end := time.Now().Add(time.Minute); got != want && time.Now().Before(end); got = ask() {
 		if _, fake := p.(*memoryRedis); fake {
 			break // nothing is on its way any more
 		}

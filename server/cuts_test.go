@@ -161,7 +161,7 @@ func (s *script) cut() (out []byte) {
 // Calls with uploads run beside others, so the order of answers says nothing.
 func (s *script) play(t *testing.T, url string, frames []byte, piece func() int) (answers []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	conn, in, _, err := ws.Dial(ctx, "ws"+strings.TrimPrefix(url, "http")+"/hub")
 	if err != nil {
@@ -171,7 +171,7 @@ func (s *script) play(t *testing.T, url string, frames []byte, piece func() int)
 	if in == nil {
 		in = bufio.NewReader(conn)
 	}
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second)) // nothing waits so long but for a fault
+	_ = conn.SetDeadline(time.Now().Add(time.Minute)) // nothing waits so long but for a fault
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)

@@ -29,7 +29,7 @@ func emitted(t *testing.T) map[string][]string {
 	}
 	s.start()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := errors.Join(s.stop(ctx), s.client.Close()); err != nil {
 			t.Error(err)

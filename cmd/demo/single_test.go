@@ -29,7 +29,7 @@ func get(t *testing.T, url string) (status int, body string) {
 // becomes waits for an answer.
 func becomes(t *testing.T, url string, status int, body string) {
 	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		gotStatus, gotBody := get(t, url)
 		if gotStatus == status && gotBody == body {

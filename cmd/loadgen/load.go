@@ -115,7 +115,7 @@ func (r *run) watch(from mark) (rss int64, stalled bool) {
 func (r *run) drain() (missing int64) {
 	r.sending.Store(false)
 	r.pacing.Wait()
-	for end := time.Now().Add(3 * time.Second); time.Now().Before(end) && r.missing() > 0; {
+	for end := time.Now().Add(max(r.stall, 3*time.Second)); time.Now().Before(end) && r.missing() > 0; {
 		time.Sleep(20 * time.Millisecond)
 	}
 	return r.missing()

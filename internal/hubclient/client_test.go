@@ -79,7 +79,7 @@ func open(t *testing.T) string {
 func connect(t *testing.T, o Options) (*Client, context.Context) {
 	t.Helper()
 	o.URL = open(t) + o.URL
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	c, err := Dial(ctx, o)
 	if err != nil {
@@ -137,7 +137,7 @@ func TestAClientWithAJarKeepsItsCookies(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.URL, o.Jar = web.URL+"/hub", jar
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		c, err := Dial(ctx, o)
 		if err != nil {
@@ -277,7 +277,7 @@ func TestDialSaysWhyItFails(t *testing.T) {
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer silent.Close()
 	hub := open(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	over, end := context.WithCancel(ctx)
 	end()

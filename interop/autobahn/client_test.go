@@ -13,7 +13,7 @@ import (
 )
 
 // limit bounds each wait of a case.
-const limit = 20 * time.Second
+const limit = time.Minute
 
 // noCode is the code of a close frame without one, none is no close frame.
 const (

@@ -17,7 +17,7 @@ import (
 
 // answerTime is how long a driver may take to answer a command. A group change
 // that no node acknowledges takes 35 seconds.
-const answerTime = 50 * time.Second
+const answerTime = 2 * time.Minute
 
 // A command tells a driver to connect a client, to call a method of the hub
 // with texts and lists of texts, to list what a client has received, or to stop

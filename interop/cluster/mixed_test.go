@@ -15,7 +15,7 @@ import (
 )
 
 // arrival is how long a message may take on a machine that has other work.
-const arrival = 20 * time.Second
+const arrival = time.Minute
 
 // A player is one official client on one node.
 type player struct {

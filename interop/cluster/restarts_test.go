@@ -22,11 +22,11 @@ const (
 	pace = 40 * time.Millisecond
 	// sendLimit is more than a send may take: five seconds for a Redis that is
 	// away, and the load of the machine.
-	sendLimit = 30 * time.Second
+	sendLimit = time.Minute
 	// recoveryLimit bounds the time from Redis' return until both nodes have
 	// all their subscriptions. They need a tenth of a second; the rest is for a
 	// machine that has other work.
-	recoveryLimit = 15 * time.Second
+	recoveryLimit = time.Minute
 )
 
 // outages are how long Redis is away: too short to notice, noticed, and longer

@@ -64,7 +64,7 @@ forEachMode((mode) => {
     });
     it("asked from outside of any call", async () => {
         const c = await start(), [id] = await ids(c), { url } = await node();
-        const ask = async (id, method, timeout = 5000) => { const r = await fetch(`${url}/api/ask/${id}/${method}?timeout=${timeout}`, { method: "POST" }); return [r.status, await r.text()]; };
+        const ask = async (id, method, timeout = 60000) => { const r = await fetch(`${url}/api/ask/${id}/${method}?timeout=${timeout}`, { method: "POST" }); return [r.status, await r.text()]; };
         assert.deepEqual(await ask(id, "Ask"), [200, "answer to question"]);
         assert.deepEqual(await ask(id, "AskFails"), [409, "HubException: Error: client says no"]);
         assert.deepEqual(await ask("nobody", "Ask"), [409, "IOException: Connection 'nobody' does not exist."]);

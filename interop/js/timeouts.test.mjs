@@ -11,16 +11,16 @@ const RS = "\x1e";
 
 forEachMode((mode) => {
     it("pings of both sides keep an idle connection", async () => {
-        const n = await node("--keepalive-ms", "1000", "--client-timeout-ms", "2500");
-        const c = await connect(mode, n.url, { keepAlive: 500, serverTimeout: 4000 });
-        await sleep(6000);
+        const n = await node("--keepalive-ms", "1000", "--client-timeout-ms", "7000");
+        const c = await connect(mode, n.url, { keepAlive: 500, serverTimeout: 7000 });
+        await sleep(9000);
         assert.deepEqual(c.events, []);
         assert.equal(await c.invoke("Echo", "still here"), "still here");
     });
     if (mode.transport === "LongPolling") return; // neither side pings: the polls are enough
     it("a server that is silent is left", async () => {
         const n = await node("--keepalive-ms", "60000");
-        const c = await connect(mode, n.url, { serverTimeout: 1500 });
+        const c = await connect(mode, n.url, { serverTimeout: 3000 });
         assert.equal((await c.closed)?.message, "Server timeout elapsed without receiving a message from the server.");
     });
     it("a client that has pinged and is silent is closed", async () => {

@@ -17,7 +17,7 @@ const (
 	startingPage = "docs/getting-started.md"
 	pageAddr     = "127.0.0.1:8080" // of the page
 	hubwire      = "github.com/hubwire/hubwire"
-	serverTime   = 20 * time.Second // for a server to listen
+	serverTime   = time.Minute // for a server to listen
 )
 
 // The first steps of a stranger, as the page tells them: a module with the

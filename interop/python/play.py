@@ -12,7 +12,7 @@ import time
 import traceback
 import urllib.request
 
-LIMIT = 20  # seconds for each wait
+LIMIT = 60  # seconds for each wait
 
 
 class Cases:

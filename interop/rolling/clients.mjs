@@ -11,7 +11,7 @@ const { HttpTransportType, HubConnectionBuilder, HubConnectionState, LogLevel } 
 const { MessagePackHubProtocol } = require("@microsoft/signalr-protocol-msgpack");
 
 const [url, count, pause, sessions] = process.argv.slice(2);
-const patience = 20_000; // for a tick after the last restart
+const patience = 60_000; // for a tick after the last restart
 const sleep = (ms) => new Promise((ok) => setTimeout(ok, ms));
 const ways = [
     ["WebSockets"], ["ServerSentEvents"], ["LongPolling"], ["WebSockets", true], ["LongPolling", true],

@@ -34,7 +34,7 @@ type chat struct{}
 func (chat) Echo(text string) string { return text }
 
 const (
-	patience = 20 * time.Second // for a whole exchange
+	patience = time.Minute      // for a whole exchange
 	long     = time.Minute      // a limit of middleware that no exchange reaches
 	short    = 2 * time.Second  // one that is over while a client is idle
 	idle     = 11 * time.Second // longer than any timer but the client's

@@ -103,14 +103,14 @@ func newNode(t *testing.T, name, redisAddr string) *node {
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(listener) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := errors.Join(hub.Shutdown(ctx), web.Close(), manager.Close(), client.Close()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		<-served
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := manager.Ready(ctx); err != nil {
 		t.Fatal(err)

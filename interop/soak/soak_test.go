@@ -169,7 +169,7 @@ func (s *soak) connections() (n int) {
 // worksStill shows that both nodes deliver to each other.
 func (s *soak) worksStill() {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
 	got := make(chan string, 10)
 	for i, n := range s.nodes {

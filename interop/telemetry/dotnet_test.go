@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long anything may take on a machine that has other work.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // An order is what the .NET client is told to do; its other members are the
 // options of "start".

@@ -54,7 +54,7 @@ func startNode(t *testing.T, l net.Listener, o nodeOptions) *node {
 
 // stop ends all connections. Stopping twice is allowed.
 func (n *node) stop(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for _, h := range n.hubs {
 		if err := h.Shutdown(ctx); err != nil {

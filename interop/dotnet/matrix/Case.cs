@@ -11,7 +11,7 @@ public sealed class UnmetException(string message) : Exception(message);
 public sealed class Case(Mode mode, Nodes nodes)
 {
     /// <summary>How long a case may take; no scenario waits longer than a few seconds.</summary>
-    static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
     static readonly HttpClient http = new();
     static int names;
@@ -123,7 +123,7 @@ public sealed class Case(Mode mode, Nodes nodes)
     /// <summary>What OnDisconnectedAsync of a connection was given; waits until it has run.</summary>
     public async Task<string> Ended(string id, Uri? node = null)
     {
-        for (var watch = Stopwatch.StartNew(); watch.Elapsed < TimeSpan.FromSeconds(10); await Task.Delay(20))
+        for (var watch = Stopwatch.StartNew(); watch.Elapsed < TimeSpan.FromSeconds(60); await Task.Delay(20))
         {
             var all = await http.GetFromJsonAsync<Dictionary<string, string>>(new Uri(node ?? nodes.Plain, "/api/ended"));
             if (all!.TryGetValue(id, out var how)) return how;

@@ -25,7 +25,7 @@ import (
 )
 
 // limit bounds each wait of a test.
-const limit = 30 * time.Second
+const limit = time.Minute
 
 // The client stops taking a stream at its error, which may overtake items: its
 // own goroutine waits for ever then, with the next item. And it never ends reading an

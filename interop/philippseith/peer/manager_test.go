@@ -19,7 +19,7 @@ import (
 	"github.com/hubwire/hubwire/server"
 )
 
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // signalrHub is a hub of philippseith/signalr.
 type signalrHub struct{ signalr.Hub }

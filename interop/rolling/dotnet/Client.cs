@@ -25,7 +25,7 @@ sealed class Seen
 sealed class Client
 {
     /// <summary>How long a tick after all restarts may take.</summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     static readonly (HttpTransportType Transport, bool Binary)[] ways =
     [

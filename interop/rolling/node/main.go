@@ -26,7 +26,7 @@ import (
 )
 
 // readyTime is how long the node waits for Redis.
-const readyTime = 20 * time.Second
+const readyTime = time.Minute
 
 // group is the one that all clients join by themselves, after every reconnect; with
 // -any once.

@@ -83,7 +83,7 @@ public static class Receivers
         {
             var watch = Stopwatch.StartNew();
             do await Client.Barrier(hub, method + " barrier");
-            while (Count() < want.Length && watch.Elapsed < TimeSpan.FromSeconds(10));
+            while (Count() < want.Length && watch.Elapsed < TimeSpan.FromSeconds(60));
             lock (got) t.Equal(want, got.ToArray());
         }
 

@@ -9,7 +9,7 @@ import java.util.concurrent.TimeUnit;
 /** A client with a thread that starts it, joins its group, calls the hub, and starts it again when it was closed. */
 final class Client {
     /** How long a tick after all restarts may take, in milliseconds. */
-    static final long PATIENCE = 20_000;
+    static final long PATIENCE = 60_000;
 
     /** How long a client may be away before it is closed for good, in milliseconds: as the other clients. */
     private static final long AWAY = 42_000;
