@@ -3,6 +3,7 @@ package backplane
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -39,6 +40,12 @@ type AnyNode struct {
 	// means that this node is reached over Redis alone, which also is what becomes
 	// of requests while the URL is out of reach.
 	NodeURL string
+
+	// NodeTLS is how this node connects to https URLs of other nodes: whom it trusts,
+	// and a certificate of its own if they ask for one. It must not be changed after
+	// New. Nil means the certificates that the machine trusts. A node that is not
+	// trusted is reached over Redis.
+	NodeTLS *tls.Config
 
 	// dial connects to the URLs of other nodes; nil outside of tests.
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -102,7 +109,7 @@ func (r *Redis) openFleet() {
 		keys = append(keys, fleet.Key(key))
 	}
 	r.fleet = fleet.New(fleetBus{r}, fleet.Options{
-		Node: r.opts.ServerName, Base: r.channels.Extra("any:"), Keys: keys, URL: r.opts.AnyNode.NodeURL, Dial: r.opts.AnyNode.dial, Log: r.log,
+		Node: r.opts.ServerName, Base: r.channels.Extra("any:"), Keys: keys, URL: r.opts.AnyNode.NodeURL, Dial: r.opts.AnyNode.dial, TLS: r.opts.AnyNode.NodeTLS, Log: r.log,
 	})
 	r.base = append(r.base, r.fleet.NodeChannel())
 }

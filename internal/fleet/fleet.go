@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -71,6 +72,8 @@ type Options struct {
 
 	// Dial connects to another node's URL. Nil means a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// TLS is for https URLs of other nodes. Nil means what the machine trusts.
+	TLS *tls.Config
 
 	Log *slog.Logger
 }
@@ -112,7 +115,7 @@ var _ transport.Cluster = (*Fleet)(nil)
 // New returns the part of a node in the fleet that has o.Base in common.
 func New(bus Bus, o Options) *Fleet {
 	f := &Fleet{
-		bus: bus, node: o.Node, base: o.Base, url: o.URL, log: o.Log, web: newTransport(o.Dial), small: make(chan struct{}, mostSmall),
+		bus: bus, node: o.Node, base: o.Base, url: o.URL, log: o.Log, web: newTransport(o.Dial, o.TLS), small: make(chan struct{}, mostSmall),
 		owned: map[string]transport.ForwardHandler{}, asks: map[exchangeID]*ask{}, serving: map[exchangeID]*served{},
 		seen: [2]map[exchangeID]struct{}{{}, {}}, turned: time.Now(),
 		peers: map[string]*peer{}, owners: [2]map[string]string{{}, {}},

@@ -3,6 +3,7 @@ package fleet
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -40,14 +41,14 @@ const (
 
 // newTransport returns what dials links: HTTP/1.1 without a proxy, past what the
 // environment says.
-func newTransport(dial func(ctx context.Context, network, addr string) (net.Conn, error)) *http.Transport {
+func newTransport(dial func(ctx context.Context, network, addr string) (net.Conn, error), trust *tls.Config) *http.Transport {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: dialTime}).DialContext
 	}
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
 	return &http.Transport{
-		DialContext: dial, Protocols: &http1, TLSHandshakeTimeout: dialTime, ResponseHeaderTimeout: dialTime,
+		DialContext: dial, Protocols: &http1, TLSClientConfig: trust.Clone(), TLSHandshakeTimeout: dialTime, ResponseHeaderTimeout: dialTime,
 		DisableCompression: true, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10,
 	}
 }
