@@ -11,13 +11,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hubwire/hubwire/server"
 )
 
-// A presenceModel is a fleet to which everything happens at random: connections,
+// A fleetModel is a fleet to which everything happens at random: connections,
 // groups, nodes that are killed, cut off and started again, a Redis that breaks,
 // restarts, and comes back empty or with an old copy. What is true is what the
 // living nodes have themselves.
-type presenceModel struct {
+type fleetModel struct {
 	t      *testing.T
 	random *rand.Rand
 	redis  *memoryRedis
@@ -96,37 +98,38 @@ func (l *eventList) askLocked() {
 // The steps of the model. Each returns what it has done, or "" if there was nothing to do.
 var modelSteps = []struct {
 	weight int
-	do     func(*presenceModel) string
+	do     func(*fleetModel) string
 }{
-	{8, (*presenceModel).connect},
-	{5, (*presenceModel).disconnect},
-	{8, (*presenceModel).join},
-	{4, (*presenceModel).leave},
-	{2, (*presenceModel).killNode},
-	{2, (*presenceModel).closeNode},
-	{4, (*presenceModel).startNode},
-	{2, (*presenceModel).partition},
-	{2, (*presenceModel).strand},
-	{4, (*presenceModel).heal},
-	{1, (*presenceModel).restartRedis},
-	{2, (*presenceModel).flush},
-	{1, (*presenceModel).killSubscribers},
-	{12, (*presenceModel).pass},
+	{8, (*fleetModel).connect},
+	{5, (*fleetModel).disconnect},
+	{8, (*fleetModel).join},
+	{4, (*fleetModel).leave},
+	{2, (*fleetModel).killNode},
+	{2, (*fleetModel).closeNode},
+	{4, (*fleetModel).startNode},
+	{2, (*fleetModel).partition},
+	{2, (*fleetModel).strand},
+	{4, (*fleetModel).heal},
+	{1, (*fleetModel).restartRedis},
+	{2, (*fleetModel).flush},
+	{1, (*fleetModel).killSubscribers},
+	{12, (*fleetModel).pass},
 }
 
 const modelSlots = 3
 
-// No history of a fleet leaves a picture of it that stays wrong.
-func TestPresenceIsRightAfterWhateverHasHappened(t *testing.T) {
+// Whatever has happened to a fleet, everybody gets what is for them a minute later, once,
+// and no picture of the fleet stays wrong.
+func TestAFleetIsRightAfterWhateverHasHappened(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { playPresence(t, seed) })
+			synctest.Test(t, func(t *testing.T) { playFleet(t, seed) })
 		})
 	}
 }
 
-func playPresence(t *testing.T, seed uint64) {
-	m := &presenceModel{t: t, random: rand.New(rand.NewPCG(seed, 17)), redis: newMemoryRedis(t), nodes: make([]*modelNode, modelSlots)}
+func playFleet(t *testing.T, seed uint64) {
+	m := &fleetModel{t: t, random: rand.New(rand.NewPCG(seed, 17)), redis: newMemoryRedis(t), nodes: make([]*modelNode, modelSlots)}
 	t.Cleanup(func() { time.Sleep(2 * time.Second) }) // for a dial of go-redis' pool, which ends by itself
 	total := 0
 	for _, s := range modelSteps {
@@ -150,7 +153,8 @@ func playPresence(t *testing.T, seed uint64) {
 			}
 		}
 		m.quiet()
-		if m.compare(); t.Failed() {
+		m.compare()
+		if m.deliver(); t.Failed() {
 			t.Logf("what has happened:\n%s", strings.Join(m.log, "\n"))
 			return
 		}
@@ -158,7 +162,7 @@ func playPresence(t *testing.T, seed uint64) {
 }
 
 // quiet mends everything and gives the fleet the time that docs/fleet.md promises.
-func (m *presenceModel) quiet() {
+func (m *fleetModel) quiet() {
 	for _, n := range m.nodes {
 		if n != nil && n.cut {
 			n.line.shut(false)
@@ -171,7 +175,7 @@ func (m *presenceModel) quiet() {
 }
 
 // compare wants each living node to see what is true.
-func (m *presenceModel) compare() {
+func (m *fleetModel) compare() {
 	truth, users := m.truth()
 	for _, n := range m.nodes {
 		if n == nil {
@@ -197,8 +201,62 @@ func (m *presenceModel) compare() {
 	}
 }
 
+// deliver sends from each living node to all, to each group, user and connection, and
+// wants everybody to get what is for them, once.
+func (m *fleetModel) deliver() {
+	for _, n := range m.nodes {
+		if n == nil {
+			continue
+		}
+		targets := map[string]server.Audience{"all": toAll()}
+		for _, group := range []string{"g", "h", "1:i"} {
+			targets["group "+group] = toGroups(group)
+		}
+		want := map[string][]string{}
+		for _, other := range m.nodes {
+			if other == nil {
+				continue
+			}
+			for id, c := range other.clients {
+				targets["connection "+id] = toConnections(id)
+				is := []string{"all", "connection " + id}
+				if c.user != "" {
+					targets["user "+c.user] = toUsers(c.user)
+					is = append(is, "user "+c.user)
+				}
+				for _, group := range other.GroupsOf(id) {
+					is = append(is, "group "+group)
+				}
+				slices.Sort(is)
+				want[id] = is
+			}
+		}
+		for name, to := range targets {
+			if err := n.Send(m.t.Context(), to, message(name)); err != nil {
+				m.t.Errorf("node %s sends to %s: %v", n.opts.ServerName, name, err)
+			}
+		}
+		synctest.Wait()
+		for _, other := range m.nodes {
+			if other == nil {
+				continue
+			}
+			for id, c := range other.clients {
+				var got []string
+				for len(c.got) > 0 {
+					name, _, _ := strings.Cut(c.next(m.t), `"`)
+					got = append(got, name)
+				}
+				if slices.Sort(got); !slices.Equal(got, want[id]) {
+					m.t.Errorf("node %s has sent, and %s of node %s has got %q, want %q", n.opts.ServerName, id, other.opts.ServerName, got, want[id])
+				}
+			}
+		}
+	}
+}
+
 // truth is a picture, made of what the nodes have themselves, and who is online.
-func (m *presenceModel) truth() (text string, users map[string]bool) {
+func (m *fleetModel) truth() (text string, users map[string]bool) {
 	var conns []string
 	members, byUser, counts := map[string][]string{}, map[string]int{}, FleetCounts{}
 	for _, n := range m.nodes {
@@ -237,7 +295,7 @@ func (m *presenceModel) truth() (text string, users map[string]bool) {
 }
 
 // node returns a living node, or nil.
-func (m *presenceModel) node(ok func(*modelNode) bool) *modelNode {
+func (m *fleetModel) node(ok func(*modelNode) bool) *modelNode {
 	for _, i := range m.random.Perm(modelSlots) {
 		if n := m.nodes[i]; n != nil && ok(n) {
 			return n
@@ -247,7 +305,7 @@ func (m *presenceModel) node(ok func(*modelNode) bool) *modelNode {
 }
 
 // client returns a connection of a living node.
-func (m *presenceModel) client() (*modelNode, string) {
+func (m *fleetModel) client() (*modelNode, string) {
 	n := m.node(func(n *modelNode) bool { return len(n.clients) > 0 })
 	if n == nil {
 		return nil, ""
@@ -256,7 +314,7 @@ func (m *presenceModel) client() (*modelNode, string) {
 	return n, ids[m.random.IntN(len(ids))]
 }
 
-func (m *presenceModel) connect() string {
+func (m *fleetModel) connect() string {
 	n := m.node(func(*modelNode) bool { return true })
 	if n == nil {
 		return ""
@@ -272,7 +330,7 @@ func (m *presenceModel) connect() string {
 	return fmt.Sprintf("%s of %q connects to %s", id, user, n.opts.ServerName)
 }
 
-func (m *presenceModel) disconnect() string {
+func (m *fleetModel) disconnect() string {
 	n, id := m.client()
 	if n == nil {
 		return ""
@@ -282,7 +340,7 @@ func (m *presenceModel) disconnect() string {
 	return id + " disconnects"
 }
 
-func (m *presenceModel) join() string {
+func (m *fleetModel) join() string {
 	n, id := m.client()
 	if n == nil {
 		return ""
@@ -291,7 +349,7 @@ func (m *presenceModel) join() string {
 	return fmt.Sprint(id, " joins ", group, ": ", n.AddToGroup(m.t.Context(), id, group))
 }
 
-func (m *presenceModel) leave() string {
+func (m *fleetModel) leave() string {
 	n, id := m.client()
 	if n == nil {
 		return ""
@@ -305,7 +363,7 @@ func (m *presenceModel) leave() string {
 }
 
 // killNode ends a node as SIGKILL does: nothing of it reaches Redis any more.
-func (m *presenceModel) killNode() string {
+func (m *fleetModel) killNode() string {
 	i := m.random.IntN(modelSlots)
 	n := m.nodes[i]
 	if n == nil {
@@ -316,7 +374,7 @@ func (m *presenceModel) killNode() string {
 	return n.opts.ServerName + " is killed"
 }
 
-func (m *presenceModel) closeNode() string {
+func (m *fleetModel) closeNode() string {
 	i := m.random.IntN(modelSlots)
 	n := m.nodes[i]
 	if n == nil {
@@ -328,7 +386,7 @@ func (m *presenceModel) closeNode() string {
 }
 
 // startNode starts a node, now and then with the name of the one before.
-func (m *presenceModel) startNode() string {
+func (m *fleetModel) startNode() string {
 	i := m.random.IntN(modelSlots)
 	if m.nodes[i] != nil {
 		return ""
@@ -345,7 +403,7 @@ func (m *presenceModel) startNode() string {
 	return name + " is started"
 }
 
-func (m *presenceModel) partition() string {
+func (m *fleetModel) partition() string {
 	n := m.node(func(n *modelNode) bool { return !n.cut })
 	if n == nil {
 		return ""
@@ -355,7 +413,7 @@ func (m *presenceModel) partition() string {
 	return n.opts.ServerName + " is cut off"
 }
 
-func (m *presenceModel) strand() string {
+func (m *fleetModel) strand() string {
 	n := m.node(func(*modelNode) bool { return true })
 	if n == nil {
 		return ""
@@ -365,7 +423,7 @@ func (m *presenceModel) strand() string {
 	return "the connections of " + n.opts.ServerName + " carry nothing any more"
 }
 
-func (m *presenceModel) heal() string {
+func (m *fleetModel) heal() string {
 	n := m.node(func(n *modelNode) bool { return n.cut })
 	if n == nil {
 		return ""
@@ -377,7 +435,7 @@ func (m *presenceModel) heal() string {
 
 // restartRedis has Redis break, and come back as it was, or empty, or with an old
 // copy of its data.
-func (m *presenceModel) restartRedis() string {
+func (m *fleetModel) restartRedis() string {
 	m.redis.kill()
 	time.Sleep(time.Duration(m.random.IntN(20)) * time.Second)
 	how := []string{"as it was", "empty", "with an old copy"}[m.random.IntN(3)]
@@ -395,7 +453,7 @@ func (m *presenceModel) restartRedis() string {
 	return "Redis has restarted " + how
 }
 
-func (m *presenceModel) flush() string {
+func (m *fleetModel) flush() string {
 	m.redis.forget()
 	return "Redis loses its data"
 }
@@ -408,13 +466,13 @@ func copyOf(data map[string]*memoryValue) map[string]*memoryValue {
 	return all
 }
 
-func (m *presenceModel) killSubscribers() string {
+func (m *fleetModel) killSubscribers() string {
 	m.redis.killSubscribers()
 	return "Redis drops its subscribers"
 }
 
 // pass lets time pass: mostly little, now and then longer than a lease.
-func (m *presenceModel) pass() string {
+func (m *fleetModel) pass() string {
 	d := time.Duration(m.random.IntN(1000)) * time.Millisecond
 	if m.random.IntN(4) == 0 {
 		d *= 15
