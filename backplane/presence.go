@@ -196,7 +196,12 @@ func (r *Redis) keepPresence(p *presence) {
 					losses = now - 1 // again
 					return nil
 				}
-				p.mayHaveMissed()
+				ctx, cancel := r.bounded(r.ctx)
+				defer cancel()
+				if !r.mayHaveMissed(ctx, p) {
+					losses = now - 1 // again
+					return nil
+				}
 			}
 			first := renewal
 			if time.Since(renewed) >= renewal {
@@ -221,11 +226,19 @@ func (r *Redis) keepPresence(p *presence) {
 }
 
 // mayHaveMissed says that events may be missing: they were published while this node
-// did not hear them, or Redis has lost what they would have followed from.
-func (p *presence) mayHaveMissed() {
-	if p.news != nil {
-		p.news.add(PresenceEvent{Kind: PresenceReset, Here: true})
+// did not hear them, or Redis has lost what they would have followed from. It is said
+// by way of Redis, so that what was published before is heard before: who asks Redis
+// at a PresenceReset knows better than that.
+func (r *Redis) mayHaveMissed(ctx context.Context, p *presence) bool {
+	if p.news == nil {
+		return true
 	}
+	name := r.opts.ServerName
+	err := r.client.Publish(ctx, p.events, appendNetstrings(nil, string(PresenceReset), "", "", "", name, name)).Err()
+	if err != nil {
+		r.drop(slog.LevelWarn, "presence cannot be written", "error", err)
+	}
+	return err == nil
 }
 
 // renewLease renews the lease of this node, and sweeps up after those that have
@@ -243,7 +256,9 @@ func (r *Redis) renewLease(p *presence) (first time.Duration, ok bool) {
 		if !r.reconcile(p) {
 			return 0, false
 		}
-		p.mayHaveMissed()
+		if !r.mayHaveMissed(ctx, p) {
+			return 0, false
+		}
 	}
 	p.known = p.beats // only now is everything marked that Redis may lack
 	for _, node := range answer[2:] {

@@ -178,6 +178,12 @@ func (r *Redis) heardOfPresence(payload []byte) error {
 	if f == nil || r.presence.news == nil {
 		return errEvent
 	}
+	if PresenceKind(f[0]) == PresenceReset {
+		if f[4] == r.opts.ServerName {
+			r.presence.news.add(PresenceEvent{Kind: PresenceReset, Here: true})
+		}
+		return nil
+	}
 	r.presence.news.add(PresenceEvent{
 		Kind: PresenceKind(f[0]), UserID: f[1], ConnectionID: f[2], Group: f[3], Node: f[4], Here: f[5] == r.opts.ServerName,
 	})
