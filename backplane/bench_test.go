@@ -1,7 +1,6 @@
 package backplane
 
 import (
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -18,26 +17,20 @@ type counting struct {
 
 func (c *counting) Send(*server.Message) error { c.got.Done(); return nil }
 
+// benchmarkNode is a ready node on s.
+func benchmarkNode(b *testing.B, s place, opts Options) *Redis {
+	b.Helper()
+	r := node(b, s, opts)
+	if err := r.Ready(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
 // benchmarkNodes are two nodes on a redis-server of the benchmark.
 func benchmarkNodes(b *testing.B) (near, far *Redis) {
 	s := startRedis(b)
-	var nodes []*Redis
-	for range 2 {
-		client := s.client()
-		r, err := New(client, &Options{HubName: "App.Hub", Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() {
-			_ = r.Close()
-			_ = client.Close()
-		})
-		if err := r.Ready(b.Context()); err != nil {
-			b.Fatal(err)
-		}
-		nodes = append(nodes, r)
-	}
-	return nodes[0], nodes[1]
+	return benchmarkNode(b, s, Options{}), benchmarkNode(b, s, Options{})
 }
 
 func text(n int) *server.Message {

@@ -24,15 +24,7 @@ func benchmarkFleet(b *testing.B, w way) (nodes []*Redis, urls []string) {
 		if w == directly {
 			any.NodeURL = "http://" + door.Listener.Addr().String()
 		}
-		client := s.client()
-		r, err := New(client, &Options{HubName: "App.Hub", ServerName: nodeName(i), AnyNode: any, Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() {
-			_ = r.Close()
-			_ = client.Close()
-		})
+		r := benchmarkNode(b, s, Options{ServerName: nodeName(i), AnyNode: any})
 		door.Config.Handler = r.NodeHandler()
 		door.Start()
 		hub := server.MustHub(&fleetHub{i}, &server.Options{
@@ -41,28 +33,27 @@ func benchmarkFleet(b *testing.B, w way) (nodes []*Redis, urls []string) {
 		web := httptest.NewServer(hub)
 		b.Cleanup(web.Close)
 		b.Cleanup(func() { _ = hub.Shutdown(b.Context()) })
-		if err := r.Ready(b.Context()); err != nil {
-			b.Fatal(err)
-		}
 		nodes, urls = append(nodes, r), append(urls, web.URL)
 	}
 	return nodes, urls
 }
 
-// request sends one and returns the body of its answer, which must be 200.
-func request(b *testing.B, method, url, body string) string {
-	r, err := http.NewRequestWithContext(b.Context(), method, url, strings.NewReader(body))
+// request sends one and returns the body of its answer, whose status must be one of
+// success.
+func request(t testing.TB, client *http.Client, method, url, body string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := client.Do(r)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != 200 {
-		b.Fatalf("%s: %d %q, %v", method, answer.StatusCode, text, err)
+	if err != nil || answer.StatusCode/100 != 2 {
+		t.Fatalf("%s %s: %s %q, %v", method, url, answer.Status, text, err)
 	}
 	return string(text)
 }
@@ -81,21 +72,21 @@ func BenchmarkForward(b *testing.B) {
 			defer http.DefaultClient.CloseIdleConnections()
 			nodes, urls := benchmarkFleet(b, test.way)
 			var negotiated struct{ ConnectionToken string }
-			if err := json.Unmarshal([]byte(request(b, "POST", urls[0]+"/chat/negotiate?negotiateVersion=1", "")), &negotiated); err != nil {
+			if err := json.Unmarshal([]byte(request(b, http.DefaultClient, "POST", urls[0]+"/chat/negotiate?negotiateVersion=1", "")), &negotiated); err != nil {
 				b.Fatal(err)
 			}
 			path := "/chat?id=" + negotiated.ConnectionToken
-			request(b, "GET", urls[0]+path, "")
-			request(b, "POST", urls[0]+path, "{\"protocol\":\"json\",\"version\":1}\x1e")
-			request(b, "GET", urls[0]+path, "")
+			request(b, http.DefaultClient, "GET", urls[0]+path, "")
+			request(b, http.DefaultClient, "POST", urls[0]+path, "{\"protocol\":\"json\",\"version\":1}\x1e")
+			request(b, http.DefaultClient, "GET", urls[0]+path, "")
 			for test.way == directly && nodes[1].Stats().ForwardedDirectly == 0 {
-				request(b, "POST", urls[1]+path, ping)
+				request(b, http.DefaultClient, "POST", urls[1]+path, ping)
 			}
 			var took []time.Duration
 			b.ReportAllocs()
 			for b.Loop() {
 				began := time.Now()
-				request(b, "POST", urls[test.node]+path, ping)
+				request(b, http.DefaultClient, "POST", urls[test.node]+path, ping)
 				took = append(took, time.Since(began))
 			}
 			slices.Sort(took)

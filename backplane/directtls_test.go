@@ -2,7 +2,6 @@ package backplane
 
 import (
 	"crypto/tls"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -40,20 +39,7 @@ func TestANodeIsReachedDirectlyByWhoTrustsItsCertificate(t *testing.T) {
 	trustsNot, trustsNotURL := start("trusts not", AnyNode{NodeTLS: &tls.Config{}})
 
 	send := func(method, url, body string) string {
-		r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := door.Client().Do(r) // closed with door
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		text, err := io.ReadAll(answer.Body)
-		if err != nil || answer.StatusCode/100 != 2 {
-			t.Fatalf("%s %s: %s %q, %v", method, url, answer.Status, text, err)
-		}
-		return string(text)
+		return request(t, door.Client(), method, url, body) // closed with door
 	}
 	_, token, _ := strings.Cut(send("POST", ownerURL+"/negotiate?negotiateVersion=1", ""), `"connectionToken":"`)
 	token, _, _ = strings.Cut(token, `"`)

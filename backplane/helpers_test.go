@@ -81,13 +81,13 @@ func settle(p place) {
 }
 
 // node returns a backplane at p, which may be not ready yet.
-func node(t *testing.T, p place, opts Options) *Redis {
+func node(t testing.TB, p place, opts Options) *Redis {
 	t.Helper()
 	return nodeOn(t, p.client(), opts)
 }
 
 // nodeOn returns a backplane on client, which is closed with the test.
-func nodeOn(t *testing.T, client redis.UniversalClient, opts Options) *Redis {
+func nodeOn(t testing.TB, client redis.UniversalClient, opts Options) *Redis {
 	t.Helper()
 	if opts.HubName == "" {
 		opts.HubName = "App.Hub"

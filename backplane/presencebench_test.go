@@ -2,7 +2,6 @@ package backplane
 
 import (
 	"fmt"
-	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,19 +23,7 @@ func BenchmarkUpkeepOfPresence(b *testing.B) {
 	s := startRedis(b)
 	var nodes []*Redis
 	for i := range upkeepNodes {
-		client := s.client()
-		r, err := New(client, &Options{HubName: "App.Hub", ServerName: fmt.Sprint("n", i), Presence: &PresenceOptions{}, Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() {
-			_ = r.Close()
-			_ = client.Close()
-		})
-		if err := r.Ready(b.Context()); err != nil {
-			b.Fatal(err)
-		}
-		nodes = append(nodes, r)
+		nodes = append(nodes, benchmarkNode(b, s, Options{ServerName: fmt.Sprint("n", i), Presence: &PresenceOptions{}}))
 	}
 	members := make([][]*fakeClient, upkeepNodes)
 	comes := func(node, member int, id string) {
