@@ -1,5 +1,5 @@
 // Package harness is what the tests of interop share: it finds outside tools,
-// installs npm packages, builds the node under test, runs it and Redis, and
+// installs npm packages, runs scripts and programs, the node under test and Redis, and
 // ends what it started.
 //
 // # Skips

@@ -22,6 +22,7 @@ type recorder struct {
 func (r *recorder) Helper()               {}
 func (r *recorder) Skipf(string, ...any)  { r.skipped = true; runtime.Goexit() }
 func (r *recorder) Error(...any)          { r.failed = true }
+func (r *recorder) Errorf(string, ...any) { r.failed = true }
 func (r *recorder) Fatalf(string, ...any) { r.failed = true; runtime.Goexit() }
 
 // outcome runs f as a test of its own and reports how it ended.

@@ -3,9 +3,11 @@ package harness
 import (
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,28 +32,42 @@ func NodeCommand(t testing.TB) string {
 	if command := os.Getenv("HUBWIRE_NODE"); command != "" {
 		return command
 	}
-	program := filepath.Join(t.TempDir(), "node")
-	if runtime.GOOS == "windows" {
-		program += ".exe"
-	}
+	program := GoProgram(t, "github.com/hubwire/hubwire/interop/node", buildFlags...)
 	if strings.Contains(program, " ") {
 		t.Fatalf("the folder for temporary files must not have a blank in its name: %s", program)
 	}
-	args := append(append([]string{"build"}, buildFlags...), "-o", program, "github.com/hubwire/hubwire/interop/node")
+	return program
+}
+
+// GoProgram builds a Go program by the path of its package, with these flags of "go
+// build", and returns where it is. It lives as long as the test.
+func GoProgram(t testing.TB, name string, flags ...string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), path.Base(name))
+	if runtime.GOOS == "windows" {
+		program += ".exe"
+	}
+	args := slices.Concat([]string{"build"}, flags, []string{"-o", program, name})
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return program
 }
 
-// AnyNode returns the arguments with which interop/node is three nodes behind a
-// balancer that gives each request to a random one, with a Redis of the test's own.
-// It skips the test where HUBWIRE_NODE is another server, and as Need does.
-func AnyNode(t testing.TB) []string {
+// NeedOwnNode skips the test where HUBWIRE_NODE is another server: it has no --nodes.
+func NeedOwnNode(t testing.TB) {
 	t.Helper()
 	if !OwnNode() {
 		t.Skip("the node of HUBWIRE_NODE has no --nodes")
 	}
+}
+
+// AnyNode returns the arguments with which interop/node is three nodes behind a
+// balancer that gives each request to a random one, with a Redis of the test's own.
+// It skips the test as NeedOwnNode and Need do.
+func AnyNode(t testing.TB) []string {
+	t.Helper()
+	NeedOwnNode(t)
 	return []string{"--nodes", "3", "--redis", Redis(t)}
 }
 

@@ -96,8 +96,9 @@ func StartUntil(t testing.TB, cmd *exec.Cmd, ready *regexp.Regexp, limit time.Du
 
 // Talk starts cmd as Start does, for a program that ends with its standard input,
 // which Talk returns. Read reads what it prints, to the end. When the test ends, the
-// input is closed and read has returned.
-func Talk(t testing.TB, cmd *exec.Cmd, read func(out io.Reader)) io.Writer {
+// input is closed, a program that goes on for 35 seconds is killed, and read has
+// returned.
+func Talk(t testing.TB, cmd *exec.Cmd, read func(out io.Reader)) io.WriteCloser {
 	t.Helper()
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -107,7 +108,7 @@ func Talk(t testing.TB, cmd *exec.Cmd, read func(out io.Reader)) io.Writer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	Start(t, cmd)
+	p := Start(t, cmd)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -115,6 +116,8 @@ func Talk(t testing.TB, cmd *exec.Cmd, read func(out io.Reader)) io.Writer {
 	}()
 	t.Cleanup(func() {
 		_ = in.Close() // it may have ended already
+		timer := time.AfterFunc(stopTime, func() { p.signal(true) })
+		defer timer.Stop()
 		<-ended
 	})
 	return in

@@ -19,25 +19,21 @@ const proxyTime = time.Minute
 // where it is to listen. It skips as Need does.
 func Proxy(t testing.TB, tool, config string) string {
 	t.Helper()
-	program, dir, addr := Tool(t, tool), t.TempDir(), freeAddress(t)
+	program, dir, addr := Tool(t, tool), t.TempDir(), FreeAddress(t)
 	file := filepath.Join(dir, "config")
 	text := strings.NewReplacer("DIR", dir, "ADDR", addr).Replace(config)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	Start(t, exec.Command(program, map[string]string{"nginx": "-c", "haproxy": "-f"}[tool], file))
-	retry := time.NewTicker(20 * time.Millisecond)
-	defer retry.Stop()
-	for end := time.Now().Add(proxyTime); ; <-retry.C {
+	Await(t, tool+" to listen", proxyTime, func() error {
 		conn, err := net.DialTimeout("tcp", addr, time.Second)
 		if err == nil {
 			conn.Close()
-			return "http://" + addr
 		}
-		if time.Now().After(end) {
-			t.Fatalf("%s does not listen on %s: %v", tool, addr, err)
-		}
-	}
+		return err
+	})
+	return "http://" + addr
 }
 
 // PageProxy starts a proxy as the first block of it below a heading of a page in docs
@@ -45,7 +41,7 @@ func Proxy(t testing.TB, tool, config string) string {
 // returns its URL. rename are more texts of the block, each with its replacement.
 func PageProxy(t testing.TB, page, heading, tool string, nodes []string, rename ...string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", page))
+	text, err := os.ReadFile(filepath.Join(root, "docs", page))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func StartRedis(t testing.TB) *RedisServer {
 	t.Helper()
 	r := &RedisServer{t: t, program: Tool(t, "redis-server")}
 	for range 5 { // the free port may be taken before Redis has it
-		r.Addr = freeAddress(t)
+		r.Addr = FreeAddress(t)
 		if err := r.start(); err != nil {
 			t.Logf("redis-server on %s: %v", r.Addr, err)
 			continue
@@ -76,9 +76,7 @@ func (r *RedisServer) start() error {
 
 // FreeAddress returns an address of this machine, "127.0.0.1:port", on which
 // nothing listens now.
-func FreeAddress(t testing.TB) string { return freeAddress(t) }
-
-func freeAddress(t testing.TB) string {
+func FreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -91,15 +89,7 @@ func freeAddress(t testing.TB) string {
 // waitForRedis sends PING until it is answered or limit is over.
 func waitForRedis(addr string, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
-	retry := time.NewTicker(20 * time.Millisecond)
-	defer retry.Stop()
-	for {
-		err := ping(addr, deadline)
-		if err == nil || time.Now().After(deadline) {
-			return err
-		}
-		<-retry.C
-	}
+	return poll(limit, func() error { return ping(addr, deadline) })
 }
 
 func ping(addr string, deadline time.Time) error {

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,14 +13,8 @@ import (
 // can look. The test runs two folders below the root, as all of interop do.
 func Screenshots(t testing.TB, name string) string {
 	t.Helper()
-	root := os.Getenv("HUBWIRE_ARTIFACTS")
-	if root == "" {
-		root = filepath.Join("..", "..", "artifacts")
-	}
-	dir, err := filepath.Abs(filepath.Join(root, name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	artifacts := cmp.Or(os.Getenv("HUBWIRE_ARTIFACTS"), filepath.Join(root, "artifacts"))
+	dir := Abs(t, filepath.Join(artifacts, name))
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
