@@ -12,12 +12,8 @@ import (
 // stop of one node are others over Redis: who is on no node is noticed late, and
 // with another text. What a node gets for another one goes over Redis, or directly.
 func TestOfficialClientsOnAnyNode(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a minute; not with -short")
-	}
-	if !harness.OwnNode() {
-		t.Skip("the node of HUBWIRE_NODE has no --nodes")
-	}
+	harness.Long(t, "takes a minute")
+	harness.NeedOwnNode(t)
 	harness.Need(t, "node", "npm", "redis-server")
 	modules, node := harness.Modules(t, "."), harness.NodeCommand(t)
 	for _, way := range []string{"redis", "direct"} {

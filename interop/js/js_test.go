@@ -1,32 +1,16 @@
 package js
 
 import (
-	"bytes"
-	"encoding/json"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/hubwire/hubwire/interop/harness"
 )
 
-// fileTime bounds the tests of one file.
-const fileTime = 4 * time.Minute
-
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// outcome is what lib/reporter.mjs says of one test.
-type outcome struct {
-	Names   []string `json:"names"` // of the suites and the test
-	Passed  bool     `json:"passed"`
-	Skipped string   `json:"skipped"` // the reason
-	Error   string   `json:"error"`
-}
 
 // lacked begins the reason of a skip that is right: the table of lib/modes.mjs
 // says that the client has no such feature.
@@ -48,10 +32,7 @@ func TestOldOfficialClients(t *testing.T) {
 
 // runAll runs files with the modes that clients names in lib/modes.mjs.
 func runAll(t *testing.T, clients string, files []string) {
-	if testing.Short() {
-		t.Skip("takes a minute; not with -short")
-	}
-	harness.Need(t, "node", "npm")
+	harness.Long(t, "takes a minute")
 	modules, node := harness.Modules(t, "."), harness.NodeCommand(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(file, ".test.mjs"), func(t *testing.T) {
@@ -63,23 +44,12 @@ func runAll(t *testing.T, clients string, files []string) {
 
 // run runs the tests of one file. Each is a subtest.
 func run(t *testing.T, file, modules string, env ...string) {
-	script, reporter := absolute(t, file), absolute(t, "lib/reporter.mjs")
-	cmd := exec.Command("node", "--test", "--test-reporter", reporter, script)
-	cmd.Dir = modules // the scripts find the npm packages there
-	cmd.Env = append(os.Environ(), env...)
 	if strings.Contains(file, "redis") {
-		cmd.Env = append(cmd.Env, "REDIS="+harness.Redis(t))
+		env = append(env, "REDIS="+harness.Redis(t))
 	}
-	out, runErr := harness.Run(t, cmd, fileTime)
-	played := 0
-	for line := range bytes.Lines(out) {
-		var o outcome
-		if err := json.Unmarshal(line, &o); err != nil {
-			t.Errorf("%s printed %q", file, line)
-			continue
-		}
-		played++
-		t.Run(strings.Join(o.Names, "/"), func(t *testing.T) {
+	outcomes, err := harness.RunNodeTests(t, modules, file, env...)
+	for _, o := range outcomes {
+		t.Run(o.Name(), func(t *testing.T) {
 			switch {
 			case !o.Passed:
 				t.Error(o.Error)
@@ -90,19 +60,7 @@ func run(t *testing.T, file, modules string, env ...string) {
 			}
 		})
 	}
-	if runErr != nil && !t.Failed() {
-		t.Errorf("%s: %v", file, runErr)
+	if err != nil && !t.Failed() {
+		t.Errorf("%s: %v", file, err)
 	}
-	if played == 0 {
-		t.Errorf("%s has no test", file)
-	}
-}
-
-func absolute(t *testing.T, file string) string {
-	t.Helper()
-	path, err := filepath.Abs(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,7 +19,6 @@ type echoHub struct{}
 func (echoHub) Echo(text string) string { return text }
 
 func TestInABrowserPagesOfTheServersOwnOriginAloneUseAHub(t *testing.T) {
-	harness.Need(t, "node", "npm")
 	chromium := harness.Tool(t, "chromium")
 	modules := harness.Modules(t, ".")
 	pages := http.NewServeMux()
@@ -46,15 +44,11 @@ func TestInABrowserPagesOfTheServersOwnOriginAloneUseAHub(t *testing.T) {
 		{elsewhere.URL + "/page", "none"}, // another port: the same site
 		{strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1) + "/page", "none"},
 	}
-	words := []string{absolute(t, "origins.mjs"), own.URL + "/chat", chromium}
+	words := []string{own.URL + "/chat", chromium}
 	var want strings.Builder
 	for _, w := range wants {
 		words = append(words, w.page)
 		want.WriteString(w.page + " " + w.works + "\n")
 	}
-	cmd := exec.Command("node", words...)
-	cmd.Dir = modules
-	if out, err := harness.Run(t, cmd, browserTime); err != nil || string(out) != want.String() {
-		t.Errorf("origins.mjs ended with %v and printed\n%swant\n%s", err, out, want.String())
-	}
+	harness.Prints(t, harness.Script(t, modules, "origins.mjs", words...), browserTime, want.String())
 }
