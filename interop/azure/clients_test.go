@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -38,15 +36,8 @@ type officialClients struct {
 
 func startClients(t *testing.T) *officialClients {
 	t.Helper()
-	harness.Need(t, "node", "npm")
-	script, err := filepath.Abs("clients.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("node", script)
-	cmd.Dir = harness.Modules(t, "../js")
 	c := &officialClients{t: t, lines: make(chan line, 1000)}
-	c.in = harness.Talk(t, cmd, c.read)
+	c.in = harness.Talk(t, harness.Script(t, harness.Modules(t, "../js"), "clients.mjs"), c.read)
 	return c
 }
 

@@ -1,11 +1,10 @@
 package azure
 
 import (
-	"bytes"
-	"encoding/json"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/hubwire/hubwire/interop/harness"
 )
 
 // An expectation is a test of the clients that fails behind the SDK, and why it
@@ -23,16 +22,7 @@ type expectations []*expectation
 
 func loadExpectations(t *testing.T, file string) expectations {
 	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list expectations
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&list); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
+	list := harness.ReadJSON[expectations](t, file)
 	for _, e := range list {
 		if e.Test == "" || e.Error == "" || e.Reason == "" {
 			t.Errorf("%s has an entry with an empty member: %+v", file, *e)
