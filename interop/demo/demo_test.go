@@ -21,7 +21,6 @@ const (
 )
 
 func TestPageShowsWhatItsClientsReceive(t *testing.T) {
-	harness.Need(t, "node", "npm")
 	chromium := harness.Tool(t, "chromium")
 	modules := harness.Modules(t, ".")
 	program := build(t)
@@ -55,16 +54,7 @@ func TestAngularPageIsServedByBothNodes(t *testing.T) {
 // click plays click.mjs on the page at url.
 func click(t *testing.T, modules, url, chromium, backplane, shots string) {
 	t.Helper()
-	script, err := filepath.Abs("click.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("node", script, url, chromium, backplane, shots)
-	cmd.Dir = modules
-	out, err := harness.Run(t, cmd, clickTime)
-	if err != nil || strings.TrimSpace(string(out)) != "ok" {
-		t.Errorf("click.mjs printed %q and ended with %v", out, err)
-	}
+	harness.Prints(t, harness.Script(t, modules, "click.mjs", url, chromium, backplane, shots), clickTime, "ok")
 }
 
 func TestTheClientOfThePageIsTheOneOfNpm(t *testing.T) {
@@ -114,11 +104,7 @@ func fetch(t *testing.T, url string) []byte {
 // build builds cmd/demo.
 func build(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "demo")
-	if out, err := exec.Command("go", "build", "-o", program, "github.com/hubwire/hubwire/cmd/demo").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return program
+	return harness.GoProgram(t, "github.com/hubwire/hubwire/cmd/demo")
 }
 
 // What the demo prints when a page can be opened.
