@@ -8,9 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +25,6 @@ const (
 )
 
 func TestPagesOnTwoNodesShowWhatIsPublishedOnOne(t *testing.T) {
-	harness.Need(t, "node", "npm")
 	chromium := harness.Tool(t, "chromium")
 	modules := harness.Modules(t, app)
 	redis := harness.Redis(t)
@@ -80,20 +77,11 @@ func TestABuildThatIsStoppedLeavesNothing(t *testing.T) {
 // click plays scenario.mjs.
 func click(t *testing.T, modules, site, chromium string, backplane bool, shots string) {
 	t.Helper()
-	script, err := filepath.Abs("scenario.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
 	mode := "off"
 	if backplane {
 		mode = "on"
 	}
-	cmd := exec.Command("node", script, site, chromium, mode, shots)
-	cmd.Dir = modules
-	out, err := harness.Run(t, cmd, clickTime)
-	if err != nil || strings.TrimSpace(string(out)) != "ok" {
-		t.Errorf("scenario.mjs printed %q and ended with %v", out, err)
-	}
+	harness.Prints(t, harness.Script(t, modules, "scenario.mjs", site, chromium, mode, shots), clickTime, "ok")
 }
 
 // build builds the page, once for all tests.
