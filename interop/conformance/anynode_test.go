@@ -63,9 +63,7 @@ var httpOnAnyNode = flag.Bool("http-on-any-node", false, "play http.mjs on any o
 
 // TestOnAnyNode plays what has several requests of a connection.
 func TestOnAnyNode(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes minutes; not with -short")
-	}
+	harness.Long(t, "takes minutes")
 	t.Parallel()
 	for recorder, races := range onAnyNode {
 		if recorder == "http" && !*httpOnAnyNode {

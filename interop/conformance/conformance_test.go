@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -72,9 +71,7 @@ func TestRefresh(t *testing.T)   { conform(t, "refresh", 4) }
 // conform plays the scenarios of a recorder against the node under test,
 // several nodes at once, beside other tests.
 func conform(t *testing.T, recorder string, jobs int) {
-	if testing.Short() {
-		t.Skip("takes minutes; not with -short")
-	}
+	harness.Long(t, "takes minutes")
 	t.Parallel()
 	suite{recorder: recorder, without: []string{dotnetHalf}}.conform(t, jobs)
 }
@@ -283,8 +280,7 @@ func (s suite) chosen(name string, names []string) bool {
 // node runs a script and returns what it prints.
 func (s suite) node(t *testing.T, args ...string) ([]byte, error) {
 	t.Helper()
-	cmd := exec.Command(harness.Tool(t, "node"), args...)
-	cmd.Dir = s.modules
+	cmd := harness.Script(t, s.modules, args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), "NODE_COMMAND="+s.command, "DOTNET_CLIENT_DLL="+s.client, "NODE_COMMAND_B="+s.nodeB)
 	return harness.Run(t, cmd, recordLimit)
 }
@@ -292,11 +288,7 @@ func (s suite) node(t *testing.T, args ...string) ([]byte, error) {
 // script returns the absolute path of a file of this package.
 func script(t *testing.T, name string) string {
 	t.Helper()
-	path, err := filepath.Abs(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return harness.Abs(t, name)
 }
 
 // merge puts the results of a later attempt in the place of earlier ones.

@@ -15,9 +15,7 @@ const (
 // TestDotnetDialogues plays the dialogues of the .NET client; TestDialogues
 // plays those of the JavaScript client.
 func TestDotnetDialogues(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a minute; not with -short")
-	}
+	harness.Long(t, "takes a minute")
 	harness.Dotnet(t)
 	client := harness.DotnetProgram(t, "dotnet-client")
 	suite{recorder: "dialogues", without: []string{javaScriptHalf}, client: client}.conform(t, 4)

@@ -1,13 +1,12 @@
 package conformance
 
 import (
-	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/hubwire/hubwire/interop/harness"
 )
 
 var update = flag.Bool("update", false, "write the lists of expected differences into ../README.md")
@@ -52,17 +51,7 @@ func (b byRecorder) of(recorder string) []string {
 
 func loadExpectations(t *testing.T, name string) expectations {
 	t.Helper()
-	file, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var e expectations
-	dec := json.NewDecoder(bytes.NewReader(file))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&e); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return e
+	return harness.ReadJSON[expectations](t, name)
 }
 
 // differing returns the reasons of the scenarios that must differ, by name.
@@ -128,8 +117,6 @@ func quoted(name string) string {
 	return fence + name + fence
 }
 
-const readme = "../README.md"
-
 // A list of expected differences is in the README between these lines.
 func listBegin(r release) string {
 	return "<!-- " + r.list + " begins; written by: go test ./interop/conformance -run Readme -update -->\n"
@@ -150,23 +137,5 @@ func readmeShows(t *testing.T, r release) {
 			t.Errorf("%s, differs[%d] has no reason or no scenario", r.list, i)
 		}
 	}
-	file, err := os.ReadFile(readme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok := strings.Cut(string(file), listBegin(r))
-	_, after, ok2 := strings.Cut(rest, listEnd(r))
-	if !ok || !ok2 {
-		t.Fatalf("%s has not the lines %q and %q", readme, listBegin(r), listEnd(r))
-	}
-	want := before + listBegin(r) + "\n" + e.render() + listEnd(r) + after
-	if want == string(file) {
-		return
-	}
-	if !*update {
-		t.Fatalf("%s does not show %s; run go test ./interop/conformance -run Readme -update", readme, r.list)
-	}
-	if err := os.WriteFile(readme, []byte(want), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	harness.ReadmeHas(t, listBegin(r), listEnd(r), e.render(), *update)
 }

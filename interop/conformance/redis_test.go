@@ -3,7 +3,6 @@ package conformance
 import (
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -48,9 +47,7 @@ func TestAnASPNETCoreNodeAndOurNodeAreOneCluster(t *testing.T) {
 // and with ChannelPrefix, and compares each step's results, commands and
 // payloads with those of two ASP.NET Core nodes. Nothing may differ.
 func cluster(t *testing.T, commands func(t *testing.T) (a, b string)) {
-	if testing.Short() {
-		t.Skip("takes minutes; not with -short")
-	}
+	harness.Long(t, "takes minutes")
 	t.Parallel()
 	s := suite{recorder: "redis", modules: harness.Modules(t, ".")}
 	s.command, s.nodeB = commands(t)
@@ -92,11 +89,7 @@ func (s suite) playCluster(t *testing.T, alone bool) ([]byte, error) {
 }
 
 func TestEveryCapturedRedisPayloadIsUnderstood(t *testing.T) {
-	cmd := exec.Command(harness.Tool(t, "node"), "vectors.mjs")
-	out, err := harness.Run(t, cmd, time.Minute)
-	if err != nil {
-		t.Fatalf("vectors.mjs: %v", err)
-	}
+	out := harness.Output(t, harness.Script(t, ".", "vectors.mjs"), time.Minute)
 	want, err := os.ReadFile("recordings/redis-vectors.json")
 	if err != nil {
 		t.Fatal(err)
