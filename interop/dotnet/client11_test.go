@@ -1,7 +1,6 @@
 package dotnet
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -148,14 +147,7 @@ func client11Differences(t *testing.T) map[string]string {
 	if !harness.OwnNode() {
 		return nil
 	}
-	file, err := os.ReadFile("client11/differs.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var reasons map[string]string
-	if err := json.Unmarshal(file, &reasons); err != nil {
-		t.Fatalf("client11/differs.json: %v", err)
-	}
+	reasons := harness.ReadJSON[map[string]string](t, "client11/differs.json")
 	for name, reason := range reasons {
 		if reason == "" {
 			t.Errorf("client11/differs.json gives no reason for %q", name)

@@ -1,9 +1,6 @@
 package dotnet
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"flag"
 	"os/exec"
 	"slices"
@@ -123,18 +120,10 @@ func playOn(t *testing.T, program, command string, p playing) []result {
 func run(t *testing.T, program string, args ...string) []result {
 	t.Helper()
 	out, err := harness.Run(t, exec.Command("dotnet", append([]string{program}, args...)...), playLimit)
-	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) { // 1: a case failed
+	if status := harness.Status(err); status != 0 && status != 1 { // 1: a case failed
 		t.Fatalf("matrix %q: %v\n%s", args, err, out)
 	}
-	var results []result
-	for line := range bytes.Lines(out) {
-		var r result
-		if err := json.Unmarshal(line, &r); err != nil {
-			t.Fatalf("matrix printed %q: %v", line, err)
-		}
-		results = append(results, r)
-	}
-	return results
+	return harness.JSONLines[result](t, "matrix", out)
 }
 
 func byName(results []result) map[string]result {
@@ -227,9 +216,7 @@ func TestReferenceNode(t *testing.T) {
 
 // forEachClient calls f with the program built for each release of the client.
 func forEachClient(t *testing.T, f func(t *testing.T, release harness.Release, program string)) {
-	if testing.Short() {
-		t.Skip("takes minutes; not with -short")
-	}
+	harness.Long(t, "takes minutes")
 	harness.Dotnet(t)
 	for _, release := range harness.Releases {
 		t.Run("client "+string(release), func(t *testing.T) {

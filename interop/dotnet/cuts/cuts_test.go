@@ -1,9 +1,7 @@
 package cuts
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os/exec"
@@ -219,19 +217,7 @@ func run(t *testing.T, program string, n *network, all ...dialogue) []result {
 	}
 	cmd := exec.Command("dotnet", program, strconv.Itoa(sideBySide))
 	cmd.Stdin = strings.NewReader(lines.String())
-	out, err := harness.Run(t, cmd, playLimit)
-	if err != nil {
-		t.Fatalf("the client ended with %v\n%s", err, out)
-	}
-	var results []result
-	for line := range bytes.Lines(out) {
-		var r result
-		if err := json.Unmarshal(line, &r); err != nil {
-			t.Fatalf("the client printed %q: %v", line, err)
-		}
-		results = append(results, r)
-	}
-	return results
+	return harness.JSONLines[result](t, "the client", harness.Output(t, cmd, playLimit))
 }
 
 // check fails the test for each dialogue that did.
@@ -256,9 +242,7 @@ func failure(p play, r result) string {
 // client returns the path of the built program.
 func client(t *testing.T) string {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("takes a minute; not with -short")
-	}
+	harness.Long(t, "takes a minute")
 	harness.Dotnet(t)
 	return harness.DotnetProgram(t, "client")
 }

@@ -2,7 +2,6 @@ package http2
 
 import (
 	"encoding/json"
-	"errors"
 	"os"
 	"os/exec"
 	"reflect"
@@ -118,7 +117,7 @@ func TestWebSocketsThatFailWhereTheSwitchIsOff(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			n := startNode(t, !tt.onlyHTTP1)
 			out, err := run(t, program, n, "WebSockets", tt.version)
-			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 || len(out) > 0 {
+			if harness.Status(err) != 1 || len(out) > 0 {
 				t.Errorf("the client ended with %v and printed %q, want an error", err, out)
 			}
 			if got := n.seen(); !slices.Equal(got, tt.requests) {
@@ -162,9 +161,7 @@ func run(t *testing.T, program string, n *node, transport, version string) ([]by
 // client returns the path of the built program.
 func client(t *testing.T) string {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("takes some ten seconds; not with -short")
-	}
+	harness.Long(t, "takes some ten seconds")
 	harness.Dotnet(t)
 	return harness.DotnetProgram(t, "client")
 }
