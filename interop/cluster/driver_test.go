@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -53,13 +52,7 @@ type driver struct {
 }
 
 func startJavaScript(t *testing.T) *driver {
-	script, err := filepath.Abs("driver.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(harness.Tool(t, "node"), script)
-	cmd.Dir = harness.Modules(t, filepath.Join("..", "conformance"))
-	return startDriver(t, "js", cmd)
+	return startDriver(t, "js", harness.Script(t, harness.Modules(t, "../conformance"), "driver.mjs"))
 }
 
 func startDotnet(t *testing.T, release harness.Release) *driver {

@@ -42,9 +42,7 @@ type stage struct {
 // send on Redis. What the nodes put on Redis is compared in
 // interop/conformance; here it is what the users of official clients see.
 func TestClientsOfBothKindsOnNodesOfBothKindsAreOneHub(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a minute; not with -short")
-	}
+	harness.Long(t, "takes a minute")
 	harness.Dotnet(t)
 	for _, release := range harness.Releases {
 		t.Run("with ASP.NET Core "+string(release), func(t *testing.T) { mixed(t, release) })

@@ -51,9 +51,7 @@ type sent struct {
 type gap struct{ from, back, to time.Time }
 
 func TestOnlyWhatIsSentInTheGapsIsLostWhileRedisIsRestartedThreeTimes(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a minute; not with -short")
-	}
+	harness.Long(t, "takes a minute")
 	t.Parallel()
 	server, command := harness.StartRedis(t), harness.NodeCommand(t)
 	var nodes [2]string
