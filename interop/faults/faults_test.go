@@ -3,7 +3,6 @@ package faults
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -48,9 +47,7 @@ var played = []struct {
 }
 
 func TestAFaultOfRedisCostsNoMoreThanTheTableSays(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes half a minute; not with -short")
-	}
+	harness.Long(t, "takes half a minute")
 	harness.Need(t, "redis-server")
 	modules, command := harness.Modules(t, filepath.Join("..", "conformance")), harness.NodeCommand(t)
 	for _, fault := range played {
@@ -82,17 +79,9 @@ func TestAFaultOfRedisCostsNoMoreThanTheTableSays(t *testing.T) {
 // play plays one fault and returns its line.
 func play(t *testing.T, modules, command, name string) row {
 	t.Helper()
-	script, err := filepath.Abs("faults.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(harness.Tool(t, "node"), script, name)
-	cmd.Dir = modules
+	cmd := harness.Script(t, modules, "faults.mjs", name)
 	cmd.Env = append(os.Environ(), "NODE_COMMAND="+command)
-	out, err := harness.Run(t, cmd, faultTime)
-	if err != nil {
-		t.Fatalf("faults.mjs: %v\n%s", err, out)
-	}
+	out := harness.Output(t, cmd, faultTime)
 	t.Logf("\n%s", out)
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	if len(lines) != 3 {
