@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -98,10 +96,6 @@ func startNodes(t *testing.T, count int, opts backplane.Options) (all []*node) {
 // AnyNode no client gets through them.
 func TestClientsGetThroughProxiesWithoutStickySessions(t *testing.T) {
 	modules := harness.Modules(t, ".")
-	script, err := filepath.Abs("anynode.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
 	const all = " 0,1,2,3,4,5,6,7,8,9 0,1,2,3,4,0,1,2,3,4 0,1,2,3,4,5,6,7,8,9 45"
 	for _, tool := range []string{"nginx", "haproxy"} {
 		for _, test := range []struct {
@@ -120,9 +114,7 @@ func TestClientsGetThroughProxiesWithoutStickySessions(t *testing.T) {
 					for i, n := range nodes {
 						before[i] = n.requests.Load()
 					}
-					cmd := exec.Command("node", script, url, transport)
-					cmd.Dir = modules
-					out, err := harness.Run(t, cmd, callTime)
+					out, err := harness.Run(t, harness.Script(t, modules, "anynode.mjs", url, transport), callTime)
 					got := strings.TrimSpace(string(out))
 					switch {
 					case err != nil:

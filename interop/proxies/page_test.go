@@ -1,9 +1,6 @@
 package proxies
 
 import (
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/hubwire/hubwire/interop/harness"
@@ -15,20 +12,11 @@ import (
 func TestTheProxiesOfThePageKeepClientsAtTheirNode(t *testing.T) {
 	modules, command := harness.Modules(t, "."), harness.NodeCommand(t)
 	node1, node2 := harness.StartNode(t, command), harness.StartNode(t, command)
-	script, err := filepath.Abs("call.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, tool := range []string{"nginx", "haproxy"} {
 		t.Run(tool, func(t *testing.T) {
 			url := harness.PageProxy(t, "deploying.md", "## "+tool, tool, []string{node1.URL, node2.URL})
 			for _, transport := range []string{"WebSockets", "ServerSentEvents", "LongPolling"} {
-				cmd := exec.Command("node", script, url, transport)
-				cmd.Dir = modules
-				out, err := harness.Run(t, cmd, callTime)
-				if got, want := strings.TrimSpace(string(out)), transport+" 3 0,1,2"; err != nil || got != want {
-					t.Errorf("asked for %q: %q, %v; want %q", transport, got, err, want)
-				}
+				harness.Prints(t, harness.Script(t, modules, "call.mjs", url, transport), callTime, transport+" 3 0,1,2")
 			}
 		})
 	}

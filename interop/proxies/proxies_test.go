@@ -1,8 +1,6 @@
 package proxies
 
 import (
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -48,10 +46,6 @@ backend nodes
 
 func TestClientsGetThroughProxies(t *testing.T) {
 	modules, node := harness.Modules(t, "."), harness.StartNode(t, harness.NodeCommand(t))
-	script, err := filepath.Abs("call.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, test := range []struct {
 		name, tool, config, settings string
 		sockets                      bool
@@ -71,12 +65,7 @@ func TestClientsGetThroughProxies(t *testing.T) {
 				if want != "failed" {
 					want += " 3 0,1,2"
 				}
-				cmd := exec.Command("node", script, url, asked)
-				cmd.Dir = modules
-				out, err := harness.Run(t, cmd, callTime)
-				if got := strings.TrimSpace(string(out)); err != nil || got != want {
-					t.Errorf("asked for %q: %q, %v; want %q", asked, got, err, want)
-				}
+				harness.Prints(t, harness.Script(t, modules, "call.mjs", url, asked), callTime, want)
 			}
 		})
 	}
