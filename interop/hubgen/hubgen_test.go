@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -39,8 +38,5 @@ func TestCSharpFitsTheOfficialClient(t *testing.T) {
 	harness.Dotnet(t)
 	dir := t.TempDir()
 	copyFiles(t, dir, golden+"/Chat.cs", "csharp/Program.cs", "csharp/check.csproj")
-	out, err := harness.Run(t, exec.Command("dotnet", harness.DotnetProgram(t, dir)), limit)
-	if err != nil || strings.TrimSpace(string(out)) != "ok" {
-		t.Errorf("the program printed %q and ended with %v", out, err)
-	}
+	harness.Prints(t, exec.Command("dotnet", harness.DotnetProgram(t, dir)), limit, "ok")
 }

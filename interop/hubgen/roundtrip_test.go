@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -290,8 +289,5 @@ func TestEveryTypeOfAGeneratedClientGoesBothWaysInBothProtocols(t *testing.T) {
 	copyFiles(t, dir, "roundtrip/Program.cs", "csharp/check.csproj")
 	write(t, filepath.Join(dir, "Types.cs"), hubgen.CSharp, &Types{}, hubgen.Namespace("Types.Client"), told, asked)
 	program := harness.DotnetProgram(t, dir)
-	out, err := harness.Run(t, exec.Command("dotnet", program, serve(t, newTypes(sample()))), limit)
-	if err != nil || strings.TrimSpace(string(out)) != "ok json\nok messagepack" {
-		t.Errorf("the program ended with %v and printed\n%s", err, out)
-	}
+	harness.Prints(t, exec.Command("dotnet", program, serve(t, newTypes(sample()))), limit, "ok json\nok messagepack")
 }

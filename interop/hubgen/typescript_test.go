@@ -3,7 +3,6 @@ package hubgen
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,10 +22,7 @@ const (
 // them.
 func compile(t *testing.T, compiler, dir string, files ...string) {
 	t.Helper()
-	modules := harness.Modules(t, ".")
-	if err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
+	harness.LinkModules(t, harness.Modules(t, "."), dir)
 	options := map[string]any{"types": []string{}}
 	for _, name := range strings.Fields(`strict noUnusedLocals noUnusedParameters exactOptionalPropertyTypes noUncheckedIndexedAccess noImplicitOverride
 		noPropertyAccessFromIndexSignature noImplicitReturns isolatedModules skipLibCheck`) {
@@ -47,20 +43,13 @@ func compile(t *testing.T, compiler, dir string, files ...string) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("node", compiler, "-p", "tsconfig.json")
-	cmd.Dir = dir
-	if out, err := harness.Run(t, cmd, limit); err != nil {
-		t.Fatalf("%s: %v\n%s", filepath.Base(compiler), err, out)
-	}
+	harness.Output(t, harness.Script(t, dir, filepath.Join(dir, compiler), "-p", "tsconfig.json"), limit)
 }
 
 // play runs a script, which prints "ok".
 func play(t *testing.T, script string, args ...string) {
 	t.Helper()
-	out, err := harness.Run(t, exec.Command("node", append([]string{script}, args...)...), limit)
-	if err != nil || strings.TrimSpace(string(out)) != "ok" {
-		t.Errorf("%s ended with %v and printed\n%s", filepath.Base(script), err, out)
-	}
+	harness.Prints(t, harness.Script(t, filepath.Dir(script), script, args...), limit, "ok")
 }
 
 func TestTypeScriptFitsTheOfficialClient(t *testing.T) {
