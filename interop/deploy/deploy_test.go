@@ -20,24 +20,11 @@ const (
 // check runs check.mjs and returns what it complains about.
 func check(t *testing.T, modules, kind string, files ...string) []string {
 	t.Helper()
-	script, err := filepath.Abs("check.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	args := []string{script, kind}
+	args := []string{kind}
 	for _, f := range files {
-		path, err := filepath.Abs(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		args = append(args, path)
+		args = append(args, harness.Abs(t, f))
 	}
-	cmd := exec.Command("node", args...)
-	cmd.Dir = modules
-	out, err := harness.Run(t, cmd, checkTime)
-	if err != nil {
-		t.Fatalf("check.mjs: %v", err)
-	}
+	out := harness.Output(t, harness.Script(t, modules, "check.mjs", args...), checkTime)
 	return strings.FieldsFunc(string(out), func(r rune) bool { return r == '\n' })
 }
 

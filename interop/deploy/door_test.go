@@ -90,20 +90,10 @@ func (c *compose) ready(t *testing.T, base string) error {
 	return nil
 }
 
-// await waits until f succeeds: other processes tell nobody when they are ready.
+// await waits until f succeeds.
 func await(t *testing.T, what string, f func() error) {
 	t.Helper()
-	retry := time.NewTicker(20 * time.Millisecond)
-	defer retry.Stop()
-	for end := time.Now().Add(doorTime); ; <-retry.C {
-		err := f()
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("waited for %s: %v", what, err)
-		}
-	}
+	harness.Await(t, what, doorTime, f)
 }
 
 // A visitor is a client that keeps its cookies, as a browser does.
@@ -247,9 +237,7 @@ func (c *compose) callUntilTheEnd(t *testing.T, v *visitor, home string) {
 // every transport; a node that drains sends its clients to the other one, and
 // they come by the same cookies; so do those of a node that is killed.
 func TestOneDoorKeepsClientsAtTheirNodeAndFindsThemAnother(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts haproxy, Redis and two nodes; not with -short")
-	}
+	harness.Long(t, "starts haproxy, Redis and two nodes")
 	c := startCompose(t)
 	at := c.everywhere(t)
 	all := append(at["node1"], at["node2"]...)
