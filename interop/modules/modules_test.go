@@ -46,9 +46,7 @@ func TestEveryModuleIsTestedHere(t *testing.T) {
 // testModule vets a module and runs its tests, with the race detector if this
 // test has it.
 func testModule(t *testing.T, module string) {
-	if testing.Short() {
-		t.Skip("builds another module; not with -short")
-	}
+	harness.Long(t, "builds another module")
 	dir := filepath.Join("..", "..", filepath.FromSlash(module))
 	fetch := exec.Command("go", "mod", "download")
 	fetch.Dir = dir
@@ -59,8 +57,6 @@ func testModule(t *testing.T, module string) {
 	for _, words := range [][]string{{"vet", "./..."}, test} {
 		cmd := exec.Command("go", words...)
 		cmd.Dir = dir
-		if out, err := harness.Run(t, cmd, testTime); err != nil {
-			t.Fatalf("go %s: %v\n%s", words[0], err, out)
-		}
+		harness.Output(t, cmd, testTime)
 	}
 }
