@@ -3,7 +3,6 @@
 package storm
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"flag"
@@ -13,7 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,6 +20,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/hubwire/hubwire/interop/harness"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -90,13 +90,8 @@ type figure struct {
 // Everybody gets in, and running traffic loses nothing. What its latency does is
 // measured and not judged: it depends on the machine.
 func TestAllClientsOfANodeThatDiedComeInTogether(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes twenty seconds")
-	}
-	loadgen := filepath.Join(t.TempDir(), "loadgen")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", loadgen, "../../cmd/loadgen").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	harness.Long(t, "takes twenty seconds")
+	loadgen := harness.GoProgram(t, "github.com/hubwire/hubwire/cmd/loadgen")
 	rows := []string{"| | p50 before, ms | p99 before, ms | p50 during, ms | p99 during, ms | half of the clients in after, ms | all in after, ms |", "|---|---|---|---|---|---|---|"}
 	for _, how := range []string{"without", "admission"} {
 		address := startNode(t, how)
@@ -127,38 +122,22 @@ func startNode(t *testing.T, how string) string {
 	t.Helper()
 	node := exec.Command(os.Args[0], "-opening", strconv.Itoa(*opening), "-work", work.String())
 	node.Env = append(os.Environ(), asNode+"="+how)
-	out, err := node.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := node.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = node.Process.Kill()
-		_ = node.Wait() // it says that it was killed
-	})
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the node has not said its address: %v", err)
-	}
-	return strings.TrimSpace(line)
+	_, address := harness.StartUntil(t, node, regexp.MustCompile(`^(\S+)$`), time.Minute)
+	return address
 }
 
 // start starts loadgen; what it returns waits for its figures.
 func start(t *testing.T, loadgen string, args ...string) func() figure {
 	t.Helper()
-	var out, problems bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), loadgen, args...)
-	cmd.Stdout, cmd.Stderr = &out, &problems
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	var out bytes.Buffer
+	cmd := exec.Command(loadgen, args...)
+	cmd.Stdout = &out
+	process := harness.Start(t, cmd)
 	return func() (f figure) {
 		t.Helper()
-		err := cmd.Wait()
+		err := process.Wait()
 		if decoded := json.Unmarshal(out.Bytes(), &f); err != nil || decoded != nil || f.Missing > 0 || len(f.Errors) > 0 {
-			t.Fatalf("loadgen %q: %v\n%s%s", args, err, out.Bytes(), problems.Bytes())
+			t.Fatalf("loadgen %q: %v\n%s", args, err, out.Bytes())
 		}
 		return f
 	}
