@@ -1,12 +1,10 @@
 package middleware
 
 import (
-	"bytes"
 	"encoding/json"
 	"math/rand/v2"
 	"net/http"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -60,9 +58,7 @@ func runOnce(t *testing.T, plays []play) (errors []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(harness.Tool(t, "node"), absolute(t, "play.mjs"), string(list))
-	cmd.Dir = harness.Modules(t, "../js")
-	out, err := harness.Run(t, cmd, 2*waitTime)
+	out, err := harness.Run(t, harness.Script(t, harness.Modules(t, "../js"), "play.mjs", string(list)), 2*waitTime)
 	if err == nil {
 		err = json.Unmarshal(out, &errors)
 	}
@@ -70,15 +66,6 @@ func runOnce(t *testing.T, plays []play) (errors []string) {
 		t.Fatalf("%d plays: %v\n%s", len(plays), err, out)
 	}
 	return errors
-}
-
-func absolute(t *testing.T, file string) string {
-	t.Helper()
-	path, err := filepath.Abs(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // every is each transport with each protocol that it can carry.
@@ -172,20 +159,14 @@ func dotnetCases(t *testing.T, url, only string, want int) (failed []dotnetCase)
 	program := harness.DotnetProgram(t, "../dotnet/matrix", harness.Net10.Property())
 	cmd := exec.Command("dotnet", program, "--plain", url, "--detailed", url, "--impatient", url, "--only", only)
 	out, err := harness.Run(t, cmd, 2*waitTime)
-	played := 0
-	for line := range bytes.Lines(out) {
-		var c dotnetCase
-		if jsonErr := json.Unmarshal(line, &c); jsonErr != nil {
-			t.Errorf("the .NET client printed %q", line)
-			continue
-		}
-		played++
+	played := harness.JSONLines[dotnetCase](t, "the .NET client", out)
+	for _, c := range played {
 		if !c.OK {
 			failed = append(failed, c)
 		}
 	}
-	if err != nil && len(failed) == 0 || played < want {
-		t.Errorf("%d cases were played: %v", played, err)
+	if err != nil && len(failed) == 0 || len(played) < want {
+		t.Errorf("%d cases were played: %v", len(played), err)
 	}
 	return failed
 }

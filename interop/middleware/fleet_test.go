@@ -31,12 +31,8 @@ type fleet struct {
 // request gets a random one.
 func startFleet(t *testing.T) *fleet {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts nodes of two kinds; not with -short")
-	}
-	if !harness.OwnNode() {
-		t.Skip("the node of HUBWIRE_NODE has no --nodes")
-	}
+	harness.Long(t, "starts nodes of two kinds")
+	harness.NeedOwnNode(t)
 	harness.Dotnet(t)
 	command, f := harness.NodeCommand(t), &fleet{redis: harness.Redis(t)}
 	for range 2 {

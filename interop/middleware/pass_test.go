@@ -38,9 +38,7 @@ type goNode struct {
 // each second request is passed over that.
 func startGoNode(t *testing.T, args ...string) *goNode {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts an ASP.NET Core node; not with -short")
-	}
+	harness.Long(t, "starts an ASP.NET Core node")
 	harness.Dotnet(t)
 	n := &goNode{handlers: map[string]http.HandlerFunc{}, had: map[string]int{}}
 	n.server = httptest.NewServer(http.HandlerFunc(n.serve))
@@ -375,9 +373,7 @@ func (n *goNode) passNothingElse(t *testing.T) {
 }
 
 func TestANodeThatIsItsOwnGoNodeSaysSo(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts an ASP.NET Core node; not with -short")
-	}
+	harness.Long(t, "starts an ASP.NET Core node")
 	harness.Dotnet(t)
 	url := "http://" + harness.FreeAddress(t)
 	node := harness.StartNode(t, nodeCommand(t, harness.Net10), "--urls", url, "--go", url)
