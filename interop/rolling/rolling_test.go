@@ -68,9 +68,7 @@ type seen struct {
 }
 
 func TestClientsOfAllKindsLiveThroughARollingRestart(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts clients of three languages; not with -short")
-	}
+	harness.Long(t, "starts clients of three languages")
 	size := sizeOf(t)
 	fleet := startFleet(t, "haproxy", size)
 	commands := javaScript(t, fleet.url, size)
@@ -81,9 +79,7 @@ func TestClientsOfAllKindsLiveThroughARollingRestart(t *testing.T) {
 // cost users everywhere: groups, and requests at the wrong pod. Here the clients join
 // once, and each of their requests goes to whichever node is next.
 func TestClientsWithSessionsKeepTheirGroupsBehindABalancerWithoutAffinity(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts Node; not with -short")
-	}
+	harness.Long(t, "starts Node")
 	size := size{js: 10, rounds: 1, notice: 1500 * time.Millisecond, spread: time.Second, inter: "400ms", pause: 100 * time.Millisecond}
 	if os.Getenv("HUBWIRE_ROLLING") == "full" {
 		size.js, size.rounds, size.notice, size.spread, size.inter, size.pause = 200, 2, 0, 0, "1s", 500*time.Millisecond
@@ -96,9 +92,7 @@ func TestClientsWithSessionsKeepTheirGroupsBehindABalancerWithoutAffinity(t *tes
 // nginx finds out by the 503 of a negotiate that a node drains: there need be no
 // health checks, and no notice.
 func TestClientsLiveThroughARollingRestartBehindAProxyWithoutHealthChecks(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts Node; not with -short")
-	}
+	harness.Long(t, "starts Node")
 	size := size{js: 10, rounds: 1, notice: -1, spread: time.Second, pause: 100 * time.Millisecond}
 	fleet := startFleet(t, "nginx", size)
 	play(t, fleet, size, javaScript(t, fleet.url, size)...)
@@ -188,19 +182,13 @@ type program struct {
 
 func javaScript(t *testing.T, url string, size size) (commands []*exec.Cmd) {
 	t.Helper()
-	script, err := filepath.Abs("clients.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	node, modules := harness.Tool(t, "node"), harness.Modules(t, ".")
+	modules := harness.Modules(t, ".")
 	for left := size.js; left > 0; left -= perProgram {
-		args := append([]string{script}, size.args(url, min(left, perProgram))...)
+		args := size.args(url, min(left, perProgram))
 		if size.anyNode {
 			args = append(args, "sessions")
 		}
-		cmd := exec.Command(node, args...)
-		cmd.Dir = modules
-		commands = append(commands, cmd)
+		commands = append(commands, harness.Script(t, modules, "clients.mjs", args...))
 	}
 	return commands
 }
@@ -224,17 +212,8 @@ func java(t *testing.T, url string, size size) *exec.Cmd {
 
 func startClients(t *testing.T, cmd *exec.Cmd) *program {
 	t.Helper()
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &program{filepath.Base(cmd.Path), in, make(chan struct{}), make(chan []seen, 1)}
-	harness.Start(t, cmd)
-	go func() { // ends with the program: its standard output is closed then
+	p := &program{name: filepath.Base(cmd.Path), ready: make(chan struct{}), seen: make(chan []seen, 1)}
+	p.in = harness.Talk(t, cmd, func(out io.Reader) {
 		var all []seen
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			var one seen
@@ -246,7 +225,7 @@ func startClients(t *testing.T, cmd *exec.Cmd) *program {
 			}
 		}
 		p.seen <- all
-	}()
+	})
 	return p
 }
 
@@ -290,12 +269,8 @@ type fleet struct {
 
 func startFleet(t *testing.T, proxy string, size size) *fleet {
 	t.Helper()
-	f := &fleet{build: filepath.Join(t.TempDir(), "node"), web: &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}}
+	f := &fleet{build: harness.GoProgram(t, "./node", harness.BuildFlags()...), web: &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}}
 	t.Cleanup(f.web.CloseIdleConnections)
-	args := append(append([]string{"build"}, harness.BuildFlags()...), "-o", f.build, "./node")
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		t.Fatalf("go %v: %v\n%s", args, err, out)
-	}
 	f.args = []string{"-redis", harness.Redis(t), "-notice", size.notice.String(), "-spread", size.spread.String()}
 	if size.anyNode {
 		f.args = append(f.args, "-any")
@@ -326,22 +301,19 @@ func (f *fleet) restart(t *testing.T, i int) time.Duration {
 	took := time.Since(begin)
 	f.nodes[i] = f.startNode(t, f.nodes[i].URL)
 	want := strings.TrimPrefix(f.nodes[i].URL, "http://")
-	retry := time.NewTicker(20 * time.Millisecond)
-	defer retry.Stop()
-	for end := time.Now().Add(startTime); ; <-retry.C {
+	harness.Await(t, "requests from the proxy at "+want, startTime, func() error {
 		answer, err := f.web.Get(f.proxy + "/api/who")
 		if err != nil {
 			t.Fatalf("a request while a node is restarted: %v", err)
 		}
+		defer answer.Body.Close()
 		who, err := io.ReadAll(answer.Body)
-		answer.Body.Close()
-		if err == nil && answer.StatusCode == http.StatusOK && string(who) == want {
-			return took
+		if err != nil || answer.StatusCode != http.StatusOK || string(who) != want {
+			return fmt.Errorf("%s from %q, %v", answer.Status, who, err)
 		}
-		if time.Now().After(end) {
-			t.Fatalf("the proxy gives no requests to %s again", want)
-		}
-	}
+		return nil
+	})
+	return took
 }
 
 // tick begins to send 1, 2, 3, ... to all clients, one after the other, through
