@@ -2,7 +2,7 @@ package pages
 
 import (
 	"fmt"
-	"os/exec"
+	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -14,9 +14,9 @@ import (
 func TestTheTemplatesOfThePagesParse(t *testing.T) {
 	dir := folderWith(t, harness.Modules(t, "."))
 	inCode := regexp.MustCompile("(?s)template: `(.*?)`")
-	args := []string{"parse.mjs"}
+	var args []string
 	for _, page := range pagesWith(t, "ts") {
-		for _, code := range blocks(t, page, "ts") {
+		for _, code := range harness.Blocks(t, page, "ts") {
 			for _, m := range inCode.FindAllStringSubmatch(code, -1) {
 				name := fmt.Sprintf("template%d.html", len(args))
 				write(t, dir, name, m[1])
@@ -24,7 +24,7 @@ func TestTheTemplatesOfThePagesParse(t *testing.T) {
 			}
 		}
 	}
-	if len(args) == 1 {
+	if len(args) == 0 {
 		t.Fatal("no page has a template")
 	}
 	write(t, dir, "parse.mjs", `import { parseTemplate } from "@angular/compiler";
@@ -32,9 +32,5 @@ import fs from "node:fs";
 for (const file of process.argv.slice(2))
     for (const error of parseTemplate(fs.readFileSync(file, "utf8"), file).errors ?? []) console.log(String(error));
 `)
-	parse := exec.Command(harness.Tool(t, "node"), args...)
-	parse.Dir = dir
-	if out, err := harness.Run(t, parse, limit); err != nil || len(out) > 0 {
-		t.Errorf("the templates: %v\n%s", err, out)
-	}
+	harness.Prints(t, harness.Script(t, dir, filepath.Join(dir, "parse.mjs"), args...), limit, "")
 }

@@ -3,7 +3,6 @@ package pages
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -17,26 +16,6 @@ const (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-var fenced = regexp.MustCompile("(?ms)^ *```([a-z]*)\n(.*?)^ *```$")
-
-// blocks returns the blocks of code of a page in one language, in order.
-func blocks(t *testing.T, page, language string) (found []string) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, page))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range fenced.FindAllStringSubmatch(string(text), -1) {
-		if m[1] == language {
-			found = append(found, m[2])
-		}
-	}
-	if len(found) == 0 {
-		t.Fatalf("%s has no block of %s", page, language)
-	}
-	return found
-}
 
 // pagesWith returns the pages that have blocks in a language, but for those
 // that other packages compile.

@@ -60,7 +60,7 @@ func TestCSharpOfThePagesCompiles(t *testing.T) {
 	dir := t.TempDir()
 	n := 0
 	for _, page := range pagesWith(t, "csharp") {
-		for _, code := range blocks(t, page, "csharp") {
+		for _, code := range harness.Blocks(t, page, "csharp") {
 			n++
 			write(t, dir, fmt.Sprintf("Block%d.cs", n), csharpFile(page, n, code))
 		}

@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path"
@@ -26,29 +25,22 @@ const (
 func TestGettingStartedRuns(t *testing.T) {
 	addr := startChat(t)
 	t.Run("the client in Node", func(t *testing.T) {
-		modules := harness.Modules(t, ".")
-		dir := folderWith(t, modules)
-		write(t, dir, "client.mjs", strings.ReplaceAll(blocks(t, startingPage, "js")[0], pageAddr, addr))
-		node := exec.Command(harness.Tool(t, "node"), "client.mjs")
-		node.Dir = dir
-		out, err := harness.Run(t, node, limit)
-		if want := blocks(t, startingPage, "text")[0]; err != nil || string(out) != want {
-			t.Errorf("client.mjs printed %q and ended with %v, want %q", out, err, want)
-		}
+		dir := folderWith(t, harness.Modules(t, "."))
+		write(t, dir, "client.mjs", strings.ReplaceAll(harness.Blocks(t, startingPage, "js")[0], pageAddr, addr))
+		client := harness.Script(t, dir, filepath.Join(dir, "client.mjs"))
+		harness.Prints(t, client, limit, harness.Blocks(t, startingPage, "text")[0])
 	})
 	t.Run("the client in .NET", func(t *testing.T) {
 		harness.Dotnet(t)
 		dir := t.TempDir()
-		code := blocks(t, startingPage, "csharp")[0]
+		code := harness.Blocks(t, startingPage, "csharp")[0]
 		if !strings.Contains(code, `"http://`+pageAddr) {
 			t.Fatalf("the client does not connect to %s", pageAddr)
 		}
 		write(t, dir, "client.csproj", clientProject)
 		write(t, dir, "Program.cs", strings.ReplaceAll(code, `"http://`+pageAddr+`/chat"`, "args[0]"))
-		out, err := harness.Run(t, exec.Command("dotnet", harness.DotnetProgram(t, dir), "http://"+addr+"/chat"), limit)
-		if want := "said: hello from .NET\n1 + 2 = 3\n"; err != nil || string(out) != want {
-			t.Errorf("the client printed %q and ended with %v, want %q", out, err, want)
-		}
+		client := exec.Command("dotnet", harness.DotnetProgram(t, dir), "http://"+addr+"/chat")
+		harness.Prints(t, client, limit, "said: hello from .NET\n1 + 2 = 3")
 	})
 }
 
@@ -56,8 +48,8 @@ func TestGettingStartedRuns(t *testing.T) {
 // returns its address.
 func startChat(t *testing.T) string {
 	t.Helper()
-	addr, dir := freeAddr(t), t.TempDir()
-	program := blocks(t, startingPage, "go")[0]
+	addr, dir := harness.FreeAddress(t), t.TempDir()
+	program := harness.Blocks(t, startingPage, "go")[0]
 	if !strings.Contains(program, pageAddr) {
 		t.Fatalf("the server does not listen on %s", pageAddr)
 	}
@@ -71,8 +63,8 @@ func startChat(t *testing.T) string {
 // The line of the README for hubgen works in a package with its hub.
 func TestTheGeneratorRunsAsTheReadmeSays(t *testing.T) {
 	dir := t.TempDir()
-	hub, _, found := strings.Cut(blocks(t, "README.md", "go")[0], "func main()")
-	line := blocks(t, "README.md", "go")[1]
+	hub, _, found := strings.Cut(harness.Blocks(t, "README.md", "go")[0], "func main()")
+	line := harness.Blocks(t, "README.md", "go")[1]
 	if !found || !strings.HasPrefix(line, "//go:generate ") {
 		t.Fatalf("the README has no main, or another second block:\n%s", line)
 	}
@@ -112,24 +104,11 @@ func build(t *testing.T, dir, name string) {
 	}
 }
 
-// freeAddr is an address on which nobody listens now.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // folderWith is a new folder with the packages of modules.
 func folderWith(t *testing.T, modules string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
+	harness.LinkModules(t, modules, dir)
 	return dir
 }
 

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hubwire/hubwire/interop/harness"
 )
@@ -24,7 +23,7 @@ func TestTheTemplateRunsAsItsReadmeSays(t *testing.T) {
 	if !strings.Contains(read(t, template+"/README.md"), `export JWT_KEY="`+templateKey+`"`) {
 		t.Fatal("the README has another key")
 	}
-	addr := freeAddr(t)
+	addr := harness.FreeAddress(t)
 	program := filepath.Join(copyOfTemplate(t), "blog")
 	env := append(os.Environ(), "JWT_KEY="+templateKey, "ADDR="+addr, "REDIS_URL=", "AUTHORITY=")
 	ask := exec.Command(program, "-token", "alice", "-role", "author")
@@ -85,17 +84,12 @@ func copyOfTemplate(t *testing.T) (dir string) {
 // waitFor returns when url is answered.
 func waitFor(t *testing.T, url string) {
 	t.Helper()
-	retry := time.NewTicker(20 * time.Millisecond)
-	defer retry.Stop()
 	defer http.DefaultClient.CloseIdleConnections()
-	for end := time.Now().Add(serverTime); ; <-retry.C {
+	harness.Await(t, url, serverTime, func() error {
 		answer, err := http.Get(url)
 		if err == nil {
 			answer.Body.Close()
-			return
 		}
-		if time.Now().After(end) {
-			t.Fatalf("%s: %v", url, err)
-		}
-	}
+		return err
+	})
 }

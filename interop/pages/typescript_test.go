@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -19,20 +18,17 @@ import (
 // compile runs tsc in dir.
 func compile(t *testing.T, dir string, args ...string) {
 	t.Helper()
-	tsc := exec.Command("node", append([]string{"node_modules/typescript/bin/tsc", "--strict", "--skipLibCheck", "--experimentalDecorators",
-		"--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom"}, args...)...)
-	tsc.Dir = dir
-	if out, err := harness.Run(t, tsc, limit); err != nil {
-		t.Errorf("tsc: %v\n%s", err, out)
-	}
+	args = append([]string{"--strict", "--skipLibCheck", "--experimentalDecorators",
+		"--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom"}, args...)
+	harness.Output(t, harness.Script(t, dir, filepath.Join(dir, "node_modules/typescript/bin/tsc"), args...), limit)
 }
 
 func TestTypeScriptOfThePagesCompiles(t *testing.T) {
 	dir := folderWith(t, harness.Modules(t, "."))
 	args := []string{"--noEmit", "--noUnusedLocals"}
-	write(t, dir, "chat.ts", blocks(t, startingPage, "ts")[0]) // imported by the page's component
+	write(t, dir, "chat.ts", harness.Blocks(t, startingPage, "ts")[0]) // imported by the page's component
 	for _, page := range pagesWith(t, "ts") {
-		for i, code := range blocks(t, page, "ts") {
+		for i, code := range harness.Blocks(t, page, "ts") {
 			name := fmt.Sprintf("%s-%d.ts", strings.TrimSuffix(filepath.Base(page), ".md"), i+1)
 			write(t, dir, name, code)
 			args = append(args, name)
@@ -88,8 +84,8 @@ func serveChat(t *testing.T, addr string, connected *atomic.Int32) (stop func())
 // again after the server was away.
 func TestTheAngularServiceStartsOnceAndJoinsItsRoomAgain(t *testing.T) {
 	dir := folderWith(t, harness.Modules(t, "."))
-	addr := freeAddr(t)
-	service := blocks(t, "README.md", "ts")[0]
+	addr := harness.FreeAddress(t)
+	service := harness.Blocks(t, "README.md", "ts")[0]
 	if !strings.Contains(service, pageAddr) {
 		t.Fatalf("the service does not connect to %s", pageAddr)
 	}
@@ -100,8 +96,7 @@ func TestTheAngularServiceStartsOnceAndJoinsItsRoomAgain(t *testing.T) {
 
 	var connected atomic.Int32
 	stop := serveChat(t, addr, &connected)
-	drive := exec.Command(harness.Tool(t, "node"), "drive.mjs")
-	drive.Dir = dir
+	drive := harness.Script(t, dir, filepath.Join(dir, "drive.mjs"))
 	in, err := drive.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
