@@ -29,9 +29,7 @@ func TestMicrosoftsClientOnAnyNode(t *testing.T) { play(t, harness.AnyNode) }
 // arguments.
 func play(t *testing.T, args func(testing.TB) []string) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts Java; not with -short")
-	}
+	harness.Long(t, "starts Java")
 	java, node := harness.Tool(t, "java"), harness.NodeCommand(t)
 	for version, lacks := range map[string][]cases.Lack{
 		"9.0.3": nil,

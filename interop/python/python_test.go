@@ -65,9 +65,7 @@ func pysignalr() *cases.Client {
 // with these arguments.
 func play(t *testing.T, library string, c *cases.Client, args ...string) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts Python; not with -short")
-	}
+	harness.Long(t, "starts Python")
 	python := harness.Tool(t, "python3")
 	packages := harness.PythonPackages(t, ".")
 	t.Parallel()

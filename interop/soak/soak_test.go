@@ -31,9 +31,7 @@ const settleTime = time.Minute
 // What is measured after the warming up must be found again after the run: pools
 // and caches are full by then, and what still grows is a leak.
 func TestNothingIsLeftOfClientsThatComeAndGo(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes half a minute")
-	}
+	harness.Long(t, "takes half a minute")
 	s := newSoak(t)
 	s.run(*length / 10)
 	before := s.settled()

@@ -205,9 +205,7 @@ func (r *recorder) waitForEnd(t *testing.T) {
 }
 
 func TestTheDotnetClientFindsWhatASPNETCoreTraces(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts .NET; not with -short")
-	}
+	harness.Long(t, "starts .NET")
 	harness.Dotnet(t)
 	r, differ, all := loadRecording(t), loadDifferences(t), visits()
 	c := startDotnetClient(t)

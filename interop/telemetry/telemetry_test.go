@@ -1,15 +1,14 @@
 package telemetry
 
 import (
-	"encoding/json"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/hubwire/hubwire/internal/hubclient"
+	"github.com/hubwire/hubwire/interop/harness"
 )
 
 // shutdowns are the steps in which the node ends.
@@ -52,16 +51,8 @@ type difference struct {
 
 func loadDifferences(t *testing.T) map[string]difference {
 	t.Helper()
-	text, err := os.ReadFile("testdata/differences.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []difference
-	if err := json.Unmarshal(text, &list); err != nil {
-		t.Fatal(err)
-	}
 	all := map[string]difference{}
-	for _, d := range list {
+	for _, d := range harness.ReadJSON[[]difference](t, "testdata/differences.json") {
 		if d.Reason == "" || all[d.Step].Step != "" {
 			t.Errorf("differences.json: %s has no reason, or is there twice", d.Step)
 		}

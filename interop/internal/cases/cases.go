@@ -10,7 +10,6 @@
 package cases
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"os/exec"
@@ -139,12 +138,7 @@ func Play(t *testing.T, c *Client, url string) {
 func parse(t *testing.T, out []byte) map[[2]string]report {
 	t.Helper()
 	reports := map[[2]string]report{}
-	for line := range bytes.Lines(out) {
-		var r report
-		if err := json.Unmarshal(line, &r); err != nil {
-			t.Errorf("the program printed %q", line)
-			continue
-		}
+	for _, r := range harness.JSONLines[report](t, "the program", out) {
 		reports[[2]string{r.Mode, r.Case}] = r
 	}
 	return reports
