@@ -35,8 +35,8 @@ type ask struct {
 	started bool   // the client has been given something
 }
 
-// inbox is how many messages of an owner may wait for the asker: an answer, a want
-// and an end.
+// inbox is how many messages of an owner may be queued for the asker: an answer, a
+// want and an end.
 const inbox = 8
 
 // Forward implements transport.Cluster.
@@ -115,8 +115,8 @@ func (a *ask) leaveLinkLocked() {
 }
 
 // fallBack sends the request once more, over the Bus, after its link has broken
-// before the owner was heard. An owner that has taken it knows it by its id, and says
-// that it is gone. One that is frozen would take it later.
+// before the owner has answered. An owner that has taken it recognizes its id, and
+// answers that it is gone. A frozen one would take it later.
 func (a *ask) fallBack() error {
 	if a.first == nil || errors.Is(context.Cause(a.link.ctx), errSilent) {
 		return transport.ErrAway
@@ -125,7 +125,7 @@ func (a *ask) fallBack() error {
 	a.first, a.taken = nil, false
 	a.leaveLink()
 	err := a.publishAsk(first)
-	if errors.Is(err, transport.ErrNobody) { // it has died, maybe of this request
+	if errors.Is(err, transport.ErrNobody) { // it has died, perhaps because of this request
 		return transport.ErrAway
 	}
 	return err
@@ -144,7 +144,7 @@ func pieceCapacity(r *http.Request) int64 {
 
 func isUpgrade(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }
 
-// read fills buf with the next piece of the body. last says that it is the end.
+// read fills buf with the next piece of the body. last reports whether it is the end.
 func (a *ask) read(buf []byte) (piece []byte, last bool, err error) {
 	if isUpgrade(a.r) {
 		return nil, false, nil
@@ -172,8 +172,8 @@ func (a *ask) read(buf []byte) (piece []byte, last bool, err error) {
 	return buf[:n], false, nil
 }
 
-// publishAsk publishes the request. Right after the Bus was away the owner may not
-// hear yet.
+// publishAsk publishes the request. Right after the Bus was unavailable the owner may
+// not be subscribed again yet.
 func (a *ask) publishAsk(m *message) error {
 	ctx := a.r.Context()
 	for {
@@ -199,7 +199,7 @@ func (a *ask) publishAsk(m *message) error {
 	}
 }
 
-// run takes what the owner says until the exchange is over.
+// run handles the owner's messages until the exchange is over.
 func (a *ask) run() (err error) {
 	over := false
 	defer func() {
@@ -219,7 +219,7 @@ func (a *ask) run() (err error) {
 		case m = <-a.in:
 		case <-a.broken():
 			select {
-			case m = <-a.in: // it came before
+			case m = <-a.in: // it arrived before
 			default:
 				if err := a.fallBack(); err != nil {
 					return a.lost(err)
@@ -253,8 +253,8 @@ func (a *ask) run() (err error) {
 const mostSilent = 2
 
 // probe asks whether the owner still serves the exchange: it may have died, or
-// what it has sent may have been lost. Over the Bus it may also be frozen, which is
-// not asked where a client waits for a poll: that would cost an answer for each.
+// what it sent may have been lost. Over the Bus it may also be frozen, which is not
+// checked while a client waits for a poll: that would cost an answer for each.
 func (a *ask) probe() error {
 	m := &message{kind: kindProbe, id: a.id}
 	if a.link == nil && (!a.fleet.bus.Counts() || a.r.Method != http.MethodGet) {
@@ -269,8 +269,8 @@ func (a *ask) probe() error {
 	return nil
 }
 
-// lost is the error of an exchange whose owner is not there any more. A client that
-// has been given a part of an answer can only be cut off.
+// lost is the error of an exchange whose owner is gone. A client that has been given
+// part of an answer can only be disconnected.
 func (a *ask) lost(err error) error {
 	if a.started {
 		panic(http.ErrAbortHandler)
@@ -283,7 +283,7 @@ func (a *ask) tell(m *message) (receivers int64, err error) {
 	return a.fleet.publish(context.WithoutCancel(a.r.Context()), a.link, a.owner, m)
 }
 
-// handle reports whether the exchange is over.
+// handle processes a message and reports whether the exchange is over.
 func (a *ask) handle(m *message) (over bool, err error) {
 	switch m.kind {
 	case kindWant:
@@ -294,7 +294,7 @@ func (a *ask) handle(m *message) (over bool, err error) {
 	case kindAnswer:
 		switch {
 		case m.n < a.got:
-			return false, nil // it came twice
+			return false, nil // a duplicate
 		case m.n > a.got:
 			return false, a.lost(transport.ErrAway)
 		}
@@ -372,7 +372,7 @@ func (a *ask) answer(m *message) (over bool, err error) {
 	return m.has(flagLast), nil
 }
 
-// learnURL takes the URL of the owner, a node, that is left in u if it has one.
+// learnURL reads the URL of the owner's node from what is left in u, if it has one.
 func (a *ask) learnURL(node string, u *unpacker) {
 	if url := u.text(); a.link == nil && url != "" {
 		a.fleet.Learn(a.connection, node, url)

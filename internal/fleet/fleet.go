@@ -18,27 +18,27 @@ import (
 )
 
 // A Bus carries messages between the nodes of a fleet. Its methods are safe for
-// concurrent use; an error of theirs means that the Bus is away.
+// concurrent use; their errors mean that the Bus is unavailable.
 type Bus interface {
 	// Publish gives payload to all who have subscribed to channel, and returns how
 	// many that are. Where Counts is false it does not know, and returns 1.
 	Counts() bool
 	Publish(ctx context.Context, channel string, payload []byte) (receivers int64, err error)
 
-	// Subscribe returns once the Bus has confirmed that what is published on
-	// channel comes to Fleet.Receive. After an error the channel is subscribed to
+	// Subscribe returns once the Bus has confirmed that messages on channel will
+	// reach Fleet.Receive. After an error the channel is subscribed to
 	// as soon as the Bus is back.
 	Subscribe(ctx context.Context, channel string) error
 	Unsubscribe(channel string)
 
-	// Claim sets key for d, and reports whether it was not set.
+	// Claim sets key for d, and reports whether it was unset before.
 	Claim(ctx context.Context, key string, d time.Duration) (mine bool, err error)
 
 	// Exists reports whether key is set.
 	Exists(ctx context.Context, key string) (bool, error)
 
-	// Since is when the Bus came back last. Nodes that lost it then may not hear
-	// yet.
+	// Since is when the Bus was last restored. Nodes that had lost it may not be
+	// subscribed again yet.
 	Since() time.Time
 }
 
@@ -47,7 +47,7 @@ const (
 	mostAsks   = 10_000    // requests that other nodes serve for this one; more are answered 503
 	mostServed = 10_000    // requests of other nodes; more are answered 503 there
 	mostSeen   = 1_000_000 // requests of other nodes in one askTime
-	mostSmall  = 1_000     // answers of one message that are on their way; more are dropped, and asked for again
+	mostSmall  = 1_000     // answers of one message in flight; more are dropped, and asked for again
 	pieceSize  = 64 << 10  // bytes of a body in one message
 )
 
@@ -55,7 +55,7 @@ const (
 const (
 	askTime      = 30 * time.Second // an older message is refused, and one so far in the future
 	busTime      = 2 * time.Second  // for one message to be taken by the Bus
-	settleTime   = 2 * time.Second  // after the Bus came back, nobody may hear yet
+	settleTime   = 2 * time.Second  // after the Bus is restored, nodes may not be subscribed yet
 	settlePause  = 50 * time.Millisecond
 	probeTime    = 5 * time.Second  // between two probes of an owner
 	askerTime    = time.Second      // between two probes of an asker that has not acknowledged
@@ -63,16 +63,16 @@ const (
 	uncountedAsk = time.Second      // for an owner to say that it has taken a request, where the Bus does not count
 )
 
-// Options are what a node is in its fleet.
+// Options describe a node in its fleet.
 type Options struct {
 	Node string // its name
-	Base string // what channels and keys begin with; also what tells this hub and fleet from others
+	Base string // prefix of channels and keys; distinguishes this hub and fleet from others
 	Keys []Key  // may be empty: see SetKeys
 	URL  string // of this node's Handler, as other nodes reach it; empty: over the Bus only
 
 	// Dial connects to another node's URL. Nil means a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// TLS is for https URLs of other nodes. Nil means what the machine trusts.
+	// TLS is for https URLs of other nodes. Nil means the system's certificates.
 	TLS *tls.Config
 
 	Log *slog.Logger
@@ -92,27 +92,27 @@ type Fleet struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	small   chan struct{} // holds a token for each answer of one message that is on its way
+	small   chan struct{} // holds a token for each answer of one message in flight
 
 	refused   atomic.Uint64 // messages
 	refusedAt atomic.Int64  // when the last line of the log said so, in Unix nanoseconds
 	counts    struct{ forwarded, directly, served atomic.Uint64 }
 
-	mu      sync.Mutex // guards what follows; nothing waits while it is held
+	mu      sync.Mutex // guards the fields below; nothing blocks while it is held
 	closed  bool
 	owned   map[string]transport.ForwardHandler // by connection id
 	asks    map[exchangeID]*ask
 	serving map[exchangeID]*served
 	seen    [2]map[exchangeID]struct{} // asks of this askTime and of the one before
-	turned  time.Time                  // when seen was turned
+	turned  time.Time                  // when seen was rotated
 	peers   map[string]*peer           // by their names
-	owners  [2]map[string]string       // the nodes of connections, used lately and before
+	owners  [2]map[string]string       // nodes of connections: recently used, and used before
 	given   int                        // links that other nodes have dialed
 }
 
 var _ transport.Cluster = (*Fleet)(nil)
 
-// New returns the part of a node in the fleet that has o.Base in common.
+// New returns a node's part in the fleet of all nodes with the same o.Base.
 func New(bus Bus, o Options) *Fleet {
 	f := &Fleet{
 		bus: bus, node: o.Node, base: o.Base, url: o.URL, log: o.Log, web: newTransport(o.Dial, o.TLS), small: make(chan struct{}, mostSmall),
@@ -127,7 +127,7 @@ func New(bus Bus, o Options) *Fleet {
 
 // Counts are of requests, since New.
 type Counts struct {
-	Forwarded, Directly uint64 // that other nodes were given; those of them over a link
+	Forwarded, Directly uint64 // passed on to other nodes; those of them over a link
 	Served              uint64 // of other nodes
 }
 
@@ -137,7 +137,7 @@ func (f *Fleet) Counts() Counts {
 	return Counts{f.counts.forwarded.Load(), directly, f.counts.served.Load()}
 }
 
-// SetKeys replaces the keys. The first one signs, all are good.
+// SetKeys replaces the keys. The first one signs, all are accepted.
 func (f *Fleet) SetKeys(keys []Key) {
 	keys = slices.Clone(keys)
 	f.keys.Store(&keys)
@@ -152,7 +152,7 @@ func (f *Fleet) nodeChannel(node string) string { return f.base + "node:" + node
 
 func (f *Fleet) connectionChannel(id string) string { return f.base + "http:" + id }
 
-// Hears reports whether what comes on channel is for Receive.
+// Hears reports whether messages on channel are for Receive.
 func (f *Fleet) Hears(channel string) bool { return strings.HasPrefix(channel, f.base) }
 
 // Close ends all exchanges and links, and waits for them.
@@ -229,8 +229,8 @@ func (f *Fleet) seal(channel string, m *message) (payload []byte, err error) {
 	return m.seal(keys[0], f.base, channel), nil
 }
 
-// say publishes a message of an exchange that nobody waits for, on a goroutine of
-// its own. It never waits.
+// say publishes a message of an exchange on a goroutine of its own, without waiting
+// for the result.
 func (f *Fleet) say(via *link, channel string, m *message) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -248,14 +248,14 @@ func (f *Fleet) say(via *link, channel string, m *message) {
 	})
 }
 
-// Receive takes what the Bus brings. It keeps payload and never waits.
+// Receive handles a message of the Bus. It keeps payload and never blocks.
 func (f *Fleet) Receive(channel string, payload []byte) {
 	if m, err := f.open(channel, payload); err == nil {
 		f.deliver(channel, m, nil)
 	}
 }
 
-// open reads a message for a channel of this node. What cannot be taken is counted.
+// open reads a message for a channel of this node. Invalid messages are counted.
 func (f *Fleet) open(channel string, payload []byte) (*message, error) {
 	m, err := openMessage(payload, f.keyList(), f.base, channel)
 	if err == nil {
@@ -274,8 +274,8 @@ func (f *Fleet) open(channel string, payload []byte) (*message, error) {
 	return m, nil
 }
 
-// deliver gives m, which has come on the Bus or over a link, to whom it is for. It
-// never waits.
+// deliver passes m, which came over the Bus or a link, to its exchange. It never
+// blocks.
 func (f *Fleet) deliver(channel string, m *message, via *link) {
 	switch m.kind {
 	case kindAsk:
@@ -305,8 +305,8 @@ func (f *Fleet) deliver(channel string, m *message, via *link) {
 	}
 }
 
-// refuse counts a message that cannot be taken, and logs it once a second at most:
-// who forges one forges many.
+// refuse counts an invalid message, and logs at most once a second: an attacker who
+// forges one forges many.
 func (f *Fleet) refuse(channel string, err error) {
 	n := f.refused.Add(1)
 	if before, now := f.refusedAt.Load(), time.Now().UnixNano(); now-before >= int64(time.Second) && f.refusedAt.CompareAndSwap(before, now) {
@@ -314,10 +314,10 @@ func (f *Fleet) refuse(channel string, err error) {
 	}
 }
 
-// isNewLocked reports whether an ask has not been taken before: somebody who reads
-// what goes over the Bus may publish it again.
+// isNewLocked reports whether an ask has not been seen before: anyone who can read
+// the Bus may replay it.
 func (f *Fleet) isNewLocked(id exchangeID) bool {
-	if time.Since(f.turned) > 2*askTime { // as long as a message is good, from the future to the past
+	if time.Since(f.turned) > 2*askTime { // as long as a message is valid, from the future to the past
 		f.seen[1], f.seen[0], f.turned = f.seen[0], map[exchangeID]struct{}{}, time.Now()
 	}
 	_, now := f.seen[0][id]

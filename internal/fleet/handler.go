@@ -14,17 +14,17 @@ import (
 // mostGiven is how many links other nodes may have to this one.
 const mostGiven = mostPeers
 
-// mostHello bounds what a stranger makes a node read, in bytes of text.
+// mostHello bounds what an unknown peer can make a node read, in bytes of text.
 const mostHello = 8 << 10
 
-// Answers of the handler to what is no node of the fleet, or comes too late.
+// Answers of the handler to a peer that is not a node of the fleet, or comes too late.
 const (
 	notForYou = "Only the nodes of a fleet come here."
 	fullOrOff = "This node takes no requests of other nodes now."
 )
 
-// Handler serves the other nodes at this one's URL. It answers nobody who has not
-// signed, and knows one request only: that which makes a link.
+// Handler serves the other nodes at this one's URL. It refuses unsigned requests, and
+// serves only one kind: the request that opens a link.
 func (f *Fleet) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		m, err := f.hello(r)
@@ -38,8 +38,8 @@ func (f *Fleet) Handler() http.Handler {
 	})
 }
 
-// hello opens what the node that wants a link has signed, for this node, a moment
-// ago, and once.
+// hello opens the message of a node that wants a link. It must be signed for this
+// node, be recent, and not have been used before.
 func (f *Fleet) hello(r *http.Request) (*message, error) {
 	text := r.Header.Get(helloHeader)
 	if r.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), upgradeName) || r.ProtoMajor != 1 || text == "" || len(text) > mostHello {
@@ -67,7 +67,7 @@ func (f *Fleet) hello(r *http.Request) (*message, error) {
 	return m, nil
 }
 
-// give makes a link of the request whose hello m is. After an error nothing was
+// give turns the request with hello m into a link. After an error nothing was
 // answered.
 func (f *Fleet) give(w http.ResponseWriter, m *message) error {
 	welcome, err := f.seal(f.nodeChannel(m.from), &message{kind: kindWelcome, id: m.id})
@@ -96,10 +96,10 @@ func (f *Fleet) give(w http.ResponseWriter, m *message) error {
 	defer close(started)
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		f.log.Error("other nodes cannot have a link to this one", "node", m.from, "error", err)
+		f.log.Error("link requested by another node failed", "node", m.from, "error", err)
 		return err
 	}
-	_ = conn.SetDeadline(time.Now().Add(dialTime)) // without effect on one that is closed
+	_ = conn.SetDeadline(time.Now().Add(dialTime)) // has no effect on a closed one
 	_, err = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + upgradeName + "\r\n" +
 		welcomeHeader + ": " + encoding.EncodeToString(welcome) + "\r\n\r\n")
 	if err = errors.Join(err, rw.Flush()); err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/hubwire/hubwire/internal/rescue"
 )
 
-// A link is a connection between two nodes past the Bus. It carries the messages of
-// the exchanges that the node that has dialed it began, each signed as on the Bus,
-// and both sides say once a beatTime that they are there.
+// A link is a direct connection between two nodes. It carries the messages of the
+// exchanges that the dialing node began, each signed as on the Bus, and both sides
+// send a heartbeat every beatTime.
 type link struct {
 	fleet *Fleet
 	id    exchangeID // of its handshake
@@ -37,10 +37,10 @@ const (
 	mostFrame   = 4 << 20 // bytes; a request whose head is larger goes over the Bus
 	mostChannel = 16 << 10
 	beatTime    = time.Second
-	silentTime  = 5 * time.Second         // without a word: the other side is frozen, or the network between
-	givenTime   = silentTime + 2*beatTime // for the side that was dialed: the other one knows first, and why
+	silentTime  = 5 * time.Second         // of silence: the other side is frozen, or the network is broken
+	givenTime   = silentTime + 2*beatTime // for the dialed side: the other one notices first, and knows why
 	frozenTime  = silentTime - 2*beatTime
-	idleTime    = time.Minute // without an exchange; then the side that has dialed ends it
+	idleTime    = time.Minute // without an exchange; then the dialing side closes it
 )
 
 // Why links end.
@@ -53,7 +53,7 @@ var (
 	errTooLarge = errors.New("message too large for a link")
 )
 
-// newLink makes a link of conn. run must follow.
+// newLink makes a link of conn. The caller must call run.
 func (f *Fleet) newLink(id exchangeID, node string, conn io.ReadWriteCloser, patience time.Duration) *link {
 	l := &link{fleet: f, id: id, node: node, conn: conn, patience: patience, writing: make(chan struct{}, 1), idle: time.Now()}
 	l.ctx, l.end = context.WithCancelCause(f.ctx)
@@ -63,7 +63,7 @@ func (f *Fleet) newLink(id exchangeID, node string, conn io.ReadWriteCloser, pat
 // run carries messages until the link ends. ended is called then.
 func (l *link) run(in *bufio.Reader, ended func()) {
 	closed := make(chan struct{})
-	context.AfterFunc(l.ctx, func() { // ends read, and whoever writes
+	context.AfterFunc(l.ctx, func() { // ends read, and any write
 		defer close(closed)
 		_ = l.conn.Close()
 	})
@@ -78,7 +78,7 @@ func (l *link) run(in *bufio.Reader, ended func()) {
 	<-closed
 }
 
-// beat says that this node is there, which a node that is frozen does not.
+// beat sends heartbeats, which a frozen node does not.
 func (l *link) beat() {
 	tick := time.NewTicker(beatTime)
 	defer tick.Stop()
@@ -95,7 +95,7 @@ func (l *link) beat() {
 	}
 }
 
-// read takes what the other side says until the link ends, and returns why.
+// read handles the other side's messages until the link ends, and returns why.
 func (l *link) read(in *bufio.Reader) error {
 	silent := time.AfterFunc(l.patience, func() { l.end(errSilent) })
 	defer silent.Stop()
@@ -105,14 +105,14 @@ func (l *link) read(in *bufio.Reader) error {
 		if err != nil {
 			return err
 		}
-		if time.Since(heard) > frozenTime { // what comes now may be given up already
+		if time.Since(heard) > frozenTime { // what arrives now may have been given up already
 			return errFrozen
 		}
 		m, err := l.fleet.open(channel, payload)
 		switch {
 		case err != nil:
 			return err
-		case m.from != l.node: // somebody has heard it elsewhere
+		case m.from != l.node: // replayed from another link
 			return errFrame
 		}
 		if m.kind == kindBeat {
@@ -127,7 +127,7 @@ func (l *link) read(in *bufio.Reader) error {
 	}
 }
 
-// write gives the other side a message. It waits while the other side does not
+// write sends a message to the other side. It blocks while the other side does not
 // read, until the link ends.
 func (l *link) write(channel string, payload []byte) error {
 	size := binary.MaxVarintLen64 + len(channel) + len(payload)
@@ -152,7 +152,7 @@ func (l *link) write(channel string, payload []byte) error {
 	return nil
 }
 
-// readFrame reads what write has written.
+// readFrame reads a frame written by write.
 func readFrame(in *bufio.Reader) (channel string, payload []byte, err error) {
 	var head [4]byte
 	if _, err := io.ReadFull(in, head[:]); err != nil {

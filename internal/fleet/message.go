@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// What nodes say to each other.
+// Kinds of messages between nodes.
 type kind byte
 
 const (
 	kindAsk     kind = iota + 1 // a request, with the first piece of its body
 	kindPiece                   // the next piece of its body
-	kindAck                     // piece n of the answer is written to the client
+	kindAck                     // piece n of the answer was written to the client
 	kindCancel                  // the client is gone
 	kindProbe                   // does the owner still serve the exchange?
 	kindAnswer                  // a piece of the answer; the first one has its head
-	kindWant                    // piece n of the body, please
+	kindWant                    // asks for piece n of the body
 	kindGone                    // the owner does not serve the exchange any more
-	kindBusy                    // or cannot: it serves too many
+	kindBusy                    // or it cannot: it serves too many
 	kindEnded                   // or the connection has just ended
 	kindTaken                   // the owner serves it, in answer to flagNeedAck
 	kindHello                   // a node asks for a link; see dial
@@ -28,10 +28,10 @@ const (
 	kindBeat                    // a link is alive
 )
 
-// exchangeID tells an exchange from all others. Nobody can guess it.
+// exchangeID identifies an exchange. It cannot be guessed.
 type exchangeID [16]byte
 
-// A message is one of an exchange. Which fields mean something depends on its kind.
+// A message belongs to an exchange. Which fields are used depends on its kind.
 type message struct {
 	kind  kind
 	flags byte
@@ -71,8 +71,8 @@ func (m *message) seal(key Key, base, channel string) []byte {
 	return append(b, key.sum("message", base, channel, string(b))[:macSize]...)
 }
 
-// openMessage reads what seal has written for channel with one of keys. The
-// message uses the memory of b.
+// openMessage reads a message that seal wrote for channel with one of keys. It
+// aliases b.
 func openMessage(b []byte, keys []Key, base, channel string) (*message, error) {
 	const fixed = 3 + len(exchangeID{})
 	if len(b) < fixed+macSize || b[0] != version {
@@ -110,7 +110,7 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// An unpacker reads numbers and texts with their lengths in front.
+// An unpacker reads numbers and length-prefixed texts.
 type unpacker struct {
 	rest   []byte
 	broken bool
@@ -148,13 +148,13 @@ func appendHeader(b []byte, h http.Header) []byte {
 	return b
 }
 
-// header reads what appendHeader has written. A name without values is kept: it
-// says that net/http must not guess them.
+// header reads what appendHeader wrote. A name without values is kept: it tells
+// net/http not to set the header itself.
 func (u *unpacker) header() http.Header {
 	h := http.Header{}
 	for n := u.number(); n > 0 && !u.broken; n-- {
 		name, count := u.text(), u.number()
-		if count > uint64(len(u.rest)) { // each takes a byte at least
+		if count > uint64(len(u.rest)) { // each takes at least a byte
 			u.broken = true
 			break
 		}

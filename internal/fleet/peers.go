@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// A peer is another node that has told its URL. All of it is guarded by Fleet.mu.
+// A peer is another node whose URL is known. It is guarded by Fleet.mu.
 type peer struct {
 	url     string
 	link    *link // nil: none yet, or it has ended
 	dialing bool
-	retry   time.Time // not before that, after an attempt that has failed
-	warned  bool      // that it has failed; until it succeeds
+	retry   time.Time // after a failed attempt, the earliest time of the next one
+	warned  bool      // a failure was logged; until it succeeds
 }
 
-// Bounds and times of what a node knows of others.
+// Bounds and times of what a node knows about others.
 const (
 	mostPeers  = 1_000            // nodes; those of more are reached over the Bus
-	mostOwners = 50_000           // connections of which the node is known, lately used, and as many used before
+	mostOwners = 50_000           // connections whose node is known: recently used, and as many used before
 	dialTime   = 5 * time.Second  // for a link to be made; meanwhile requests go over the Bus
 	retryTime  = 10 * time.Second // after an attempt to make one that has failed
 )
@@ -39,8 +39,8 @@ const (
 	welcomeHeader = "Hubwire-Welcome"
 )
 
-// newTransport returns what dials links: HTTP/1.1 without a proxy, past what the
-// environment says.
+// newTransport returns the transport that dials links: HTTP/1.1, without a proxy even
+// if the environment sets one.
 func newTransport(dial func(ctx context.Context, network, addr string) (net.Conn, error), trust *tls.Config) *http.Transport {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: dialTime}).DialContext
@@ -53,8 +53,8 @@ func newTransport(dial func(ctx context.Context, network, addr string) (net.Conn
 	}
 }
 
-// Learn remembers that node has a connection, and its URL, which it has signed. A
-// link to it is made if there is none, and used once there is.
+// Learn remembers that node has a connection, and its signed URL. A link to it is
+// opened if there is none, and used once it is there.
 func (f *Fleet) Learn(connection, node, url string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -82,7 +82,7 @@ func (f *Fleet) Learn(connection, node, url string) {
 	f.dialLocked(node, p)
 }
 
-// sweepLocked forgets the nodes that no link leads to: most have ended.
+// sweepLocked forgets the nodes without a link: most of them have stopped.
 func (f *Fleet) sweepLocked() {
 	for node, p := range f.peers {
 		if p.link == nil && !p.dialing {
@@ -91,8 +91,8 @@ func (f *Fleet) sweepLocked() {
 	}
 }
 
-// rememberLocked keeps the node of a connection, and forgets those that were not
-// used for the longest time.
+// rememberLocked keeps the node of a connection, and forgets the least recently used
+// ones.
 func (f *Fleet) rememberLocked(connection, node string) {
 	if len(f.owners[0]) >= mostOwners {
 		f.owners[1], f.owners[0] = f.owners[0], map[string]string{}
@@ -100,7 +100,7 @@ func (f *Fleet) rememberLocked(connection, node string) {
 	f.owners[0][connection] = node
 }
 
-// forget is told of a connection that has ended.
+// forget removes a connection that has ended.
 func (f *Fleet) forget(connection string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -109,7 +109,7 @@ func (f *Fleet) forget(connection string) {
 }
 
 // linkToLocked returns a link to the node that has a connection, if there is one.
-// leaveLocked must follow.
+// The caller must call leaveLocked.
 func (f *Fleet) linkToLocked(connection string) *link {
 	node, ok := f.owners[0][connection]
 	if !ok {
@@ -148,7 +148,7 @@ func (f *Fleet) endIfIdle(l *link) {
 	}
 }
 
-// dialLocked begins to make a link to a node, if it is time to. Nothing waits for it.
+// dialLocked starts to dial a link to a node in the background, if it is time to.
 func (f *Fleet) dialLocked(node string, p *peer) {
 	if f.closed || p.link != nil || p.dialing || time.Now().Before(p.retry) {
 		return
@@ -178,7 +178,7 @@ func (f *Fleet) dialLocked(node string, p *peer) {
 	})
 }
 
-// lose is told of a link that has ended.
+// lose removes a link that has ended.
 func (f *Fleet) lose(p *peer, l *link) {
 	cause := context.Cause(l.ctx)
 	f.mu.Lock()
@@ -192,8 +192,8 @@ func (f *Fleet) lose(p *peer, l *link) {
 	f.log.Debug("link to a node has ended", "node", l.node, "cause", cause)
 }
 
-// dial makes a link to node at url. Both say hello: each signs a message that has
-// the name of the other, and a number that was not used before.
+// dial opens a link to node at url. Both sides introduce themselves: each signs a
+// message with the name of the other, and a number that was never used before.
 func (f *Fleet) dial(node, url string) (*link, *bufio.Reader, error) {
 	ctx, cancel := context.WithTimeout(f.ctx, dialTime)
 	defer cancel()
@@ -219,7 +219,7 @@ func (f *Fleet) dial(node, url string) (*link, *bufio.Reader, error) {
 		return nil, nil, fmt.Errorf("the answer is %s", answer.Status)
 	}
 	if err := f.welcomed(node, id, answer.Header.Get(welcomeHeader)); err != nil {
-		_ = conn.Close() // the error is the other one
+		_ = conn.Close() // the first error says more
 		return nil, nil, err
 	}
 	return f.newLink(id, node, conn, silentTime), bufio.NewReaderSize(conn, linkBuffer), nil
@@ -228,7 +228,7 @@ func (f *Fleet) dial(node, url string) (*link, *bufio.Reader, error) {
 // linkBuffer is how many bytes of a link are read at once.
 const linkBuffer = 16 << 10
 
-// welcomed returns nil if node has answered hello id.
+// welcomed returns nil if the answer is node's to hello id.
 func (f *Fleet) welcomed(node string, id exchangeID, text string) error {
 	b, err := encoding.DecodeString(text)
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 )
 
 // served is the owner's side of an exchange: the ResponseWriter and the body of a
-// request that another node has got. It belongs to the goroutine that serves the
-// request, but for what told is given.
+// request that another node received. It belongs to the goroutine that serves the
+// request, except for what told delivers.
 type served struct {
 	fleet *Fleet
 	id    exchangeID
@@ -44,13 +44,13 @@ type served struct {
 	over     bool   // the last one was sent
 	failed   error
 	deadline time.Time     // of writes
-	tunnel   net.Conn      // what Hijack gave away has this other end
-	pumped   chan struct{} // closed when the bytes of that have come to their end; nil without Hijack
+	tunnel   net.Conn      // the other end of the connection that Hijack returned
+	pumped   chan struct{} // closed when all its bytes were passed on; nil without Hijack
 
 	body requestBody
 }
 
-// take serves a request of another node, which has come over via.
+// take serves a request of another node, which came over via.
 func (f *Fleet) take(connection string, m *message, via *link) {
 	asker := f.nodeChannel(m.from)
 	f.mu.Lock()
@@ -63,14 +63,14 @@ func (f *Fleet) take(connection string, m *message, via *link) {
 		s := f.serving[m.id]
 		f.mu.Unlock()
 		if via != nil || s != nil && s.link == nil {
-			return // somebody has sent it again
+			return // a replay
 		}
-		if s != nil { // the asker has lost the link
+		if s != nil { // the asker lost the link
 			s.end()
 		}
 		f.say(nil, asker, &message{kind: kindGone, id: m.id})
 		return
-	case serve == nil: // it has ended just now
+	case serve == nil: // it has just ended
 		f.mu.Unlock()
 		f.say(via, asker, &message{kind: kindEnded, id: m.id})
 		return
@@ -125,7 +125,7 @@ func (s *served) run(m *message, serve transport.ForwardHandler) {
 	s.finish()
 }
 
-// request makes the request of m.
+// request returns the request in m.
 func (s *served) request(m *message) (r *http.Request, user []byte, err error) {
 	u := unpacker{rest: m.head}
 	r = &http.Request{}
@@ -152,7 +152,7 @@ func (s *served) request(m *message) (r *http.Request, user []byte, err error) {
 	return r.WithContext(s.ctx), []byte(who), nil
 }
 
-// told takes a message of the asker. It never waits.
+// told handles a message of the asker. It never blocks.
 func (s *served) told(m *message) {
 	switch m.kind {
 	case kindPiece:
@@ -185,8 +185,8 @@ func (s *served) WriteHeader(status int) {
 	}
 }
 
-// withURL ends the head of an answer over the Bus: the asker need not take that way
-// the next time.
+// withURL completes the head of an answer over the Bus: the next time the asker can
+// use a link.
 func (s *served) withURL(head []byte) []byte {
 	if s.link != nil || s.fleet.url == "" {
 		return head
@@ -194,8 +194,8 @@ func (s *served) withURL(head []byte) []byte {
 	return appendText(head, s.fleet.url)
 }
 
-// Write implements http.ResponseWriter. It waits while the asker has not written
-// the piece before.
+// Write implements http.ResponseWriter. It blocks until the asker has written the
+// previous piece.
 func (s *served) Write(p []byte) (int, error) {
 	s.WriteHeader(http.StatusOK)
 	n := len(p)
@@ -212,7 +212,7 @@ func (s *served) Write(p []byte) (int, error) {
 
 // FlushError implements the Flusher of http.ResponseController. Its error is nil
 // when the client has been given all that was written; transport.ErrUndelivered
-// says that it may not have been.
+// means that it may not have been.
 func (s *served) FlushError() error {
 	s.WriteHeader(http.StatusOK)
 	if s.failed == nil && (len(s.buf) > 0 || s.sent == 0) {
@@ -256,7 +256,7 @@ func (s *served) sendPiece() error {
 	return s.awaitAck(n)
 }
 
-// send publishes a piece of the answer.
+// send sends a piece of the answer.
 func (s *served) send(k kind, flags byte, body []byte) error {
 	m := &message{kind: k, flags: flags, id: s.id, n: s.sent, head: s.head, body: body}
 	s.head = nil
@@ -304,8 +304,8 @@ func (s *served) awaitAck(n uint64) error {
 	}
 }
 
-// Hijack implements http.Hijacker, for the handshakes of WebSockets. What it gives
-// away ends with the exchange.
+// Hijack implements http.Hijacker, for the handshakes of WebSockets. The connection
+// that it returns ends with the exchange.
 func (s *served) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if !s.upgrade || s.status != 0 {
 		return nil, nil, http.ErrNotSupported
@@ -319,8 +319,8 @@ func (s *served) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return given, bufio.NewReadWriter(bufio.NewReader(given), bufio.NewWriter(given)), nil
 }
 
-// requestBody is the body of a request that another node has got. It asks for a
-// piece when the one before is read.
+// requestBody is the body of a request that another node received. It asks for a
+// piece when the previous one has been read.
 type requestBody struct {
 	served *served
 	mu     sync.Mutex

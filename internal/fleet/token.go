@@ -12,10 +12,10 @@ import (
 	"github.com/hubwire/hubwire/internal/transport"
 )
 
-// tokenPrefix is what every sealed token begins with, for those who route by it.
+// tokenPrefix is what every sealed token begins with, so that proxies can route by it.
 const tokenPrefix = "hw1."
 
-// Sizes of what a sealed token is made of, in bytes.
+// Sizes of the parts of a sealed token, in bytes.
 const (
 	nonceSize = 12
 	timeSize  = 6 // milliseconds
@@ -105,7 +105,7 @@ func (f *Fleet) Open(token, where, who string) (t transport.Ticket, ok bool) {
 	return t, false
 }
 
-// idOf is the public id that belongs to a token: nobody gets the one from the
+// idOf is the public id that belongs to a token: neither can be derived from the
 // other. In version 0 they are the same.
 func (k Key) idOf(token string, raw []byte, version int) string {
 	if version == 0 {

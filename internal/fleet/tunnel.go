@@ -10,7 +10,7 @@ import (
 	"github.com/hubwire/hubwire/internal/transport"
 )
 
-// tunnel passes the bytes of a WebSocket on, whose first answer m is.
+// tunnel passes the bytes of a WebSocket on. m is its first answer.
 func (a *ask) tunnel(m *message) error {
 	conn, rw, err := a.rc.Hijack()
 	if err != nil {
@@ -28,7 +28,7 @@ func (a *ask) tunnel(m *message) error {
 		a.readClient(rw, wants)
 	}()
 	a.writeClient(conn, m, wants, ended)
-	_ = conn.Close() // whatever has ended it
+	_ = conn.Close() // however it ended
 	close(wants)
 	<-ended
 	a.cancel()
@@ -37,13 +37,13 @@ func (a *ask) tunnel(m *message) error {
 
 // cancel tells the owner that the client is gone.
 func (a *ask) cancel() {
-	_, _ = a.tell(&message{kind: kindCancel, id: a.id}) // an owner that misses it finds out with the next piece
+	_, _ = a.tell(&message{kind: kindCancel, id: a.id}) // an owner that misses it learns it with the next piece
 }
 
 // reader is what readClient reads.
 type reader interface{ Read(p []byte) (int, error) }
 
-// readClient sends what comes from the client, one piece for each number in wants.
+// readClient sends the client's bytes, one piece for each number in wants.
 func (a *ask) readClient(from reader, wants <-chan uint64) {
 	buf := make([]byte, pieceSize)
 	for n := range wants {
@@ -59,7 +59,7 @@ func (a *ask) readClient(from reader, wants <-chan uint64) {
 	}
 }
 
-// writeClient writes what the owner sends, the first of it m, until one side ends.
+// writeClient writes what the owner sends, beginning with m, until one side ends.
 func (a *ask) writeClient(conn net.Conn, m *message, wants chan<- uint64, ended <-chan struct{}) {
 	probe := time.NewTicker(probeTime)
 	defer probe.Stop()
@@ -73,7 +73,7 @@ func (a *ask) writeClient(conn net.Conn, m *message, wants chan<- uint64, ended 
 			default: // more than an owner sends
 			}
 		case m.kind == kindAnswer && m.n == a.got-1:
-			_ = conn.SetWriteDeadline(time.Now().Add(clientTime)) // without effect on one that is closed
+			_ = conn.SetWriteDeadline(time.Now().Add(clientTime)) // has no effect on a closed one
 			if _, err := conn.Write(m.body); err != nil || m.has(flagLast) {
 				return
 			}
