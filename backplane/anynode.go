@@ -29,22 +29,22 @@ type AnyNode struct {
 	// Keys are secrets that all nodes of the fleet share, of 32 bytes or more. The
 	// first one signs tokens and messages, all are accepted: to change a key, add
 	// the new one at the end on every node, then put it first on every node, then
-	// take the old one away. Nil means that the nodes agree on a key over Redis,
-	// which everybody knows who may read there.
+	// remove the old one. Nil means that the nodes agree on a key over Redis, which
+	// anyone with read access to Redis knows.
 	Keys [][]byte
 
-	// NodeURL is where the other nodes reach Redis.NodeHandler of this one, and no
-	// other: "http://10.0.0.1:8080/hubwire". They then pass requests on directly,
-	// each after the first one for a connection, which goes over Redis and brings
-	// them the URL. Its scheme is http or https; two hubs of a node need two. Empty
-	// means that this node is reached over Redis alone, which also is what becomes
-	// of requests while the URL is out of reach.
+	// NodeURL is where the other nodes reach Redis.NodeHandler of this node, and of
+	// no other: "http://10.0.0.1:8080/hubwire". They then pass requests on directly,
+	// except the first one for a connection, which goes over Redis and returns the
+	// URL. Its scheme is http or https; each hub of a node needs its own. Empty means
+	// that this node is reached over Redis only, as it also is while the URL cannot
+	// be reached.
 	NodeURL string
 
-	// NodeTLS is how this node connects to https URLs of other nodes: whom it trusts,
-	// and a certificate of its own if they ask for one. It must not be changed after
-	// New. Nil means the certificates that the machine trusts. A node that is not
-	// trusted is reached over Redis.
+	// NodeTLS is how this node connects to https URLs of other nodes: which authorities
+	// it trusts, and its own certificate if they ask for one. It must not be changed
+	// after New. Nil means the system's certificates. A node that is not trusted is
+	// reached over Redis.
 	NodeTLS *tls.Config
 
 	// dial connects to the URLs of other nodes; nil outside of tests.
@@ -52,8 +52,8 @@ type AnyNode struct {
 }
 
 // NodeHandler serves the other nodes at AnyNode.NodeURL: mount it there, on a
-// listener that clients do not reach, of HTTP/1.1. Without Options.AnyNode, and
-// after Close, it refuses everybody, as it does who has not the key of the fleet. It
+// listener for HTTP/1.1 that clients cannot reach. It refuses every request without
+// the key of the fleet; without Options.AnyNode, and after Close, it refuses all. It
 // is safe for concurrent use.
 func (r *Redis) NodeHandler() http.Handler {
 	if r.fleet == nil {
@@ -87,7 +87,7 @@ func (a *AnyNode) check() error {
 // shortestKey is how long a key must be, in bytes.
 const shortestKey = 32
 
-// keyPause is the time between two looks at the key that the nodes have agreed on.
+// keyPause is the time between two checks of the key that the nodes agreed on.
 const keyPause = 30 * time.Second
 
 // Cluster is for package server: it returns the other nodes, or nil without
@@ -115,7 +115,7 @@ func (r *Redis) openFleet() {
 }
 
 // agree finds out which key the nodes use, and proposes one if there is none. It
-// looks again from time to time: Redis may have lost the key.
+// checks again from time to time: Redis may have lost the key.
 func (r *Redis) agree() {
 	name := r.channels.Extra("any:key")
 	own := make([]byte, shortestKey)
@@ -194,8 +194,8 @@ func (b fleetBus) Publish(ctx context.Context, channel string, payload []byte) (
 	return n, err
 }
 
-// try calls f until it succeeds: connections of the pool may have broken. Each f
-// does no harm if Redis has done it before.
+// try calls f until it succeeds: connections of the pool may be broken. Each f must
+// be idempotent.
 func (b fleetBus) try(ctx context.Context, f func() error) error {
 	for {
 		if err := b.reachable(ctx); err != nil {
@@ -254,7 +254,7 @@ func (b fleetBus) Claim(ctx context.Context, key string, d time.Duration) (mine 
 		found, err := b.r.client.Get(ctx, key).Result()
 		mine = found == own // it was written twice
 		if errors.Is(err, redis.Nil) {
-			return nil // it has ended just now
+			return nil // it has just ended
 		}
 		return err
 	})

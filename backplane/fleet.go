@@ -21,24 +21,24 @@ var ErrNoPresence = errors.New("backplane: Options.Presence is not set")
 
 var errEvent = errors.New("no event of presence")
 
-// A Fleet is the view of all nodes of the hub that have Options.Presence. It is
-// read from Redis when it is asked, and is as old as a message on its way. A node
-// that is killed, or cut off, is seen until its lease ends, 12 seconds at most.
-// While Redis is away every method returns ErrUnavailable, after PublishTimeout;
-// Hub.Connections still has this node's then.
+// A Fleet is the view of all nodes of the hub that have Options.Presence. Every call
+// reads it from Redis; it lags behind by the time a message takes. A node that is
+// killed or disconnected is visible until its lease expires, at most 12 seconds. While
+// Redis is unavailable every method returns ErrUnavailable, after PublishTimeout;
+// Hub.Connections still has this node's connections then.
 type Fleet struct{ r *Redis }
 
 // Fleet returns the view of all nodes.
 func (r *Redis) Fleet() Fleet { return Fleet{r} }
 
-// A FleetNode is a node that is there.
+// A FleetNode is a node with a valid lease.
 type FleetNode struct {
 	ID          string    // its Options.ServerName
 	Version     string    // PresenceOptions.Version; empty: unknown
 	Started     time.Time // by the clock of that node
 	State       string    // of PresenceOptions.Report, or "ready"
 	Load        float64   // of PresenceOptions.Report
-	Connections int       // that it has
+	Connections int       // number of its connections
 }
 
 // A FleetConnection is a connection of any node.
@@ -56,8 +56,8 @@ type FleetCount struct {
 	Connections int    // on all nodes
 }
 
-// FleetCounts are how many there are of each. A killed node counts until it was
-// swept up after.
+// FleetCounts are how many there are of each. A killed node's connections count until
+// its entries are removed.
 type FleetCounts struct {
 	Nodes, Connections int
 	Users              int // that have a connection
@@ -88,7 +88,7 @@ func (f Fleet) Nodes(ctx context.Context) ([]FleetNode, error) {
 	nodes := make([]FleetNode, 0, len(answer)/2)
 	for i := 0; i+1 < len(answer); i += 2 {
 		var info nodeInfo
-		_ = json.Unmarshal([]byte(answer[i+1]), &info) // a newer node may say something else
+		_ = json.Unmarshal([]byte(answer[i+1]), &info) // a newer node may send something else
 		nodes = append(nodes, FleetNode{answer[i], info.Version, info.Started, info.State, info.Load, info.Connections})
 	}
 	slices.SortFunc(nodes, func(a, b FleetNode) int { return cmpText(a.ID, b.ID) })
@@ -115,14 +115,14 @@ func cmpText(a, b string) int {
 	return 0
 }
 
-// Connections walks all connections, in no particular order. It reads a hundred at
-// a time, and ends with the first error. One that begins or ends meanwhile may be
-// among them or not; one that stays is there, and may be there twice.
+// Connections iterates over all connections, in no particular order. It reads a
+// hundred at a time, and ends with the first error. One that begins or ends meanwhile
+// may be included or not; one that stays is included, possibly twice.
 func (f Fleet) Connections(ctx context.Context) iter.Seq2[FleetConnection, error] {
 	return f.connections(ctx, "conns")
 }
 
-// Members walks the connections that are in a group; see Connections.
+// Members iterates over the connections in a group; see Connections.
 func (f Fleet) Members(ctx context.Context, group string) iter.Seq2[FleetConnection, error] {
 	return f.connections(ctx, "members:"+group)
 }
@@ -155,10 +155,10 @@ func (f Fleet) connections(ctx context.Context, key string) iter.Seq2[FleetConne
 	}
 }
 
-// Users walks the users that have connections; see Connections.
+// Users iterates over the users that have connections; see Connections.
 func (f Fleet) Users(ctx context.Context) iter.Seq2[FleetCount, error] { return f.counts(ctx, "users") }
 
-// Groups walks the groups that have members; see Connections.
+// Groups iterates over the groups that have members; see Connections.
 func (f Fleet) Groups(ctx context.Context) iter.Seq2[FleetCount, error] {
 	return f.counts(ctx, "groups")
 }
@@ -176,7 +176,7 @@ func (f Fleet) counts(ctx context.Context, key string) iter.Seq2[FleetCount, err
 
 type scanned struct{ name, value string }
 
-// scan walks a hash of presence.
+// scan iterates over a hash of presence.
 func (f Fleet) scan(ctx context.Context, key string) iter.Seq2[scanned, error] {
 	return func(yield func(scanned, error) bool) {
 		p, err := f.presence()
@@ -207,7 +207,7 @@ func (f Fleet) scan(ctx context.Context, key string) iter.Seq2[scanned, error] {
 	}
 }
 
-// Counts returns how many there are, at the same cost however many.
+// Counts returns how many there are, at a constant cost.
 func (f Fleet) Counts(ctx context.Context) (c FleetCounts, err error) {
 	p, err := f.presence()
 	if err != nil {
@@ -244,10 +244,10 @@ func (f Fleet) MemberCount(ctx context.Context, group string) (int, error) {
 	return n, err
 }
 
-// UserOnline reports whether a user has a connection to any node, ASP.NET Core's
-// too. It does not need Options.Presence: it asks Redis whether a node is
-// subscribed for the user. A node that is cut off counts until Redis gives its
-// connection up.
+// UserOnline reports whether a user has a connection to any node, including ASP.NET
+// Core nodes. It does not need Options.Presence: it asks Redis whether a node is
+// subscribed for the user. A disconnected node counts until Redis closes its
+// connection.
 func (f Fleet) UserOnline(ctx context.Context, userID string) (bool, error) {
 	return f.subscribed(ctx, f.r.channels.User(userID))
 }
@@ -284,17 +284,17 @@ const (
 	closeUser       = 4
 )
 
-// CloseConnection closes a connection on whichever node it is, as Call.Close does:
-// the client is told reason, if that is not empty, and comes back by itself if
-// allowReconnect is true. It returns once all nodes with Options.Presence have
-// done so; ErrNoAck says that one did not say so within AckTimeout. That there is
-// no such connection is no error.
+// CloseConnection closes a connection on any node, as Call.Close does: the client
+// gets reason, if it is not empty, and reconnects by itself if allowReconnect is
+// true. It returns once all nodes with Options.Presence have acknowledged it;
+// ErrNoAck means that one did not within AckTimeout. It is not an error if there is
+// no such connection.
 func (f Fleet) CloseConnection(ctx context.Context, connectionID, reason string, allowReconnect bool) error {
 	return f.close(ctx, closeConnection, connectionID, reason, allowReconnect)
 }
 
 // CloseUser closes all connections of a user, on every node; see CloseConnection.
-// It does not keep the user from coming back.
+// It does not prevent the user from connecting again.
 func (f Fleet) CloseUser(ctx context.Context, userID, reason string, allowReconnect bool) error {
 	if userID == "" {
 		return errors.New("backplane: CloseUser needs the id of a user")
@@ -314,7 +314,7 @@ func (f Fleet) close(ctx context.Context, action uint8, target, reason string, a
 	return f.r.tellAll(ctx, p.control, wire.GroupCommand{Action: action, ConnectionID: target, Group: flag + reason})
 }
 
-// heardToClose queues what another node, or this one, asks for.
+// heardToClose queues a request to close connections, from another node or this one.
 func (r *Redis) heardToClose(p *presence, payload []byte) error {
 	c, err := wire.ReadGroupCommand(payload)
 	if err != nil || len(c.Group) == 0 {

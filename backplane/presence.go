@@ -11,35 +11,35 @@ import (
 	"time"
 )
 
-// PresenceOptions let every node know who is connected to any: see Redis.Fleet.
-// Each node of the hub that is to be seen needs them; ASP.NET Core nodes are not
-// seen, except by Fleet.UserOnline and Fleet.ConnectionExists.
+// PresenceOptions let every node know who is connected to any node: see Redis.Fleet.
+// Each node of the hub that should be visible needs them; ASP.NET Core nodes are not
+// visible, except to Fleet.UserOnline and Fleet.ConnectionExists.
 //
-// What a node has is written to Redis behind its clients: no connect, join or leave
-// waits for it. It hangs on a lease of the node of 12 seconds, renewed each 4, and
-// goes when that ends.
+// A node's entries are written to Redis in the background: no connect, join or leave
+// waits for it. They depend on a lease of the node of 12 seconds, renewed every 4, and
+// are removed when it expires.
 type PresenceOptions struct {
-	// OnEvent is told when a user comes and goes, and joins and leaves a group, on
-	// any node; see PresenceEvent. It is called for one event after the other, and
-	// should not block. A panic is logged. Nil means that nobody is told.
+	// OnEvent is called when a user comes or goes, or joins or leaves a group, on
+	// any node; see PresenceEvent. It is called for one event after another, and
+	// should not block. A panic is logged. Nil means no events.
 	OnEvent func(PresenceEvent)
 
-	// Grace is how long an end is kept back: a user who is back within it has
-	// never gone. Zero means 500 milliseconds; negative means none. A client that
+	// Grace is how long an end is held back: for a user who is back by then there is
+	// no event. Zero means 500 milliseconds; negative means none. A client that
 	// reconnects automatically tries at once, and then after 2 seconds.
 	Grace time.Duration
 
-	// Metadata is what others see of a connection (FleetConnection.Metadata), as
-	// the name of its device. It is asked once, when the connection comes, and
-	// must not block. What is longer than 1,024 bytes is left out. Nil means none.
+	// Metadata is what others see of a connection (FleetConnection.Metadata), such as
+	// the name of its device. It is called once, when the connection starts, and must
+	// not block. A text of more than 1,024 bytes is left out. Nil means none.
 	Metadata func(userID, connectionID string) string
 
 	// Version is what Fleet.Nodes says of this node. Empty means the version of
 	// the program's main module, where it has one.
 	Version string
 
-	// Report is asked with each lease for the state and the load of the node,
-	// both of which only the application interprets. Nil means "ready" and 0.
+	// Report is called at each renewal of the lease for the state and the load of the
+	// node, both of which only the application interprets. Nil means "ready" and 0.
 	Report func() (state string, load float64)
 }
 
@@ -53,22 +53,22 @@ const (
 )
 
 // presence is what a Redis has with PresenceOptions. One goroutine writes entries
-// and renews the lease; another one, with OnEvent, tells of events.
+// and renews the lease; with OnEvent, another one calls it.
 type presence struct {
 	opts    PresenceOptions
 	base    string // of the keys
 	events  string // channel
 	control string // channel on which nodes are asked to close connections
 	started time.Time
-	asked   chan func() // closings for other nodes
+	asked   chan func() // connections to close for other nodes
 	news    *news       // nil without OnEvent
 
-	beats, known uint64 // renewals of the lease, and the last one that Redis has; of the writer
+	beats, known uint64 // renewals of the lease, and the last one known to be on Redis; owned by the writer
 
 	work chan struct{} // wakes the writer
 	mu   sync.Mutex    // guards dirty; comes after Redis.mu
-	// What may be on Redis otherwise than it is. When there are more than
-	// mostDirty they are forgotten, and all is compared with Redis.
+	// Entries that may be outdated on Redis. When there are more than mostDirty
+	// they are dropped, and everything is compared with Redis.
 	dirty     map[presenceEntry]struct{}
 	forgotten bool
 }
@@ -126,7 +126,7 @@ func (r *Redis) startPresence() {
 	r.running.Go(func() { r.closeForOthers(p) })
 }
 
-// present notes that a connection, or its membership, has begun or ended.
+// present records that a connection, or its membership, has begun or ended.
 func (r *Redis) present(c *connection, group string, isGroup bool) {
 	p := r.presence
 	if p == nil {
@@ -142,7 +142,7 @@ func (r *Redis) present(c *connection, group string, isGroup bool) {
 	wake(p.work)
 }
 
-// mustCompare reports once that entries were forgotten.
+// mustCompare reports, once, that entries were dropped.
 func (p *presence) mustCompare() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -171,7 +171,7 @@ func (r *Redis) describe(c *connection) {
 	}
 }
 
-// keepPresence writes what has changed, and renews the lease.
+// keepPresence writes changes, and renews the lease.
 func (r *Redis) keepPresence(p *presence) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -212,11 +212,11 @@ func (r *Redis) keepPresence(p *presence) {
 				renewed = time.Now()
 			}
 			if !r.writePresence(p) {
-				renewed = time.Time{} // the lease may have ended
+				renewed = time.Time{} // the lease may have expired
 				return nil
 			}
 			next = renewed.Add(min(renewal, first))
-			if first < renewal { // then another node's lease ends, unless it is renewed
+			if first < renewal { // then another node's lease expires, unless it is renewed
 				renewed = next.Add(-renewal)
 			}
 			return nil
@@ -225,10 +225,10 @@ func (r *Redis) keepPresence(p *presence) {
 	}
 }
 
-// mayHaveMissed says that events may be missing: they were published while this node
-// did not hear them, or Redis has lost what they would have followed from. It is said
-// by way of Redis, so that what was published before is heard before: who asks Redis
-// at a PresenceReset knows better than that.
+// mayHaveMissed reports that events may be missing: they were published while this
+// node was not subscribed, or Redis lost the data they depend on. It sends the report
+// through Redis, so that earlier events arrive before it: whoever reads Redis at a
+// PresenceReset already sees their effect.
 func (r *Redis) mayHaveMissed(ctx context.Context, p *presence) bool {
 	if p.news == nil {
 		return true
@@ -241,8 +241,8 @@ func (r *Redis) mayHaveMissed(ctx context.Context, p *presence) bool {
 	return err == nil
 }
 
-// renewLease renews the lease of this node, and sweeps up after those that have
-// ended. first is how long it is until the next one ends.
+// renewLease renews the lease of this node, and removes the entries of nodes whose
+// lease has expired. first is how long it is until the next lease expires.
 func (r *Redis) renewLease(p *presence) (first time.Duration, ok bool) {
 	ctx, cancel := r.bounded(r.ctx)
 	defer cancel()
@@ -252,7 +252,7 @@ func (r *Redis) renewLease(p *presence) (first time.Duration, ok bool) {
 		r.drop(slog.LevelWarn, "presence cannot be written", "error", err)
 		return 0, false
 	}
-	if answer[0] != "1" { // it is new, or others have swept up after it, or Redis has lost it
+	if answer[0] != "1" { // it is new, or others have removed its entries, or Redis has lost it
 		if !r.reconcile(p) {
 			return 0, false
 		}
@@ -260,7 +260,7 @@ func (r *Redis) renewLease(p *presence) (first time.Duration, ok bool) {
 			return 0, false
 		}
 	}
-	p.known = p.beats // only now is everything marked that Redis may lack
+	p.known = p.beats // only now is everything marked that may be missing on Redis
 	for _, node := range answer[2:] {
 		if !r.sweep(ctx, p, node, false) {
 			return 0, false
@@ -288,15 +288,15 @@ func (r *Redis) sweep(ctx context.Context, p *presence, node string, itself bool
 	}
 }
 
-// endPresence lets the entries of a node that is closed go at once.
+// endPresence removes the entries of a node that is closed at once.
 func (r *Redis) endPresence(p *presence) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = r.sweep(ctx, p, r.opts.ServerName, true) // else its lease ends
+	_ = r.sweep(ctx, p, r.opts.ServerName, true) // if it fails, the lease expires
 }
 
-// reconcile marks everything that this node has, and everything that Redis says
-// it has.
+// reconcile marks everything that this node has, and everything that it has
+// according to Redis.
 func (r *Redis) reconcile(p *presence) bool {
 	r.mu.Lock()
 	all := make([]*connection, 0, len(r.connections))
@@ -338,7 +338,7 @@ func (r *Redis) presentAgain(field string) {
 	r.present(c, group, isGroup)
 }
 
-// parseEntry reads what presenceEntry.field has written.
+// parseEntry reads what presenceEntry.field wrote.
 func parseEntry(field string) (id, group string, isGroup bool) {
 	if len(field) > 0 && field[0] == 'g' {
 		digits := 0
@@ -353,7 +353,7 @@ func parseEntry(field string) (id, group string, isGroup bool) {
 	return field[min(1, len(field)):], "", false
 }
 
-// writePresence writes what is dirty. It reports false if something is left.
+// writePresence writes dirty entries. It reports false if some are left.
 func (r *Redis) writePresence(p *presence) bool {
 	for {
 		p.mu.Lock()
@@ -388,7 +388,7 @@ func (r *Redis) writeEntries(p *presence, some []presenceEntry) bool {
 	for _, e := range some {
 		is := r.connections[e.c.ID()]
 		there := is == e.c
-		if is != nil && is != e.c { // a new connection has the id: what is true of it counts
+		if is != nil && is != e.c { // a new connection has the id: its state counts
 			e.c, there = is, true
 		}
 		if e.isGroup && there {
@@ -459,7 +459,7 @@ func (r *Redis) selfInfo(p *presence) string {
 		})
 	}
 	text, err := json.Marshal(info)
-	if err != nil { // a load that is no number
+	if err != nil { // the load is not a number
 		info.Load = 0
 		text, _ = json.Marshal(info)
 	}

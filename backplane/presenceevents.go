@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A PresenceKind says what has happened.
+// A PresenceKind is the kind of an event.
 type PresenceKind string
 
 const (
@@ -17,20 +17,20 @@ const (
 	PresenceJoined PresenceKind = "joined"
 	// PresenceLeft is the end of the last one, after PresenceOptions.Grace.
 	PresenceLeft PresenceKind = "left"
-	// PresenceReset says that events may have been missed, since Redis was away:
-	// who keeps a list asks Redis.Fleet anew.
+	// PresenceReset means that events may have been missed, because Redis was
+	// unavailable: to keep a list, read Redis.Fleet again.
 	PresenceReset PresenceKind = "reset"
 )
 
 // A PresenceEvent says that a user has come or gone, or has joined or left a group.
 // In a group an anonymous connection counts as a user of its own. Every node with
-// OnEvent is told of the events of all nodes; Here tells one of them to act for
-// all, as in sending a message to the group.
+// OnEvent receives the events of all nodes; Here tells one of them to act for all,
+// for instance to send a message to the group.
 //
-// To keep a list of who is there, ask Redis.Fleet in OnEvent at each PresenceReset,
-// of which there is one at the beginning, and apply the events that follow. Where
-// Fleet was asked in the five seconds before, a user who is back within Grace is
-// told as online or joined once more: the answer may be from between.
+// To keep a list of who is online, read Redis.Fleet in OnEvent at each PresenceReset,
+// of which there is one at the start, and apply the events that follow. If Fleet was
+// read in the five seconds before, a user who is back within Grace is reported as
+// online or joined once more: the answer may date from the time between.
 type PresenceEvent struct {
 	Kind         PresenceKind // only that and Here are set in a PresenceReset
 	UserID       string       // empty for anonymous connections
@@ -38,30 +38,30 @@ type PresenceEvent struct {
 	Group        string       // of PresenceJoined and PresenceLeft
 	Node         string       // that the connection is, or was, connected to
 
-	// Here is true on one node only: on that which has reported the event. Where
-	// that node dies within Grace it is true on none.
+	// Here is true on one node only: the one that reported the event. If that node
+	// dies within Grace it is true on none.
 	Here bool
 }
 
-// news are events on their way to OnEvent. An end waits there for Grace.
+// news are events on their way to OnEvent. An end waits here for Grace.
 type news struct {
 	tell  func(PresenceEvent)
 	grace time.Duration
 	work  chan struct{}
 
 	mu      sync.Mutex
-	asking  int       // questions to Fleet that are not answered yet
-	asked   time.Time // when the last one was answered
+	asking  int       // pending queries of Fleet
+	asked   time.Time // when the last query was answered
 	ready   []PresenceEvent
 	waiting map[newsKey]*waitingEnd
-	order   []*waitingEnd // the first to be told in front
+	order   []*waitingEnd // the next one to report in front
 }
 
 // mostNews is how many events wait at most; when there are more, all are dropped,
-// and a PresenceReset says so.
+// and a PresenceReset follows.
 const mostNews = 100_000
 
-// latestNews is how late an event may be heard, seen from an answer of Redis. A
+// latestNews is how much later than an answer of Redis an event may arrive. A
 // subscribing connection that is silent for longer is doubted.
 const latestNews = silentAfter * heartbeat
 
@@ -78,7 +78,7 @@ func newNews(o PresenceOptions) *news {
 	return &news{tell: o.OnEvent, grace: max(o.Grace, 0), work: make(chan struct{}, 1), waiting: map[newsKey]*waitingEnd{}}
 }
 
-// add takes an event that the reader has received. It does not wait.
+// add queues an event that the reader has received. It does not block.
 func (n *news) add(e PresenceEvent) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -101,7 +101,7 @@ func (n *news) add(e PresenceEvent) {
 		n.order = append(n.order, end)
 		return
 	}
-	if end := n.waiting[key]; end != nil { // it has never gone
+	if end := n.waiting[key]; end != nil { // it did not go away after all
 		end.undone = true
 		delete(n.waiting, key)
 		if !n.mayHaveSeen(end) {
@@ -111,15 +111,14 @@ func (n *news) add(e PresenceEvent) {
 	n.ready = append(n.ready, e)
 }
 
-// mayHaveSeen says whether an answer of Redis may be from between an end and the
-// beginning that has undone it: who was told that nobody is there must be told of
-// the beginning. n.mu is held.
+// mayHaveSeen reports whether an answer of Redis may date from between an end and the
+// beginning that undid it: a caller that saw nobody there must be told of the
+// beginning. n.mu is held.
 func (n *news) mayHaveSeen(end *waitingEnd) bool {
 	return n.asking > 0 || n.asked.After(end.at.Add(-n.grace-latestNews))
 }
 
-// ask notes that Redis is asked what there is, until the returned function is
-// called.
+// ask records that Redis is being queried, until the returned function is called.
 func (n *news) ask() (answered func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -132,7 +131,7 @@ func (n *news) ask() (answered func()) {
 	}
 }
 
-// next returns what is to be told now, and when there is more; zero is never.
+// next returns the events to report now, and when there will be more; zero is never.
 func (n *news) next(now time.Time) (list []PresenceEvent, more time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -172,7 +171,7 @@ func (r *Redis) tellNews(n *news) {
 	}
 }
 
-// heardOfPresence takes an event of any node.
+// heardOfPresence handles an event of any node.
 func (r *Redis) heardOfPresence(payload []byte) error {
 	f := readNetstrings(string(payload), 6)
 	if f == nil || r.presence.news == nil {

@@ -1,12 +1,12 @@
 package backplane
 
-// The scripts of presence. KEYS[1] is what all its keys begin with, in braces, so
-// that a Redis Cluster has them in one slot:
+// The scripts of presence. KEYS[1] is the prefix of all its keys, in braces, so that a
+// Redis Cluster has them in one slot:
 //
 //	nodes       sorted set: node -> end of its lease, in microseconds by the clock of Redis
-//	info        hash: node -> what it says of itself
+//	info        hash: node -> its description
 //	beats       hash: node -> the number of its last beat
-//	of:NODE     hash: every entry of the node -> user; all others follow from these
+//	of:NODE     hash: every entry of the node -> user; all others are derived from these
 //	conns       hash: connection -> value
 //	users       hash: user -> connections
 //	groups      hash: group -> members
@@ -15,8 +15,8 @@ package backplane
 //
 // An entry is "c" and a connection, or "g", the length of the connection's id, a
 // colon, the id and the group. A value is netstrings: node, user, since, metadata.
-// An entry is added, and counted, only where of:NODE did not have it, and removed
-// only where it had, so a script that is sent twice counts once.
+// An entry is added, and counted, only if of:NODE did not have it, and removed only
+// if it had, so a script that is sent twice counts once.
 const presenceLua = `
 local base, node, channel = KEYS[1], ARGV[1], ARGV[2]
 local t = redis.call('TIME')
@@ -75,11 +75,11 @@ end
 `
 
 // beatScript renews the lease of a node. ARGV are the node, the lease in
-// microseconds, what it says of itself, the last beat of which it knows that Redis
-// has it, and the number of this one. It returns whether the lease had not ended,
-// the microseconds until the first lease ends, and the nodes whose lease has. A beat
-// of which the node does not know may have come after its entries were removed, so
-// that the lease only seems never to have ended.
+// microseconds, its description, the last beat that it knows to be on Redis, and the
+// number of this one. It returns whether the lease was still valid, the microseconds
+// until the next lease expires, and the nodes whose lease has expired. A beat that the
+// node does not know of may have arrived after its entries were removed, so that the
+// lease only seems never to have expired.
 const beatScript = `
 local base, node = KEYS[1], ARGV[1]
 local t = redis.call('TIME')
@@ -99,7 +99,7 @@ return answer`
 
 // changeScript changes entries of a node: ARGV are the node, the channel of events,
 // the node once more, and for each entry 1 or 0, the entry, its user and its
-// value. It returns 0, and changes nothing, where the lease of the node has ended.
+// value. It returns 0, and changes nothing, if the lease of the node has expired.
 const changeScript = presenceLua + `
 if not alive() then return 0 end
 for i = 4, #ARGV, 4 do
@@ -107,9 +107,9 @@ for i = 4, #ARGV, 4 do
 end
 return 1`
 
-// sweepScript removes entries of a node whose lease has ended: ARGV are the node,
+// sweepScript removes entries of a node whose lease has expired: ARGV are the node,
 // the channel, the node that sweeps, about how many at once, and 1 if it is the
-// node itself, which ends. It returns 1 while something is left.
+// node itself, which is closing. It returns 1 while something is left.
 const sweepScript = presenceLua + `
 if ARGV[5] ~= '1' and alive() then return 0 end
 local of, cursor = base .. 'of:' .. node, '0'
@@ -125,7 +125,7 @@ redis.call('HDEL', base .. 'info', node)
 redis.call('HDEL', base .. 'beats', node)
 return 0`
 
-// nodesScript returns the nodes whose lease has not ended, each with what it says.
+// nodesScript returns the nodes whose lease is valid, each with its description.
 const nodesScript = `
 local t = redis.call('TIME')
 local now = string.format('%.0f', t[1] * 1000000 + t[2])

@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// Heartbeat of the subscribing connection. A connection that breaks without a
-// word, as one behind a firewall that forgets it, says nothing by itself.
+// Heartbeat of the subscribing connection. A connection can break silently, for
+// instance when a firewall forgets it; then no error is reported.
 const (
-	heartbeat   = time.Second // PING when nothing was heard for so long
+	heartbeat   = time.Second // PING when nothing was heard for this long
 	silentAfter = 5           // heartbeats without anything heard
 	probeGrace  = time.Second // for a silent connection, once Redis answers another one
 )
 
-// A life is the state of a link, as far as this node can tell.
+// A life is the state of a link, as this node sees it.
 type life int32
 
 const (
 	alive life = iota
 	// doubted is a link that was silent for silentAfter heartbeats. It is not
-	// given up at once: if only the network is broken, all that was sent meanwhile
-	// comes when it heals.
+	// given up at once: if only the network is broken, everything that was sent
+	// meanwhile arrives when it recovers.
 	doubted
 	// dead is a link that has ended, or that is silent though Redis answers others.
 	dead
 )
 
-// A pulse says whether its link lives:
+// A pulse tracks whether its link is alive:
 //
 //	alive -> doubted   silentAfter heartbeats without anything heard (heartbeat)
 //	doubted -> alive   something was heard (hear, revive)
@@ -40,12 +40,12 @@ type pulse struct {
 	heard atomic.Uint64 // grows with each thing heard
 	now   atomic.Int32  // a life
 
-	mu     sync.Mutex // held while now changes and while that is reported, so that both have one order
+	mu     sync.Mutex // held while now changes and the change is reported, so that both have the same order
 	seen   uint64     // heard, at the last heartbeat
 	silent int        // heartbeats since
 }
 
-// What the writer is to do at a heartbeat.
+// What the writer does at a heartbeat.
 type duty int
 
 const (
@@ -56,7 +56,7 @@ const (
 
 func (p *pulse) life() life { return life(p.now.Load()) }
 
-// hear counts what the reader has heard. It reports whether the link is
+// hear counts something the reader has received. It reports whether the link is
 // doubted, and must be revived.
 func (p *pulse) hear() (late bool) {
 	p.heard.Add(1)
@@ -75,7 +75,7 @@ func (p *pulse) revive(tell func()) {
 }
 
 // heartbeat is called once a heartbeat. When the link becomes doubted it calls
-// tell, and the link is to be probed.
+// tell, and the link must be probed.
 func (p *pulse) heartbeat(tell func()) duty {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,10 +97,10 @@ func (p *pulse) heartbeat(tell func()) duty {
 	return probe
 }
 
-// doubt begins a doubt, unless more than heard was heard meanwhile: then the
-// reader may not have seen that it was to revive the link. p.mu is held.
+// doubt makes the link doubted, unless something was received since heard was read:
+// then the reader may have missed that it had to revive the link. p.mu is held.
 func (p *pulse) doubt(heard uint64) bool {
-	p.now.Store(int32(doubted)) // from now on the reader looks
+	p.now.Store(int32(doubted)) // from now on the reader checks
 	if p.heard.Load() == heard {
 		return true
 	}
@@ -110,7 +110,7 @@ func (p *pulse) doubt(heard uint64) bool {
 }
 
 // die makes the link dead for good; with onlyDoubted, only if it is doubted. It
-// reports whether it has.
+// reports whether it did.
 func (p *pulse) die(onlyDoubted bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,7 +121,7 @@ func (p *pulse) die(onlyDoubted bool) bool {
 	return true
 }
 
-// heartbeat looks after the current link.
+// heartbeat checks the current link.
 func (r *Redis) heartbeat() {
 	r.mu.Lock()
 	l := r.link
@@ -129,10 +129,10 @@ func (r *Redis) heartbeat() {
 	select {
 	case <-l.started:
 		if l.err != nil {
-			return // there was no connection; the next link is on its way
+			return // there was no connection; the next link is being made
 		}
 	default:
-		return // still connecting, which has limits of its own
+		return // still connecting, which has its own time limits
 	}
 	switch l.pulse.heartbeat(func() { r.state.set(Health{State: Degraded, Err: errSilent}) }) {
 	case ask:
@@ -142,8 +142,8 @@ func (r *Redis) heartbeat() {
 	}
 }
 
-// probe waits until Redis can be reached over another connection. If l then says
-// nothing either, it is dead, and is replaced.
+// probe waits until Redis can be reached over another connection. If l is still
+// silent then, it is dead, and is replaced.
 func (r *Redis) probe(l *link) {
 	for !r.answers() {
 		sleep(r.ctx, lastPause)
@@ -157,10 +157,10 @@ func (r *Redis) probe(l *link) {
 	}
 }
 
-// answers reports whether Redis greets a new connection. Those of the pool may be
-// as dead as the silent one.
+// answers reports whether Redis answers on a new connection. Those of the pool may
+// be as dead as the silent one.
 func (r *Redis) answers() bool {
 	probe := r.client.Subscribe(r.ctx)
 	defer probe.Close()
-	return probe.Ping(r.ctx) == nil // connecting has waited for an answer
+	return probe.Ping(r.ctx) == nil // connecting waits for an answer
 }

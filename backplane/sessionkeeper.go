@@ -12,12 +12,12 @@ import (
 // keeperBatch is how many sessions are read or written in one round trip.
 const keeperBatch = 128
 
-// keeperRetry is the time between two attempts to write what Redis did not take.
+// keeperRetry is the time between two attempts to write to Redis.
 const keeperRetry = time.Second
 
-// keepSessions keeps the sessions of this node's connections alive on Redis,
-// writes what could not be written, reads all anew when Redis was lost, ends what
-// AddUser has added for a time, and does what other nodes say of users.
+// keepSessions keeps the sessions of this node's connections alive on Redis, retries
+// failed writes, reads everything again after Redis was lost, ends memberships of
+// AddUser that have expired, and applies changes of users from other nodes.
 func (r *Redis) keepSessions(s *sessions) {
 	losses, refreshed := r.stats.losses.Load(), time.Now()
 	timer := time.NewTimer(0)
@@ -63,7 +63,7 @@ func (r *Redis) keepSessions(s *sessions) {
 	}
 }
 
-// wakeKeepers has this node look after its sessions and its presence: Redis is back.
+// wakeKeepers makes this node update its sessions and its presence: Redis is back.
 func (r *Redis) wakeKeepers() {
 	if s := r.sessions.Load(); s != nil {
 		wake(s.work)
@@ -73,7 +73,7 @@ func (r *Redis) wakeKeepers() {
 	}
 }
 
-// forget has every connection read again what Redis has.
+// forget makes every connection read its state on Redis again.
 func (s *sessions) forget(r *Redis) {
 	for _, c := range s.list() {
 		r.mu.Lock()
@@ -82,14 +82,14 @@ func (s *sessions) forget(r *Redis) {
 	}
 }
 
-// list are the connections, and those that have ended and are not written yet.
+// list returns the connections, including ended ones that are not written yet.
 func (s *sessions) list() []*connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Keys(s.all))
 }
 
-// some are the connections for which is returns true. Redis.mu is held for one at
+// some returns the connections for which is returns true. Redis.mu is held for one at
 // a time.
 func (s *sessions) some(r *Redis, is func(c *connection) bool) (list []*connection) {
 	for _, c := range s.list() {
@@ -102,7 +102,7 @@ func (s *sessions) some(r *Redis, is func(c *connection) bool) (list []*connecti
 	return list
 }
 
-// syncAll reads what was not read yet. It reports false if some is left.
+// syncAll reads the sessions that were not read yet. It reports false if some are left.
 func (r *Redis) syncAll(s *sessions) bool {
 	for some := range slices.Chunk(s.some(r, func(c *connection) bool { return c.kept.ended.IsZero() && (!c.kept.synced || c.kept.reread) }), keeperBatch) {
 		r.mu.Lock()
@@ -126,7 +126,7 @@ func (r *Redis) syncAll(s *sessions) bool {
 	return true
 }
 
-// An unsavedGroup is a change that Redis is told of.
+// An unsavedGroup is a change that is written to Redis.
 type unsavedGroup struct {
 	c      *connection
 	group  string
@@ -135,8 +135,8 @@ type unsavedGroup struct {
 	cmd    redis.Cmder
 }
 
-// writeUnsaved writes what is true of the groups in kept.unsaved. It reports false if
-// some is left.
+// writeUnsaved writes the state of the groups in kept.unsaved. It reports false if some
+// are left.
 func (r *Redis) writeUnsaved(s *sessions) bool {
 	var all []unsavedGroup
 	life := time.Duration(s.life()) * time.Millisecond
@@ -148,7 +148,7 @@ func (r *Redis) writeUnsaved(s *sessions) bool {
 				continue
 			}
 			if c.kept.changing[group] > 0 {
-				continue // who changes it writes it, or wakes the keeper
+				continue // the call that changes it writes it, or wakes the keeper
 			}
 			_, member := c.groups[group]
 			all = append(all, unsavedGroup{c: c, group: group, number: number, member: member && c.kept.explicit(group)})
@@ -194,7 +194,7 @@ func (r *Redis) writeSome(s *sessions, some []unsavedGroup) bool {
 	close(written)
 	for _, u := range some {
 		delete(u.c.kept.keeping, u.group)
-		if u.cmd.Err() == nil { // else it stays
+		if u.cmd.Err() == nil { // otherwise it stays unsaved
 			r.savedLocked(u.c, u.group, u.number, true)
 		}
 	}
@@ -204,8 +204,8 @@ func (r *Redis) writeSome(s *sessions, some []unsavedGroup) bool {
 	return err == nil
 }
 
-// begin makes what calls change from now on wait for written. It returns without
-// those that have begun to change since they were listed.
+// begin makes calls that change a group from now on wait for written. It leaves out
+// the groups that have begun to change since they were listed.
 func (r *Redis) begin(some []unsavedGroup, written chan struct{}) []unsavedGroup {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -221,8 +221,8 @@ func (r *Redis) begin(some []unsavedGroup, written chan struct{}) []unsavedGroup
 	})
 }
 
-// refresh tells Redis that the sessions of this node live. Those that it does not
-// know any more are written again.
+// refresh renews the sessions of this node on Redis. Those that are missing there are
+// written again.
 func (r *Redis) refresh(s *sessions) bool {
 	life := time.Duration(s.life()) * time.Millisecond
 	list := s.some(r, func(c *connection) bool { return c.kept.key != "" && c.kept.ended.IsZero() })
@@ -251,8 +251,8 @@ func (r *Redis) refresh(s *sessions) bool {
 	return true
 }
 
-// endSession lets go of a connection that has ended. What Redis was not told
-// yet of its leaves is written later.
+// endSession releases a connection that has ended. Its unsaved leaves are written
+// later.
 func (r *Redis) endSession(c *connection) {
 	s := r.sessions.Load()
 	if s == nil || c.kept == nil {

@@ -21,13 +21,14 @@ import (
 //
 // The connection's own node writes what it joins and leaves. What could not be
 // written stays in kept.unsaved until it is; the keeper (sessionkeeper.go) writes
-// it, keeps the sessions alive, and reads what was missed while Redis was away.
+// it, keeps the sessions alive, and reads what was missed while Redis was
+// unavailable.
 
 // sessions is what a Redis has once its hub has sessions.
 type sessions struct {
 	opts    server.SessionOptions
 	channel string                 // where nodes are told that the groups of a user have changed
-	changes chan wire.GroupCommand // from there; ConnectionID is a user
+	changes chan wire.GroupCommand // received there; ConnectionID is a user
 	work    chan struct{}          // wakes the keeper
 
 	mu  sync.Mutex // guards opts and all; comes after Redis.mu
@@ -40,37 +41,37 @@ type sessions struct {
 // Redis.mu.
 type kept struct {
 	key     string            // of the session on Redis; empty: none
-	synced  bool              // what Redis has was read
-	reread  bool              // it must be read once more: Redis was lost, or has lost it
+	synced  bool              // the state on Redis was read
+	reread  bool              // it must be read again: Redis was lost, or has lost it
 	maker   string            // of the session on Redis, when it was last read
 	read    int64             // when the groups of its user were, by the clock of Redis
-	left    map[string]bool   // groups that it has left before the session was read
-	unsaved map[string]uint64 // groups whose state on Redis may be another one, and the number of the change
+	left    map[string]bool   // groups that it left before the session was read
+	unsaved map[string]uint64 // groups whose state on Redis may be outdated, and the number of the change
 	changes uint64
-	// What is written of a group is written by one at a time, or Redis would have
-	// what was true before: the keeper leaves alone what calls are changing, and a
-	// call waits for what the keeper has begun.
+	// A group is written by one goroutine at a time, or an older state could overwrite
+	// a newer one: the keeper skips groups that calls are changing, and a call waits
+	// for a write that the keeper has begun.
 	changing map[string]int           // groups that calls change, and how many
 	keeping  map[string]chan struct{} // groups that the keeper writes; closed when it has
-	granted  map[string]time.Time     // groups that only the user has, and when that ends; zero is never
-	ended    time.Time                // when the connection did; zero is not yet
+	granted  map[string]time.Time     // groups that come from the user alone, and when they end; zero is never
+	ended    time.Time                // when the connection ended; zero means not yet
 }
 
 var _ server.SessionKeeper = (*Redis)(nil)
 
-// The script of a connection that comes: ARGV are the session's time and what the
-// script calls itself. It makes the session known, and returns whether it was, and
-// its fields. The field s says which script has made it: the connection does not
-// take it for an older one when go-redis sends the script twice, and others see that
-// Redis had lost it. It also holds a session without groups.
+// The script of a new connection: ARGV are the key's time to live and an id of this
+// script run. It creates the session if needed, and returns whether it existed, and its
+// fields. The field s is the id of the run that created it: so the connection does
+// not mistake it for an older one if go-redis sends the script twice, and others see
+// that Redis had lost it. It also keeps a session without groups in existence.
 const resumeScript = `
 local known = redis.call('EXISTS', KEYS[1])
 redis.call('HSETNX', KEYS[1], 's', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return {tostring(known), redis.call('HGETALL', KEYS[1])}`
 
-// The script of a join: ARGV are the session's time, what the script calls itself,
-// the field of the group, and the most groups. It returns 0 where there are too many.
+// The script of a join: ARGV are the key's time to live, an id of this script run, the
+// field of the group, and the maximum of groups. It returns 0 if there are too many.
 const joinScript = `
 if redis.call('HEXISTS', KEYS[1], ARGV[3]) == 0 and redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then return 0 end
 local t = redis.call('TIME')
@@ -85,7 +86,7 @@ local t = redis.call('TIME')
 return {string.format('%.0f', t[1] * 1000000 + t[2]), redis.call('HGETALL', KEYS[1])}`
 
 // The script that changes the groups of a user: ARGV are the group, whether it is
-// added, for how long (0 is for ever), how many there may be, and how long a
+// added, for how long (0 is forever), how many there may be, and how long a
 // removal must be remembered: as long as a session that has the group may live.
 // A value is the time when the membership ends, 0 for never, or, negative, when it
 // was removed.
@@ -140,8 +141,8 @@ func (r *Redis) KeepSessions(o server.SessionOptions) {
 	r.running.Go(func() { r.keepSessions(s) })
 }
 
-// setOptions is for another hub that is given the manager after the first one was
-// shut down.
+// setOptions is for another hub that gets the manager after the first one was shut
+// down.
 func (s *sessions) setOptions(o server.SessionOptions) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,8 +155,8 @@ func (s *sessions) options() server.SessionOptions {
 	return s.opts
 }
 
-// life is how long a session is kept on Redis without a sign of its node, in
-// milliseconds: nodes give one each third of the TTL.
+// life is how long a session is kept on Redis without being renewed, in milliseconds:
+// nodes renew it every third of the TTL.
 func (s *sessions) life() int64 { return max(1, (s.options().TTL * 3 / 2).Milliseconds()) }
 
 func (r *Redis) sessionKey(key string) string   { return r.channels.Extra("session:" + key) }
@@ -163,8 +164,8 @@ func (r *Redis) userGroupsKey(id string) string { return r.channels.Extra("userg
 
 // ConnectedSession implements server.SessionKeeper. The session is read in one
 // round trip, while Redis confirms the connection's own channels. While Redis is
-// away the client is let in, as by Connected, and its session is read once Redis
-// is back.
+// unavailable the client is let in, as by Connected, and its session is read once
+// Redis is back.
 func (r *Redis) ConnectedSession(ctx context.Context, c server.Receiver, key string) (resumed bool, err error) {
 	s := r.sessions.Load()
 	own, entered := r.admit(c, &kept{key: key, unsaved: map[string]uint64{}, left: map[string]bool{}})
@@ -183,7 +184,7 @@ func (r *Redis) ConnectedSession(ctx context.Context, c server.Receiver, key str
 	return resumed, nil
 }
 
-// firstSync reads the session of a connection that comes. It tries again as long as
+// firstSync reads the session of a new connection. It tries again as long as
 // this node is ready: after a restart of Redis the connections of go-redis' pool
 // fail one after the other.
 func (r *Redis) firstSync(ctx context.Context, s *sessions, c *connection) (resumed bool, err error) {
@@ -208,7 +209,7 @@ func (s *sessions) add(c *connection) {
 	s.all[c] = struct{}{}
 }
 
-// sync reads what Redis has of connections of this node, and brings them into the
+// sync reads the state of connections of this node from Redis, and adds them to the
 // groups that they should be in.
 func (r *Redis) sync(ctx context.Context, s *sessions, list []*connection) (states []savedState, err error) {
 	states, err = r.readStates(ctx, s, list)
@@ -227,13 +228,13 @@ func (r *Redis) sync(ctx context.Context, s *sessions, list []*connection) (stat
 	return states, err
 }
 
-// adopt applies what Redis has to c, and returns what was subscribed to.
+// adopt applies the state on Redis to c, and returns the new subscriptions.
 func (r *Redis) adopt(s *sessions, c *connection, state savedState) (entered []*subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	k := c.kept
 	if r.connections[c.ID()] != c || state.now < k.read {
-		return nil // it has gone, or something newer was adopted meanwhile
+		return nil // it has gone, or a newer state was adopted meanwhile
 	}
 	enter := func(group string) bool {
 		if server.CheckJoin(c.Receiver, group, len(c.groups)+c.joining) != nil {
@@ -260,7 +261,7 @@ func (r *Redis) adopt(s *sessions, c *connection, state savedState) (entered []*
 		}
 	}
 	r.grantLocked(s, c, state, enter)
-	if k.key != "" && (!state.known || k.synced && state.maker != k.maker) { // the session is new, or Redis has lost it and a script has made it again
+	if k.key != "" && (!state.known || k.synced && state.maker != k.maker) { // the session is new, or Redis has lost it and a script has created it again
 		for group := range c.groups {
 			if k.explicit(group) {
 				k.change(group)
@@ -274,8 +275,8 @@ func (r *Redis) adopt(s *sessions, c *connection, state savedState) (entered []*
 	return entered
 }
 
-// grantLocked brings c into the groups of its user, and out of those that are
-// over. Redis.mu is held.
+// grantLocked adds c to the groups of its user, and removes it from those that have
+// expired. Redis.mu is held.
 func (r *Redis) grantLocked(s *sessions, c *connection, state savedState, enter func(group string) bool) {
 	k := c.kept
 	for group := range k.granted {
@@ -303,13 +304,13 @@ func (r *Redis) grantLocked(s *sessions, c *connection, state savedState, enter 
 	}
 }
 
-// explicit reports whether a group that the connection is in was joined by it.
+// explicit reports whether the connection itself joined a group that it is in.
 func (k *kept) explicit(group string) bool {
 	_, granted := k.granted[group]
 	return !granted
 }
 
-// change notes that Redis has to be told of a group.
+// change records that a group has to be written to Redis.
 func (k *kept) change(group string) uint64 {
 	k.changes++
 	k.unsaved[group] = k.changes
@@ -326,16 +327,15 @@ func (r *Redis) exitLocked(c *connection, group string) {
 	}
 }
 
-// maker is what a script of c calls itself, if it is the one that makes the session:
-// each time something else.
+// maker returns a new id for a script run of c, in case it creates the session.
 func (r *Redis) maker(c *connection) string {
 	return c.ID() + " " + strconv.FormatUint(r.scripts.Add(1), 10)
 }
 
-// hasSession reports whether what c joins and leaves belongs to a session.
+// hasSession reports whether the joins and leaves of c belong to a session.
 func (c *connection) hasSession() bool { return c.kept != nil && c.kept.key != "" }
 
-// changing notes that what Redis has of a group is about to change. saved ends it.
+// changing records that a group is about to change on Redis. saved ends it.
 // Without a session it returns 0. Redis.mu is held.
 func (r *Redis) changing(c *connection, group string, leaving bool) (number uint64) {
 	if !c.hasSession() {
@@ -351,8 +351,8 @@ func (r *Redis) changing(c *connection, group string, leaving bool) (number uint
 	return c.kept.change(group)
 }
 
-// changedLocked ends a change, once the node's own state is the new one. Redis.mu
-// is held.
+// changedLocked ends a change, once the node's own state is updated. Redis.mu is
+// held.
 func (r *Redis) changedLocked(c *connection, group string, number uint64, ok bool) {
 	if c.kept.changing[group]--; c.kept.changing[group] == 0 {
 		delete(c.kept.changing, group)
@@ -360,8 +360,8 @@ func (r *Redis) changedLocked(c *connection, group string, number uint64, ok boo
 	r.savedLocked(c, group, number, ok)
 }
 
-// awaitKeeper waits until the keeper has written what it has begun to write of a
-// group that is changing, or ctx is done.
+// awaitKeeper waits until the keeper has finished a write of a group that is
+// changing, or ctx is done.
 func (r *Redis) awaitKeeper(ctx context.Context, c *connection, group string) {
 	r.mu.Lock()
 	written := c.kept.keeping[group]
@@ -374,9 +374,9 @@ func (r *Redis) awaitKeeper(ctx context.Context, c *connection, group string) {
 	}
 }
 
-// savedLocked notes that Redis has what was true at the change with that number.
-// Where that failed, or another change has overtaken it, the keeper writes what is
-// true then. Redis.mu is held.
+// savedLocked records that Redis has the state of the change with that number. If the
+// write failed, or another change came after it, the keeper writes the current state.
+// Redis.mu is held.
 func (r *Redis) savedLocked(c *connection, group string, number uint64, ok bool) {
 	k := c.kept
 	if ok && k.unsaved[group] == number {
@@ -387,7 +387,7 @@ func (r *Redis) savedLocked(c *connection, group string, number uint64, ok bool)
 	wake(r.sessions.Load().work)
 }
 
-// saveJoin tells Redis that c joins group.
+// saveJoin writes to Redis that c joins group.
 func (r *Redis) saveJoin(ctx context.Context, c *connection, group string) error {
 	r.awaitKeeper(ctx, c, group)
 	var space int
@@ -408,7 +408,7 @@ func (r *Redis) joinCommand(ctx context.Context, on redis.Cmdable, s *sessions, 
 	return on.Eval(ctx, joinScript, []string{r.sessionKey(c.kept.key)}, s.life(), r.maker(c), "g"+group, s.options().MaximumGroups)
 }
 
-// saveLeave tells Redis that c has left group, the change with a number.
+// saveLeave writes to Redis that c has left group, as the change with that number.
 func (r *Redis) saveLeave(ctx context.Context, c *connection, group string, number uint64) error {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
@@ -423,8 +423,8 @@ func (r *Redis) saveLeave(ctx context.Context, c *connection, group string, numb
 	return nil
 }
 
-// attempt runs f, commands that may be sent twice, until Redis has answered them,
-// or the time of ctx is over. A Redis that is away is waited for.
+// attempt runs f, whose commands may be sent twice, until Redis has answered them, or
+// ctx is done. It waits for a Redis that is unavailable.
 func (r *Redis) attempt(ctx context.Context, f func() error) error {
 	for {
 		if err := r.denied(); err != nil {

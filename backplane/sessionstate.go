@@ -9,20 +9,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A savedState is what Redis has of a session, and of its user's groups.
+// A savedState is the state of a session and of its user's groups on Redis.
 type savedState struct {
-	known   bool // the session was there
-	resumed bool // another connection has made it
+	known   bool // the session existed
+	resumed bool // another connection created it
 	maker   string
-	groups  map[string]int64 // when they were joined, in Unix microseconds by the clock of Redis, as all here
+	groups  map[string]int64 // when they were joined, in Unix microseconds by the clock of Redis, like all times here
 	now     int64
 	user    map[string]int64 // when they end; 0 is never; negative: when they were removed
 }
 
-// errAnswer is what Redis cannot say.
+// errAnswer is an impossible answer of Redis.
 var errAnswer = errors.New("backplane: Redis has answered what is no session")
 
-// readStates reads what Redis has of connections, in one round trip.
+// readStates reads the states of connections from Redis, in one round trip.
 func (r *Redis) readStates(ctx context.Context, s *sessions, list []*connection) ([]savedState, error) {
 	pipe, life := r.client.Pipeline(), s.life()
 	sessionOf, userOf := make([]*redis.Cmd, len(list)), make([]*redis.Cmd, len(list))
@@ -59,7 +59,7 @@ func (s *savedState) read(id string, session, user *redis.Cmd) (err error) {
 		s.resumed = !strings.HasPrefix(s.maker, id+" ")
 		for name, value := range fields {
 			if group, ok := strings.CutPrefix(name, "g"); ok {
-				s.groups[group], _ = strconv.ParseInt(value, 10, 64) // what is no time is long ago
+				s.groups[group], _ = strconv.ParseInt(value, 10, 64) // an invalid time is long ago
 			}
 		}
 	}
@@ -81,7 +81,7 @@ func (s *savedState) read(id string, session, user *redis.Cmd) (err error) {
 	return nil
 }
 
-// readFields reads the answer of a script: a text, and the fields of a hash.
+// readFields reads the answer of a script: a string, and the fields of a hash.
 func readFields(cmd *redis.Cmd) (head string, fields map[string]string, err error) {
 	answer, err := cmd.Slice()
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 )
 
 // AddUserToGroup implements server.SessionKeeper. It returns once all nodes that
-// are subscribed have added their connections; ErrNoAck says that one did not say
-// so within AckTimeout, and will have once it reaches Redis again. In a Redis
+// are subscribed have added their connections; ErrNoAck means that one did not
+// confirm within AckTimeout; it catches up once it reaches Redis again. In a Redis
 // Cluster it does not wait for other nodes.
 func (r *Redis) AddUserToGroup(ctx context.Context, userID, group string, ttl time.Duration) error {
 	return r.changeUser(ctx, wire.GroupCommand{Action: wire.ActionAdd, ConnectionID: userID, Group: group}, ttl)
@@ -24,7 +24,7 @@ func (r *Redis) RemoveUserFromGroup(ctx context.Context, userID, group string) e
 	return r.changeUser(ctx, wire.GroupCommand{Action: wire.ActionRemove, ConnectionID: userID, Group: group}, 0)
 }
 
-// changeUser writes a change of a user's groups, and tells the nodes.
+// changeUser writes a change of a user's groups, and notifies the nodes.
 func (r *Redis) changeUser(ctx context.Context, change wire.GroupCommand, ttl time.Duration) error {
 	s := r.sessions.Load()
 	added := 0
@@ -51,8 +51,8 @@ func (r *Redis) changeUser(ctx context.Context, change wire.GroupCommand, ttl ti
 	return r.tellAll(ctx, s.channel, change)
 }
 
-// tellAll publishes a command for every node of ours, and waits until as many have
-// acknowledged it as have received it.
+// tellAll publishes a command for every node of ours, and waits until all that
+// received it have acknowledged it.
 func (r *Redis) tellAll(ctx context.Context, channel string, command wire.GroupCommand) error {
 	ack := r.expectAcks()
 	defer r.forgetAcks(ack)
@@ -65,7 +65,7 @@ func (r *Redis) tellAll(ctx context.Context, channel string, command wire.GroupC
 	return r.awaitAcks(ctx, ack)
 }
 
-// heardOfUser queues what another node, or this one, says of a user's groups.
+// heardOfUser queues a change of a user's groups, from another node or this one.
 func (r *Redis) heardOfUser(s *sessions, payload []byte) error {
 	change, err := wire.ReadGroupCommand(payload)
 	if err != nil {
@@ -75,14 +75,14 @@ func (r *Redis) heardOfUser(s *sessions, payload []byte) error {
 	case s.changes <- change:
 	default:
 		r.drop(slog.LevelError, "change of a user's groups dropped: too many wait", "from", change.Server, "limit", commandQueue)
-		s.forget(r) // what was dropped is read with all others
+		s.forget(r) // it is then read with all others
 		wake(s.work)
 	}
 	return nil
 }
 
-// userChanged brings the connections of a user into the groups that Redis has for
-// it now, and says so.
+// userChanged applies the user's groups on Redis to its connections, and acknowledges
+// the change.
 func (r *Redis) userChanged(s *sessions, change wire.GroupCommand) {
 	list := r.connectionsOf(change.ConnectionID)
 	if change.Action == wire.ActionRemove {
@@ -103,7 +103,7 @@ func (r *Redis) userChanged(s *sessions, change wire.GroupCommand) {
 	r.post(r.channels.Ack(change.Server), wire.AppendAck(nil, change.ID))
 }
 
-// connectionsOf are the connections of a user on this node.
+// connectionsOf returns the connections of a user on this node.
 func (r *Redis) connectionsOf(userID string) (list []*connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -120,7 +120,7 @@ func (r *Redis) connectionsOf(userID string) (list []*connection) {
 	return list
 }
 
-// removeOfUser ends a membership, however it began.
+// removeOfUser ends a membership, however it came about.
 func (r *Redis) removeOfUser(c *connection, group string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,7 +134,7 @@ func (r *Redis) removeOfUser(c *connection, group string) {
 	r.exitLocked(c, group)
 }
 
-// rereadLater has the keeper read what Redis has of connections.
+// rereadLater makes the keeper read the states of connections again.
 func (r *Redis) rereadLater(s *sessions, list []*connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -144,8 +144,8 @@ func (r *Redis) rereadLater(s *sessions, list []*connection) {
 	wake(s.work)
 }
 
-// grants are the ends of the groups that users of this node have for a time, each
-// once, the first one on top. Guarded by Redis.mu.
+// grants are the expiry times of the groups of this node's users, each once, the
+// earliest on top. Guarded by Redis.mu.
 type grants struct {
 	ends  grantHeap
 	known map[userGroup]time.Time
@@ -172,8 +172,8 @@ func (h *grantHeap) Pop() any {
 	return v
 }
 
-// add notes when a group of a user ends, unless something is noted that comes
-// earlier: that will look again.
+// add records when a group of a user expires, unless an earlier time is recorded:
+// that one will check again.
 func (g *grants) add(user, group string, at time.Time) {
 	which := userGroup{user, group}
 	if known, ok := g.known[which]; ok && !at.Before(known) {
@@ -186,7 +186,7 @@ func (g *grants) add(user, group string, at time.Time) {
 	heap.Push(&g.ends, grantEnd{which, at})
 }
 
-// next is the first end; zero if there is none.
+// next is the earliest expiry; zero if there is none.
 func (g *grants) next() time.Time {
 	if len(g.ends) == 0 {
 		return time.Time{}
@@ -194,7 +194,7 @@ func (g *grants) next() time.Time {
 	return g.ends[0].at
 }
 
-// endGrants ends the memberships whose time is over.
+// endGrants ends the memberships that have expired.
 func (r *Redis) endGrants(s *sessions) {
 	for {
 		r.mu.Lock()
@@ -220,7 +220,7 @@ func (r *Redis) endGrant(s *sessions, c *connection, group string) {
 	until, granted := c.kept.granted[group]
 	switch {
 	case !granted || until.IsZero():
-	case until.After(time.Now()): // it was prolonged
+	case until.After(time.Now()): // it was extended
 		s.grants.add(c.UserID(), group, until)
 	default:
 		delete(c.kept.granted, group)
@@ -228,7 +228,7 @@ func (r *Redis) endGrant(s *sessions, c *connection, group string) {
 	}
 }
 
-// nextGrant is when the next membership ends; zero is never.
+// nextGrant is when the next membership expires; zero is never.
 func (r *Redis) nextGrant(s *sessions) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
