@@ -17,7 +17,7 @@ import (
 type clientToken struct {
 	hub     *hub
 	userID  string
-	hasUser bool // an empty id is one, too
+	hasUser bool // an empty id counts, too
 	server  string
 	sticky  stickiness
 	shake   uint8     // handshake timeout in seconds; 0: the usual one
@@ -149,7 +149,7 @@ func (g *Gateway) clientEndpoint(r *http.Request) *transport.Endpoint {
 	return g.byMask[0]
 }
 
-// sameClient is Options.SameUser: all requests of a connection are for one hub,
+// sameClient is Options.SameUser: all requests of a connection must be for one hub,
 // and from one user.
 func sameClient(old, fresh any) bool {
 	a, b := old.(*clientToken), fresh.(*clientToken)
@@ -164,7 +164,7 @@ func (t *clientToken) widened(r *http.Request) []wire.Claim {
 	claims := t.claims
 	t.claims = nil
 	t.mu.Unlock()
-	if claims == nil { // it was verified when the client came
+	if claims == nil { // it was verified when the client connected
 		if again, err := token.Unverified(bearer(r)); err == nil {
 			claims = again.Claims
 		}

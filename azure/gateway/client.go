@@ -26,7 +26,7 @@ const (
 // maxHandshake bounds what a client sends before its handshake request is whole.
 const maxHandshake = 4 << 10
 
-// maxPiece bounds what is sent to an app server at once of one client's bytes, so
+// maxPiece bounds how many of a client's bytes are sent to an app server at once, so
 // that no client holds up the others of the same connection for long.
 const maxPiece = 16 << 10
 
@@ -48,7 +48,7 @@ type client struct {
 	groups map[string]membership // guarded by hub.mu
 
 	// mu guards what follows, and keeps what an app server is told of the client in
-	// order. It is never held while anything is waited for.
+	// order. It is never held while waiting for anything.
 	mu      sync.Mutex
 	server  *serverConn // nil: none has been chosen yet
 	ended   bool        // on our side; nothing more goes to the app server
@@ -261,15 +261,15 @@ func (u until) Err() error {
 	}
 }
 
-// beforeWait is called by the goroutine that reads the client, before it waits:
-// meanwhile it reads for no others, and what is sent to the client is written.
+// beforeWait is called by the goroutine that reads the client, before it blocks: then
+// it reads for no others, and what is sent to the client is still written.
 func (c *client) beforeWait() {
 	c.conn.BeforeWait()
 	c.conn.Uncork()
 }
 
-// forward sends bytes of the client to its app server, or the beginning of them,
-// and waits while that is behind. ok is false when one of them has ended.
+// forward sends bytes of the client to its app server, or the beginning of them, and
+// blocks while that does not keep up. ok is false when one of them has ended.
 func (c *client) forward(p []byte) (n int, ok bool) {
 	c.mu.Lock()
 	server := c.server
@@ -331,7 +331,7 @@ func (a *clientApp) Tick(now time.Time) {
 	}
 }
 
-// leave ends a client by a Close of the gateway's own.
+// leave ends a client with a Close from the gateway itself.
 func (c *client) leave(text string, allowReconnect bool) {
 	told := "" // an app server hears of no reason
 	if c.hub.g.hooks != nil {

@@ -8,9 +8,9 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// What a client speaks is chosen by its handshake, and known to app servers
-// alone. The gateway needs its name, to pick a payload; whether it is binary; and,
-// for what it says itself, how to write a Close.
+// A client's protocol is chosen by its handshake, and only app servers understand it.
+// The gateway needs its name, to pick a payload; whether it is binary; and how to
+// write a Close, for its own messages.
 
 // dialectOf returns the codec of a hub protocol. The name is compared without
 // case, as app servers do.
@@ -54,7 +54,7 @@ func closeFrame(codec protocol.Codec, text string, allowReconnect bool) (f trans
 	return transport.BuildFrame(b, codec.Binary()), true
 }
 
-// A border says whether the bytes that went by end between two hub messages.
+// A border tracks whether the forwarded bytes end between two hub messages.
 type border struct {
 	unknown bool
 	binary  bool
@@ -68,7 +68,7 @@ func newBorder(codec protocol.Codec) border {
 	return border{unknown: unknown, binary: codec.Binary()}
 }
 
-// reached reports whether all that went by is whole messages.
+// reached reports whether all forwarded bytes are whole messages.
 func (b *border) reached() bool { return !b.unknown && !b.inside }
 
 // pass takes p, or only what comes before the first border in it, and returns how

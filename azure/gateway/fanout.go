@@ -10,9 +10,8 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// A parcel is a hub message in the protocols that an app server has written it in.
-// It becomes one frame for each protocol that somebody speaks, which all of them
-// share.
+// A parcel is a hub message in the protocols in which an app server has encoded it.
+// It becomes one frame for each protocol that a receiver uses, shared by all of them.
 type parcel struct {
 	payloads []wire.Payload
 	made     []made
@@ -45,7 +44,7 @@ func frameFor(codec protocol.Codec, payload []byte) transport.Frame {
 	return transport.BuildFrame(append(transport.NewFrameBuffer(len(payload)), payload...), codec.Binary())
 }
 
-// deliver queues the parcel at one client. No lock may be held.
+// deliver queues the parcel for one client. No lock may be held.
 func (h *hub) deliver(p *parcel, c *client) {
 	if f, ok := p.frame(c.codec); ok && c.conn.Send(f) == nil {
 		h.g.counts.out.Add(1)
@@ -127,7 +126,7 @@ func (h *hub) membersOf(group string) (list []*client) {
 func (s *serverConn) clientData(m *wire.ConnectionData) {
 	c := s.hub.client(m.ConnectionID)
 	if c == nil {
-		return // it is gone; its app server will hear
+		return // it is gone; its app server will be told
 	}
 	c.mu.Lock()
 	if c.server != s || c.ended {

@@ -104,8 +104,8 @@ func (g *Gateway) serverOptions() transport.Options {
 	return t
 }
 
-// SetAccessKeys replaces the keys: of a rotation, first the new and the old one,
-// later the new one alone. Connections that are there go on. It returns an error
+// SetAccessKeys replaces the keys: in a rotation, first by the new and the old one,
+// later by the new one alone. Existing connections are kept. It returns an error
 // where New would.
 func (g *Gateway) SetAccessKeys(keys ...string) error {
 	if err := checkKeys(keys); err != nil {

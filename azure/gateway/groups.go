@@ -7,7 +7,7 @@ import (
 	"github.com/hubwire/hubwire/azure/internal/wire"
 )
 
-// longestGroup is how long a user is in a group where nothing else is said.
+// longestGroup is how long a user is in a group if no time is given.
 const longestGroup = 365 * 24 * time.Hour
 
 // join adds a client to a group. All methods of this file return the status of an
@@ -81,7 +81,7 @@ func (h *hub) joinClientsLocked(u *user, group string, why membership) {
 	}
 }
 
-// userGroupEnds ends a membership whose time is over. Clients that have joined by
+// userGroupEnds ends a membership that has expired. Clients that have joined by
 // themselves stay.
 func (h *hub) userGroupEnds(userID, group string, g *userGroup) {
 	h.mu.Lock()

@@ -7,7 +7,7 @@ import (
 	"github.com/hubwire/hubwire/internal/members"
 )
 
-// A hub is what the clients and app servers of one hub name have in common.
+// A hub is what the clients and app servers of one hub name share.
 type hub struct {
 	g    *Gateway
 	name string // in lower case
@@ -67,7 +67,7 @@ func (h *hub) userLocked(id string) *user {
 	return u
 }
 
-// dropUserLocked forgets a user of whom nothing is left.
+// dropUserLocked removes a user without clients and groups.
 func (h *hub) dropUserLocked(id string) {
 	if u := h.users[id]; u != nil && u.clients.Len() == 0 && len(u.groups) == 0 {
 		delete(h.users, id)
@@ -88,7 +88,7 @@ func (h *hub) addLocked(c *client) {
 	}
 }
 
-// forget takes a client out of everything, and returns who waits for its results.
+// forget removes a client from everything, and returns who waits for its results.
 func (h *hub) forget(c *client) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -24,7 +24,7 @@ type Options struct {
 	// 503. Zero means no bound.
 	MaximumClients int
 
-	// MaximumNegotiated bounds the clients that have negotiated and not come yet;
+	// MaximumNegotiated bounds the clients that have negotiated but not connected yet;
 	// more are answered 503. Zero means 20,000.
 	MaximumNegotiated int
 
@@ -37,19 +37,19 @@ type Options struct {
 	// parts that are longer end the client's. Zero means 64 MiB.
 	MaximumMessageSize int
 
-	// QueueLimit bounds the bytes that wait for clients that are behind, and
-	// ServerQueueLimit those for app servers. Bytes that wait in many queues
-	// count once; the first 64 KiB of a connection do not count. Where there are
-	// more, the connections furthest behind are closed. Zero means 256 MiB.
+	// QueueLimit bounds the bytes queued for slow clients, and ServerQueueLimit those
+	// for app servers. Bytes shared by many queues count once; the first 64 KiB of a
+	// connection do not count. When a limit is exceeded, the connections furthest
+	// behind are closed. Zero means 256 MiB.
 	QueueLimit, ServerQueueLimit int64
 
-	// ServerBufferSize is how many bytes wait for a connection of an app server
-	// before the clients that it has are not read any more, which holds them
-	// back. Zero means 1 MiB.
+	// ServerBufferSize is how many bytes may be queued for a connection of an app
+	// server before its clients are no longer read, which holds them back. Zero means
+	// 1 MiB.
 	ServerBufferSize int
 
-	// SlowClientTimeout is how long something may wait for a client that takes
-	// what is sent to it, but too slowly. Zero means 30 seconds.
+	// SlowClientTimeout is how long data may be queued for a client that reads, but
+	// too slowly. Zero means 30 seconds.
 	SlowClientTimeout time.Duration
 
 	// MaximumResults bounds the client results of a hub that are pending; more
@@ -66,8 +66,8 @@ type Options struct {
 	// for it.
 	Serverless bool
 
-	// Upstreams are where events of clients go: each to the first that it fits. An
-	// event that fits none is told to nobody; if it is a call, that fails. None:
+	// Upstreams are where events of clients go: each to the first that matches. An
+	// event that matches none is dropped; a call fails then. Without upstreams,
 	// clients can only receive.
 	Upstreams []Upstream
 
@@ -87,15 +87,15 @@ type Options struct {
 	// included; a client whose message is longer is closed. Zero means 1 MiB.
 	MaximumClientMessage int
 
-	// ClientBufferSize is how many bytes of a client's events wait before the client
-	// is not read any more, and UpstreamQueueLimit the same for all clients
-	// together. An event counts 256 bytes more than it is long. Zero means 64 KiB,
+	// ClientBufferSize is how many bytes of a client's events may wait before the
+	// client is no longer read, and UpstreamQueueLimit the same for all clients
+	// together. An event counts 256 bytes more than its length. Zero means 64 KiB,
 	// and 64 MiB.
 	ClientBufferSize, UpstreamQueueLimit int
 
-	// MaximumEndedClients bounds the clients that are gone and of which upstreams
-	// have not been told everything. While there are so many, new clients are
-	// refused, and what waits of others that end is dropped: Stats.EventsDropped.
+	// MaximumEndedClients bounds the clients that are gone and whose events are still
+	// waiting for upstreams. At the limit, new clients are refused, and the waiting
+	// events of others that end are dropped: Stats.EventsDropped.
 	// Zero means 100,000.
 	MaximumEndedClients int
 
@@ -104,8 +104,8 @@ type Options struct {
 	UpstreamTransport http.RoundTripper
 
 	// TrustForwardedFor passes the X-Forwarded-For of clients on to app servers,
-	// with the peer's address behind it. Set it only where a proxy is in front that
-	// clients cannot go round. False means that the peer's address is all.
+	// with the peer's address appended. Set it only behind a proxy that clients cannot
+	// bypass. False means that only the peer's address is passed on.
 	TrustForwardedFor bool
 
 	// Logger receives the gateway's log: clients at Debug, app servers at Info.

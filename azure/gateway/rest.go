@@ -13,8 +13,8 @@ import (
 	"github.com/hubwire/hubwire/azure/internal/token"
 )
 
-// The REST interface: whoever has a key sends, closes, and looks after groups
-// without being an app server. The version v1 stands in the path, later ones in the
+// The REST interface: a holder of a key can send, close, and manage groups without
+// being an app server. The version v1 is in the path, later ones in the
 // query. An operation is done once it is answered, and works beside app servers as
 // theirs do.
 

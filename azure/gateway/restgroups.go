@@ -53,7 +53,7 @@ func (c *restCall) closeMany(list []*client) (int, error) {
 	return http.StatusNoContent, nil
 }
 
-// restGroups are the operations on groups. A user's group stands in the path the
+// restGroups are the operations on groups. A user's group is in the path the
 // one way in v1 and the other way later.
 var restGroups = map[string]operation{
 	"PUT groups/*/connections/*": {true, v2022, func(c *restCall) (int, error) {

@@ -114,7 +114,7 @@ func withInvocationID(payloads []wire.Payload, id string) ([]wire.Payload, error
 	return list, nil
 }
 
-// ask asks a client for a result, for somebody who is no app server, and returns
+// ask asks a client for a result, for a caller that is not an app server, and returns
 // what answers it. Errors are *restError, and ctx.Err().
 func (h *hub) ask(ctx context.Context, connectionID, id string, payloads []wire.Payload) (wire.Message, error) {
 	h.mu.Lock()

@@ -17,7 +17,7 @@ const (
 )
 
 // errorDelay is how long a call waits that fails at once: the SDK knows of its own
-// call only after it has written it, and would wait for ever.
+// call only after it has written it, and would wait forever.
 const errorDelay = 100 * time.Millisecond
 
 // results are the client results of a hub that are pending. They are guarded by
@@ -134,7 +134,7 @@ func (h *hub) dropCallerLocked(server string) {
 	}
 }
 
-// expireResults fails what is too old.
+// expireResults fails results that have waited too long.
 func (h *hub) expireResults() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/hubwire/hubwire/azure/internal/wire"
 )
 
-// connectLocked makes a connection of an app server known.
+// connectLocked registers a connection of an app server.
 func (h *hub) connectLocked(s *serverConn) {
 	server := h.servers[s.server]
 	if server == nil {
@@ -22,7 +22,7 @@ func (h *hub) connectLocked(s *serverConn) {
 	s.connected = true
 }
 
-// disconnectLocked forgets it.
+// disconnectLocked removes it.
 func (h *hub) disconnectLocked(s *serverConn) {
 	s.carries, s.connected = false, false
 	server := h.servers[s.server]

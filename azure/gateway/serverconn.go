@@ -15,8 +15,8 @@ type appServer struct {
 	conns []*serverConn // guarded by hub.mu
 }
 
-// A serverConn is one connection of an app server. What comes over it is done by
-// the goroutine that reads it, in order.
+// A serverConn is one connection of an app server. Its messages are executed by the
+// goroutine that reads it, in order.
 type serverConn struct {
 	conn   *transport.Conn
 	hub    *hub
@@ -56,8 +56,8 @@ func (g *Gateway) newServerConn(conn *transport.Conn) transport.App {
 	})
 }
 
-// queue sends a message after what waits already, and never waits. No lock that
-// ends a connection need be free: call conn.Relieve without any of them later.
+// queue appends a message to the queue, and never blocks. It may be called with locks
+// held that ending a connection takes: call conn.Relieve later, without them.
 func (s *serverConn) queue(m wire.Message) {
 	_ = s.conn.Queue(frameOf(m)) // once it has ended, its clients are told
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// Serverless mode: the gateway itself is what an app server's hub is to clients.
-// It answers handshakes, pings, and times out; what clients call becomes events.
+// Serverless mode: for clients the gateway itself takes the place of an app server's
+// hub. It answers handshakes, pings, and times out; calls of clients become events.
 
 // Times of a hub, as in ASP.NET Core.
 const (
@@ -23,7 +23,7 @@ const (
 // Texts of a Close, as in ASP.NET Core without detailed errors.
 const textClosedWithError = "Connection closed with an error."
 
-// textUpstream refuses clients while too much of others is to be told.
+// textUpstream refuses clients while too many events of others are pending.
 const textUpstream = "The upstream of this hub is behind. Try again later."
 
 // maxVersion is the newest version of the hub protocols.
@@ -131,7 +131,7 @@ func (c *client) receive(p []byte) bool {
 	return true
 }
 
-// fail ends a client that breaks the protocol. It returns false.
+// fail ends a client that violates the protocol. It returns false.
 func (c *client) fail(reason string) bool {
 	c.hub.g.log.Info("client closed", "hub", c.hub.name, "connection", c.conn.ID(), "reason", reason)
 	c.leave(textClosedWithError, true)

@@ -15,8 +15,8 @@ type Upstream struct {
 	// may hold a secret: it is in no log and no error.
 	URL string
 
-	// Hub, Category and Event say which events go there: a name, several with
-	// commas between, or "*" for all. Empty means "*". Case does not matter.
+	// Hub, Category and Event say which events go there: a name, several separated
+	// by commas, or "*" for all. Empty means "*". Case does not matter.
 	Hub, Category, Event string
 }
 
@@ -35,7 +35,7 @@ type upstream struct {
 	failing              bool // its last request failed: that is logged once; guarded by webhooks.mu
 }
 
-// A pattern is names, of which one must be that of the event; nil fits all.
+// A pattern is a list of names, one of which must be that of the event; nil matches all.
 type pattern []string
 
 func newPattern(text string) (p pattern) {
@@ -76,8 +76,8 @@ func newUpstreams(list []Upstream) ([]*upstream, error) {
 	return all, nil
 }
 
-// newEvent returns an event with the address where it goes; ok is false if no
-// upstream takes it, or if it has a name that can stand in no URL or header.
+// newEvent returns an event with its target address; ok is false if no upstream takes
+// it, or if its name cannot be put in a URL or header.
 func (w *webhooks) newEvent(hub, category, name string) (e event, ok bool) {
 	if !isPlain(name) {
 		return e, false

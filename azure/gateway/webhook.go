@@ -152,7 +152,7 @@ func (w *webhooks) describe(h http.Header, c *client, e *event) {
 	h.Set("X-ASRS-Signature", signatures(*w.g.keys.Load(), c.conn.ID()))
 }
 
-// signatures prove with each key that an event comes from who has it.
+// signatures prove, with each key, that an event comes from its holder.
 func signatures(keys []string, connectionID string) string {
 	all := make([]string, 0, len(keys))
 	for _, key := range keys {
@@ -184,7 +184,7 @@ var ofTokens = map[string]bool{
 	"acr": true, longNames["acr"]: true, "azp": true, "c_hash": true, "jti": true, "nonce": true,
 }
 
-// report logs that an upstream has begun to fail, and that it is well again; each
+// report logs that an upstream has begun to fail, and that it has recovered; each
 // single failure only at Debug.
 func (w *webhooks) report(c *client, e *event, err error) {
 	w.mu.Lock()

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// webhooks brings the events of clients to upstreams, in serverless mode: those of
-// one client one after the other, each when the one before it was answered. Its
-// workers exist while there are events.
+// webhooks sends the events of clients to upstreams, in serverless mode: those of one
+// client one after another, each when the previous one was answered. Its workers
+// exist while there are events.
 type webhooks struct {
 	g         *Gateway
 	upstreams []*upstream
@@ -19,13 +19,13 @@ type webhooks struct {
 	stop      context.CancelFunc
 
 	// mu guards what follows, and all of the queues. It is the innermost lock: never
-	// held while anything is waited for.
+	// held while waiting for anything.
 	mu          sync.Mutex
 	first, last *eventQueue // that have an event, and no worker
 	workers     int
 	size        int           // of all that waits
 	gone        int           // queues of clients that are gone
-	room        chan struct{} // closed when there is some again; nil while nobody waits
+	room        chan struct{} // closed when there is space again; nil while nobody waits
 	idle        chan struct{} // closed with the last worker; nil while nobody waits
 	closed      bool
 }
@@ -110,7 +110,7 @@ func (w *webhooks) add(q *eventQueue, e event, before func(), done <-chan struct
 	}
 }
 
-// begin tells that a client is there. It never waits.
+// begin queues the event that a client has connected. It never blocks.
 func (w *webhooks) begin(q *eventQueue) {
 	e, ok := w.newEvent(q.client.hub.name, categoryConnections, eventConnected)
 	if !ok {
@@ -124,8 +124,8 @@ func (w *webhooks) begin(q *eventQueue) {
 	}
 }
 
-// end tells that a client is gone, after all that it has sent. Where too many such
-// are to be told already, the client's events are dropped.
+// end queues the event that a client is gone, after all that it has sent. If too many
+// such events are pending, the client's events are dropped.
 func (w *webhooks) end(q *eventQueue, text string) {
 	e, ok := w.newEvent(q.client.hub.name, categoryConnections, eventDisconnected)
 	w.mu.Lock()
@@ -156,7 +156,7 @@ func (w *webhooks) end(q *eventQueue, text string) {
 	}
 }
 
-// full reports whether so many clients are gone untold that no new ones are taken.
+// full reports whether so many such events are pending that no new clients are taken.
 func (w *webhooks) full() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -228,7 +228,7 @@ func (w *webhooks) next() (*eventQueue, *event) {
 	return nil, nil
 }
 
-// bring brings one event to its upstream.
+// bring sends one event to its upstream.
 func (w *webhooks) bring(q *eventQueue, e *event) {
 	defer func() {
 		w.mu.Lock()
@@ -265,7 +265,7 @@ func (w *webhooks) takeLocked(q *eventQueue, i, n int) {
 	}
 }
 
-// dropLocked drops what a client has waiting, but for what is on its way.
+// dropLocked drops a client's waiting events, except one that is being sent.
 func (w *webhooks) dropLocked(q *eventQueue) {
 	i := 0
 	if q.running {
