@@ -12,8 +12,7 @@ import (
 	"github.com/hubwire/hubwire/server"
 )
 
-// lastAck numbers the messages that are to be acknowledged, over all hubs of the
-// process.
+// lastAck numbers the messages that need an ack, over all hubs of the process.
 var lastAck atomic.Int32
 
 // acks are the messages that wait for their ack.
@@ -62,8 +61,8 @@ func ackError(message string, id, status int) error {
 	return server.WithErrorType("AzureSignalRException", fmt.Errorf("%s gets error ack status %d.", name, status))
 }
 
-// ask sends what message makes of an ack id, and waits for its ack. found is
-// false if the service does not know what it is about.
+// ask sends the message that is made for an ack id, and waits for its ack. found is
+// false if the service does not know the client, user or group.
 func (p *pool) ask(ctx context.Context, key sendKey, name string, message func(ackID int) wire.Message) (found bool, err error) {
 	a := &p.s.acks
 	id, status := a.add()
@@ -85,8 +84,8 @@ func (p *pool) ask(ctx context.Context, key sendKey, name string, message func(a
 	}
 }
 
-// askAll asks every endpoint that is online. It is done at the first that has found
-// what it is about; else it returns the first error.
+// askAll asks every endpoint that is online. It returns at the first that has found
+// it; otherwise with the first error.
 func (s *service) askAll(ctx context.Context, key sendKey, name string, message func(ackID int) wire.Message) error {
 	pools := s.online()
 	switch len(pools) {

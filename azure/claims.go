@@ -102,7 +102,7 @@ func (s *service) clientClaims(r *http.Request, user server.User) []Claim {
 	return append(claims, tokenNames(own)...)
 }
 
-// userClaims are the claims of a user by their names. Where none says who it is,
+// userClaims are the claims of a user by their names. If none identifies the user,
 // User.ID and User.Name do.
 func userClaims(user server.User) (claims []Claim) {
 	has := func(names ...string) bool {
@@ -117,7 +117,7 @@ func userClaims(user server.User) (claims []Claim) {
 	for _, name := range slices.Sorted(maps.Keys(user.Claims)) {
 		if nested, ok := user.Claims[name].(map[string]any); ok {
 			text, err := json.Marshal(nested)
-			if err == nil { // else nothing that could be in a token
+			if err == nil { // otherwise it cannot be in a token
 				claims = append(claims, Claim{name, string(text)})
 			}
 			continue
@@ -148,9 +148,9 @@ func tokenNames(claims []Claim) []Claim {
 	return named
 }
 
-// userOf is the user of a client as the service tells of it. Each claim is there
-// by the name that the service gives it, which is .NET's long one for some, and by
-// the names that a token has for it.
+// userOf is the user of a client as the service describes it. Each claim appears
+// under the name that the service gives it, which is .NET's long one for some, and
+// under the names that tokens use for it.
 func userOf(claims []wire.Claim) server.User {
 	var user server.User
 	values := map[string][]string{}
@@ -158,7 +158,7 @@ func userOf(claims []wire.Claim) server.User {
 	for _, c := range claims {
 		switch c.Type {
 		case claimUserID:
-			if !known { // a user may have a claim of that name, behind
+			if !known { // a user may have a claim of that name, after the token's
 				user.ID, known = c.Value, true
 			}
 		case claimExpires:
@@ -201,7 +201,7 @@ func userOf(claims []wire.Claim) server.User {
 	return user
 }
 
-// aliases are further names in tokens of a claim type.
+// aliases are other names in tokens for a claim type.
 var aliases = map[string][]string{dotnetNameID: {subject}, dotnetRole: {"roles"}}
 
 func toAny(texts []string) []any {

@@ -23,16 +23,16 @@ const (
 	headerForwarded   = "X-Forwarded-For"
 )
 
-// A client is one client of the hub, which the service holds: the link of a
-// virtual connection.
+// A client is one client of the hub, connected to the service: the link of a virtual
+// connection.
 type client struct {
 	s        *service
 	id       string
-	instance string // of the service, that it is connected to
-	opened   *conn  // on which it was opened
+	instance string // of the service that it is connected to
+	opened   *conn  // the service connection on which it was opened
 
-	// Of the goroutine that reads the service connection. A client that is
-	// rerouted is read by two, one after the other.
+	// Owned by the goroutine that reads the service connection. A client that is
+	// rerouted has two of them, one after the other.
 	input   sync.Mutex
 	partial []byte // the beginning of a hub message
 
@@ -40,11 +40,11 @@ type client struct {
 
 	// Guarded by mu, a leaf but for conn.mu. transport.Conn's lock may be held.
 	mu       sync.Mutex
-	via      *conn // that its messages leave by
+	via      *conn // carries its messages to the service
 	paused   bool
-	left     bool // the service has let go of it: it is not told of an end
-	silent   bool // nothing is sent to it any more
-	swallow  bool // the answer to the handshake: the client has had one from another server
+	left     bool // the service has released it: no CloseConnection is sent
+	silent   bool // nothing more is sent to it
+	swallow  bool // drop the answer to the handshake: the client has had one from another server
 	groups   map[string]struct{}
 	receiver server.Receiver
 }
@@ -67,7 +67,7 @@ func (s *service) open(c *conn, m *wire.OpenConnection) {
 	cl.instance = header.Get(headerInstance)
 	cl.swallow = header.Get(headerMigrateFrom) != ""
 	if before := s.add(cl); before != nil {
-		s.log.Warn("the service has used the id of a client again; the one before is ended", "connection", m.ConnectionID)
+		s.log.Warn("the service reused the id of a client; the earlier client is ended", "connection", m.ConnectionID)
 		before.drop()
 	}
 	c.clients.Add(1)
@@ -87,11 +87,11 @@ func (s *service) open(c *conn, m *wire.OpenConnection) {
 	conn.Ready() // what was not taken before waits for it
 }
 
-// received passes bytes of a client on.
+// received passes bytes of a client to the hub.
 func (s *service) received(m *wire.ConnectionData) {
 	cl := s.client(m.ConnectionID)
 	if cl == nil || cl.conn.Load() == nil {
-		s.log.Debug("data for a client that is not known", "connection", m.ConnectionID)
+		s.log.Debug("data for an unknown client", "connection", m.ConnectionID)
 		return
 	}
 	cl.input.Lock()
@@ -99,14 +99,14 @@ func (s *service) received(m *wire.ConnectionData) {
 	p := m.Payload
 	if m.IsPartial || len(cl.partial) > 0 {
 		cl.partial = append(cl.partial, p...)
-		// What is too long for the hub is given to it as it comes, and refused by it.
+		// A message too long for the hub is passed on as it arrives; the hub refuses it.
 		if m.IsPartial && len(cl.partial) <= s.hub.messageSize {
 			return
 		}
 		p, cl.partial = cl.partial, nil
 	}
 	if err := cl.conn.Load().Received(p, s.opts.MaximumWaitingInput); err != nil {
-		s.log.Warn("client closed", "reason", "more waits for its calls than may", "connection", cl.id, "bytes", s.opts.MaximumWaitingInput)
+		s.log.Warn("client closed", "reason", "too much input waits for its calls", "connection", cl.id, "bytes", s.opts.MaximumWaitingInput)
 		cl.conn.Load().Abort(err)
 	}
 }
@@ -119,7 +119,7 @@ func (cl *client) forgetPartial() {
 	cl.partial = nil
 }
 
-// closed is told that a client has left, or has been moved to another server.
+// closed handles that a client has left, or has been moved to another server.
 func (s *service) closed(m *wire.CloseConnection) {
 	cl := s.client(m.ConnectionID)
 	if cl == nil || cl.conn.Load() == nil {
@@ -132,7 +132,7 @@ func (s *service) closed(m *wire.CloseConnection) {
 	cl.leave()
 }
 
-// leave ends a client that has left. What its calls still send goes its way.
+// leave ends a client that has left. What its calls still send is sent on.
 func (cl *client) leave() {
 	cl.mu.Lock()
 	cl.left = true
@@ -140,7 +140,7 @@ func (cl *client) leave() {
 	cl.conn.Load().Left()
 }
 
-// drop ends a client that this server has no more to do with.
+// drop ends a client that this server no longer serves.
 func (cl *client) drop() {
 	cl.mu.Lock()
 	cl.left, cl.silent = true, true
@@ -157,8 +157,8 @@ func (s *service) lost(c *conn) {
 	}
 }
 
-// offline drops those clients of c that are connected to an instance of the
-// service which has died, and what is asked of others there. An empty one means
+// offline drops those clients of c that are connected to an instance of the service
+// that has died, and the client results awaited from there. An empty instance means
 // all of c.
 func (s *service) offline(c *conn, instance string) {
 	of := func(cl *client) bool {
@@ -194,7 +194,7 @@ func (cl *client) Write(f transport.Frame) bool {
 	return cl.via.data(cl, f)
 }
 
-// ready lets what waits go on.
+// ready lets waiting bytes continue.
 func (cl *client) ready() {
 	if conn := cl.conn.Load(); conn != nil {
 		conn.Ready()
@@ -214,7 +214,7 @@ func (cl *client) Closed(bool) {
 	}
 }
 
-// pause stops what leaves to the client, until resume.
+// pause stops sending to the client, until resume.
 func (cl *client) pause() {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -225,7 +225,7 @@ func (cl *client) pause() {
 	cl.via.control(&wire.ConnectionFlowControl{ConnectionID: cl.id, ConnectionType: wire.FlowClient, Operation: wire.FlowPauseAck})
 }
 
-// resume goes on, by way of c.
+// resume continues sending, through c.
 func (cl *client) resume(c *conn) {
 	cl.mu.Lock()
 	if !cl.paused {
@@ -248,7 +248,7 @@ func headerOf(headers []wire.Header) http.Header {
 	return h
 }
 
-// requestOf is what the service tells of a client's request. The token is left out.
+// requestOf is a client's request as the service describes it, without the token.
 func requestOf(ctx context.Context, header http.Header, query string) *http.Request {
 	query = strings.TrimPrefix(query, "?")
 	path := "/"

@@ -25,20 +25,20 @@ type conn struct {
 	socket *socket.Conn
 	wake   chan struct{} // signals the writer
 	done   chan struct{} // closed at the end
-	finack chan struct{} // signalled when the service has let go of this server
+	finack chan struct{} // signalled when the service has released this server
 
-	heard   atomic.Int64 // when something was received last, in Unix nanoseconds
-	clients atomic.Int32 // that send through it
-	pinged  time.Time    // when a ping was sent last; owned by the reader
+	heard   atomic.Int64 // time of the last message, in Unix nanoseconds
+	clients atomic.Int32 // clients that send through it
+	pinged  time.Time    // time of the last ping sent; owned by the reader
 
-	mu      sync.Mutex // a leaf: nothing else is locked, and nobody called, while it is held
+	mu      sync.Mutex // innermost: nothing else is locked, and nothing called, while it is held
 	out     []byte     // socket.Room bytes, then messages
 	flying  int        // bytes that are being written
-	mute    bool       // the service takes nothing more from it: what is sent is dropped
-	leaving bool       // to be closed once out is written
+	mute    bool       // the service accepts nothing more: sends are dropped
+	leaving bool       // close once out is written
 	closed  bool
-	waiting []*client     // that had no room
-	space   chan struct{} // not nil: senders wait; closed when there is room
+	waiting []*client     // clients that found no space
+	space   chan struct{} // not nil: senders wait; closed when there is space
 }
 
 // Errors of a service connection.
@@ -52,8 +52,8 @@ var (
 )
 
 // run opens a service connection and serves it until it ends. ready is called once
-// the service has accepted it. A done ctx closes it properly. A panic costs this
-// connection.
+// the service has accepted it. When ctx is done it is closed properly. A panic ends
+// only this connection.
 func (p *pool) run(ctx context.Context, kind int, target string, ready func(*conn)) error {
 	return rescue.Call(p.s.log, "a service connection", func() error { return p.serve(ctx, kind, target, ready) })
 }
@@ -93,7 +93,7 @@ func (p *pool) serve(ctx context.Context, kind int, target string, ready func(*c
 	return c.read(ready)
 }
 
-// read serves what comes, from the answer to the handshake on.
+// read handles incoming messages, beginning with the answer to the handshake.
 func (c *conn) read(ready func(*conn)) error {
 	late := time.AfterFunc(handshakeTimeout, c.leave)
 	defer late.Stop()
@@ -144,7 +144,7 @@ func (c *conn) welcome(m wire.Message) error {
 	return nil
 }
 
-// handle serves one message. A frame that was none is logged and passed over.
+// handle serves one message. A malformed frame is logged and skipped.
 func (c *conn) handle(m wire.Message, err error) {
 	s := c.pool.s
 	if err != nil {
@@ -190,7 +190,7 @@ func (c *conn) handle(m wire.Message, err error) {
 	}
 }
 
-// control queues m however much waits.
+// control queues m regardless of how much is queued.
 func (c *conn) control(m wire.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -204,7 +204,7 @@ func (c *conn) putLocked(m wire.Message) {
 	c.out = wire.Append(c.out, m)
 	select {
 	case c.wake <- struct{}{}:
-	default: // it has been told
+	default: // it is already signalled
 	}
 }
 
@@ -212,7 +212,7 @@ func (c *conn) fullLocked() bool {
 	return len(c.out)-socket.Room+c.flying >= c.pool.s.opts.MaximumQueuedBytes
 }
 
-// push queues m once there is room for it. Its error is errNoConnection if the
+// push queues m once there is space for it. Its error is errNoConnection if the
 // connection has ended, or that of ctx.
 func (c *conn) push(ctx context.Context, m wire.Message) error {
 	for {
@@ -239,8 +239,8 @@ func (c *conn) push(ctx context.Context, m wire.Message) error {
 	}
 }
 
-// data queues one hub message for cl, or reports false: cl is then told once there
-// is room.
+// data queues one hub message for cl, or reports false: cl is then notified once
+// there is space.
 func (c *conn) data(cl *client, f transport.Frame) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -264,8 +264,8 @@ func dataType(k transport.Kind) int {
 	return wire.DataOther
 }
 
-// write is the goroutine that writes: what has been queued meanwhile as one
-// message. It ends with the connection.
+// write is the goroutine that writes everything queued meanwhile as one message. It
+// ends with the connection.
 func (c *conn) write() {
 	var spare []byte
 	cut := time.AfterFunc(time.Hour, func() {
@@ -290,7 +290,7 @@ func (c *conn) write() {
 			err := c.socket.Write(b)
 			cut.Stop()
 			if spare = b; cap(spare) > 64<<10 {
-				spare = nil // one burst must not keep so much
+				spare = nil // do not keep the memory of one burst
 			}
 			c.written()
 			if err != nil {
@@ -315,7 +315,7 @@ func (c *conn) write() {
 	}
 }
 
-// written lets those go on that wait for room.
+// written wakes those that wait for space.
 func (c *conn) written() {
 	c.mu.Lock()
 	c.flying = 0
@@ -349,7 +349,7 @@ func (c *conn) leave() {
 	}
 }
 
-// part closes the connection from the goroutine that reads: what still comes is
+// part closes the connection from the goroutine that reads: further messages are
 // dropped. It waits for the service's close frame, or closeTimeout.
 func (c *conn) part() {
 	c.leave()
@@ -360,7 +360,7 @@ func (c *conn) part() {
 	}
 }
 
-// silence stops all sending on the connection; what comes is still served.
+// silence stops all sending on the connection; incoming messages are still served.
 func (c *conn) silence() {
 	c.mu.Lock()
 	c.mute = true

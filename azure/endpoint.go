@@ -18,7 +18,7 @@ import (
 type endpoint struct {
 	name       string // for logs and errors: its URL
 	key        string
-	audience   string // what tokens for it are made for begins with
+	audience   string // prefix of the audience of its tokens
 	serverBase string // "server/?hub=" is added to it
 	clientBase string // "client/?hub=" is added to it
 }
@@ -72,8 +72,8 @@ func (s *service) setEndpoints(o *Options) error {
 	return nil
 }
 
-// keyID is in tokens as with the SDK: it is another one in each process, and
-// says nothing.
+// keyID is in tokens as with the SDK: it differs in each process, and has no
+// meaning.
 var keyID = sync.OnceValue(func() string { return strconv.Itoa(int(int32(rand.Uint32()))) })
 
 // sign makes a token for what role does with the hub.

@@ -49,7 +49,7 @@ func NewHub[H any](hub H, o *Options, opts *server.Options) (*server.Hub, error)
 	})
 }
 
-// NewHubFunc is NewHub with a value of its own for each connection; see
+// NewHubFunc is NewHub with a separate value for each connection; see
 // server.NewHubFunc.
 func NewHubFunc[H any](create func(call *server.Call) (H, error), o *Options, opts *server.Options) (*server.Hub, error) {
 	return newHub(reflect.TypeFor[H](), o, opts, func(opts *server.Options) (*server.Hub, error) {
@@ -129,7 +129,7 @@ func newService(of reflect.Type, o *Options, own *server.Options) (*service, err
 	return s, nil
 }
 
-// setName sets the name of the hub at the service.
+// setName sets the hub's name at the service.
 func (s *service) setName(of reflect.Type) error {
 	for of.Kind() == reflect.Pointer {
 		of = of.Elem()
@@ -158,9 +158,9 @@ func isName(name string) bool {
 	return name != ""
 }
 
-// Health returns nil while a hub of NewHub is connected to the service, and else
-// why not. It is a check for server.Node.Checks. A hub that is not behind the
-// service is always well.
+// Health returns nil while a hub of NewHub is connected to the service, and otherwise
+// the reason. It is a check for server.Node.Checks. A hub that is not behind the
+// service is always healthy.
 func Health(hub *server.Hub) error {
 	if s, ok := seam.RemoteOf(hub).(*service); ok {
 		return s.health()

@@ -61,13 +61,13 @@ func (s *service) sendAll(ctx context.Context, key sendKey, m wire.Message) erro
 	return s.sendError(first)
 }
 
-// messageTo is m for an audience, and what its order is kept for. It is nil where
-// nobody is addressed.
+// messageTo is m for an audience, and the key within which order is kept. It is nil if
+// there is no receiver.
 func (s *service) messageTo(to server.Audience, m *server.Message) (message wire.Message, key sendKey, err error) {
 	if to.Kind > server.ToUsers {
 		return nil, sendKey{}, errors.New("azure: send to an unknown audience: " + to.Kind.String())
 	}
-	if len(to.Names) > 1 { // as a backplane: only a group alone may have an empty name
+	if len(to.Names) > 1 { // as with a backplane: only a single group may have an empty name
 		to.Names = slices.DeleteFunc(slices.Clone(to.Names), func(name string) bool { return name == "" })
 	}
 	if to.Kind != server.ToAll && len(to.Names) == 0 {
@@ -111,7 +111,7 @@ func (s *service) messageTo(to server.Audience, m *server.Message) (message wire
 	return &wire.MultiUserData{UserList: to.Names, Payloads: payloads}, key, nil
 }
 
-// keyOf is the sendKey of what is for a client.
+// keyOf is the sendKey of messages for a client.
 func (s *service) keyOf(id string) sendKey {
 	if cl := s.client(id); cl != nil {
 		return sendKey{via: cl.through(), name: id}
@@ -160,7 +160,7 @@ func (s *service) RemoveFromGroup(ctx context.Context, id, group string) error {
 	})
 }
 
-// join counts a group of cl. fresh says that it was not counted before.
+// join counts a group of cl. fresh means that it was not counted before.
 func (cl *client) join(group string) (fresh bool, err error) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -213,8 +213,8 @@ func (s *service) sendError(err error) error {
 	return err
 }
 
-// lastInvocation numbers the questions to clients, over all hubs of the process:
-// the ids must differ from those of any other server.
+// lastInvocation numbers the client results, over all hubs of the process: the ids
+// must differ from those of any other server.
 var lastInvocation atomic.Uint64
 
 // unknownClient is what Hubwire's gateway says of a client that there is not.

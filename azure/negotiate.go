@@ -81,7 +81,7 @@ func (p *pool) clientURL(r *http.Request) string {
 	return u + "&asrs_request_id=" + requestID()
 }
 
-// originalPath is the hub's path: that of negotiate without its end.
+// originalPath is the hub's path: that of negotiate without the suffix.
 func originalPath(path string) string {
 	path = strings.TrimSuffix(path, "/")
 	const end = "/negotiate"
@@ -104,8 +104,8 @@ func requestID() string {
 }
 
 // chooseEndpoint returns the endpoint for one more client: one of the primary ones
-// that are online, else of the secondary ones, at random, weighted by what they can
-// still take; nil if none is online. Where no connections are wanted all count.
+// that are online, or else of the secondary ones, at random, weighted by free
+// capacity; nil if none is online. If no connections are configured, all count.
 func (s *service) chooseEndpoint() *pool {
 	for _, secondary := range []bool{false, true} {
 		var pools []*pool
@@ -121,7 +121,7 @@ func (s *service) chooseEndpoint() *pool {
 	return nil
 }
 
-// weighted chooses by free capacity, if all have told theirs.
+// weighted chooses by free capacity, if all have reported theirs.
 func weighted(pools []*pool) *pool {
 	free, sum := make([]int, len(pools)), 0
 	for i, p := range pools {

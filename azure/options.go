@@ -15,10 +15,10 @@ type Options struct {
 	//
 	//	Endpoint=https://name.service.signalr.net;AccessKey=...;Version=1.0;
 	//
-	// It has a key: Microsoft Entra is not served. It is a secret, and never logged.
-	// Where Endpoints is empty, too, the environment counts, as for AddAzureSignalR:
-	// Azure__SignalR__ConnectionString, with __NAME and __NAME__secondary behind it
-	// for several endpoints.
+	// It must have a key: Microsoft Entra is not supported. It is a secret, and never
+	// logged. If Endpoints is empty, too, the environment is used, as for
+	// AddAzureSignalR: Azure__SignalR__ConnectionString, followed by __NAME and
+	// __NAME__secondary for several endpoints.
 	ConnectionString string
 
 	// Endpoints are several instances of the service, in place of
@@ -26,8 +26,8 @@ type Options struct {
 	// to all.
 	Endpoints []Endpoint
 
-	// HubName is the name of the hub at the service. Empty means the name of the
-	// hub's Go type, in lower case as in any case.
+	// HubName is the name of the hub at the service, converted to lower case. Empty
+	// means the name of the hub's Go type.
 	HubName string
 
 	// ApplicationName, if not empty, is put in front of the name: hubs of several
@@ -35,26 +35,26 @@ type Options struct {
 	ApplicationName string
 
 	// InitialConnections is how many service connections the hub keeps to each
-	// endpoint. Zero means 5. Negative means none: the service may ask for some.
+	// endpoint. Zero means 5. Negative means none: the service may request some.
 	InitialConnections int
 
-	// MaximumConnections bounds the connections to one endpoint, those that the
-	// service asks for included. Zero means no bound.
+	// MaximumConnections bounds the connections to one endpoint, including those that
+	// the service requests. Zero means no bound.
 	MaximumConnections int
 
 	// Sticky says whether clients must come to the server that they negotiated
 	// with. Zero means StickyOff.
 	Sticky StickyMode
 
-	// AccessTokenLifetime is how long the tokens are good for that clients and
-	// service connections begin with. Zero means one hour.
+	// AccessTokenLifetime is how long the tokens of clients and service connections
+	// are valid. Zero means one hour.
 	AccessTokenLifetime time.Duration
 
 	// AccessTokenAlgorithm signs them. Zero means HS256.
 	AccessTokenAlgorithm Algorithm
 
-	// Claims are the claims of a client's token, in place of the user's own: what
-	// the hub then knows of the user. Nil means User.Claims, with User.Name. It may
+	// Claims returns the claims of a client's token, in place of the user's own: the
+	// hub then knows the user by them. Nil means User.Claims, with User.Name. It may
 	// be called concurrently.
 	Claims func(r *http.Request, user server.User) []Claim
 
@@ -62,23 +62,23 @@ type Options struct {
 	// long polling, in whole seconds. Zero means the service's own.
 	MaximumPollInterval time.Duration
 
-	// DiagnosticClient says which clients the service is to trace. Nil means none.
+	// DiagnosticClient reports whether the service should trace a client. Nil means none.
 	DiagnosticClient func(r *http.Request) bool
 
-	// Shutdown says what becomes of the clients when the hub is shut down.
+	// Shutdown says what happens to the clients when the hub is shut down.
 	Shutdown GracefulShutdown
 
-	// MaximumWaitingInput bounds what has come from one client and waits for its
-	// calls, in bytes: the service cannot be held back for one client alone. One
-	// that sends more is closed. Zero means 4 MiB. Negative means no bound.
+	// MaximumWaitingInput bounds the bytes from one client that wait for its calls:
+	// back-pressure cannot be applied to one client alone. A client that sends more
+	// is closed. Zero means 4 MiB. Negative means no bound.
 	MaximumWaitingInput int
 
-	// MaximumQueuedBytes is how much may wait to be written to one service
-	// connection. Sends wait while more does, and answers stay in the queue of
-	// their client, with its bounds. Zero means 1 MiB.
+	// MaximumQueuedBytes is how much may be queued for one service connection. Sends
+	// wait while the queue is full, and answers stay in the queue of their client,
+	// with its bounds. Zero means 1 MiB.
 	MaximumQueuedBytes int
 
-	// Transport dials. Nil means a clone of http.DefaultTransport, which heeds the
+	// Transport dials. Nil means a clone of http.DefaultTransport, which uses the
 	// environment's proxies.
 	Transport *http.Transport
 
@@ -118,18 +118,18 @@ const (
 	HS512                  // HMAC with SHA-512
 )
 
-// GracefulShutdown says what becomes of the clients when Hub.Shutdown is called.
+// GracefulShutdown says what happens to the clients when Hub.Shutdown is called.
 // Hub.Drain lets each client go when its calls have ended, in every Mode.
 type GracefulShutdown struct {
-	// Mode is what the service is asked for. Zero means ShutdownOff.
+	// Mode is what the service is asked to do. Zero means ShutdownOff.
 	Mode ShutdownMode
 
 	// Timeout is how long the clients may take to leave, in the modes that wait.
-	// Zero means 30 seconds. The context of Shutdown counts as well.
+	// Zero means 30 seconds. The context of Shutdown is a limit as well.
 	Timeout time.Duration
 
-	// Hooks are called once the service sends no new clients, one after the other,
-	// in the modes that wait.
+	// Hooks are called once the service sends no new clients, one after another, in
+	// the modes that wait.
 	Hooks []func(ctx context.Context, clients server.Clients)
 }
 
@@ -148,8 +148,8 @@ const (
 	defaultConnections = 5
 	defaultLifetime    = time.Hour
 	handshakeTimeout   = 15 * time.Second
-	keepAlive          = 5 * time.Second  // between two looks, and two pings at least
-	silence            = 30 * time.Second // of a service that is taken for dead
+	keepAlive          = 5 * time.Second  // between two checks, and at least between two pings
+	silence            = 30 * time.Second // after which the service is considered dead
 	statusInterval     = 10 * time.Second
 	ackTimeout         = 10 * time.Second
 	finInterval        = 5 * time.Second

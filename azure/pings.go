@@ -22,7 +22,7 @@ const (
 	active          = "1"
 )
 
-// keepAlive answers what has come with a ping, if the last one was some time ago:
+// keepAlive answers received messages with a ping, if the last one was some time ago:
 // this server never pings first.
 func (c *conn) keepAlive() {
 	now := time.Now()
@@ -36,8 +36,8 @@ func (c *conn) keepAlive() {
 	}})
 }
 
-// ping serves the pairs of a ping; those that are unknown, or have no value, mean
-// nothing.
+// ping handles the pairs of a ping; those that are unknown, or have no value, are
+// ignored.
 func (c *conn) ping(m *wire.Ping) {
 	for i := 0; i+1 < len(m.Messages); i += 2 {
 		value := m.Messages[i+1]
@@ -63,7 +63,7 @@ func (c *conn) ping(m *wire.Ping) {
 	}
 }
 
-// status takes over what the service says of itself.
+// status stores what the service reports about itself.
 func (p *pool) status(hasClients bool, pairs []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,7 +90,7 @@ func (c *conn) flowControl(m *wire.ConnectionFlowControl) {
 	s := c.pool.s
 	if m.ConnectionType == wire.FlowServer {
 		if m.ConnectionID != c.id || m.Operation != wire.FlowOffline {
-			s.log.Error("flow control that does not fit", "connection", c.id, "of", m.ConnectionID, "operation", m.Operation)
+			s.log.Error("unexpected flow control", "connection", c.id, "of", m.ConnectionID, "operation", m.Operation)
 			return
 		}
 		c.silence()
@@ -106,6 +106,6 @@ func (c *conn) flowControl(m *wire.ConnectionFlowControl) {
 	case wire.FlowResume:
 		cl.resume(c)
 	default:
-		s.log.Error("flow control that does not fit", "connection", m.ConnectionID, "operation", m.Operation)
+		s.log.Error("unexpected flow control", "connection", m.ConnectionID, "operation", m.Operation)
 	}
 }

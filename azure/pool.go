@@ -19,19 +19,19 @@ type pool struct {
 	at        endpoint
 	secondary bool
 
-	probe chan struct{} // holds one token: of those that have failed, one tries again at a time
+	probe chan struct{} // holds one token: only one failed connection retries at a time
 
 	mu       sync.Mutex
 	conns    []*conn    // accepted, and usable for sending
 	accepted uint64     // how often the service has accepted one
-	failures int        // of tries in a row
-	demanded int        // those that it has asked for and that have not ended
-	choices  [256]*conn // by the hash of what must keep its order
+	failures int        // failed attempts in a row
+	demanded int        // open connections that the service requested
+	choices  [256]*conn // by the hash of the key within which order is kept
 	load     load
-	asked    time.Time // of its status
+	asked    time.Time // of the last query of its status
 }
 
-// A load is what an endpoint says of itself.
+// A load is what an endpoint reports about itself.
 type load struct {
 	hasClients                 bool
 	clients, servers, capacity int
@@ -49,7 +49,7 @@ func (p *pool) start(ctx context.Context, n int) {
 	p.s.tasks.Go(func() { p.watch(ctx) })
 }
 
-// keep keeps one connection: it is opened again whenever it has ended.
+// keep keeps one connection open: it is reopened whenever it has ended.
 func (p *pool) keep(ctx context.Context, kind int) {
 	for probes := false; ctx.Err() == nil; {
 		if probes && !p.await(ctx) {
@@ -78,8 +78,8 @@ func (p *pool) keep(ctx context.Context, kind int) {
 	}
 }
 
-// failed counts a try that has failed: those of one connection after the other, and
-// the first ones of all together as one.
+// failed counts a failed attempt: those of one connection one by one, and the first
+// ones of all connections together as one.
 func (p *pool) failed(probe bool) (failures int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,10 +89,10 @@ func (p *pool) failed(probe bool) (failures int) {
 	return p.failures
 }
 
-// backOff is how long to wait before the next try.
+// backOff is how long to wait before the next attempt.
 func backOff(failures int) time.Duration {
 	if failures <= 1 {
-		return 0 // once at once
+		return 0 // the first one at once
 	}
 	d := time.Minute
 	if failures <= 7 {
@@ -101,9 +101,9 @@ func backOff(failures int) time.Duration {
 	return d + rand.N(time.Second)
 }
 
-// await waits until a connection that has failed may be tried again: the one that gets
-// the token waits; the others follow at once if it succeeds. It reports false,
-// without the token, if ctx is done.
+// await waits until a failed connection may be retried: the one that gets the token
+// waits; the others follow at once if it succeeds. It reports false, without the
+// token, if ctx is done.
 func (p *pool) await(ctx context.Context) bool {
 	before, _ := p.count()
 	select {
@@ -132,7 +132,7 @@ func (p *pool) count() (accepted uint64, failures int) {
 	return p.accepted, p.failures
 }
 
-// joined makes c one through which is sent.
+// joined makes c available for sending.
 func (p *pool) joined(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -141,7 +141,7 @@ func (p *pool) joined(c *conn) {
 	p.failures = 0
 }
 
-// left forgets c, if it is known.
+// left removes c, if it is known.
 func (p *pool) left(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -153,7 +153,7 @@ func (p *pool) left(c *conn) {
 	}
 }
 
-// all are the connections through which is sent.
+// all returns the connections used for sending.
 func (p *pool) all() []*conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -166,7 +166,7 @@ func (p *pool) online() bool {
 	return len(p.conns) > 0
 }
 
-// onDemand opens one more connection, which the service has asked for.
+// onDemand opens one more connection, which the service requested.
 func (p *pool) onDemand(target string) {
 	if target == "" {
 		return
@@ -180,15 +180,15 @@ func (p *pool) onDemand(target string) {
 	p.demanded++
 	p.s.tasks.Go(func() {
 		err := p.run(p.s.ctx, wire.ConnectionOnDemand, target, p.joined)
-		p.s.log.Info("service connection that was asked for has ended", "endpoint", p.at.name, "error", err)
+		p.s.log.Info("service connection that the service requested has ended", "endpoint", p.at.name, "error", err)
 		p.mu.Lock()
 		p.demanded--
 		p.mu.Unlock()
 	})
 }
 
-// watch looks after the connections every 5 seconds until ctx is done: one that is
-// silent is closed, and one of them asks for the endpoint's status.
+// watch checks the connections every 5 seconds until ctx is done: a silent one is
+// closed, and one of them queries the endpoint's status.
 func (p *pool) watch(ctx context.Context) {
 	look := time.NewTicker(keepAlive)
 	defer look.Stop()
@@ -214,14 +214,14 @@ func (p *pool) watch(ctx context.Context) {
 
 // A sendKey says which connection carries a message.
 type sendKey struct {
-	via  *conn  // that of a client of this server; nil: the message is not for one
+	via  *conn  // that of the receiver, a client of this server; nil: it has none
 	name string // messages with the same one keep their order
 }
 
 var seed = maphash.MakeSeed()
 
-// choose returns the connection that carries what is for key, so that it keeps its
-// order; nil if there is none.
+// choose returns the connection that carries the messages of key, so that they keep
+// their order; nil if there is none.
 func (p *pool) choose(key string) *conn {
 	at := maphash.String(seed, key) % uint64(len(p.choices))
 	p.mu.Lock()
@@ -235,9 +235,9 @@ func (p *pool) choose(key string) *conn {
 	return p.choices[at]
 }
 
-// send sends m. What is for a client of this server takes the connection of that
-// client; else in a call it is that of the caller, so that what the call sends comes
-// before its answer.
+// send sends m. A message for a client of this server takes the connection of that
+// client; otherwise, within a call, it takes that of the caller, so that what the call
+// sends arrives before its answer.
 func (p *pool) send(ctx context.Context, key sendKey, m wire.Message) error {
 	for _, c := range []*conn{key.via, openedBy(ctx)} {
 		if c == nil || c.pool != p {
@@ -260,7 +260,7 @@ func (p *pool) send(ctx context.Context, key sendKey, m wire.Message) error {
 	return errNoConnection
 }
 
-// serverURL is what a service connection is opened with.
+// serverURL is the URL that a service connection is opened with.
 func (p *pool) serverURL(id, target string) string {
 	u := p.at.serverBase + "server/?hub=" + p.s.name + "&cid=" + id
 	if target != "" {

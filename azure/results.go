@@ -10,7 +10,7 @@ import (
 	"github.com/hubwire/hubwire/server"
 )
 
-// ofService is where the result of an invocation goes that another server has made.
+// ofService receives the results of invocations that another server made.
 const ofService = "service"
 
 // SetResult implements server.ResultRouter: a client of this server has answered
@@ -40,7 +40,7 @@ func (s *service) SetResult(c server.Receiver, m *protocol.Completion) (bool, er
 	return true, nil
 }
 
-// tell sends m by the connection of a client, or another one. It does not wait.
+// tell sends m through the connection of a client, or another one. It does not block.
 func (s *service) tell(id string, m wire.Message) {
 	key := s.keyOf(id)
 	if key.via != nil && key.via.usable() {
@@ -54,8 +54,8 @@ func (s *service) tell(id string, m wire.Message) {
 	}
 }
 
-// route makes an invocation known that another server has made: a client of this
-// one will answer it.
+// route registers an invocation that another server made: a client of this one will
+// answer it.
 func (s *service) route(m *wire.ClientInvocation) {
 	r := s.receiverOf(m.ConnectionID)
 	if r == nil {
@@ -75,7 +75,7 @@ func (s *service) route(m *wire.ClientInvocation) {
 	s.tell(m.ConnectionID, &wire.ErrorCompletion{InvocationID: id, ConnectionID: m.ConnectionID, CallerServerID: s.serverID, Error: "The client has too many calls to answer."})
 }
 
-// completed takes the result of a client of another server.
+// completed handles the result of a client of another server.
 func (s *service) completed(m *wire.ClientCompletion) {
 	p := s.results.ClaimAway(m.InvocationID)
 	if p == nil {
@@ -102,7 +102,7 @@ func (s *service) readResult(name string, payload []byte) members.Result {
 	return members.Result{Failed: true, Error: badResult}
 }
 
-// failed takes the service's word that there will be no result.
+// failed handles the service's message that there will be no result.
 func (s *service) failed(m *wire.ErrorCompletion) {
 	p := s.results.ClaimAway(m.InvocationID)
 	if p == nil {
@@ -127,7 +127,7 @@ func (s *service) mapInstance(m *wire.ServiceMapping) {
 // which of its instances it is connected.
 type mapped struct{ connection, instance string }
 
-// instanceGone fails what waits for clients of an instance that has died.
+// instanceGone fails the invocations that wait for clients of a dead instance.
 func (s *service) instanceGone(instance string) {
 	if instance == "" {
 		return

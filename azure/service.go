@@ -18,10 +18,10 @@ import (
 
 const userAgent = "Hubwire (Go)"
 
-// A service is the Azure SignalR Service of one hub: the hub's LifetimeManager,
-// and what holds its clients. Its methods are safe for concurrent use.
+// A service is the Azure SignalR Service of one hub: the hub's LifetimeManager, and
+// the owner of its clients. Its methods are safe for concurrent use.
 type service struct {
-	// Set before anybody knows it, then read only.
+	// Set before it is shared, then read only.
 	name      string // of the hub at the service
 	serverID  string
 	opts      Options
@@ -48,7 +48,7 @@ type service struct {
 	instances map[string]mapped // of the invocations of this server, by their ids
 }
 
-// process is what all hubs of this process have in common.
+// process is what all hubs of this process share.
 var process = sync.OnceValue(func() (p struct{ serverID, invocations string }) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *service) count() int {
 	return len(s.clients)
 }
 
-// all are the clients for which of is true.
+// all returns the clients for which of is true.
 func (s *service) all(of func(*client) bool) (all []*client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,8 +114,8 @@ func (s *service) all(of func(*client) bool) (all []*client) {
 	return all
 }
 
-// add makes cl known. A client with the same id, of whose end the service has said
-// nothing, is returned: it has ended.
+// add registers cl. An older client with the same id, whose end the service has not
+// reported, is returned: it has ended.
 func (s *service) add(cl *client) (before *client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

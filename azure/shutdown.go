@@ -13,8 +13,8 @@ import (
 
 var _ seam.Remote = (*service)(nil)
 
-// Leave implements seam.Remote. Only the first call does something; others wait
-// for it.
+// Leave implements seam.Remote. Only the first call has an effect; others wait for
+// it.
 func (s *service) Leave(ctx context.Context, gently bool) {
 	s.leaving.Do(func() { s.leave(ctx, gently) })
 }
@@ -24,7 +24,7 @@ func (s *service) leave(ctx context.Context, gently bool) {
 	defer cancel()
 	mode := s.opts.Shutdown.Mode
 	if gently && mode == ShutdownOff {
-		mode = ShutdownWaitForClients // else the service drops them
+		mode = ShutdownWaitForClients // otherwise the service drops them
 	}
 	s.sayGoodbye(ctx, mode)
 	switch {
@@ -40,8 +40,8 @@ func (s *service) leave(ctx context.Context, gently bool) {
 	}
 }
 
-// sayGoodbye tells the primary endpoints that this server takes no more clients,
-// until each of its connections has the answer, or has ended.
+// sayGoodbye tells the primary endpoints that this server takes no more clients, and
+// waits until each of its connections has the answer, or has ended.
 func (s *service) sayGoodbye(ctx context.Context, mode ShutdownMode) {
 	fin := &wire.Ping{Messages: []string{pingShutdown, "fin:" + strconv.Itoa(int(mode))}}
 	var all sync.WaitGroup
