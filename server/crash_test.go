@@ -47,6 +47,7 @@ func TestAPanicOfOursEndsOneConnection(t *testing.T) {
 		"on one that goes on behind a call that waits":    {callHang + "\x1e" + crash},
 		"on one that waited for a permit":                 {callHang, callBehind + "\x1e" + crash},
 		"on one that looks ahead while a call waits":      {`{"type":1,"invocationId":"9","target":"Hang","arguments":[]}`, callBehind + "\x1e" + crash},
+		"on one that reads while another call waits":      {`{"type":1,"invocationId":"9","target":"Hang","arguments":[]}`, callBehind, crash},
 		"on one that waited for space in a stream":        {`{"type":1,"target":"Items","arguments":[],"streamIds":["s"]}`, `{"type":2,"invocationId":"s","item":1}` + "\x1e" + `{"type":2,"invocationId":"s","item":2}` + "\x1e" + crash},
 		"while the inbox is locked, at the end of a read": {ping + "\x1e" + ping + "\x1e" + `{"type":6,"x":"smash`},
 	} {

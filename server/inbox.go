@@ -38,7 +38,8 @@ type inbox struct {
 type rareOfInbox struct {
 	space  chan struct{} // not nil: a follower waits; closed when there is space
 	overCh chan struct{} // not nil: a goroutine waits; closed by setOver
-	news   chan struct{} // not nil: a lookahead runs; signalled when more has come
+	look   *lookahead    // not nil: the leader has waited; told when more has come
+	total  int           // bytes that have come since this was made: offsets count from there
 	cuts   []int         // where in buf a socket was lost; what was incomplete there stays so
 	cause  error         // what the transport said of its end
 }
@@ -68,12 +69,14 @@ func (c *connection) accept(p []byte, isReader bool) (data []byte, leads, lost b
 			return nil, false, true
 		}
 	}
+	if in.rare != nil {
+		in.rare.total += len(p)
+	}
 	switch {
 	case in.stopped:
 		return nil, false, false
 	case in.led:
 		in.buf = append(in.buf, p...)
-		in.tell()
 		return nil, false, false
 	case len(in.buf) > 0 || !isReader:
 		in.buf = append(in.buf, p...)
@@ -121,6 +124,9 @@ func (c *connection) more(rest []byte) (data, left []byte, stopped bool) {
 		in.buf = left
 		in.stopped = in.ended
 		in.led = false
+		if in.rare != nil {
+			in.rare.look = nil
+		}
 	}
 	in.wake()
 	return data, left, in.stopped
@@ -261,15 +267,21 @@ func (in *inbox) cut() {
 	}
 }
 
-// tell signals a lookahead that more has come.
-func (in *inbox) tell() {
-	if in.rare == nil || in.rare.news == nil {
-		return
+// lookahead returns what looks through what waits, or nil.
+func (in *inbox) lookahead() *lookahead {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.rare == nil {
+		return nil
 	}
-	select {
-	case in.rare.news <- struct{}{}:
-	default: // signalled already
-	}
+	return in.rare.look
+}
+
+// offset is that of the first byte that the leader has not taken.
+func (in *inbox) offset() int {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.rarely().total - len(in.buf)
 }
 
 // wake lets a follower that waits for space go on.
@@ -347,26 +359,20 @@ func (in *inbox) drop() {
 	in.wake()
 }
 
-// listen sets the channel that is signalled when more has come; nil ends that.
-func (in *inbox) listen(news chan struct{}) {
+// appendFrom appends what is in the inbox from an offset on, up to where a socket
+// was lost.
+func (in *inbox) appendFrom(offset int, buf []byte) []byte {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.rarely().news = news
-}
-
-// appendFrom appends what is in the inbox from the byte at on. Where a socket was
-// lost it stops, and says so.
-func (in *inbox) appendFrom(at int, buf []byte) (longer []byte, end int, cut bool) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	end = len(in.buf)
-	if cut = in.rare != nil && len(in.rare.cuts) > 0; cut {
+	end := len(in.buf)
+	if in.rare != nil && len(in.rare.cuts) > 0 {
 		end = in.rare.cuts[0]
 	}
-	if end <= at {
-		return buf, at, cut
+	from := offset - (in.rarely().total - len(in.buf))
+	if end <= from {
+		return buf
 	}
-	return append(buf, in.buf[at:end]...), end, cut
+	return append(buf, in.buf[from:end]...)
 }
 
 // setOver ends what the leader waits for: what has not begun never will.

@@ -79,6 +79,9 @@ func (a *hubApp) Receive(p []byte, isReader bool) (readOn bool) {
 	switch {
 	case !leads:
 		l.role = resigned
+		if look := c.in.lookahead(); look != nil {
+			look.news()
+		}
 	case isReader:
 		l.rest, l.taken, l.borrowed = data, len(data), true
 		l.lead()

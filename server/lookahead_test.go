@@ -4,8 +4,15 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/gobwas/ws"
+
+	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -101,6 +108,68 @@ func TestACancellationIsReadWhileAnUploadIsFull(t *testing.T) {
 	slices.Sort(got) // the call with the upload runs beside the other
 	if want := []string{`{"type":3,"invocationId":"1","result":10}`, answerOf("2", "2")}; !slices.Equal(got, want) {
 		t.Errorf("received %q, want %q", got, want)
+	}
+}
+
+// A countedCodec counts how often it is asked for a message.
+type countedCodec struct {
+	protocol.JSON
+	asked *atomic.Int64
+}
+
+func (c countedCodec) Next(buf []byte) (protocol.Message, []byte, error) {
+	c.asked.Add(1)
+	return c.JSON.Next(buf)
+}
+
+func (c countedCodec) Missing(buf []byte, seen int) int {
+	n, _ := protocol.Missing(c.JSON, buf, seen)
+	return n
+}
+
+// A slowHub takes an item every ten milliseconds.
+type slowHub struct{}
+
+func (slowHub) Slow(items <-chan int) (sum int) {
+	for n := range items {
+		time.Sleep(10 * time.Millisecond)
+		sum += n
+	}
+	return sum
+}
+
+// TestWhatWaitsIsLookedAtOnce: a leader that waits for each of many items, all of
+// which have come, must not make the server look at those behind it each time.
+func TestWhatWaitsIsLookedAtOnce(t *testing.T) {
+	const items = 500
+	var upload strings.Builder
+	upload.WriteString(`{"type":1,"invocationId":"1","target":"Slow","arguments":[],"streamIds":["s"]}`)
+	for range items {
+		upload.WriteString("\x1e" + `{"type":2,"invocationId":"s","item":1}`)
+	}
+	upload.WriteString("\x1e" + `{"type":3,"invocationId":"s"}`)
+	for name, pieces := range map[string]int{"in one frame": 1 << 20, "in many": 100} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked atomic.Int64
+				hub := newHub(slowHub{}, &server.Options{StreamBufferCapacity: 1, ClientTimeoutInterval: -1, Protocols: []protocol.Codec{countedCodec{asked: &asked}}})
+				c := openFake(t, hub)
+				c.say(`{"protocol":"json","version":1}`)
+				time.Sleep(time.Second)
+				for text := range slices.Chunk([]byte(upload.String()+"\x1e"), pieces) {
+					c.in <- ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame(text)))
+				}
+				time.Sleep(time.Minute)
+				if c.count(fmt.Sprintf(`"result":%d`, items)) != 1 {
+					t.Errorf("no sum of %d items was answered", items)
+				}
+				// Each message is read ahead once and dispatched once.
+				if n := asked.Load(); n > 2*(items+10) {
+					t.Errorf("%d messages were looked at %d times", items+2, n)
+				}
+				c.end(t, hub)
+			})
+		})
 	}
 }
 
