@@ -22,6 +22,8 @@ type conn struct {
 	g    atomic.Pointer[group]
 	mask uint32
 
+	stream *stream // stream mode only
+
 	pend []byte // bytes of an incomplete frame
 	rec  []byte // bytes of an incomplete hub message
 

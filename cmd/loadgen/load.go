@@ -82,6 +82,10 @@ func (r *run) begin(late *hist) {
 		for _, c := range r.all {
 			c.invoke(r.echo, r.depth, now())
 		}
+	case r.mode == "stream":
+		for _, c := range r.all {
+			c.write(c.stream.begin(now()))
+		}
 	default:
 		for _, g := range r.groupList {
 			g.keepInFlight()

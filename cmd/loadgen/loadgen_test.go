@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +23,17 @@ type testHub struct{}
 
 func (testHub) Echo(text string) string { return text }
 
+func (testHub) EchoStream(items iter.Seq2[string, error]) iter.Seq2[string, error] { return items }
+
+func (testHub) EchoPost(p post) post { return p }
+
+// A post has a text that is echoed among other values.
+type post struct {
+	ID    int      `json:"id"`
+	Title string   `json:"title"`
+	Tags  []string `json:"tags"`
+}
+
 func (testHub) Broadcast(call *server.Call, text string) error {
 	return call.Clients().All().Send(call.Context(), "receive", text)
 }
@@ -33,21 +46,29 @@ func (testHub) SendToGroup(call *server.Call, group, text string) error {
 	return call.Clients().Group(group).Send(call.Context(), "receive", text)
 }
 
-func TestEveryModeEndsWithoutALossOnAHub(t *testing.T) {
+// serveHub serves a hub for the test, and returns its URL.
+func serveHub(t *testing.T) string {
 	hub := server.MustHub(testHub{}, &server.Options{Logger: slog.New(slog.DiscardHandler)})
 	mux := http.NewServeMux()
 	server.Mount(mux, "/hub", hub)
 	node := httptest.NewServer(mux)
-	defer node.Close()
-	defer func() {
-		if err := hub.Shutdown(t.Context()); err != nil {
+	t.Cleanup(func() {
+		if err := hub.Shutdown(context.Background()); err != nil { // the test's context has ended
 			t.Error(err)
 		}
-	}()
+		node.Close()
+	})
+	return node.URL + "/hub"
+}
+
+func TestEveryModeEndsWithoutALossOnAHub(t *testing.T) {
+	url := serveHub(t)
 	for _, flags := range []string{
 		"-mode echo -c 4 -depth 3",
 		"-mode echo -c 4 -protocol messagepack",
 		"-mode echo -c 4 -rate 500 -skip-negotiate",
+		"-mode stream -c 3 -items 50",
+		"-mode stream -c 3 -items 50 -protocol messagepack",
 		"-mode broadcast -c 4 -depth 2",
 		"-mode broadcast -c 4 -protocol messagepack -invoke",
 		"-mode broadcast -c 4 -rate 100",
@@ -56,7 +77,7 @@ func TestEveryModeEndsWithoutALossOnAHub(t *testing.T) {
 		"-mode connect -c 2",
 	} {
 		t.Run(flags, func(t *testing.T) {
-			rep, err := play(append(strings.Fields(flags), "-url", node.URL+"/hub", "-warmup", "0", "-settle", "0", "-duration", "50ms", "-stall", "1m"))
+			rep, err := play(append(strings.Fields(flags), "-url", url, "-warmup", "0", "-settle", "0", "-duration", "50ms", "-stall", "1m"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,6 +85,19 @@ func TestEveryModeEndsWithoutALossOnAHub(t *testing.T) {
 				t.Errorf("errors %v, missing %d, notes %q", rep.Errors, rep.Missing, rep.Notes)
 			}
 		})
+	}
+}
+
+func TestAnArgumentMayBeAnyJSON(t *testing.T) {
+	load := func(argument string) (*report, error) {
+		return play([]string{"-url", serveHub(t), "-mode", "echo", "-echo-method", "EchoPost", "-argument", argument, "-c", "2", "-warmup", "0", "-settle", "0", "-duration", "50ms", "-stall", "1m"})
+	}
+	rep, err := load(`{"id":1,"title":"$text","tags":["a","b"]}`)
+	if err != nil || rep.Ops == 0 || len(rep.Errors) > 0 {
+		t.Errorf("%+v, %v", rep, err)
+	}
+	if _, err := load(`{"id":1}`); err == nil || err.Error() != `-argument: only for echo with JSON, and it must hold "$text"` {
+		t.Errorf("error %v", err)
 	}
 }
 

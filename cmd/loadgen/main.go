@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -14,16 +15,16 @@ import (
 
 // config is what the flags say.
 type config struct {
-	mode, url, protocol, label            string
+	mode, url, protocol, label, argument  string
 	skipNegotiate, invoke                 bool
-	conns, groups, depth, payload         int
+	conns, groups, depth, payload, items  int
 	rate                                  float64
 	warmup, duration, settle, ping, stall time.Duration
 	ramp, dialers, workers                int
 	server                                statSource
 	listen                                string
 	headers                               list
-	methods                               struct{ echo, broadcast, group, join string }
+	methods                               struct{ echo, broadcast, group, join, stream string }
 }
 
 // A list is a flag that may come again.
@@ -36,7 +37,7 @@ func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 func parse(args []string) (*config, error) {
 	c := &config{}
 	flags := flag.NewFlagSet("loadgen", flag.ExitOnError)
-	flags.StringVar(&c.mode, "mode", "echo", "echo, broadcast, groups, idle, connect, or agent")
+	flags.StringVar(&c.mode, "mode", "echo", "echo, stream, broadcast, groups, idle, connect, or agent")
 	flags.StringVar(&c.url, "url", "http://127.0.0.1:5000/hub", "hub address")
 	flags.StringVar(&c.protocol, "protocol", "json", "json, messagepack, or raw (plain records, no hub)")
 	flags.BoolVar(&c.skipNegotiate, "skip-negotiate", false, "open the WebSocket without negotiating")
@@ -45,6 +46,8 @@ func parse(args []string) (*config, error) {
 	flags.IntVar(&c.depth, "depth", 1, "messages in flight per connection (echo) or per group (broadcast, groups)")
 	flags.Float64Var(&c.rate, "rate", 0, "open loop: messages a second in all (0 = closed loop)")
 	flags.IntVar(&c.payload, "payload", 60, "bytes of the text argument (at least 30)")
+	flags.StringVar(&c.argument, "argument", "", "echo with JSON: the argument as JSON, in place of text; it holds \"$text\", which stands for the text")
+	flags.IntVar(&c.items, "items", 1000, "stream mode: items of a stream, each with -payload bytes of text")
 	flags.DurationVar(&c.warmup, "warmup", time.Second, "time before the measured window")
 	flags.DurationVar(&c.duration, "duration", 5*time.Second, "measured window")
 	flags.IntVar(&c.ramp, "ramp", 0, "connections opened a second (0 = as fast as the dialers go)")
@@ -56,6 +59,7 @@ func parse(args []string) (*config, error) {
 	flags.StringVar(&c.server.agent, "agent", "", "address of an agent on the server's machine, e.g. http://host:9100/")
 	flags.StringVar(&c.listen, "listen", "127.0.0.1:9100", "agent mode: address to serve -pid figures on")
 	flags.StringVar(&c.methods.echo, "echo-method", "Echo", "hub method: text -> text")
+	flags.StringVar(&c.methods.stream, "stream-method", "EchoStream", "hub method: a stream of text -> the same")
 	flags.StringVar(&c.methods.broadcast, "broadcast-method", "Broadcast", "hub method: text to all clients, the caller too")
 	flags.StringVar(&c.methods.group, "group-method", "SendToGroup", "hub method: group, text")
 	flags.StringVar(&c.methods.join, "join-method", "JoinGroup", "hub method: group")
@@ -76,12 +80,21 @@ func parse(args []string) (*config, error) {
 	return c, c.check()
 }
 
+// textMark stands for the text in -argument.
+const textMark = `"$text"`
+
 func (c *config) check() error {
 	if c.depth > ringSize/2 {
 		return fmt.Errorf("-depth: at most %d", ringSize/2)
 	}
+	if c.argument != "" && (c.mode != "echo" || c.protocol != "json" || !strings.Contains(c.argument, textMark)) {
+		return fmt.Errorf("-argument: only for echo with JSON, and it must hold %s", textMark)
+	}
+	if c.mode == "stream" && (c.items < 1 || c.rate > 0 || c.protocol == "raw") {
+		return errors.New("stream mode: -items must be positive, and neither -rate nor raw is for it")
+	}
 	switch c.mode {
-	case "echo", "broadcast", "groups", "idle", "connect", "agent":
+	case "echo", "stream", "broadcast", "groups", "idle", "connect", "agent":
 		return nil
 	}
 	return fmt.Errorf("unknown mode %q", c.mode)

@@ -138,7 +138,18 @@ func (p protocol) invocation(withID bool, target string, args ...string) *templa
 		rec = append(rec, args[len(args)-1]...)
 		rec = append(rec, 0x1e)
 	}
-	t := &template{recLen: len(rec), payload: args[len(args)-1]}
+	return newTemplate(op, rec, args[len(args)-1])
+}
+
+// jsonCall builds a template calling target with one argument, which is JSON.
+func jsonCall(target, argument string) *template {
+	rec := `{"type":1,"invocationId":"` + idMark + `","target":"` + target + `","arguments":[` + argument + "]}\x1e"
+	return newTemplate(1, []byte(rec), "")
+}
+
+// newTemplate finds the places of a record; payload is what an echo of it has.
+func newTemplate(op byte, rec []byte, payload string) *template {
+	t := &template{recLen: len(rec), payload: payload}
 	t.buf, t.hdrLen = frame(op, rec)
 	t.idOff = bytes.Index(t.buf, []byte(idMark))
 	t.tsOff, t.seqOff = -1, -1

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -46,6 +47,9 @@ func newRun(c *config) (*run, error) {
 		sequenced: (c.mode == "broadcast" || c.mode == "groups") && !c.invoke}
 	if c.mode == "echo" {
 		r.echo = proto.invocation(true, c.methods.echo, text(c.payload))
+		if c.argument != "" {
+			r.echo = jsonCall(c.methods.echo, strings.ReplaceAll(c.argument, textMark, `"`+text(c.payload)+`"`))
+		}
 	}
 	if r.t, err = newTarget(c.url, proto, c.skipNegotiate, c.headers); err != nil {
 		return nil, err
@@ -129,6 +133,9 @@ func (r *run) adopt(c *conn) {
 	r.connMu.Lock()
 	w := r.workers[len(r.all)%len(r.workers)]
 	c.w, c.idx = w, len(w.conns)
+	if r.mode == "stream" {
+		c.stream = newStream(r, c.mask)
+	}
 	c.lastPing = now() - rand.Int64N(int64(r.ping))
 	if len(c.pend) > 0 {
 		rest := w.frames(c, append([]byte(nil), c.pend...)) // before the worker sees it
@@ -199,9 +206,12 @@ func (r *run) missing() (n int64) {
 	for _, g := range r.groupList {
 		n += g.missing()
 	}
-	if r.echo != nil {
-		for _, c := range r.all {
+	for _, c := range r.all {
+		switch {
+		case r.echo != nil:
 			n += c.open()
+		case r.mode == "stream":
+			n += c.stream.missing()
 		}
 	}
 	return n

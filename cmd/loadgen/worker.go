@@ -236,7 +236,13 @@ func (w *worker) record(c *conn, rec []byte) {
 	switch m.kind {
 	case 1:
 		w.invoked(c, rec)
+	case 2:
+		w.item(c)
 	case 3:
+		if c.stream != nil {
+			w.streamed(c, rec, m)
+			return
+		}
 		w.completed(c, rec, m)
 	case 6:
 		w.pings.Add(1)

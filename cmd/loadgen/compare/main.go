@@ -52,11 +52,20 @@ func perConn(r report) float64     { return r.Server.PerConn }
 
 const micros = "µs CPU" // of the server, an operation
 
+// sample is the argument of EchoSample with 12 of its members: the others are null,
+// false or 0 in the answer.
+const sample = `{"bool":true,"byte":255,"int":-7,"long":4503599627370497,"double":0.1,"text":"$text",` +
+	`"guid":"00010203-0405-0607-0809-0a0b0c0d0e0f","dateTime":"2026-01-02T03:04:05.678Z","color":2,"maybeInt":12,` +
+	`"list":[1,2,3,40,500],"map":{"a":"b","Key":"Value"}}`
+
 var modes = []mode{
 	{name: "echo, 1 in flight", args: "-mode echo -c 50 -depth 1", figure: perOp, unit: micros},
 	{name: "echo, MessagePack, 1 in flight", args: "-mode echo -c 50 -depth 1 -protocol messagepack", figure: perOp, unit: micros},
 	{name: "echo, 16 in flight", args: "-mode echo -c 50 -depth 16", figure: perOp, unit: micros},
 	{name: "echo, MessagePack, 16 in flight", args: "-mode echo -c 50 -depth 16 -protocol messagepack", figure: perOp, unit: micros},
+	{name: "struct of 12 members, 16 in flight", args: "-mode echo -c 50 -depth 16 -echo-method EchoSample -argument " + sample, figure: perOp, unit: micros},
+	{name: "stream of 1,000 items up and down, an item", args: "-mode stream -c 20 -payload 30", figure: perOp, unit: micros},
+	{name: "stream, MessagePack, an item", args: "-mode stream -c 20 -payload 30 -protocol messagepack", figure: perOp, unit: micros},
 	{name: "broadcast to 1,000, 1 in flight", args: "-mode broadcast -c 1000", figure: perDelivery, unit: micros},
 	{name: "broadcast to 1,000, 16 in flight", args: "-mode broadcast -c 1000 -depth 16", figure: perDelivery, unit: micros},
 	{name: "groups 50 x 20, 1 in flight", args: "-mode groups -groups 50 -c 20", figure: perDelivery, unit: micros},
