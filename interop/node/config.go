@@ -32,6 +32,7 @@ type config struct {
 	stamps           bool
 	nodes            int
 	direct           bool
+	metrics          bool
 }
 
 // clientTimeout is how long clients may be silent where no flag says so.
@@ -62,6 +63,10 @@ func parseConfig(args []string) (*config, error) {
 	flags.IntVar(&c.nodes, "nodes", 1, "nodes of a fleet behind a balancer that gives each request to a random one; more than 1 need --redis")
 	flags.Func("direct", "true: the nodes pass requests on directly, not over Redis", func(s string) (err error) {
 		c.direct, err = strconv.ParseBool(strings.ToLower(s))
+		return err
+	})
+	flags.Func("metrics", "true: measure what server/otel measures, with OpenTelemetry's SDK", func(s string) (err error) {
+		c.metrics, err = strconv.ParseBool(strings.ToLower(s))
 		return err
 	})
 	for name, d := range map[string]*time.Duration{

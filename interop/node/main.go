@@ -7,14 +7,14 @@
 //	     [--max-message 32768] [--parallel 1] [--client-timeout-ms N]
 //	     [--keepalive-ms N] [--handshake-timeout-ms N] [--poll-timeout-ms N]
 //	     [--disconnect-timeout-ms N] [--stateful-buffer BYTES] [--stamps true]
-//	     [--nodes 1] [--direct true]
+//	     [--nodes 1] [--direct true] [--metrics true]
 //
 // With --stamps, which the reference node does not have, messages on Redis carry
 // the time when they were sent, and GET /api/deliveries says how many of those have
 // come, from this node and from others. With --nodes, which needs --redis, a random
 // one of so many nodes gets each request; with --direct they pass requests on
 // directly, and not over Redis. GET /api/forwards says how many they have passed on,
-// and how many of those directly.
+// and how many of those directly. With --metrics it measures what server/otel does.
 //
 // It prints "READY <url>" for each address when it accepts connections, and
 // ends with status 0 on SIGTERM, after five seconds at the latest.

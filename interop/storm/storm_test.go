@@ -27,6 +27,8 @@ import (
 var (
 	clients = flag.Int("clients", 200, "clients that come at once")
 	opening = flag.Int("opening", 0, "AdmissionOptions.Opening")
+	pace    = flag.Float64("persecond", 0, "AdmissionOptions.PerSecond")
+	aside   = flag.Bool("aside", false, "the clients that come have the lowest priority, as if they ran on another machine")
 	work    = flag.Duration("work", 5*time.Millisecond, "how long OnConnected takes, as a look into a database does")
 	seconds = flag.Int("seconds", 3, "how long traffic is measured, before and meanwhile")
 )
@@ -59,7 +61,7 @@ func serve(admission bool) error {
 	var a *server.Admission
 	if admission {
 		// All clients of a test have one address.
-		a = server.NewAdmission(server.AdmissionOptions{Opening: *opening, AddressOpening: -1, MaximumWaiting: -1})
+		a = server.NewAdmission(server.AdmissionOptions{Opening: *opening, PerSecond: *pace, AddressOpening: -1, MaximumWaiting: -1})
 		opts.Endpoint.Admission = a
 	}
 	mux := http.NewServeMux()
@@ -97,11 +99,15 @@ func TestAllClientsOfANodeThatDiedComeInTogether(t *testing.T) {
 		address := startNode(t, how)
 		url := "http://" + address + "/hub"
 		traffic := func() func() figure {
-			return start(t, loadgen, "-mode", "echo", "-c", "20", "-rate", "200", "-duration", fmt.Sprintf("%ds", *seconds), "-url", url)
+			return start(t, []string{loadgen}, "-mode", "echo", "-c", "20", "-rate", "200", "-duration", fmt.Sprintf("%ds", *seconds), "-url", url)
 		}
 		before := traffic()()
 		during := traffic()
-		storm := start(t, loadgen, "-mode", "idle", "-c", strconv.Itoa(*clients), "-dialers", strconv.Itoa(*clients), "-settle", "0s", "-duration", "1s", "-url", url)()
+		command := []string{loadgen}
+		if *aside {
+			command = []string{"nice", "-n", "19", loadgen}
+		}
+		storm := start(t, command, "-mode", "idle", "-c", strconv.Itoa(*clients), "-dialers", strconv.Itoa(*clients), "-settle", "0s", "-duration", "1s", "-url", url)()
 		meanwhile := during()
 		rows = append(rows, fmt.Sprintf("| %s | %.1f | %.1f | %.1f | %.1f | %.0f | %.0f |", how, before.Latency.P50/1000, before.Latency.P99/1000,
 			meanwhile.Latency.P50/1000, meanwhile.Latency.P99/1000, storm.Connect.P50/1000, storm.Connect.Max/1000))
@@ -120,17 +126,18 @@ func TestAllClientsOfANodeThatDiedComeInTogether(t *testing.T) {
 // startNode starts this program as a node and returns its address.
 func startNode(t *testing.T, how string) string {
 	t.Helper()
-	node := exec.Command(os.Args[0], "-opening", strconv.Itoa(*opening), "-work", work.String())
+	node := exec.Command(os.Args[0], "-opening", strconv.Itoa(*opening), "-persecond", fmt.Sprint(*pace), "-work", work.String())
 	node.Env = append(os.Environ(), asNode+"="+how)
 	_, address := harness.StartUntil(t, node, regexp.MustCompile(`^(\S+)$`), time.Minute)
 	return address
 }
 
 // start starts loadgen; what it returns waits for its figures.
-func start(t *testing.T, loadgen string, args ...string) func() figure {
+func start(t *testing.T, command []string, args ...string) func() figure {
 	t.Helper()
 	var out bytes.Buffer
-	cmd := exec.Command(loadgen, args...)
+	args = append(command[1:], args...)
+	cmd := exec.Command(command[0], args...)
 	cmd.Stdout = &out
 	process := harness.Start(t, cmd)
 	return func() (f figure) {
