@@ -106,17 +106,26 @@ func (benchHub) Echo(text string) string { return text }
 func BenchmarkEcho(b *testing.B) {
 	for _, codec := range []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}} {
 		for _, inFlight := range []int{1, 16} {
-			b.Run(fmt.Sprintf("%s/inFlight=%d", codec.Name(), inFlight), func(b *testing.B) { benchmarkEcho(b, codec, inFlight, nil) })
+			b.Run(fmt.Sprintf("%s/inFlight=%d", codec.Name(), inFlight), func(b *testing.B) { benchmarkEcho(b, codec, inFlight, 61, nil) })
 		}
 	}
 }
 
-func benchmarkEcho(b *testing.B, codec protocol.Codec, inFlight int, opts *server.Options) {
+// BenchmarkEchoOfLongText: what a text costs by its length.
+func BenchmarkEchoOfLongText(b *testing.B) {
+	for _, codec := range []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}} {
+		for _, size := range []int{4_000, 20_000} {
+			b.Run(fmt.Sprintf("%s/bytes=%d", codec.Name(), size), func(b *testing.B) { benchmarkEcho(b, codec, 1, size, nil) })
+		}
+	}
+}
+
+func benchmarkEcho(b *testing.B, codec protocol.Codec, inFlight, size int, opts *server.Options) {
 	var records atomic.Int64
 	reached := make(chan struct{}, 1)
 	c := openMemory(b, newHub(benchHub{}, opts), codec.Name(), 1, &records, reached)[0]
 	c.wanted, c.end = int64(inFlight), '!' // once in each answer
-	call, err := codec.Append(nil, &protocol.Invocation{InvocationID: "17", Target: "Echo", Arguments: []any{strings.Repeat("x", 60) + "!"}})
+	call, err := codec.Append(nil, &protocol.Invocation{InvocationID: "17", Target: "Echo", Arguments: []any{strings.Repeat("x", size-1) + "!"}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func BenchmarkObservedEcho(b *testing.B) {
 			}
 		}
 		for _, inFlight := range []int{1, 16} {
-			b.Run(fmt.Sprintf("%s/inFlight=%d", mode.name, inFlight), func(b *testing.B) { benchmarkEcho(b, protocol.JSON{}, inFlight, opts) })
+			b.Run(fmt.Sprintf("%s/inFlight=%d", mode.name, inFlight), func(b *testing.B) { benchmarkEcho(b, protocol.JSON{}, inFlight, 61, opts) })
 		}
 	}
 }
