@@ -50,11 +50,28 @@ func (t *target) socket() (fd int, err error) {
 	_ = syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &limit)
 	_ = syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &limit)
 	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+	if err := t.bind(fd); err != nil {
+		_ = syscall.Close(fd)
+		return 0, fmt.Errorf("bind: %w", err)
+	}
 	if err := connect(fd, t.addr()); err != nil {
 		_ = syscall.Close(fd)
 		return 0, fmt.Errorf("connect: %w", err)
 	}
 	return fd, nil
+}
+
+// bindAddressNoPort is IP_BIND_ADDRESS_NO_PORT: the port is chosen when it connects,
+// so that each source has all ports for each address of the hub.
+const bindAddressNoPort = 24
+
+// bind gives fd the next of the sources.
+func (t *target) bind(fd int) error {
+	if len(t.sources) == 0 {
+		return nil
+	}
+	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, bindAddressNoPort, 1) // without it there are fewer ports
+	return syscall.Bind(fd, t.sources[t.dialed.Add(1)%uint64(len(t.sources))]())
 }
 
 // open makes the socket a WebSocket, and a connection to the hub.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -16,7 +17,22 @@ import (
 	"github.com/hubwire/hubwire/server"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(asPart) != "" { // this program is a part of a test's
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// played is what play reports for the flags.
+func played(args []string) (*report, error) {
+	c, err := parse(args)
+	if err != nil {
+		return nil, err
+	}
+	return play(c)
+}
 
 // testHub has the methods that loadgen calls.
 type testHub struct{}
@@ -77,7 +93,7 @@ func TestEveryModeEndsWithoutALossOnAHub(t *testing.T) {
 		"-mode connect -c 2",
 	} {
 		t.Run(flags, func(t *testing.T) {
-			rep, err := play(append(strings.Fields(flags), "-url", url, "-warmup", "0", "-settle", "0", "-duration", "50ms", "-stall", "1m"))
+			rep, err := played(append(strings.Fields(flags), "-url", url, "-warmup", "0", "-settle", "0", "-duration", "50ms", "-stall", "1m"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +106,7 @@ func TestEveryModeEndsWithoutALossOnAHub(t *testing.T) {
 
 func TestAnArgumentMayBeAnyJSON(t *testing.T) {
 	load := func(argument string) (*report, error) {
-		return play([]string{"-url", serveHub(t), "-mode", "echo", "-echo-method", "EchoPost", "-argument", argument, "-c", "2", "-warmup", "0", "-settle", "0", "-duration", "50ms", "-stall", "1m"})
+		return played([]string{"-url", serveHub(t), "-mode", "echo", "-echo-method", "EchoPost", "-argument", argument, "-c", "2", "-warmup", "0", "-settle", "0", "-duration", "50ms", "-stall", "1m"})
 	}
 	rep, err := load(`{"id":1,"title":"$text","tags":["a","b"]}`)
 	if err != nil || rep.Ops == 0 || len(rep.Errors) > 0 {
@@ -101,14 +117,33 @@ func TestAnArgumentMayBeAnyJSON(t *testing.T) {
 	}
 }
 
+func TestManyConnectionsAreSharedByProcesses(t *testing.T) {
+	for _, protocol := range []string{"json", "messagepack"} {
+		args := []string{"-url", serveHub(t), "-mode", "scale", "-processes", "3", "-c", "20", "-protocol", protocol, "-source", "127.0.0.1", "-source", "127.0.0.2", "-settle", "0", "-duration", "10ms"}
+		c, err := parse(args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rep, err := scale(c, args)
+		if err != nil || len(rep.Errors) > 0 || len(rep.Notes) > 0 {
+			t.Fatalf("%+v, %v", rep, err)
+		}
+		for name, s := range map[string]step{"connect": rep.Connect, "join": rep.Join, "broadcast": rep.Broadcast} {
+			if s.Latency == nil || s.Latency.N != 20 {
+				t.Errorf("%s: %s: %+v, want 20 of them", protocol, name, s.Latency)
+			}
+		}
+	}
+}
+
 func TestWhatIsNoHubIsReported(t *testing.T) {
 	node := httptest.NewServer(http.NotFoundHandler())
 	defer node.Close()
-	_, err := play([]string{"-url", node.URL + "/hub", "-c", "1"})
+	_, err := played([]string{"-url", node.URL + "/hub", "-c", "1"})
 	if err == nil || !strings.Contains(err.Error(), "1 of 1 connections failed; first: negotiate: 404") {
 		t.Errorf("error %v", err)
 	}
-	if _, err := play([]string{"-mode", "sleep"}); err == nil || err.Error() != `unknown mode "sleep"` {
+	if _, err := played([]string{"-mode", "sleep"}); err == nil || err.Error() != `unknown mode "sleep"` {
 		t.Errorf("error %v", err)
 	}
 }

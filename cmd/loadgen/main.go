@@ -18,12 +18,13 @@ type config struct {
 	mode, url, protocol, label, argument  string
 	skipNegotiate, invoke                 bool
 	conns, groups, depth, payload, items  int
+	processes                             int
 	rate                                  float64
 	warmup, duration, settle, ping, stall time.Duration
 	ramp, dialers, workers                int
 	server                                statSource
 	listen                                string
-	headers                               list
+	headers, sources                      list
 	methods                               struct{ echo, broadcast, group, join, stream string }
 }
 
@@ -37,7 +38,7 @@ func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 func parse(args []string) (*config, error) {
 	c := &config{}
 	flags := flag.NewFlagSet("loadgen", flag.ExitOnError)
-	flags.StringVar(&c.mode, "mode", "echo", "echo, stream, broadcast, groups, idle, connect, or agent")
+	flags.StringVar(&c.mode, "mode", "echo", "echo, stream, broadcast, groups, idle, connect, scale, or agent")
 	flags.StringVar(&c.url, "url", "http://127.0.0.1:5000/hub", "hub address")
 	flags.StringVar(&c.protocol, "protocol", "json", "json, messagepack, or raw (plain records, no hub)")
 	flags.BoolVar(&c.skipNegotiate, "skip-negotiate", false, "open the WebSocket without negotiating")
@@ -63,6 +64,8 @@ func parse(args []string) (*config, error) {
 	flags.StringVar(&c.methods.broadcast, "broadcast-method", "Broadcast", "hub method: text to all clients, the caller too")
 	flags.StringVar(&c.methods.group, "group-method", "SendToGroup", "hub method: group, text")
 	flags.StringVar(&c.methods.join, "join-method", "JoinGroup", "hub method: group")
+	flags.IntVar(&c.processes, "processes", runtime.NumCPU(), "scale mode: processes that share the connections")
+	flags.Var(&c.sources, "source", "an address of this machine to connect from; again and again for more, which take turns")
 	flags.DurationVar(&c.ping, "ping", 15*time.Second, "client hub ping interval")
 	flags.StringVar(&c.label, "label", "", "copied into the report")
 	flags.DurationVar(&c.stall, "stall", 5*time.Second, "closed loop: give up after this long without progress")
@@ -93,37 +96,60 @@ func (c *config) check() error {
 	if c.mode == "stream" && (c.items < 1 || c.rate > 0 || c.protocol == "raw") {
 		return errors.New("stream mode: -items must be positive, and neither -rate nor raw is for it")
 	}
+	if c.mode == "scale" && (c.processes < 1 || c.processes > c.conns) {
+		return errors.New("scale mode: -processes must be positive, and at most -c")
+	}
 	switch c.mode {
-	case "echo", "stream", "broadcast", "groups", "idle", "connect", "agent":
+	case "scale", "part", "echo", "stream", "broadcast", "groups", "idle", "connect", "agent":
 		return nil
 	}
 	return fmt.Errorf("unknown mode %q", c.mode)
 }
 
 func main() {
-	rep, err := play(os.Args[1:])
+	ok, err := runOnce(os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "loadgen:", err)
-		os.Exit(1)
 	}
-	rep.print()
-	if len(rep.Errors) > 0 || rep.Missing > 0 {
+	if !ok {
 		os.Exit(1)
 	}
 }
 
-// play does what the flags say. An agent returns only with an error.
-func play(args []string) (*report, error) {
+// runOnce does what the flags say and prints the report. ok says that nothing was
+// lost. An agent returns only with an error.
+func runOnce(args []string) (ok bool, err error) {
 	c, err := parse(args)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	if c.mode == "agent" {
-		return nil, serveAgent(c.listen, c.server.pids)
+	switch c.mode {
+	case "agent":
+		return false, serveAgent(c.listen, c.server.pids)
+	case "scale":
+		rep, err := scale(c, args)
+		print(rep)
+		return err == nil && len(rep.Errors) == 0 && len(rep.Notes) == 0, err
+	case "part":
+		base = time.Unix(0, 0)
+		r, err := newRun(c)
+		if err != nil {
+			return false, err
+		}
+		defer r.close()
+		err = r.servePart(os.Stdin, os.Stdout)
+		return err == nil, err
 	}
-	if runtime.GOMAXPROCS(0) < c.workers+2 {
-		runtime.GOMAXPROCS(c.workers + 2) // workers hold their threads
+	rep, err := play(c)
+	if err != nil {
+		return false, err
 	}
+	print(rep)
+	return len(rep.Errors) == 0 && rep.Missing == 0, nil
+}
+
+// play loads the hub from this process.
+func play(c *config) (*report, error) {
 	r, err := newRun(c)
 	if err != nil {
 		return nil, err

@@ -148,7 +148,8 @@ func (rep *report) fillErrors(r *run) {
 	rep.Notes = r.notes
 }
 
-func (rep *report) print() {
+// print writes a report.
+func print(rep any) {
 	e := json.NewEncoder(os.Stdout)
 	e.SetIndent("", "  ")
 	_ = e.Encode(rep) // there is nowhere to report an error

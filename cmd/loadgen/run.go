@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -42,7 +43,7 @@ func newRun(c *config) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	loaded := c.mode != "idle" && c.mode != "connect"
+	loaded := c.mode != "idle" && c.mode != "connect" && c.mode != "part"
 	r := &run{config: c, proto: proto, hello: proto.ping(), closedLoop: loaded && c.rate == 0,
 		sequenced: (c.mode == "broadcast" || c.mode == "groups") && !c.invoke}
 	if c.mode == "echo" {
@@ -51,8 +52,11 @@ func newRun(c *config) (*run, error) {
 			r.echo = jsonCall(c.methods.echo, strings.ReplaceAll(c.argument, textMark, `"`+text(c.payload)+`"`))
 		}
 	}
-	if r.t, err = newTarget(c.url, proto, c.skipNegotiate, c.headers); err != nil {
+	if r.t, err = newTarget(c, proto); err != nil {
 		return nil, err
+	}
+	if runtime.GOMAXPROCS(0) < c.workers+2 {
+		runtime.GOMAXPROCS(c.workers + 2) // workers hold their threads
 	}
 	for range c.workers {
 		w, err := newWorker(r)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -25,10 +26,12 @@ type target struct {
 	headers []string
 	hc      *http.Client
 	hs      []byte
+	sources []func() syscall.Sockaddr // addresses of our own to connect from, in turn; none: any
+	dialed  atomic.Uint64
 }
 
-func newTarget(raw string, p protocol, skip bool, headers []string) (*target, error) {
-	u, err := url.Parse(raw)
+func newTarget(c *config, p protocol) (*target, error) {
+	u, err := url.Parse(c.url)
 	if err != nil {
 		return nil, err
 	}
@@ -47,13 +50,24 @@ func newTarget(raw string, p protocol, skip bool, headers []string) (*target, er
 	if err != nil {
 		return nil, err
 	}
-	t := &target{u: u, proto: p, skip: skip || p == protoRaw, headers: headers, hs: p.handshake()}
+	t := &target{u: u, proto: p, skip: c.skipNegotiate || p == protoRaw, headers: c.headers, hs: p.handshake()}
 	if ip4 := a.IP.To4(); ip4 != nil {
 		t.domain = syscall.AF_INET
 		t.addr = func() syscall.Sockaddr { return &syscall.SockaddrInet4{Port: a.Port, Addr: [4]byte(ip4)} }
 	} else {
 		t.domain = syscall.AF_INET6
 		t.addr = func() syscall.Sockaddr { return &syscall.SockaddrInet6{Port: a.Port, Addr: [16]byte(a.IP.To16())} }
+	}
+	for _, source := range c.sources {
+		ip := net.ParseIP(source)
+		switch ip4 := ip.To4(); {
+		case ip4 != nil && t.domain == syscall.AF_INET:
+			t.sources = append(t.sources, func() syscall.Sockaddr { return &syscall.SockaddrInet4{Addr: [4]byte(ip4)} })
+		case ip != nil && ip4 == nil && t.domain == syscall.AF_INET6:
+			t.sources = append(t.sources, func() syscall.Sockaddr { return &syscall.SockaddrInet6{Addr: [16]byte(ip)} })
+		default:
+			return nil, fmt.Errorf("-source %q is no address of the hub's family", source)
+		}
 	}
 	t.hc = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 	return t, nil

@@ -11,6 +11,7 @@ import (
 	"unsafe"
 )
 
+// base is when now began to count. Parts of the mode scale have a common one.
 var base = time.Now()
 
 func now() int64 { return int64(time.Since(base)) }
@@ -32,6 +33,7 @@ type worker struct {
 	conns []*conn
 	buf   []byte
 	lat   hist
+	taker atomic.Pointer[chan hist] // not nil: somebody waits for lat
 	now   int64
 }
 
@@ -71,6 +73,10 @@ func (w *worker) loop() {
 			panic(err)
 		}
 		w.now = now()
+		if taker := w.taker.Swap(nil); taker != nil {
+			*taker <- w.lat
+			w.lat = hist{}
+		}
 		for i := 0; i < n; i++ {
 			x := int(evs[i].Fd)
 			if x >= len(cs) {
@@ -89,6 +95,14 @@ func (w *worker) loop() {
 			w.keepAlive()
 		}
 	}
+}
+
+// takeLatency takes what the worker has measured, while it polls.
+func (w *worker) takeLatency() *hist {
+	taker := make(chan hist, 1)
+	w.taker.Store(&taker)
+	taken := <-taker
+	return &taken
 }
 
 // view returns the connections adopted so far.
@@ -299,7 +313,7 @@ func (w *worker) completed(c *conn, rec []byte, m message) {
 		}
 	}
 	c.due++
-	if echo != nil && w.r.measuring.Load() {
+	if (echo != nil || w.r.mode == "part") && w.r.measuring.Load() {
 		w.lat.add(w.now - ts)
 	}
 }
