@@ -80,13 +80,25 @@ func (t *target) open(c *conn, u *url.URL) error {
 	if err := t.upgrade(s, u); err != nil {
 		return err
 	}
-	if t.proto != protoRaw {
-		if err := t.shake(s, c); err != nil {
-			return err
-		}
+	if err := t.greet(s, c); err != nil {
+		return err
 	}
 	c.pend = append(c.pend, s.buf...)
 	return syscall.SetNonblock(c.fd, true)
+}
+
+// greet does what the protocol wants before the first message.
+func (t *target) greet(s *setup, c *conn) error {
+	switch {
+	case t.proto.hub():
+		return t.shake(s, c)
+	case t.proto == protoCentrifuge:
+		c.nextID = 10_000_000 // ids are numbers, and so have no leading zeros
+		connect, header := frame(1, []byte(`{"id":1,"connect":{}}`))
+		maskFrame(connect, header, c.mask)
+		return writeAll(s.fd, connect) // its answer is read as a message
+	}
+	return nil
 }
 
 // A setup is a blocking socket with the bytes that were read from it and not yet

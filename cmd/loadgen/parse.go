@@ -61,7 +61,13 @@ type message struct {
 // next finds the first hub message of b, and returns where it begins and ends;
 // end is -1 if it is not there whole.
 func (p protocol) next(b []byte) (begin, end int) {
-	if p != protoMsgPack {
+	switch p {
+	case protoCentrifuge:
+		if end = bytes.IndexByte(b, '\n'); end < 0 && len(b) > 0 {
+			end = len(b) // nothing follows the last one of a frame
+		}
+		return 0, end
+	case protoJSON, protoRaw:
 		return 0, bytes.IndexByte(b, 0x1e)
 	}
 	n := 0
@@ -83,6 +89,8 @@ func (p protocol) parse(rec []byte) message {
 		return parseJSON(rec)
 	case p == protoMsgPack:
 		return parseMsgPack(rec)
+	case p == protoCentrifuge:
+		return parseCentrifuge(rec)
 	case len(rec) > 9 && rec[0] == 'E':
 		m := message{kind: 3}
 		m.id, m.hasID = undec(rec[1:9])
@@ -90,6 +98,24 @@ func (p protocol) parse(rec []byte) message {
 	default:
 		return message{kind: 1}
 	}
+}
+
+// parseCentrifuge reads an answer, or what was published, as a hub's message.
+func parseCentrifuge(rec []byte) (m message) {
+	rest, answer := bytes.CutPrefix(rec, []byte(`{"id":`))
+	if !answer {
+		if bytes.HasPrefix(rec, []byte(`{"push":`)) {
+			return message{kind: 1}
+		}
+		return message{kind: -1}
+	}
+	if bytes.HasPrefix(rest, []byte(`1,"connect":`)) {
+		return message{kind: 6}
+	}
+	digits, body, _ := bytes.Cut(rest, []byte(","))
+	m = message{kind: 3, err: bytes.HasPrefix(body, []byte(`"error":`))}
+	m.id, m.hasID = undec(digits)
+	return m
 }
 
 func parseJSON(rec []byte) (m message) {

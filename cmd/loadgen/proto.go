@@ -32,7 +32,8 @@ type protocol int
 const (
 	protoJSON protocol = iota
 	protoMsgPack
-	protoRaw // no hub envelope: plain records ended by 0x1e ("E..." echo, "B..." broadcast)
+	protoRaw        // no hub envelope: plain records ended by 0x1e ("E..." echo, "B..." broadcast)
+	protoCentrifuge // that of github.com/centrifugal/centrifuge: the RPC echo, a message to all
 )
 
 func parseProtocol(s string) (protocol, error) {
@@ -43,11 +44,13 @@ func parseProtocol(s string) (protocol, error) {
 		return protoMsgPack, nil
 	case "raw":
 		return protoRaw, nil
+	case "centrifuge":
+		return protoCentrifuge, nil
 	}
-	return 0, fmt.Errorf("unknown protocol %q (json, messagepack, raw)", s)
+	return 0, fmt.Errorf("unknown protocol %q (json, messagepack, raw, centrifuge)", s)
 }
 
-func (p protocol) name() string { return [...]string{"json", "messagepack", "raw"}[p] }
+func (p protocol) name() string { return [...]string{"json", "messagepack", "raw", "centrifuge"}[p] }
 
 func frame(opcode byte, body []byte) (f []byte, hdr int) {
 	n := len(body)
@@ -130,6 +133,13 @@ func (p protocol) invocation(withID bool, target string, args ...string) *templa
 		}
 		rec = append(rec, 0x90)
 		rec = mpPrefix(rec)
+	case protoCentrifuge:
+		data := `"` + args[len(args)-1] + `"`
+		if withID {
+			rec = append(rec, `{"id":`+idMark+`,"rpc":{"method":"`+target+`","data":`+data+"}}"...)
+		} else {
+			rec = append(rec, `{"send":{"data":`+data+"}}"...)
+		}
 	case protoRaw:
 		rec = append(rec, target[0])
 		if withID {
@@ -176,6 +186,10 @@ func (p protocol) ping() []byte {
 	}
 	return nil
 }
+
+// hub reports whether a server of the protocol is a hub, with negotiate and a
+// handshake.
+func (p protocol) hub() bool { return p == protoJSON || p == protoMsgPack }
 
 // text makes an argument of exactly n bytes (at least the marker's length).
 func text(n int) string {

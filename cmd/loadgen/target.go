@@ -50,7 +50,7 @@ func newTarget(c *config, p protocol) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{u: u, proto: p, skip: c.skipNegotiate || p == protoRaw, headers: c.headers, hs: p.handshake()}
+	t := &target{u: u, proto: p, skip: c.skipNegotiate || !p.hub(), headers: c.headers, hs: p.handshake()}
 	if ip4 := a.IP.To4(); ip4 != nil {
 		t.domain = syscall.AF_INET
 		t.addr = func() syscall.Sockaddr { return &syscall.SockaddrInet4{Port: a.Port, Addr: [4]byte(ip4)} }

@@ -235,7 +235,7 @@ func (w *worker) stream(c *conn, p []byte) {
 		}
 		w.record(c, p[begin:end])
 		p = p[end:]
-		if w.r.proto != protoMsgPack {
+		if w.r.proto != protoMsgPack && len(p) > 0 {
 			p = p[1:] // 0x1e
 		}
 	}

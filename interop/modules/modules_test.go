@@ -20,6 +20,8 @@ func TestClientsAndServersOfPhilippseithWorkWithOurs(t *testing.T) {
 	testModule(t, "interop/philippseith")
 }
 
+func TestLoadgenMeasuresThePeers(t *testing.T) { testModule(t, "interop/peers") }
+
 // A module that this package does not know would not be tested.
 func TestEveryModuleIsTestedHere(t *testing.T) {
 	const root = "../.."
@@ -38,7 +40,7 @@ func TestEveryModuleIsTestedHere(t *testing.T) {
 		}
 		return nil
 	})
-	if want := []string{".", "interop/philippseith", "interop/routers"}; err != nil || !slices.Equal(found, want) {
+	if want := []string{".", "interop/peers", "interop/philippseith", "interop/routers"}; err != nil || !slices.Equal(found, want) {
 		t.Errorf("modules %q, %v; want %q", found, err, want)
 	}
 }

@@ -5,7 +5,9 @@
 //	go run ./cmd/loadgen/compare [-rounds 3] [-seconds 6] [-only echo] "dotnet reference.dll" path/to/node
 //
 // Each node is started anew for each mode and round, by its command and --urls,
-// and prints "READY <url>".
+// and prints "READY <url>". A peer, which need not be able to do everything, has
+// loadgen's protocol in front of its command, as in raw=path/to/floor; where it
+// fails, the table has a dash, and standard error the reason.
 package main
 
 import (
@@ -14,6 +16,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,9 +93,46 @@ func main() {
 	}
 }
 
-func run(nodes []string, rounds, seconds int, only string) error {
-	if len(nodes) < 2 || rounds < 1 {
+// A node is what is measured.
+type node struct {
+	command  string
+	protocol string // of loadgen, in place of JSON; empty: the mode's
+	peer     bool   // it may fail
+}
+
+// nodeOf reads an argument.
+func nodeOf(argument string) node {
+	before, command, ok := strings.Cut(argument, "=")
+	switch {
+	case !ok || strings.ContainsAny(before, " /"):
+		return node{command: argument}
+	case before == "json":
+		return node{command: command, peer: true}
+	}
+	return node{command: command, protocol: before, peer: true}
+}
+
+// errNot says that a peer of another protocol cannot do what only hubs can.
+var errNot = errors.New("no hub of this protocol")
+
+// args returns those of m for the node.
+func (n node) args(m mode) (string, error) {
+	if n.protocol == "" {
+		return m.args, nil
+	}
+	if strings.Contains(m.args, "-protocol") || strings.Contains(m.args, "-argument") || strings.Contains(m.args, "groups") || strings.Contains(m.args, "stream") {
+		return "", errNot
+	}
+	return m.args + " -protocol " + n.protocol, nil
+}
+
+func run(arguments []string, rounds, seconds int, only string) error {
+	if len(arguments) < 2 || rounds < 1 {
 		return errors.New("two nodes and one round are needed")
+	}
+	var nodes []node
+	for _, argument := range arguments {
+		nodes = append(nodes, nodeOf(argument))
 	}
 	dir, err := os.MkdirTemp("", "loadgen")
 	if err != nil {
@@ -103,7 +143,7 @@ func run(nodes []string, rounds, seconds int, only string) error {
 	if out, err := exec.Command("go", "build", "-o", tool, "github.com/hubwire/hubwire/cmd/loadgen").CombinedOutput(); err != nil {
 		return fmt.Errorf("build loadgen: %w\n%s", err, out)
 	}
-	head(nodes)
+	head(len(nodes))
 	for _, m := range modes {
 		if !strings.Contains(m.name, only) {
 			continue
@@ -114,9 +154,13 @@ func run(nodes []string, rounds, seconds int, only string) error {
 				if round%2 == 1 { // nobody is always the first
 					i = len(nodes) - 1 - i
 				}
-				r, err := measure(tool, nodes[i], m, seconds)
+				r, err := nodes[i].measure(tool, m, seconds)
+				if err != nil && nodes[i].peer {
+					fmt.Fprintf(os.Stderr, "compare: %s: %s: %v\n", m.name, nodes[i].command, err)
+					continue
+				}
 				if err != nil {
-					return fmt.Errorf("%s: %s: %w", m.name, nodes[i], err)
+					return fmt.Errorf("%s: %s: %w", m.name, nodes[i].command, err)
 				}
 				figures[i] = append(figures[i], m.figure(r))
 				latencies[i] = append(latencies[i], r.Latency.P99/1000)
@@ -131,15 +175,15 @@ func run(nodes []string, rounds, seconds int, only string) error {
 }
 
 // head prints the first lines of the table, whose rows are those of row.
-func head(nodes []string) {
+func head(nodes int) {
 	fmt.Print("| |")
 	for i := range nodes {
 		fmt.Printf(" node %d |", i+1)
 	}
-	for i := range len(nodes) - 1 {
-		fmt.Printf(" %d/%d |", len(nodes), i+1)
+	for i := range nodes - 1 {
+		fmt.Printf(" %d/%d |", nodes, i+1)
 	}
-	fmt.Println("\n|---" + strings.Repeat("|---", 2*len(nodes)-1) + "|")
+	fmt.Println("\n|---" + strings.Repeat("|---", 2*nodes-1) + "|")
 }
 
 // row prints the medians of the figures of each node, and the ratios of the last
@@ -149,35 +193,51 @@ func row(name string, figures [][]float64, unit string) {
 	medians := make([]float64, len(figures))
 	for i := range figures {
 		medians[i] = median(figures[i])
-		fmt.Printf(" %.2f |", medians[i])
+		cell(medians[i])
 	}
 	for _, other := range medians[:len(medians)-1] {
-		fmt.Printf(" %.2f |", medians[len(medians)-1]/other)
+		cell(medians[len(medians)-1] / other)
 	}
 	fmt.Println()
 }
 
+func cell(figure float64) {
+	if math.IsNaN(figure) {
+		fmt.Print(" – |")
+		return
+	}
+	fmt.Printf(" %.2f |", figure)
+}
+
+// median returns NaN for an empty list.
 func median(list []float64) float64 {
+	if len(list) == 0 {
+		return math.NaN()
+	}
 	slices.Sort(list)
 	return list[len(list)/2]
 }
 
 // measure starts a node, warms it up, and measures one mode.
-func measure(tool, command string, m mode, seconds int) (report, error) {
-	words := append(strings.Fields(command), "--urls", "http://127.0.0.1:0")
-	node := exec.Command(words[0], words[1:]...)
-	node.Stderr = os.Stderr
-	out, err := node.StdoutPipe()
+func (n node) measure(tool string, m mode, seconds int) (report, error) {
+	args, err := n.args(m)
 	if err != nil {
 		return report{}, err
 	}
-	if err := node.Start(); err != nil {
+	words := append(strings.Fields(n.command), "--urls", "http://127.0.0.1:0")
+	process := exec.Command(words[0], words[1:]...)
+	process.Stderr = os.Stderr
+	out, err := process.StdoutPipe()
+	if err != nil {
+		return report{}, err
+	}
+	if err := process.Start(); err != nil {
 		return report{}, err
 	}
 	defer func() {
-		_ = node.Process.Signal(syscall.SIGTERM) // it may have ended already
-		timer := time.AfterFunc(5*time.Second, func() { _ = node.Process.Kill() })
-		_ = node.Wait()
+		_ = process.Process.Signal(syscall.SIGTERM) // it may have ended already
+		timer := time.AfterFunc(5*time.Second, func() { _ = process.Process.Kill() })
+		_ = process.Wait()
 		timer.Stop()
 	}()
 	url := ""
@@ -185,15 +245,16 @@ func measure(tool, command string, m mode, seconds int) (report, error) {
 		url, _ = strings.CutPrefix(lines.Text(), "READY ")
 	}
 	load := func(args string, seconds int) ([]byte, error) {
-		list := append(strings.Fields(args), "-url", url+"/hub", "-pid", strconv.Itoa(node.Process.Pid), "-duration", fmt.Sprintf("%ds", seconds))
+		list := append(strings.Fields(args), "-url", url+"/hub", "-pid", strconv.Itoa(process.Process.Pid), "-duration", fmt.Sprintf("%ds", seconds))
 		return exec.Command(tool, list...).Output()
 	}
 	if !strings.Contains(m.args, "idle") {
-		if _, err := load("-mode echo -c 20 -depth 4", 6); err != nil { // lets the JIT compile
+		warm, _ := n.args(mode{args: "-mode echo -c 20 -depth 4"}) // every node can echo
+		if _, err := load(warm, 6); err != nil {                   // lets the JIT compile
 			return report{}, fmt.Errorf("warm-up: %w", err)
 		}
 	}
-	text, err := load(m.args, seconds)
+	text, err := load(args, seconds)
 	if err != nil {
 		return report{}, fmt.Errorf("%w\n%s", err, text)
 	}
