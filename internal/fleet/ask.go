@@ -305,6 +305,10 @@ func (a *ask) handle(m *message) (over bool, err error) {
 			return true, a.tunnel(m)
 		}
 		return a.answer(m)
+	case kindTaken:
+		if m.has(flagNeedAck) && a.r.Context().Err() == nil {
+			_, _ = a.tell(&message{kind: kindAck, id: a.id, n: stillWaits}) // the owner asks again
+		}
 	case kindGone:
 		return true, a.lost(transport.ErrAway)
 	case kindEnded:

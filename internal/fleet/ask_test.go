@@ -30,6 +30,13 @@ func (b *memoryBus) listen(channel string, f *Fleet) {
 	b.hears[channel] = f
 }
 
+// freeze lets f hear nothing, though it is counted.
+func (b *memoryBus) freeze(f *Fleet) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.frozen = f
+}
+
 // end makes f deaf, as a node that has died.
 func (b *memoryBus) end(f *Fleet) {
 	b.mu.Lock()
@@ -103,7 +110,7 @@ func TestAnOwnerThatIsFrozenOnTheBusIsGivenUp(t *testing.T) {
 func TestAnOwnerThatTakesLongIsNotGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t)
-		p.serve(func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+		p.serve(func(w transport.ForwardWriter, _ *http.Request, _ []byte) {
 			time.Sleep(time.Minute)
 			_, _ = io.WriteString(w, "late") // the asker is gone otherwise
 		})

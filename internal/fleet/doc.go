@@ -20,6 +20,8 @@
 //	  cancel (the client is gone)          ->
 //	  probe (are you still at it?)         ->
 //	                                       <-  gone (I am not)
+//	                                       <-  taken (does your client still wait?)
+//	ack (it does), cancel (it does not)  ->
 //
 // Each side sends its next piece only when it is asked for, or after the previous one
 // was acknowledged, so an exchange has at most one piece of 64 KiB in flight in each

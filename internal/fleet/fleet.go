@@ -296,11 +296,14 @@ func (f *Fleet) deliver(channel string, m *message, via *link) {
 		f.mu.Lock()
 		a := f.asks[m.id]
 		f.mu.Unlock()
-		if a != nil {
+		switch {
+		case a != nil:
 			select {
 			case a.in <- m:
 			default: // more than an owner sends
 			}
+		case m.kind == kindTaken && m.has(flagNeedAck): // its cancel was lost, or is on its way
+			f.say(via, f.nodeChannel(m.from), &message{kind: kindCancel, id: m.id})
 		}
 	}
 }

@@ -275,7 +275,7 @@ func TestMoreRequestsThanABoundAreRefusedOnALink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t)
 		end := make(chan struct{})
-		p.serve(func(_ http.ResponseWriter, r *http.Request, _ []byte) {
+		p.serve(func(_ transport.ForwardWriter, r *http.Request, _ []byte) {
 			select {
 			case <-end:
 			case <-r.Context().Done():
@@ -329,7 +329,7 @@ func TestARequestIsNeverExecutedTwice(t *testing.T) {
 		}, func(p *pair) { p.gate.open() }, nil, time.Second, "text"},
 		"the link is broken already": {func(p *pair) { p.net.Cut() }, func(*pair) {}, nil, 0, "text"},
 		"the link breaks while the owner is at it": {func(p *pair) {
-			p.serve(func(_ http.ResponseWriter, r *http.Request, _ []byte) {
+			p.serve(func(_ transport.ForwardWriter, r *http.Request, _ []byte) {
 				p.mu.Lock()
 				p.executed = append(p.executed, "half")
 				p.mu.Unlock()
@@ -338,7 +338,7 @@ func TestARequestIsNeverExecutedTwice(t *testing.T) {
 			time.AfterFunc(time.Second, p.net.Cut)
 		}, func(*pair) {}, transport.ErrAway, time.Second, "half"},
 		"the owner ends": {func(p *pair) {
-			p.serve(func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() })
+			p.serve(func(_ transport.ForwardWriter, r *http.Request, _ []byte) { <-r.Context().Done() })
 			time.AfterFunc(time.Second, func() {
 				p.bus.end(p.owner)
 				p.owner.Close()
@@ -352,7 +352,7 @@ func TestARequestIsNeverExecutedTwice(t *testing.T) {
 			})
 		}, func(*pair) {}, transport.ErrAway, time.Second, ""},
 		"the asker ends": {func(p *pair) {
-			p.serve(func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() })
+			p.serve(func(_ transport.ForwardWriter, r *http.Request, _ []byte) { <-r.Context().Done() })
 			time.AfterFunc(time.Second, p.asker.Close)
 		}, func(*pair) {}, transport.ErrAway, time.Second, ""},
 		"the owner is frozen for a moment": {func(p *pair) {
@@ -393,7 +393,7 @@ func TestAnAnswerThatTheAskerHasNotPassedOnIsUndelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t)
 		flushed := make(chan error, 1)
-		p.serve(func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+		p.serve(func(w transport.ForwardWriter, _ *http.Request, _ []byte) {
 			_, _ = io.WriteString(w, "data") // the error is that of Flush, too
 			flushed <- http.NewResponseController(w).Flush()
 		})
@@ -450,7 +450,7 @@ func TestALinkThatIsNotUsedEndsAndIsMadeAgain(t *testing.T) {
 func TestALinkThatIsUsedDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t)
-		p.serve(func(w http.ResponseWriter, r *http.Request, _ []byte) {
+		p.serve(func(w transport.ForwardWriter, r *http.Request, _ []byte) {
 			select {
 			case <-time.After(3 * idleTime):
 			case <-r.Context().Done():

@@ -22,7 +22,7 @@ const (
 	kindGone                    // the owner does not serve the exchange any more
 	kindBusy                    // or it cannot: it serves too many
 	kindEnded                   // or the connection has just ended
-	kindTaken                   // the owner serves it, in answer to flagNeedAck
+	kindTaken                   // the owner serves it, in answer to flagNeedAck; with that: does the client still wait?
 	kindHello                   // a node asks for a link; see dial
 	kindWelcome                 // and another one gives it
 	kindBeat                    // a link is alive
@@ -50,6 +50,9 @@ const (
 	flagNeedAck             // the next piece follows an ack
 	flagRaw                 // an answer: bytes of a connection that was upgraded
 )
+
+// stillWaits is the n of an ack that says that the client waits, and has no answer.
+const stillWaits = ^uint64(0)
 
 func (m *message) has(flag byte) bool { return m.flags&flag != 0 }
 

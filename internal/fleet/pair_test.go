@@ -125,7 +125,7 @@ func (p *pair) serve(serve transport.ForwardHandler) {
 }
 
 // echo notes the body of a request and answers with it.
-func (p *pair) echo(w http.ResponseWriter, r *http.Request, _ []byte) {
+func (p *pair) echo(w transport.ForwardWriter, r *http.Request, _ []byte) {
 	var body bytes.Buffer
 	if _, err := body.ReadFrom(r.Body); err != nil {
 		return

@@ -268,6 +268,27 @@ func (s *served) send(k kind, flags byte, body []byte) error {
 	return nil
 }
 
+// Awaited implements transport.ForwardWriter. Its error is transport.ErrUndelivered.
+func (s *served) Awaited() error {
+	again := time.NewTicker(askerTime)
+	defer again.Stop()
+	for {
+		receivers, err := s.fleet.publish(s.ctx, s.link, s.asker, &message{kind: kindTaken, flags: flagNeedAck, id: s.id})
+		if err != nil || receivers == 0 {
+			return errors.Join(transport.ErrUndelivered, err)
+		}
+		select {
+		case n := <-s.acks:
+			if n == stillWaits {
+				return nil
+			}
+		case <-again.C: // Redis may count an asker for a moment that has died
+		case <-s.ctx.Done():
+			return transport.ErrUndelivered
+		}
+	}
+}
+
 // awaitAck waits until the asker has written piece n to its client.
 func (s *served) awaitAck(n uint64) error {
 	var late <-chan time.Time

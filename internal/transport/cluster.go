@@ -40,7 +40,16 @@ type Cluster interface {
 
 // A ForwardHandler serves a request that another node got. That one has said who
 // sent it: see Options.UnpackUser.
-type ForwardHandler func(w http.ResponseWriter, r *http.Request, user []byte)
+type ForwardHandler func(w ForwardWriter, r *http.Request, user []byte)
+
+// A ForwardWriter gives the answer to the node that got the request.
+type ForwardWriter interface {
+	http.ResponseWriter
+
+	// Awaited asks that node whether its client still waits, before anything was
+	// written, and returns nil if so. The request may be late, and that node dead.
+	Awaited() error
+}
 
 // A Ticket is what negotiate has decided. The token holds it, so that nobody has to
 // remember it.
@@ -78,7 +87,13 @@ const unreachable = "The server that has the connection cannot be reached."
 type forwardedKey struct{}
 
 // isForwarded reports whether another node got r.
-func isForwarded(r *http.Request) bool { return r.Context().Value(forwardedKey{}) != nil }
+func isForwarded(r *http.Request) bool { return forwardWriter(r) != nil }
+
+// forwardWriter returns what answers r to the node that got it; nil: this one has.
+func forwardWriter(r *http.Request) ForwardWriter {
+	w, _ := r.Context().Value(forwardedKey{}).(ForwardWriter)
+	return w
+}
 
 // where is the route that r was sent to, as tokens are bound to it.
 func where(r *http.Request) string {
@@ -260,12 +275,12 @@ func (e *Endpoint) disown(c *Conn) {
 
 // serveForwarded serves a request that another node got, which has checked all but
 // what belongs to the connection.
-func (e *Endpoint) serveForwarded(w http.ResponseWriter, r *http.Request, packed []byte) {
+func (e *Endpoint) serveForwarded(w ForwardWriter, r *http.Request, packed []byte) {
 	var user any
 	if e.opts.UnpackUser != nil {
 		user = e.opts.UnpackUser(packed)
 	}
-	r = r.WithContext(context.WithValue(r.Context(), forwardedKey{}, true))
+	r = r.WithContext(context.WithValue(r.Context(), forwardedKey{}, w))
 	e.serve(w, r, e.route(r), kindOf(r), user)
 }
 

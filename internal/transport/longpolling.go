@@ -17,6 +17,7 @@ const deleteGrace = 100 * time.Millisecond
 type poll struct {
 	newer      chan struct{} // closed when another poll wants to take its place
 	superseded bool          // newer is closed; guarded by Conn.mu
+	answering  bool          // it has something for the client, and only ends; guarded by Conn.mu
 	done       chan struct{} // closed when its answer is written and the connection waits for the next
 	over       bool          // done is closed; the poll's own
 	last       bool          // the connection ended with it; set before done is closed
@@ -31,7 +32,11 @@ func (e *Endpoint) servePoll(w http.ResponseWriter, r *http.Request, c *Conn, us
 	}
 	p := &poll{newer: make(chan struct{}), done: make(chan struct{})}
 	first, status := c.beginPoll(p, r, user)
-	if status != 0 {
+	switch status {
+	case 0:
+	case clientGone:
+		return
+	default:
 		answer(w, r, status, textPlain, "")
 		return
 	}
@@ -64,6 +69,11 @@ func (e *Endpoint) servePoll(w http.ResponseWriter, r *http.Request, c *Conn, us
 func (c *Conn) beginPoll(p *poll, r *http.Request, user any) (first bool, status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if w := forwardWriter(r); w != nil {
+		if status = c.awaitedLocked(w); status != 0 {
+			return false, status
+		}
+	}
 	if old := c.pollLocked(); old != nil && !c.link.gone() {
 		if !old.superseded {
 			old.superseded = true
@@ -87,6 +97,37 @@ func (c *Conn) beginPoll(p *poll, r *http.Request, user any) (first bool, status
 		c.http.poll, c.http.lastPoll = p, nil
 	}
 	return first, status
+}
+
+// awaitedLocked returns 0 once a poll that another node got may end the one before.
+// It may be late: that node may have died, and the client have polled again
+// elsewhere, which a poll without a client must not end.
+func (c *Conn) awaitedLocked(w ForwardWriter) (status int) {
+	for asked := (*poll)(nil); ; {
+		latest := c.pollLocked()
+		if c.http != nil && c.http.lastPoll != nil { // it waits for its turn
+			latest = c.http.lastPoll
+		}
+		switch {
+		case latest == nil, latest == asked, c.link.gone():
+			return 0
+		case latest.answering: // the usual case: its client has the answer, and polls again before this node knows
+			c.mu.Unlock()
+			<-latest.done
+			c.mu.Lock()
+			if latest.last {
+				return http.StatusNoContent
+			}
+			continue
+		}
+		asked = latest
+		c.mu.Unlock()
+		err := w.Awaited()
+		c.mu.Lock()
+		if err != nil {
+			return clientGone
+		}
+	}
 }
 
 // pollLocked returns the poll that runs.
@@ -134,6 +175,7 @@ func (c *Conn) awaitPoll(p *poll, w http.ResponseWriter, r *http.Request, rc *ht
 		var frames []Frame
 		if !failed {
 			frames = c.out.takeSome(nil, pollMost)
+			p.answering = len(frames) > 0
 		}
 		c.mu.Unlock()
 		switch {
