@@ -13,43 +13,48 @@ import (
 // stopTime is how long a node may take to stop.
 const stopTime = 5 * time.Second
 
-// An app is two nodes and, where there is a bus, another app on it.
+// An app is two nodes or more and, where there is a bus, a balancer in front of them
+// and another app on it.
 type app struct {
-	bus     *bus         // nil with -backplane=off
-	angular *angularPage // nil without npm, or with -angular=off
-	screen  *screen
-	clients []*client
-	origins []string    // of the pages of both nodes
-	node2   *node       // runs as long as the app
-	running atomic.Bool // node 1 runs
+	bus      *bus         // nil with -backplane=off
+	angular  *angularPage // nil without npm, or with -angular=off
+	screen   *screen
+	clients  []*client
+	origins  []string    // of the pages of all nodes
+	url1     string      // of node 1, whether it runs or not
+	node2    *node       // runs as long as the app
+	more     []*node     // node 3 and so on, as long
+	balancer *node       // it has no hub, and passes requests on; nil without a bus
+	running  atomic.Bool // node 1 runs
 
 	mu    sync.Mutex // held while node 1 stops or starts; guards what follows
 	node1 *node      // the latest one
 	ended bool       // the app stops for good
 }
 
-func newApp(addr, redisURL string, backplane bool, angular *angularPage, screen *screen) (*app, error) {
+func newApp(f flags, angular *angularPage, screen *screen) (*app, error) {
 	a := &app{angular: angular, screen: screen}
-	if err := a.build(addr, redisURL, backplane); err != nil {
+	if err := a.build(f); err != nil {
 		return nil, errors.Join(err, a.stop())
 	}
 	return a, nil
 }
 
-func (a *app) build(addr, redisURL string, backplane bool) (err error) {
-	if backplane {
-		if a.bus, err = openBus(redisURL); err != nil {
+func (a *app) build(f flags) (err error) {
+	if f.backplane {
+		if a.bus, err = openBus(f.redis); err != nil {
 			return err
 		}
 	}
-	if a.node1, err = listen("node 1", addr, a.screen); err != nil {
+	if err := a.listen(f); err != nil {
 		return err
 	}
-	if a.node2, err = listen("node 2", nextPort(a.node1.l.Addr().String()), a.screen); err != nil {
-		return err
+	a.origins = origins(a.all()...)
+	if a.balancer != nil {
+		a.origins = append(a.origins, origins(a.balancer)...)
+		addBalancer(a.balancer, a.origins, a.pageNodes)
 	}
-	a.origins = origins(a.node1, a.node2)
-	for _, n := range []*node{a.node1, a.node2} {
+	for _, n := range a.all() {
 		if err := a.furnish(n); err != nil {
 			return err
 		}
@@ -59,10 +64,63 @@ func (a *app) build(addr, redisURL string, backplane bool) (err error) {
 		return err
 	}
 	a.addSwitch(a.node2)
-	a.node1.start()
+	for _, n := range a.all() {
+		n.start()
+	}
 	a.running.Store(true)
-	a.node2.start()
+	if a.balancer != nil {
+		a.balancer.start()
+	}
 	return nil
+}
+
+// listen makes the nodes and the balancer, each on the port after the one before.
+func (a *app) listen(f flags) (err error) {
+	if a.node1, err = listen("node 1", f.addr, a.screen); err != nil {
+		return err
+	}
+	a.url1 = a.node1.url
+	last := a.node1
+	next := func(name string) (*node, error) {
+		n, err := listen(name, nextPort(last.l.Addr().String()), a.screen)
+		if err == nil {
+			last = n
+		}
+		return n, err
+	}
+	if a.node2, err = next("node 2"); err != nil {
+		return err
+	}
+	for i := 3; i <= f.nodes; i++ {
+		n, err := next("node " + strconv.Itoa(i))
+		if err != nil {
+			return err
+		}
+		a.more = append(a.more, n)
+	}
+	if a.bus != nil {
+		a.balancer, err = next("the balancer")
+	}
+	return err
+}
+
+// all returns the nodes, without the balancer, that have been made.
+func (a *app) all() (nodes []*node) {
+	for _, n := range append([]*node{a.node1, a.node2}, a.more...) {
+		if n != nil {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// pageNodes are the nodes as pages see them now.
+func (a *app) pageNodes() []pageNode {
+	nodes := []pageNode{{"node 1", a.url1, a.running.Load()}, {"node 2", a.node2.url, true}}
+	for _, n := range a.more {
+		nodes = append(nodes, pageNode{n.name, n.url, true})
+	}
+	return nodes
 }
 
 // furnish gives a node the hub and the pages.
@@ -70,10 +128,14 @@ func (a *app) furnish(n *node) error {
 	if err := a.addHub(n, "", "Demo:"); err != nil {
 		return err
 	}
+	anyNode := ""
+	if a.balancer != nil {
+		anyNode = a.balancer.url
+	}
 	now := func() page {
 		return page{
-			Backplane: a.bus != nil, Angular: a.angular != nil, Here: n.name,
-			Nodes: []pageNode{{"node 1", a.node1.url, a.running.Load()}, {"node 2", a.node2.url, true}},
+			Backplane: a.bus != nil, Angular: a.angular != nil, Here: n.name, AnyNode: anyNode,
+			Nodes: a.pageNodes(),
 			Panes: []pane{{"A", "Ada", 0, ""}, {"B", "Grace", 1, ""}, {"C", "Linus", 1, "/other"}},
 		}
 	}
@@ -103,7 +165,11 @@ func (a *app) connect(ctx context.Context, name string, urls ...string) (*client
 
 // buildAngular begins to build the Angular page, if there is to be one.
 func (a *app) buildAngular(ctx context.Context) {
-	a.angular.build(ctx, []string{a.node1.url + "/app/", a.node2.url + "/app/"}, a.screen)
+	var urls []string
+	for _, n := range a.all() {
+		urls = append(urls, n.url+"/app/")
+	}
+	a.angular.build(ctx, urls, a.screen)
 }
 
 // stop ends everything that newApp and connect have begun.
@@ -118,10 +184,11 @@ func (a *app) stop() error {
 	defer a.mu.Unlock()
 	a.ended = true
 	var errs []error
-	for _, n := range []*node{a.node1, a.node2} {
-		if n != nil {
-			errs = append(errs, n.stop(ctx))
-		}
+	for _, n := range a.all() {
+		errs = append(errs, n.stop(ctx))
+	}
+	if a.balancer != nil {
+		errs = append(errs, a.balancer.stop(ctx))
 	}
 	return errors.Join(append(errs, a.bus.close())...)
 }

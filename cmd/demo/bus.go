@@ -51,6 +51,7 @@ func (b *bus) manager(prefix string, measured *metrics) (server.LifetimeManager,
 	m, err := backplane.New(b.client, &backplane.Options{
 		HubName:       "Demo.PostHub",
 		ChannelPrefix: prefix,
+		AnyNode:       &backplane.AnyNode{}, // each node serves any request of a connection: see balancer.go
 		Observer:      measured.bus,
 		Logger:        slog.New(slog.DiscardHandler),
 	})

@@ -16,14 +16,15 @@ const signalrVersion = "10.0.11"
 // JavaScript library.
 type page struct {
 	Backplane bool       `json:"backplane"`
-	Angular   bool       `json:"-"`    // there is a page of Angular, too
-	Here      string     `json:"here"` // the node that serves the page
+	Angular   bool       `json:"-"`       // there is a page of Angular, too
+	Here      string     `json:"here"`    // the node that serves the page
+	AnyNode   string     `json:"anyNode"` // URL of the balancer in front of the nodes; empty if there is none
 	Nodes     []pageNode `json:"nodes"`
 	Panes     []pane     `json:"panes"`
 }
 
-// A pageNode is a node that the page knows. Where there are two, the page can
-// stop the first one.
+// A pageNode is a node that the page knows. Where there are more than one, the page
+// can stop the first one.
 type pageNode struct {
 	Name    string `json:"name"`
 	URL     string `json:"url"` // empty for the one that serves the page
@@ -40,6 +41,19 @@ type pane struct {
 
 // Version is what the page says about the official client.
 func (page) Version() string { return signalrVersion }
+
+// Number is how many nodes there are, in a word.
+func (p page) Number() string {
+	return [...]string{"no", "one", "two", "three", "four", "five"}[len(p.Nodes)]
+}
+
+// Others are the numbers of the nodes after the first one.
+func (p page) Others() (numbers []int) {
+	for n := 2; n <= len(p.Nodes); n++ {
+		numbers = append(numbers, n)
+	}
+	return numbers
+}
 
 // policy lets the page load what its nodes serve, and connect to them.
 const policy = "default-src 'self'; connect-src 'self' http: https: ws: wss:; img-src 'self' data:; frame-ancestors 'none'"

@@ -12,7 +12,10 @@ const storyTime = 20 * time.Second
 // play tells the story: clients connect, chat, and receive a published post. It
 // returns an error if one has not received what it should, or more.
 func (a *app) play(ctx context.Context) error {
-	a.screen.printf("Node 1: %s\nNode 2: %s\nRedis:  %s\n", a.node1.url, a.node2.url, a.bus)
+	for i, n := range a.all() {
+		a.screen.printf("Node %d: %s", i+1, n.url)
+	}
+	a.screen.printf("Redis:  %s\n", a.bus)
 	hub1, hub2 := a.node1.url+"/hub", a.node2.url+"/hub"
 	client1, err1 := a.connect(ctx, "client of node 1", hub1, hub2)
 	client2, err2 := a.connect(ctx, "client of node 2", hub2, hub1)

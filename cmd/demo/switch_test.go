@@ -157,7 +157,7 @@ func TestNode1StopsWithConnectionsThatSaidNothing(t *testing.T) {
 }
 
 func TestANodeThatHasStoppedHasNoPeople(t *testing.T) {
-	a, err := newApp("127.0.0.1:0", "", true, nil, &screen{out: io.Discard})
+	a, err := newApp(flags{addr: "127.0.0.1:0", backplane: true, nodes: 2}, nil, &screen{out: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}

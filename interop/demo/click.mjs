@@ -131,6 +131,9 @@ try {
     if (backplane) await sees(b, "Zoë home again");
     assert.equal(await a.locator(".problem").isVisible(), false, "a problem at A");
 
+    if (backplane) await anyNode(page, await page.locator(".node").count(), shoot);
+    else assert.equal(await page.locator(".any").count(), 0, "a button that needs the backplane");
+
     await looks(page, shoot);
     assert.deepEqual(complaints, []);
     console.log("ok");
@@ -168,4 +171,28 @@ async function looks(page, shoot) {
         reached.add(control);
     }
     assert.equal(reached.size, wanted, "controls that the keyboard reaches");
+}
+
+/** One more client, by way of a balancer: its requests go to every node, and one has the connection. */
+async function anyNode(page, nodes, shoot) {
+    const any = page.locator(".any");
+    for (const by of ["Long polling", "Server-Sent Events"]) {
+        const option = await any.locator("option", { hasText: by }).textContent();
+        await any.locator("select").selectOption({ label: option });
+        await any.getByRole("button", { name: "Any node" }).click();
+        await any.locator(".state", { hasText: /^connected: node \d has the connection$/ }).waitFor();
+        const owner = /node \d/.exec(await any.locator(".state").textContent())[0];
+        for (let n = 0; n < nodes; n++) {
+            await any.getByRole("button", { name: "Say hello" }).click();
+            await page.locator("#client-A .lines li", { hasText: "Alan hello, by way of any node" }).nth(n + (by === "Long polling" ? 0 : nodes)).waitFor();
+        }
+        await any.locator(".heard", { hasText: "Alan: hello, by way of any node" }).waitFor();
+        for (let n = 1; n <= nodes; n++) {
+            const on = owner === `node ${n}` ? `${owner} itself` : `${owner}: passed on`;
+            await any.locator(`tr[data-node="node ${n}"]`, { hasText: on }).first().waitFor();
+        }
+        await shoot(by === "Long polling" ? "any-node-polls" : "any-node-events");
+        await any.getByRole("button", { name: "Leave" }).click();
+        await any.getByRole("button", { name: "Any node" }).waitFor();
+    }
 }

@@ -1,6 +1,7 @@
-// Makes docs/images/demo-light.png and demo-dark.png. Start the demo, and then, in
-// a folder whose node_modules has playwright-core:
-//   go run ./cmd/demo -angular=off
+// Makes docs/images/demo-light.png and demo-dark.png or, of three nodes, any-node-light.png
+// and any-node-dark.png. Start the demo, and then, in a folder whose node_modules has
+// playwright-core:
+//   go run ./cmd/demo -angular=off [-nodes 3]
 //   node shots.mjs http://127.0.0.1:5000 CHROMIUM FOLDER
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -12,6 +13,30 @@ try {
     const page = await browser.newPage({ viewport: { width: 1100, height: 1000 }, colorScheme: "light" });
     page.setDefaultTimeout(90_000);
     await page.goto(url);
+    if (await page.locator(".node").count() > 2) await anyNode(page);
+    else await two(page);
+} finally {
+    await browser.close();
+}
+
+/** A client whose requests go to three nodes. */
+async function anyNode(page) {
+    const any = page.locator(".any");
+    await page.setViewportSize({ width: 1100, height: 880 });
+    await page.locator("#client-A .at", { hasText: "node 1" }).waitFor();
+    await any.getByRole("button", { name: "Any node" }).click();
+    await any.locator(".state.connected").waitFor();
+    await any.getByRole("button", { name: "Say hello" }).click();
+    await any.locator(".heard", { hasText: "Alan: hello" }).waitFor();
+    await page.mouse.move(0, 0);
+    for (const colorScheme of ["light", "dark"]) {
+        await page.emulateMedia({ colorScheme });
+        await page.screenshot({ path: join(folder, `any-node-${colorScheme}.png`) });
+    }
+}
+
+/** Two clients on two nodes, of which one stops. */
+async function two(page) {
     const [a, b] = ["A", "B"].map((key) => page.locator(`#client-${key}`));
     const say = async (pane, text) => {
         await pane.getByRole("textbox", { name: "Message" }).fill(text);
@@ -46,6 +71,4 @@ try {
     await page.evaluate(() => scrollTo(0, 0));
     await page.mouse.move(0, 0);
     await page.screenshot({ path: join(folder, "demo-dark.png") });
-} finally {
-    await browser.close();
 }

@@ -1,4 +1,5 @@
 // The page of the demo: nodes, and clients on them.
+import { anyNode } from "./any.js";
 import { showPane } from "./pane.js";
 
 const config = JSON.parse(document.getElementById("config").textContent);
@@ -81,3 +82,4 @@ for (const client of clients) {
 publish();
 switches();
 showNodes();
+anyNode(config.anyNode, nodes);

@@ -86,7 +86,7 @@ function facts(find, nodes, client, chat) {
     });
     client.addEventListener("welcome", ({ detail: person }) => {
         find(".at").textContent = person.node;
-        find(".at").className = `at ${["one", "two"][nodes.findIndex((n) => n.name === person.node)] ?? ""}`;
+        find(".at").className = `at ${["one", "two", "three", "four", "five"][nodes.findIndex((n) => n.name === person.node)] ?? ""}`;
         find(".transport").textContent = person.transport;
         find(".problem").hidden = true;
         if (last !== undefined && last !== person.node) chat.tell("note", `Now on ${person.node}, in the same rooms`);

@@ -40,7 +40,7 @@ export class ClientPane implements OnInit {
   });
 
   /** What colours the name of the client's node. */
-  readonly colour = computed(() => ["one", "two"][this.fleet.nodes().findIndex((n) => n.name === this.session()?.at()?.node)] ?? "");
+  readonly colour = computed(() => ["one", "two", "three", "four", "five"][this.fleet.nodes().findIndex((n) => n.name === this.session()?.at()?.node)] ?? "");
 
   private readonly fleet = inject(Fleet);
   private readonly parent = inject(EnvironmentInjector);
