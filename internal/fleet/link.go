@@ -73,6 +73,9 @@ func (l *link) run(in *bufio.Reader, ended func()) {
 		l.beat()
 	}()
 	l.end(rescue.Call(l.fleet.log, "a link to another node", func() error { return l.read(in) }))
+	if cause := context.Cause(l.ctx); errors.Is(cause, errSilent) || errors.Is(cause, errFrozen) {
+		l.fleet.log.Warn("link to a node given up", "node", l.node, "cause", cause)
+	}
 	ended()
 	<-beating
 	<-closed
