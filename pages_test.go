@@ -21,7 +21,7 @@ var book = []string{
 // commands are the lines of the shell that the book shows, and the test that
 // runs each of them, or why none does.
 var commands = map[string]string{
-	"go run ./cmd/demo":                                      "TestAngularPageIsServedByBothNodes",
+	"go run ./cmd/demo":                                      "TestAngularPageIsServedByEveryNode",
 	"go get github.com/hubwire/hubwire":                      "TestGettingStartedRuns", // which replaces the module by this one
 	"mkdir chat && cd chat":                                  "TestGettingStartedRuns",
 	"go mod init example.com/chat":                           "TestGettingStartedRuns",

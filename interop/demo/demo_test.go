@@ -34,19 +34,22 @@ func TestPageShowsWhatItsClientsReceive(t *testing.T) {
 }
 
 // The page of Angular shows what the plain page shows, by what hubgen has written.
-func TestAngularPageIsServedByBothNodes(t *testing.T) {
+func TestAngularPageIsServedByEveryNode(t *testing.T) {
 	harness.Need(t, "node", "npm")
 	chromium := harness.Tool(t, "chromium")
 	modules := harness.Modules(t, ".")
-	first, second, ok := strings.Cut(start(t, build(t), t.TempDir(), angularLine), " and ")
-	if !ok {
-		t.Fatalf("the demo names one page only: %s", first)
+	pages := strings.Split(start(t, build(t), t.TempDir(), angularLine, "-nodes=3"), " and ")
+	if len(pages) != 3 {
+		t.Fatalf("three nodes name the pages %q", pages)
 	}
+	first := pages[0]
 	if !bytes.Contains(fetch(t, strings.TrimSuffix(first, "app/")), []byte(`href="app/"`)) {
 		t.Error("the plain page does not name the page of Angular")
 	}
-	if one, two := fetch(t, first), fetch(t, second); !bytes.Equal(one, two) {
-		t.Errorf("node 1 serves\n%s\nnode 2 serves\n%s", one, two)
+	for _, other := range pages[1:] {
+		if one, two := fetch(t, first), fetch(t, other); !bytes.Equal(one, two) {
+			t.Errorf("%s serves\n%s\n%s serves\n%s", first, one, other, two)
+		}
 	}
 	click(t, modules, first, chromium, "on", harness.Screenshots(t, "demo"))
 }
