@@ -44,12 +44,9 @@ type fleet struct {
 	web     *http.Client
 }
 
-func newFleet(t *testing.T, direct string, web *http.Client) *fleet {
-	if !harness.OwnNode() {
-		t.Skip("the node of HUBWIRE_NODE has no --nodes")
-	}
-	f := &fleet{t: t, web: web, command: append(strings.Fields(harness.NodeCommand(t)),
-		"--urls", "http://127.0.0.1:0", "--log", "Warning", "--nodes", "2", "--direct", direct, "--redis", harness.Redis(t))}
+// newFleet starts the processes by a command line.
+func newFleet(t *testing.T, web *http.Client, command []string) *fleet {
+	f := &fleet{t: t, web: web, command: append(command, "--urls", "http://127.0.0.1:0", "--log", "Warning", "--nodes", "2")}
 	for i := range f.slots {
 		f.start(i)
 	}
@@ -86,8 +83,12 @@ func (f *fleet) stop() {
 				f.t.Errorf("a node ended with %v", err)
 			}
 		}
-		if bad := p.log.worst(); bad != "" {
-			f.t.Errorf("a node says:\n%s", bad)
+		said, bad := p.log.said()
+		switch {
+		case bad:
+			f.t.Errorf("a node says:\n%s", said)
+		case said != "":
+			f.t.Logf("a node says:\n%s", said)
 		}
 	}
 }
@@ -178,14 +179,14 @@ func (c *complaints) trouble() bool {
 	return c.text.Len() > 0
 }
 
-// worst returns what no node may say, whatever becomes of others.
-func (c *complaints) worst() string {
+// said returns the lines, and whether there is one among them that no node may say,
+// whatever becomes of others.
+func (c *complaints) said() (text string, bad bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, bad := range []string{"level=ERROR", "DATA RACE", "panic"} {
-		if bytes.Contains(c.text.Bytes(), []byte(bad)) {
-			return c.text.String()
-		}
+	text = c.text.String()
+	for _, word := range []string{"level=ERROR", "DATA RACE", "panic"} {
+		bad = bad || strings.Contains(text, word)
 	}
-	return ""
+	return text, bad
 }
