@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -30,6 +31,35 @@ type connection struct {
 	path   string   // with its token
 	owner  *process // which got its first request
 	ledger *ledger
+	cut    chan struct{} // closed when it was lost to what a node has complained of
+	once   sync.Once
+}
+
+func (r *run) newConnection() *connection {
+	return &connection{run: r, path: r.negotiate(), ledger: newLedger(), cut: make(chan struct{})}
+}
+
+// isLost reports whether the connection is lost: its owner is killed, or it was cut.
+func (c *connection) isLost() bool {
+	select {
+	case <-c.cut:
+		return true
+	default:
+		return c.owner.doomed.Load()
+	}
+}
+
+// wrong is told of what must not happen while the owner lives, unless nodes have given
+// each other or Redis up: then it costs the connection.
+func (c *connection) wrong(format string, args ...any) {
+	if !c.fleet.troubled() {
+		c.fail(format, args...)
+		return
+	}
+	c.once.Do(func() {
+		c.excused.Add(1)
+		close(c.cut)
+	})
 }
 
 // send sends a request to p and reads the answer to its end.
@@ -104,7 +134,7 @@ func (c *connection) ask(method, body string) (a answer, ok bool) {
 			c.refused.Add(1)
 		}
 	default:
-		c.fail("a %s is answered %d %q while the owner lives", method, a.status, a.text)
+		c.wrong("a %s is answered %d %q while the owner lives", method, a.status, a.text)
 	}
 	return a, false
 }
@@ -113,7 +143,7 @@ const handshake = "{\"protocol\":\"json\",\"version\":1}\x1e"
 
 // post sends calls until the run is over or the owner is killed.
 func (c *connection) post() {
-	for !c.over.Load() && !c.owner.doomed.Load() {
+	for !c.over.Load() && !c.isLost() {
 		if !c.await(window) {
 			return
 		}
@@ -137,10 +167,12 @@ func (c *connection) await(most int) bool {
 		case <-c.ledger.moved:
 		case <-c.owner.gone:
 			return false
+		case <-c.cut:
+			return false
 		case <-c.ctx.Done():
 			return false
 		case <-late.C:
-			c.fail("%d calls whose POST was answered 200 have no answer after %v", c.ledger.outstanding(), hangTime)
+			c.wrong("%d calls whose POST was answered 200 have no answer after %v", c.ledger.outstanding(), hangTime)
 			return false
 		}
 	}
@@ -149,7 +181,7 @@ func (c *connection) await(most int) bool {
 
 // poll polls until the connection ends.
 func (c *connection) poll(deleted <-chan struct{}) {
-	for !c.owner.doomed.Load() && c.ctx.Err() == nil {
+	for !c.isLost() && c.ctx.Err() == nil {
 		a := c.send(c.fleet.random(), "GET", c.path, "")
 		lives := !c.owner.doomed.Load()
 		switch {
@@ -171,23 +203,30 @@ func (c *connection) poll(deleted <-chan struct{}) {
 			default:
 			}
 			if lives {
-				c.fail("a poll is answered %d %q while the owner lives", a.status, a.text)
-				return
+				c.wrong("a poll is answered %d %q while the owner lives", a.status, a.text)
 			}
 		default:
-			c.fail("a poll is answered %d %q", a.status, a.text)
-			return
+			c.wrong("a poll is answered %d %q", a.status, a.text)
 		}
 	}
 }
 
 // mayNotHaveConfirmed reports whether the owner may not know that p has passed an
-// answer on: p was killed, or a node has given another one up.
-func (r *run) mayNotHaveConfirmed(p *process) bool { return p.doomed.Load() || r.fleet.troubled() }
+// answer on: p was killed, or a node has given another one up, and says so soon.
+func (r *run) mayNotHaveConfirmed(p *process) bool {
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for end := time.Now().Add(time.Minute); !p.doomed.Load() && !r.fleet.troubled(); <-look.C {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
 
 // longPolling is the life of a connection.
 func (r *run) longPolling() {
-	c := &connection{run: r, path: r.negotiate(), ledger: newLedger()}
+	c := r.newConnection()
 	if c.path == "" {
 		return
 	}
@@ -208,11 +247,11 @@ func (r *run) longPolling() {
 		c.poll(deleted)
 	}()
 	c.post()
-	if c.await(1) && !c.owner.doomed.Load() {
+	if c.await(1) && !c.isLost() {
 		close(deleted)
 		c.ledger.leave()
 		if a := r.send(r.fleet.random(), "DELETE", c.path, ""); a.status != http.StatusAccepted && a.err == nil {
-			r.fail("DELETE is answered %d %q", a.status, a.text)
+			c.wrong("DELETE is answered %d %q", a.status, a.text)
 		}
 	}
 	<-ended
@@ -221,7 +260,7 @@ func (r *run) longPolling() {
 
 // serverSentEvents is the life of a connection.
 func (r *run) serverSentEvents() {
-	c := &connection{run: r, path: r.negotiate(), ledger: newLedger()}
+	c := r.newConnection()
 	if c.path == "" {
 		return
 	}
@@ -258,30 +297,33 @@ func (r *run) serverSentEvents() {
 			}
 		}
 		if ctx.Err() == nil && !c.owner.doomed.Load() {
-			c.fail("an event stream ends while its node lives: %v", lines.Err())
+			c.wrong("an event stream ends while its node lives: %v", lines.Err())
 		}
 	}()
 	c.post()
-	if c.await(1) {
+	c.await(1)
+	if !c.owner.doomed.Load() { // else the stream ends by itself
 		cancel()
 	}
 	<-ended
 	if c.owner.doomed.Load() {
 		c.end()
-	} else {
-		c.account()
+		return
 	}
+	c.account()
 }
 
 // end looks whether every process says that the connection has ended, in time.
 func (c *connection) end() {
 	c.account()
-	if c.ctx.Err() != nil {
+	switch {
+	case c.ctx.Err() != nil:
 		return
-	}
-	if c.owner.doomed.Load() {
+	case c.owner.doomed.Load():
 		<-c.owner.gone
 		c.lost.Add(1)
+	case c.isLost(): // cut: it may still be there
+		return
 	}
 	for _, p := range c.fleet.living() {
 		for _, method := range []string{"POST", "GET"} {
