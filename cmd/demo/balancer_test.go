@@ -155,3 +155,25 @@ func TestThereIsNoBalancerWithoutABackplane(t *testing.T) {
 		t.Errorf("the page has the button:\n%s", page)
 	}
 }
+
+func TestAPageThatDoesNotReadIsNotWaitedFor(t *testing.T) {
+	slow := &watcher{passages: make(chan passage, 3)}
+	b := &balancer{watchers: map[string]*watcher{"word": slow}}
+	first := b.begins("word", passage{Method: http.MethodGet, Node: "node 1"}, "id")
+	for range 3 {
+		b.begins("word", passage{}, "id")
+	}
+	first(http.StatusOK) // nobody is told
+	for n := 1; ; n++ {
+		p, more := <-slow.passages
+		if !more {
+			break
+		}
+		if p.Number != n {
+			t.Errorf("passage %d has number %d", n, p.Number)
+		}
+	}
+	if len(b.watchers) != 0 {
+		t.Error("the page is still told")
+	}
+}

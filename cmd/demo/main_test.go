@@ -84,6 +84,9 @@ func TestACommandLineThatMakesNoSenseIsRefused(t *testing.T) {
 		"must be on or off":      {"-backplane=maybe"},
 		"must be on or off (no)": {"-angular=no"},
 		`"node" is no flag`:      {"node"},
+		"must be 2 to 5":         {"-nodes", "1"},
+		"must be 2 to 5 (six)":   {"-nodes", "6"},
+		"-nodes is not for":      {"-nodes", "3", "-node", "127.0.0.1:0"},
 		"-drain is negative":     {"-node", "127.0.0.1:0", "-drain", "-1s"},
 		"-drain is for -node":    {"-drain", "1s"},
 		"-node tells no story":   {"-node", "127.0.0.1:0", "-once"},
@@ -102,7 +105,7 @@ func TestHelpIsNoFailure(t *testing.T) {
 	if err := run(t.Context(), []string{"-help"}, strings.NewReader(""), &out); err != nil {
 		t.Errorf("run -help = %v", err)
 	}
-	for _, name := range []string{"-addr", "-redis", "-backplane", "-angular", "-once", "-node", "-drain"} {
+	for _, name := range []string{"-addr", "-redis", "-backplane", "-angular", "-once", "-nodes", "-node", "-drain"} {
 		if !strings.Contains(out.String(), "  "+name) {
 			t.Errorf("the help does not have %s:\n%s", name, &out)
 		}
