@@ -132,3 +132,28 @@ func TestARequestIsNotAwaitedByANodeThatHasDied(t *testing.T) {
 		<-polled
 	})
 }
+
+// A Redis Cluster counts nobody, so that who has died is not known to have. An asker
+// that is only frozen is given an empty answer.
+func TestARequestIsNotAwaitedByANodeThatIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		asked := make(chan struct{})
+		p.serve(func(w transport.ForwardWriter, _ *http.Request, _ []byte) {
+			<-asked
+			began := time.Now()
+			if err := w.Awaited(); !errors.Is(err, transport.ErrUndelivered) || time.Since(began) != probeTime {
+				t.Errorf("Awaited = %v after %v", err, time.Since(began))
+			}
+			p.bus.freeze(nil)
+		})
+		go func() {
+			synctest.Wait()
+			p.bus.freeze(p.asker)
+			close(asked)
+		}()
+		if got, err := p.poll(t.Context()); got != "" || err != nil {
+			t.Errorf("the poll: %q, %v", got, err)
+		}
+	})
+}

@@ -268,10 +268,13 @@ func (s *served) send(k kind, flags byte, body []byte) error {
 	return nil
 }
 
-// Awaited implements transport.ForwardWriter. Its error is transport.ErrUndelivered.
+// Awaited implements transport.ForwardWriter. Its error is transport.ErrUndelivered,
+// also if nothing is heard for a probeTime: a client that waits all the same is given
+// an empty answer, and asks again.
 func (s *served) Awaited() error {
-	again := time.NewTicker(askerTime)
+	again, late := time.NewTicker(askerTime), time.NewTimer(probeTime)
 	defer again.Stop()
+	defer late.Stop()
 	for {
 		receivers, err := s.fleet.publish(s.ctx, s.link, s.asker, &message{kind: kindTaken, flags: flagNeedAck, id: s.id})
 		if err != nil || receivers == 0 {
@@ -283,6 +286,8 @@ func (s *served) Awaited() error {
 				return nil
 			}
 		case <-again.C: // Redis may count an asker for a moment that has died
+		case <-late.C: // or not count at all
+			return transport.ErrUndelivered
 		case <-s.ctx.Done():
 			return transport.ErrUndelivered
 		}

@@ -69,8 +69,8 @@ func TestAPollThatComesLateEndsNoOtherOne(t *testing.T) {
 		<-late.served
 		_ = a.conn.Send(text("data"))
 		checkPoll(t, "the newest poll", newest.response("GET"), 200, octetStream, "data")
-		if late.asked != 2 || late.Body.Len() != 0 {
-			t.Errorf("the late poll was asked for %d times and has %q", late.asked, late.Body)
+		if late.asked != 2 || late.Code != 200 || late.Body.Len() != 0 {
+			t.Errorf("the late poll was asked for %d times: %d %q", late.asked, late.Code, late.Body)
 		}
 	})
 }

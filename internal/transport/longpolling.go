@@ -32,11 +32,7 @@ func (e *Endpoint) servePoll(w http.ResponseWriter, r *http.Request, c *Conn, us
 	}
 	p := &poll{newer: make(chan struct{}), done: make(chan struct{})}
 	first, status := c.beginPoll(p, r, user)
-	switch status {
-	case 0:
-	case clientGone:
-		return
-	default:
+	if status != 0 {
 		answer(w, r, status, textPlain, "")
 		return
 	}
@@ -99,7 +95,8 @@ func (c *Conn) beginPoll(p *poll, r *http.Request, user any) (first bool, status
 	return first, status
 }
 
-// awaitedLocked returns 0 once a poll that another node got may end the one before.
+// awaitedLocked returns 0 once a poll that another node got may end the one before,
+// else the status to answer.
 // It may be late: that node may have died, and the client have polled again
 // elsewhere, which a poll without a client must not end.
 func (c *Conn) awaitedLocked(w ForwardWriter) (status int) {
@@ -125,7 +122,7 @@ func (c *Conn) awaitedLocked(w ForwardWriter) (status int) {
 		err := w.Awaited()
 		c.mu.Lock()
 		if err != nil {
-			return clientGone
+			return http.StatusOK // nothing is lost: a client that waits all the same polls again
 		}
 	}
 }
