@@ -48,14 +48,31 @@ func freePort(t testing.TB) string {
 func startRedis(t testing.TB) *redisServer {
 	t.Helper()
 	needRedis(t)
-	s := &redisServer{t: t, addr: "127.0.0.1:" + freePort(t)}
-	s.start()
-	return s
+	s := &redisServer{t: t}
+	var err error
+	for range 5 { // the free port may be taken before Redis has it
+		s.addr = "127.0.0.1:" + freePort(t)
+		if s.end, err = tryLaunch(t, s.args()...); err == nil {
+			return s
+		}
+	}
+	t.Fatal(err)
+	return nil
 }
 
 // launch starts redis-server with args, and waits until it says that it is ready.
 // end kills it, as does the end of the test.
 func launch(t testing.TB, args ...string) (end func()) {
+	t.Helper()
+	end, err := tryLaunch(t, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return end
+}
+
+// tryLaunch is launch with the error of a server that has ended at once.
+func tryLaunch(t testing.TB, args ...string) (end func(), _ error) {
 	t.Helper()
 	cmd := exec.Command("redis-server", args...)
 	out, err := cmd.StdoutPipe()
@@ -90,15 +107,20 @@ func launch(t testing.TB, args ...string) (end func()) {
 	})
 	t.Cleanup(end)
 	if !<-ready {
-		t.Fatalf("redis-server %q has ended: %s", args, said.String())
+		end()
+		return nil, fmt.Errorf("redis-server %q has ended: %s", args, said.String())
 	}
-	return end
+	return end, nil
 }
 
 func (s *redisServer) start() {
 	s.t.Helper()
+	s.end = launch(s.t, s.args()...)
+}
+
+func (s *redisServer) args() []string {
 	_, port, _ := net.SplitHostPort(s.addr)
-	s.end = launch(s.t, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", s.t.TempDir())
+	return []string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", s.t.TempDir()}
 }
 
 func (s *redisServer) kill() { s.end() }
