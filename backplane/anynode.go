@@ -16,12 +16,13 @@ import (
 
 	"github.com/hubwire/hubwire/internal/fleet"
 	"github.com/hubwire/hubwire/internal/transport"
+	"github.com/hubwire/hubwire/server"
 )
 
 // AnyNode makes a fleet of Go nodes of which each serves any request: negotiate
 // gives out tokens that every node can open, and what belongs to a connection of
 // another node, a POST of Server-Sent Events or a poll, is passed on, over Redis or
-// to the URL of that node.
+// to the URL of that node. So are those of raw endpoints, with Redis.Nodes.
 // All nodes must have it, or none. Connections of ASP.NET Core nodes stay with
 // their node. docs/fleet.md says what it costs, and what becomes of it while Redis
 // is away.
@@ -98,6 +99,25 @@ func (r *Redis) Cluster() transport.Cluster {
 	}
 	return r.fleet
 }
+
+// Nodes returns the nodes of the fleet for ConnectionOptions.Nodes of a raw endpoint,
+// which needs no hub, nor a Redis of its own beside one: Ready, Check, Stats and
+// NodeHandler are for both, and Close comes after its Shutdown. Every node has the
+// endpoint on the same route, under the same name, which may be empty. A connection
+// token is worth nothing at an endpoint of another name or another route, nor at the
+// hub, and the hub's is worth nothing here. Without Options.AnyNode it returns nil.
+func (r *Redis) Nodes(name string) server.Nodes {
+	if r.fleet == nil {
+		return nil
+	}
+	return endpointNodes{r.fleet.Endpoint(name)}
+}
+
+// endpointNodes implements server.Nodes.
+type endpointNodes struct{ cluster transport.Cluster }
+
+// EndpointCluster implements server.Nodes.
+func (n endpointNodes) EndpointCluster() transport.Cluster { return n.cluster }
 
 // openFleet is called by New.
 func (r *Redis) openFleet() {

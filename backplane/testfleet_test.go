@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -59,7 +60,8 @@ type testFleet struct {
 	way   way
 	nodes []*Redis
 	hubs  []*server.Hub
-	doors []*door // where nodes reach each other, if they do so directly
+	raw   map[string][]http.Handler // below these paths, on each node; all else is the hub's
+	doors []*door                   // where nodes reach each other, if they do so directly
 
 	introduced bool // a connection to nodes that are not its owner
 	link       *memnet.Link
@@ -141,7 +143,16 @@ func (f *testFleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.kills.Add(-1)
 		w = deadWriter{w}
 	}
-	f.hubs[i].ServeHTTP(w, r)
+	f.handler(i, r).ServeHTTP(w, r)
+}
+
+func (f *testFleet) handler(node int, r *http.Request) http.Handler {
+	for path, handlers := range f.raw {
+		if strings.HasPrefix(r.URL.Path, path+"/") {
+			return http.StripPrefix(path, handlers[node])
+		}
+	}
+	return f.hubs[node]
 }
 
 func (f *testFleet) options(transport string) hubclient.Options {

@@ -97,8 +97,14 @@ func (f *testFleet) unknown(t *testing.T) map[string]reply {
 // refuses wants token to be refused as an unknown id is, in each way.
 func (f *testFleet) refuses(t *testing.T, unknown map[string]reply, what, token, user string) {
 	t.Helper()
+	f.refusesAt(t, unknown, "/chat", what, token, user)
+}
+
+// refusesAt is refuses on another route.
+func (f *testFleet) refusesAt(t *testing.T, unknown map[string]reply, route, what, token, user string) {
+	t.Helper()
 	for _, way := range ways {
-		if got := f.name(t, way, "/chat", token, user); got != unknown[way] {
+		if got := f.name(t, way, route, token, user); got != unknown[way] {
 			t.Errorf("%s: %s is answered %+v, want %+v", way, what, got, unknown[way])
 		}
 	}
@@ -107,11 +113,17 @@ func (f *testFleet) refuses(t *testing.T, unknown map[string]reply, what, token,
 // accepts wants token to begin a connection of user, and to end it.
 func (f *testFleet) accepts(t *testing.T, what, token, user string) {
 	t.Helper()
+	f.acceptsAt(t, "/chat", what, token, user)
+}
+
+// acceptsAt is accepts on another route.
+func (f *testFleet) acceptsAt(t *testing.T, route, what, token, user string) {
+	t.Helper()
 	for _, step := range []struct {
 		way    string
 		status int
 	}{{"poll", 200}, {"send", 200}, {"end", 202}} {
-		if got := f.name(t, step.way, "/chat", token, user); got.status != step.status {
+		if got := f.name(t, step.way, route, token, user); got.status != step.status {
 			t.Errorf("%s: %s is answered %+v", step.way, what, got)
 		}
 	}

@@ -14,11 +14,21 @@ type clustered interface{ Cluster() transport.Cluster }
 // joinCluster lets the nodes that share manager get each other's requests.
 func joinCluster(t *transport.Options, manager LifetimeManager) {
 	if m, ok := manager.(clustered); ok {
-		if t.Cluster = m.Cluster(); t.Cluster != nil {
-			t.Who, t.PackUser, t.UnpackUser = who, packUser, unpackUser
-		}
+		setCluster(t, m.Cluster())
 	}
 }
+
+// setCluster lets the nodes of c, which may be nil, get each other's requests.
+func setCluster(t *transport.Options, c transport.Cluster) {
+	if t.Cluster = c; c != nil {
+		t.Who, t.PackUser, t.UnpackUser = who, packUser, unpackUser
+	}
+}
+
+// Nodes are those of a fleet, as one raw endpoint sees them: each may get any request
+// of any of its connections. Redis.Nodes of package backplane returns them, and no
+// other package can.
+type Nodes interface{ EndpointCluster() transport.Cluster }
 
 // who names a user so that sameUser holds for two users of one name, and for no
 // others.

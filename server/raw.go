@@ -298,6 +298,12 @@ type ConnectionOptions struct {
 	// where Endpoint has none.
 	Authenticate func(r *http.Request) (User, error)
 
+	// Nodes are those of a fleet that all serve this endpoint, so that the balancer
+	// in front needs no sticky sessions; Redis.Nodes of package backplane returns
+	// them. Nil means that a node serves the connections that were negotiated with
+	// it.
+	Nodes Nodes
+
 	// RateLimit bounds the bytes of clients by time, as Options.RateLimit does; of
 	// users by User.ID. Close is without a word. Nil means no bound.
 	RateLimit *RateLimit
@@ -343,6 +349,9 @@ func NewConnectionHandler(serve func(*Connection) error, opts *ConnectionOptions
 	h := &ConnectionHandler{serve: serve, log: limited(rescue.Logger(opts.Logger))}
 	h.observer = guardedObserver(opts.Observer, h.log)
 	t := opts.Endpoint.transportOptions(opts.Authenticate, h.log)
+	if opts.Nodes != nil {
+		setCluster(&t, opts.Nodes.EndpointCluster())
+	}
 	h.endpoint = transport.NewEndpoint(t, func(bytes *transport.Conn) transport.App {
 		c := &Connection{bytes: bytes, rates: opts.RateLimit.of(func() string { return opts.Endpoint.clientAddress(bytes.Request()) })}
 		c.rates.identify(c.User().ID)

@@ -52,8 +52,13 @@ var encoding = base64.RawURLEncoding.Strict()
 //
 //	hw1. base64url(nonce, time, flags, hash of the user, HMAC)
 //
-// and is good for one hub of one fleet, and the route at which it was negotiated.
+// and is good for one hub of one fleet, or one raw endpoint beside it, and the route
+// at which it was negotiated.
 func (f *Fleet) Seal(t transport.Ticket, where, who string) (token, id string, ok bool) {
+	return f.sealToken(f.hub(), t, where, who)
+}
+
+func (f *Fleet) sealToken(in realm, t transport.Ticket, where, who string) (token, id string, ok bool) {
 	keys := f.keyList()
 	if len(keys) == 0 {
 		return "", "", false
@@ -69,14 +74,18 @@ func (f *Fleet) Seal(t transport.Ticket, where, who string) (token, id string, o
 	if t.Stateful {
 		raw[nonceSize+timeSize] |= flagStateful
 	}
-	copy(raw[nonceSize+timeSize+1:], key.sum("user", f.base, who))
-	mac := key.sum("token", f.base, where, string(raw))[:macSize]
+	copy(raw[nonceSize+timeSize+1:], in.sum(key, "user", who))
+	mac := in.sum(key, "token", where, string(raw))[:macSize]
 	token = tokenPrefix + encoding.EncodeToString(append(raw, mac...))
 	return token, key.idOf(token, raw, t.Version), true
 }
 
 // Open implements transport.Cluster.
 func (f *Fleet) Open(token, where, who string) (t transport.Ticket, ok bool) {
+	return f.openToken(f.hub(), token, where, who)
+}
+
+func (f *Fleet) openToken(in realm, token, where, who string) (t transport.Ticket, ok bool) {
 	text, ok := strings.CutPrefix(token, tokenPrefix)
 	if !ok || len(text) != encoding.EncodedLen(rawSize+macSize) {
 		return t, false
@@ -87,7 +96,7 @@ func (f *Fleet) Open(token, where, who string) (t transport.Ticket, ok bool) {
 	}
 	raw, mac := b[:rawSize], b[rawSize:]
 	for _, key := range f.keyList() {
-		if !hmac.Equal(mac, key.sum("token", f.base, where, string(raw))[:macSize]) {
+		if !hmac.Equal(mac, in.sum(key, "token", where, string(raw))[:macSize]) {
 			continue
 		}
 		var ms [8]byte
@@ -98,7 +107,7 @@ func (f *Fleet) Open(token, where, who string) (t transport.Ticket, ok bool) {
 		if flags&flagVersion1 != 0 {
 			t.Version = 1
 		}
-		t.SameUser = hmac.Equal(raw[nonceSize+timeSize+1:], key.sum("user", f.base, who)[:whoSize])
+		t.SameUser = hmac.Equal(raw[nonceSize+timeSize+1:], in.sum(key, "user", who)[:whoSize])
 		t.ID = key.idOf(token, raw, t.Version)
 		return t, true
 	}

@@ -76,6 +76,35 @@ func TestTokensOfAllWrongKindsAreNotOpened(t *testing.T) {
 	}
 }
 
+func TestATokenIsGoodAtTheHubOrAtOneRawEndpoint(t *testing.T) {
+	const base = "App.Hub:hubwire:"
+	node := func() map[string]transport.Cluster {
+		f := unconnected(t, base, key('a'))
+		return map[string]transport.Cluster{"the hub": f, "echo": f.Endpoint("echo"), "no name": f.Endpoint(""), "a name with a route": f.Endpoint("echo/chat")}
+	}
+	a, b := node(), node()
+	for from, sealer := range a {
+		for _, version := range []int{0, 1} {
+			token, id, ok := sealer.Seal(transport.Ticket{Version: version}, "/chat", "sub:alice")
+			if !ok {
+				t.Fatal("nothing was sealed")
+			}
+			for at, opener := range b {
+				got, ok := opener.Open(token, "/chat", "sub:alice")
+				if ok != (at == from) || ok && (got.ID != id || !got.SameUser) {
+					t.Errorf("a token of version %d of %s, at %s: %+v, %v", version, from, at, got, ok)
+				}
+			}
+			if _, ok := b[from].Open(token, "/other", "sub:alice"); ok {
+				t.Errorf("a token of %s is opened on another route", from)
+			}
+			if got, ok := b[from].Open(token, "/chat", "sub:bob"); !ok || got.SameUser {
+				t.Errorf("a token of %s for another user: %+v, %v", from, got, ok)
+			}
+		}
+	}
+}
+
 func TestKeysAreChangedWithoutRefusingAToken(t *testing.T) {
 	const base = "App.Hub:hubwire:"
 	steps := [][]Key{{key('a')}, {key('a'), key('b')}, {key('b'), key('a')}, {key('b')}}

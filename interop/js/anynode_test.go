@@ -17,7 +17,7 @@ func TestOfficialClientsOnAnyNode(t *testing.T) {
 	harness.Need(t, "node", "npm", "redis-server")
 	modules, node := harness.Modules(t, "."), harness.NodeCommand(t)
 	for _, way := range []string{"redis", "direct"} {
-		for _, file := range []string{"calls", "reconnect", "streams", "uploads", "values"} {
+		for _, file := range []string{"calls", "raw", "reconnect", "streams", "uploads", "values"} {
 			t.Run(way+"/"+file, func(t *testing.T) {
 				t.Parallel()
 				command := node + " --nodes 3 --prefix " + way + file + ": --redis " + strings.TrimPrefix(harness.Redis(t), "redis://")

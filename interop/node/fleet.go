@@ -6,7 +6,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 )
 
 // A fleet is nodes behind a balancer that gives every single request to a random
@@ -53,13 +52,9 @@ func (f fleet) forwards(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(sum)
 }
 
-// ServeHTTP implements http.Handler. Raw connections stay with one node.
+// ServeHTTP implements http.Handler.
 func (f fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	i := rand.IntN(len(f))
-	if strings.HasPrefix(strings.ToLower(r.URL.Path), "/echo") {
-		i = 0
-	}
-	f[i].routes.ServeHTTP(w, r)
+	f[rand.IntN(len(f))].routes.ServeHTTP(w, r)
 }
 
 // shutdown ends all nodes side by side.

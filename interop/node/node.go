@@ -65,9 +65,11 @@ func newNode(c *config, ended *endings) (*node, error) {
 		return nil, errors.Join(err, n.bus.close())
 	}
 	n.hub = hub
-	n.echo = server.NewConnectionHandler(echo, &server.ConnectionOptions{
-		Endpoint: common, Authenticate: authenticate, Logger: c.logger,
-	})
+	raw := &server.ConnectionOptions{Endpoint: common, Authenticate: authenticate, Logger: c.logger}
+	if bus != nil {
+		raw.Nodes = bus.Nodes("echo")
+	}
+	n.echo = server.NewConnectionHandler(echo, raw)
 	n.mount("/hub", anyOrigin(n.hub))
 	n.mount("/hub-websockets", n.endpoint(common, server.WebSockets))
 	n.mount("/hub-longpolling", n.endpoint(common, server.LongPolling))
