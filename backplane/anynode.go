@@ -199,6 +199,17 @@ func (b fleetBus) reachable(ctx context.Context) error {
 // subscribers of other nodes.
 func (b fleetBus) Counts() bool { return !b.r.cluster }
 
+// Heard implements fleet.Bus.
+func (b fleetBus) Heard(ctx context.Context, channel string) (heard bool, err error) {
+	if err := b.reachable(ctx); err != nil {
+		return false, err
+	}
+	if heard, err = (Fleet{b.r}).subscribed(ctx, channel); heard {
+		return true, nil // though another node of Redis may be away
+	}
+	return false, err
+}
+
 // Publish implements fleet.Bus. It goes past the queue of sends: a request need not
 // wait for them, nor they for it. A message that go-redis publishes twice does no
 // harm.

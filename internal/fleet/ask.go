@@ -21,6 +21,7 @@ type ask struct {
 	owner      string        // the channel on which the owner hears
 	in         chan *message // from the owner, filled by deliver
 	first      *message      // until the owner was heard, over a link
+	asked      *message      // until the owner was heard, on a Bus that does not count
 
 	w    http.ResponseWriter
 	rc   *http.ResponseController
@@ -32,6 +33,7 @@ type ask struct {
 	got     uint64 // pieces of the answer
 	taken   bool   // by an owner
 	silent  int    // probes in a row that were not answered, though they should be
+	missed  bool   // nobody has heard the request, when the Bus was asked last
 	started bool   // the client has been given something
 }
 
@@ -184,7 +186,9 @@ func (a *ask) publishAsk(m *message) error {
 		case err != nil:
 			return errors.Join(transport.ErrAway, err)
 		case receivers != 0:
-			a.taken = a.fleet.bus.Counts()
+			if a.taken = a.fleet.bus.Counts(); !a.taken {
+				a.asked = m
+			}
 			return nil
 		case time.Since(a.fleet.bus.Since()) > settleTime:
 			return transport.ErrNobody
@@ -226,14 +230,16 @@ func (a *ask) run() (err error) {
 				}
 			}
 		case <-probe.C:
-			if !a.taken {
-				over = true
-				return transport.ErrNobody
+			again, err := probeTime, error(nil)
+			if a.taken {
+				err = a.probe()
+			} else {
+				again, err = a.seek()
 			}
-			if err := a.probe(); err != nil {
+			if over = errors.Is(err, transport.ErrNobody); err != nil {
 				return a.lost(err)
 			}
-			probe.Reset(probeTime)
+			probe.Reset(again)
 		case <-a.r.Context().Done():
 			return a.r.Context().Err()
 		case <-a.fleet.ctx.Done():
@@ -242,11 +248,37 @@ func (a *ask) run() (err error) {
 		if m == nil {
 			continue
 		}
-		a.owner, a.taken, a.silent, a.first = a.fleet.nodeChannel(m.from), true, 0, nil
+		a.owner, a.taken, a.silent, a.first, a.asked = a.fleet.nodeChannel(m.from), true, 0, nil, nil
 		if over, err = a.handle(m); over || err != nil {
 			return err
 		}
 	}
+}
+
+// seek asks a Bus that does not count whether anybody hears a request that no owner
+// has said to have, and returns when to do so again. What an owner has said before it
+// went may still be on its way, and one that is missing at first may hear soon.
+func (a *ask) seek() (again time.Duration, err error) {
+	heard, err := a.fleet.heard(a.r.Context(), a.owner)
+	switch {
+	case err != nil:
+		return 0, errors.Join(transport.ErrAway, err)
+	case heard && a.missed: // only now
+		a.missed = false
+		if _, err := a.tell(a.asked); err != nil {
+			return 0, errors.Join(transport.ErrAway, err)
+		}
+		return uncountedAsk, nil
+	case heard: // it is busy, or frozen, or has not got it
+		return probeTime, a.probe()
+	case time.Since(a.fleet.bus.Since()) <= settleTime:
+		a.missed = true
+		return settlePause, nil
+	case a.missed:
+		return 0, transport.ErrNobody
+	}
+	a.missed = true
+	return uncountedAsk, nil
 }
 
 // mostSilent is how many probes in a row an owner may leave without an answer.
@@ -263,7 +295,7 @@ func (a *ask) probe() error {
 			return transport.ErrAway
 		}
 	}
-	if receivers, err := a.tell(m); err != nil || receivers == 0 {
+	if receivers, err := a.fleet.probe(context.WithoutCancel(a.r.Context()), a.link, a.owner, m); err != nil || receivers == 0 {
 		return errors.Join(transport.ErrAway, err)
 	}
 	return nil

@@ -21,9 +21,11 @@ import (
 // concurrent use; their errors mean that the Bus is unavailable.
 type Bus interface {
 	// Publish gives payload to all who have subscribed to channel, and returns how
-	// many that are. Where Counts is false it does not know, and returns 1.
+	// many that are. Where Counts is false it does not know, and returns 1; Heard
+	// then says whether there is anybody, which costs more.
 	Counts() bool
 	Publish(ctx context.Context, channel string, payload []byte) (receivers int64, err error)
+	Heard(ctx context.Context, channel string) (bool, error)
 
 	// Subscribe returns once the Bus has confirmed that messages on channel will
 	// reach Fleet.Receive. After an error the channel is subscribed to
@@ -57,10 +59,10 @@ const (
 	busTime      = 2 * time.Second  // for one message to be taken by the Bus
 	settleTime   = 2 * time.Second  // after the Bus is restored, nodes may not be subscribed yet
 	settlePause  = 50 * time.Millisecond
-	probeTime    = 5 * time.Second  // between two probes of an owner
-	askerTime    = time.Second      // between two probes of an asker that has not acknowledged
-	clientTime   = 10 * time.Second // for a client to take one piece of an answer
-	uncountedAsk = time.Second      // for an owner to say that it has taken a request, where the Bus does not count
+	probeTime    = 5 * time.Second        // between two probes of an owner
+	askerTime    = time.Second            // between two probes of an asker that has not acknowledged
+	clientTime   = 10 * time.Second       // for a client to take one piece of an answer
+	uncountedAsk = 250 * time.Millisecond // where the Bus does not count: for an owner to say that it has a request, before the Bus is asked for one
 )
 
 // Options describe a node in its fleet.
@@ -217,6 +219,25 @@ func (f *Fleet) publish(ctx context.Context, via *link, channel string, m *messa
 	ctx, cancel := context.WithTimeout(ctx, busTime)
 	defer cancel()
 	return f.bus.Publish(ctx, channel, payload)
+}
+
+// probe is publish for a message that asks whether somebody is there: nobody is
+// counted on every Bus.
+func (f *Fleet) probe(ctx context.Context, via *link, channel string, m *message) (receivers int64, err error) {
+	receivers, err = f.publish(ctx, via, channel, m)
+	if err != nil || via != nil || f.bus.Counts() {
+		return receivers, err
+	}
+	if heard, err := f.heard(ctx, channel); err != nil || !heard {
+		return 0, err
+	}
+	return receivers, nil
+}
+
+func (f *Fleet) heard(ctx context.Context, channel string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, busTime)
+	defer cancel()
+	return f.bus.Heard(ctx, channel)
 }
 
 // seal signs m.

@@ -320,7 +320,7 @@ func (s *served) awaitAck(n uint64) error {
 			}
 			return transport.ErrUndelivered
 		case <-probe.C:
-			receivers, err := s.fleet.publish(s.ctx, s.link, s.asker, &message{kind: kindTaken, id: s.id})
+			receivers, err := s.fleet.probe(s.ctx, s.link, s.asker, &message{kind: kindTaken, id: s.id})
 			if err != nil || receivers == 0 {
 				return errors.Join(transport.ErrUndelivered, err)
 			}

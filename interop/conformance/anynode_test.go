@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -59,16 +58,11 @@ var onAnyNode = map[string]map[string]string{
 // all three, or take long.
 var notOnAnyNode = []string{dotnetHalf, "SIGTERM", "server stops", "default times"}
 
-var httpOnAnyNode = flag.Bool("http-on-any-node", false, "play http.mjs on any of three nodes, too: it takes two minutes")
-
 // TestOnAnyNode plays what has several requests of a connection.
 func TestOnAnyNode(t *testing.T) {
 	harness.Long(t, "takes minutes")
 	t.Parallel()
 	for recorder, races := range onAnyNode {
-		if recorder == "http" && !*httpOnAnyNode {
-			continue
-		}
 		t.Run(recorder, func(t *testing.T) {
 			t.Parallel()
 			suite{recorder: recorder, without: notOnAnyNode, command: anyNodeCommand(t), races: races}.conform(t, 4)

@@ -167,7 +167,7 @@ func (r *report) run(t *testing.T) {
 			case listed && !one.differs():
 				t.Errorf("does not differ any more; take it out of %s (%s)", r.release.list, reason)
 			case one.differs() && r.races[one.Name] != "":
-				t.Logf("may differ: %s", r.races[one.Name])
+				t.Logf("may differ: %s%s", r.races[one.Name], one.text())
 			case listed:
 				t.Logf("differs as expected: %s", reason)
 			case one.differs():
