@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -73,25 +74,41 @@ func (s asDocumented) client(change ...func(*redis.Options)) *redis.Client {
 	return s.redisServer.client(append(change, func(o *redis.Options) { o.Username, o.Password = "blog", "PASSWORD" })...)
 }
 
-// documentedRights gives the user blog the rights of the commands of
-// docs/security.md that begin so, and nothing else.
-func documentedRights(t *testing.T, s *redisServer, begin string) asDocumented {
+// The commands of docs/security.md begin so.
+const (
+	rightsOfEveryNode = "ACL SETUSER blog on"
+	rightsOfOptions   = "ACL SETUSER blog ~"
+	rightsInACluster  = "ACL SETUSER blog +cluster"
+)
+
+// documented returns the commands of docs/security.md that begin so.
+func documented(t *testing.T, begins ...string) (commands [][]any) {
 	t.Helper()
 	page, err := os.ReadFile("../docs/security.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := 0
-	for line := range strings.Lines(string(page)) {
-		if words := strings.Fields(line); strings.HasPrefix(line, begin) {
-			if answer := s.do(anys(words)...); answer != "OK" {
-				t.Fatalf("%s = %s", line, answer)
+	succeed(t, err)
+	for _, begin := range begins {
+		found := 0
+		for line := range strings.Lines(string(page)) {
+			if strings.HasPrefix(line, begin) {
+				commands = append(commands, anys(strings.Fields(line)))
+				found++
 			}
-			found++
+		}
+		if found != 1 {
+			t.Fatalf("docs/security.md has %d lines that begin with %q", found, begin)
 		}
 	}
-	if found == 0 {
-		t.Fatalf("docs/security.md has no line that begins with %q", begin)
+	return commands
+}
+
+// documentedRights gives the user blog the rights of the commands of
+// docs/security.md that begin so, and nothing else.
+func documentedRights(t *testing.T, s *redisServer, begins ...string) asDocumented {
+	t.Helper()
+	for _, command := range documented(t, begins...) {
+		if answer := s.do(command...); answer != "OK" {
+			t.Fatalf("%v = %s", command, answer)
+		}
 	}
 	return asDocumented{s}
 }
@@ -107,7 +124,7 @@ func TestTheDocumentedRightsAreEnough(t *testing.T) {
 	t.Parallel()
 	const prefix = "BlogApp:SignalR:"
 	t.Run("without options", func(t *testing.T) {
-		s := documentedRights(t, startRedis(t), "ACL SETUSER blog on")
+		s := documentedRights(t, startRedis(t), rightsOfEveryNode)
 		a, b := node(t, s, Options{ChannelPrefix: prefix}), node(t, s, Options{ChannelPrefix: prefix})
 		ready(t, a, b)
 		c := client(t, b, "c", "u")
@@ -115,7 +132,7 @@ func TestTheDocumentedRightsAreEnough(t *testing.T) {
 		whole(t, a, c, "g")
 	})
 	t.Run("with all options", func(t *testing.T) {
-		s := documentedRights(t, startRedis(t), "ACL SETUSER blog")
+		s := documentedRights(t, startRedis(t), rightsOfEveryNode, rightsOfOptions)
 		f := newFleet(t, s, overRedis, 2, Options{ChannelPrefix: prefix, Presence: &PresenceOptions{}}, server.EndpointOptions{})
 		c := f.dial(t, f.options(hubclient.LongPolling)) // each request by another node
 		if call[string](t, c, "Echo", "text") != "text" {
@@ -130,6 +147,51 @@ func TestTheDocumentedRightsAreEnough(t *testing.T) {
 		goes(r, first)
 		comes(t, r, "c2", "alice", "s1", true, "g", "u")
 	})
+}
+
+// namedRights are the commands that a page names between two texts, as rights.
+func namedRights(t *testing.T, page, from, to string) (rights []any) {
+	t.Helper()
+	text, err := os.ReadFile("../docs/" + page)
+	succeed(t, err)
+	_, rest, found := strings.Cut(strings.Join(strings.Fields(string(text)), " "), from)
+	list, _, ended := strings.Cut(rest, to)
+	names := regexp.MustCompile("`([A-Z]+)`").FindAllStringSubmatch(list, -1)
+	if !found || !ended || len(names) == 0 {
+		t.Fatalf("docs/%s names no rights between %q and %q", page, from, to)
+	}
+	for _, name := range names {
+		rights = append(rights, "+"+strings.ToLower(name[1]))
+	}
+	return rights
+}
+
+func TestTheRightsThatAnOptionNamesAreEnough(t *testing.T) {
+	t.Parallel()
+	o := Options{ChannelPrefix: "BlogApp:SignalR:"}
+	for name, test := range map[string]struct {
+		rights []any
+		key    string
+		play   func(t *testing.T, s place)
+	}{
+		"AnyNode": {namedRights(t, "fleet.md", "A user who may not have commands on all keys needs", "on `PREFIX"), "~BlogApp:SignalR:App.Hub:hubwire:any:*", func(t *testing.T, s place) {
+			for _, transport := range transports {
+				newFleet(t, s, overRedis, 2, o, server.EndpointOptions{}).converses(t, transport)
+			}
+		}},
+		"sessions": {namedRights(t, "presence.md", "Rights that the nodes need:", "on these keys"), "~BlogApp:SignalR:App.Hub:hubwire:*", func(t *testing.T, s place) {
+			aSessionComesBack(t, s, o)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := documentedRights(t, startRedis(t), rightsOfEveryNode)
+			s.do(append([]any{"ACL", "SETUSER", "blog", test.key}, test.rights...)...)
+			test.play(t, s)
+			if log := s.do("acl", "log"); log != "[]" {
+				t.Errorf("refused: %s", log)
+			}
+		})
+	}
 }
 
 func TestNoRightsAndWrongPasswordsOnRealRedis(t *testing.T) {

@@ -24,38 +24,43 @@ func TestAnyNodeServesAnyRequest(t *testing.T) {
 	for _, transport := range transports {
 		t.Run(transport, func(t *testing.T) {
 			onWays(t, func(t *testing.T, s testRedis, w way) {
-				f := newFleet(t, s, w, 3, Options{}, server.EndpointOptions{})
-				o := f.options(transport)
-				got := make(chan int, 100)
-				o.Receive = func(inv *protocol.Invocation) {
-					n, _ := number(inv)
-					got <- n
-				}
-				c := f.dial(t, o)
-				for i := range 10 {
-					if text := fmt.Sprint("text", i); call[string](t, c, "Echo", text) != text {
-						t.Fatal("the echo is another one")
-					}
-				}
-				for _, size := range []int{64 << 10, 200_000} {
-					if text := strings.Repeat("x", size); call[string](t, c, "Echo", text) != text {
-						t.Fatalf("the echo of %d bytes is another one", size)
-					}
-				}
-				if err := c.Send("Push", []any{50}); err != nil {
-					t.Fatal(err)
-				}
-				for want := range 50 {
-					if n := <-got; n != want {
-						t.Fatalf("got %d, want %d", n, want)
-					}
-				}
-				c.Close()
-				if err := c.Err(); err != nil && !errors.Is(err, hubclient.ErrClosed) {
-					t.Errorf("the connection has ended with %v", err)
-				}
+				newFleet(t, s, w, 3, Options{}, server.EndpointOptions{}).converses(t, transport)
 			})
 		})
+	}
+}
+
+// converses plays a connection with answers of all sizes and messages in order.
+func (f *testFleet) converses(t *testing.T, transport string) {
+	t.Helper()
+	o := f.options(transport)
+	got := make(chan int, 100)
+	o.Receive = func(inv *protocol.Invocation) {
+		n, _ := number(inv)
+		got <- n
+	}
+	c := f.dial(t, o)
+	for i := range 10 {
+		if text := fmt.Sprint("text", i); call[string](t, c, "Echo", text) != text {
+			t.Fatal("the echo is another one")
+		}
+	}
+	for _, size := range []int{64 << 10, 200_000} {
+		if text := strings.Repeat("x", size); call[string](t, c, "Echo", text) != text {
+			t.Fatalf("the echo of %d bytes is another one", size)
+		}
+	}
+	if err := c.Send("Push", []any{50}); err != nil {
+		t.Fatal(err)
+	}
+	for want := range 50 {
+		if n := <-got; n != want {
+			t.Fatalf("got %d, want %d", n, want)
+		}
+	}
+	c.Close()
+	if err := c.Err(); err != nil && !errors.Is(err, hubclient.ErrClosed) {
+		t.Errorf("the connection has ended with %v", err)
 	}
 }
 
@@ -259,43 +264,48 @@ func (w deadWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func TestWhatAPollDidNotDeliverComesWithTheNextOne(t *testing.T) {
 	onWays(t, func(t *testing.T, s testRedis, w way) {
-		f := newFleet(t, s, w, 3, Options{}, server.EndpointOptions{})
-		path := f.pollOn(t, 0, "alice")
-		f.pinned.Store(1)
-		const calls = 5
-		for i := range calls {
-			if status, body := f.ask(t, "POST", path, "alice", echo(i, "lost")); status != 200 {
-				t.Fatalf("send: %d %s", status, body)
-			}
-		}
-		f.kills.Store(2) // polls
-		for range 2 {
-			if status, body := f.ask(t, "GET", path, "alice", ""); status == 200 && body != "" {
-				t.Fatalf("a dead node answers %q", body)
-			}
-		}
-		f.pinned.Store(2)
-		got := ""
-		for i := 0; strings.Count(got, "lost") < calls && i < calls; i++ {
-			status, body := f.ask(t, "GET", path, "alice", "")
-			if status != 200 {
-				t.Fatalf("poll: %d %s", status, body)
-			}
-			got += body
-		}
-		at := 0
-		for i := range calls { // in order, and once
-			want := fmt.Sprintf(`"invocationId":"%d"`, i)
-			next := strings.Index(got[at:], want)
-			if next < 0 || strings.Count(got, want) != 1 {
-				t.Fatalf("the polls have brought %q", got)
-			}
-			at += next
-		}
-		if status, _ := f.ask(t, "DELETE", path, "alice", ""); status != 202 {
-			t.Errorf("the end: %d", status)
-		}
+		newFleet(t, s, w, 3, Options{}, server.EndpointOptions{}).losesPolls(t)
 	})
+}
+
+// losesPolls has nodes die while they answer polls of other ones.
+func (f *testFleet) losesPolls(t *testing.T) {
+	t.Helper()
+	path := f.pollOn(t, 0, "alice")
+	f.pinned.Store(1)
+	const calls = 5
+	for i := range calls {
+		if status, body := f.ask(t, "POST", path, "alice", echo(i, "lost")); status != 200 {
+			t.Fatalf("send: %d %s", status, body)
+		}
+	}
+	f.kills.Store(2) // polls
+	for range 2 {
+		if status, body := f.ask(t, "GET", path, "alice", ""); status == 200 && body != "" {
+			t.Fatalf("a dead node answers %q", body)
+		}
+	}
+	f.pinned.Store(2)
+	got := ""
+	for i := 0; strings.Count(got, "lost") < calls && i < calls; i++ {
+		status, body := f.ask(t, "GET", path, "alice", "")
+		if status != 200 {
+			t.Fatalf("poll: %d %s", status, body)
+		}
+		got += body
+	}
+	at := 0
+	for i := range calls { // in order, and once
+		want := fmt.Sprintf(`"invocationId":"%d"`, i)
+		next := strings.Index(got[at:], want)
+		if next < 0 || strings.Count(got, want) != 1 {
+			t.Fatalf("the polls have brought %q", got)
+		}
+		at += next
+	}
+	if status, _ := f.ask(t, "DELETE", path, "alice", ""); status != 202 {
+		t.Errorf("the end: %d", status)
+	}
 }
 
 func TestWithoutRedisWholeConnectionsLiveOnAndForwardsFail(t *testing.T) {

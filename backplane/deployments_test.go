@@ -127,30 +127,7 @@ func TestSentinelFailover(t *testing.T) {
 
 func TestClusterOfThree(t *testing.T) {
 	t.Parallel()
-	needRedis(t)
-	var addrs []string
-	for i := range 3 {
-		port, bus := freePort(t), freePort(t)
-		addr := "127.0.0.1:" + port
-		launch(t, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(),
-			"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000")
-		addrs = append(addrs, addr)
-		if err := admin(t, addr).ClusterAddSlotsRange(t.Context(), i*16384/3, (i+1)*16384/3-1).Err(); err != nil {
-			t.Fatal(err)
-		}
-		if err := admin(t, addrs[0]).Do(t.Context(), "cluster", "meet", "127.0.0.1", port, bus).Err(); i > 0 && err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, addr := range addrs {
-		eventually(t, "cluster", func() error {
-			info, err := admin(t, addr).ClusterInfo(t.Context()).Result()
-			if err == nil && (!strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:3")) {
-				err = fmt.Errorf("%s", info)
-			}
-			return err
-		})
-	}
+	addrs := startCluster(t).addrs
 	client1 := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
 	client2 := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: addrs})
 	a, b := nodeOn(t, client1, Options{}), nodeOn(t, client2, Options{})

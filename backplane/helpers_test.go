@@ -83,6 +83,9 @@ func settle(p place) {
 // node returns a backplane at p, which may be not ready yet.
 func node(t testing.TB, p place, opts Options) *Redis {
 	t.Helper()
+	if c, ok := p.(*redisCluster); ok {
+		return nodeOn(t, c.clusterClient(), opts)
+	}
 	return nodeOn(t, p.client(), opts)
 }
 

@@ -20,7 +20,14 @@ import (
 // seenNode returns a node with presence.
 func seenNode(t *testing.T, p place, name string, o PresenceOptions) *Redis {
 	t.Helper()
-	r := node(t, p, Options{ServerName: name, Presence: &o})
+	return seenNodeOf(t, p, name, o, Options{})
+}
+
+// seenNodeOf is seenNode with more options.
+func seenNodeOf(t *testing.T, p place, name string, o PresenceOptions, more Options) *Redis {
+	t.Helper()
+	more.ServerName, more.Presence = name, &o
+	r := node(t, p, more)
 	ready(t, r)
 	settle(p)
 	return r
@@ -61,35 +68,39 @@ func picture(t *testing.T, r *Redis) string {
 }
 
 func TestEveryNodeSeesWhoIsConnectedToAny(t *testing.T) {
-	on(t, func(t *testing.T, s testRedis) {
-		meta := PresenceOptions{Metadata: func(user, id string) string { return "of " + user }}
-		a, b := seenNode(t, s, "a", PresenceOptions{}), seenNode(t, s, "b", meta)
-		client(t, a, "a1", "alice")
-		b1 := client(t, b, "b1", "alice")
-		client(t, b, "b2", "")
-		succeed(t, a.AddToGroup(t.Context(), "a1", "g"), a.AddToGroup(t.Context(), "b1", "g"), b.AddToGroup(t.Context(), "b2", "1:h:"))
-		want := `conns ["a1=alice@a/" "b1=alice@b/of alice" "b2=@b/of "] users ["alice=2"] groups ["1:h:=1" "g=2"]` +
-			` 1:h:=1["b2=@b/of "] g=2["a1=alice@a/" "b1=alice@b/of alice"] {Nodes:2 Connections:3 Users:1 Groups:2}`
-		shows(t, s, func() string { return sorted(picture(t, a)) }, sorted(want))
-		goes(b, b1)
-		succeed(t, b.RemoveFromGroup(t.Context(), "b2", "1:h:"))
-		want = `conns ["a1=alice@a/" "b2=@b/of "] users ["alice=1"] groups ["g=1"] g=1["a1=alice@a/"] {Nodes:2 Connections:2 Users:1 Groups:1}`
-		shows(t, s, func() string { return picture(t, b) }, want)
-		for _, test := range []struct {
-			ask  func() (bool, error)
-			want bool
-		}{
-			{func() (bool, error) { return b.Fleet().UserOnline(t.Context(), "alice") }, true},
-			{func() (bool, error) { return b.Fleet().UserOnline(t.Context(), "bob") }, false},
-			{func() (bool, error) { return b.Fleet().ConnectionExists(t.Context(), "a1") }, true},
-			{func() (bool, error) { return b.Fleet().ConnectionExists(t.Context(), "b1") }, false},
-		} {
-			shows(t, s, func() string { got, err := test.ask(); return fmt.Sprint(got, err) }, fmt.Sprint(test.want, nil))
-		}
-		succeed(t, b.Close())
-		shows(t, s, func() string { return picture(t, a) },
-			`conns ["a1=alice@a/"] users ["alice=1"] groups ["g=1"] g=1["a1=alice@a/"] {Nodes:1 Connections:1 Users:1 Groups:1}`)
-	})
+	on(t, func(t *testing.T, s testRedis) { everyNodeSees(t, s, Options{}) })
+}
+
+// everyNodeSees has clients come and go on two nodes with presence, with options.
+func everyNodeSees(t *testing.T, s place, o Options) {
+	t.Helper()
+	meta := PresenceOptions{Metadata: func(user, id string) string { return "of " + user }}
+	a, b := seenNodeOf(t, s, "a", PresenceOptions{}, o), seenNodeOf(t, s, "b", meta, o)
+	client(t, a, "a1", "alice")
+	b1 := client(t, b, "b1", "alice")
+	client(t, b, "b2", "")
+	succeed(t, a.AddToGroup(t.Context(), "a1", "g"), a.AddToGroup(t.Context(), "b1", "g"), b.AddToGroup(t.Context(), "b2", "1:h:"))
+	want := `conns ["a1=alice@a/" "b1=alice@b/of alice" "b2=@b/of "] users ["alice=2"] groups ["1:h:=1" "g=2"]` +
+		` 1:h:=1["b2=@b/of "] g=2["a1=alice@a/" "b1=alice@b/of alice"] {Nodes:2 Connections:3 Users:1 Groups:2}`
+	shows(t, s, func() string { return sorted(picture(t, a)) }, sorted(want))
+	goes(b, b1)
+	succeed(t, b.RemoveFromGroup(t.Context(), "b2", "1:h:"))
+	want = `conns ["a1=alice@a/" "b2=@b/of "] users ["alice=1"] groups ["g=1"] g=1["a1=alice@a/"] {Nodes:2 Connections:2 Users:1 Groups:1}`
+	shows(t, s, func() string { return picture(t, b) }, want)
+	for _, test := range []struct {
+		ask  func() (bool, error)
+		want bool
+	}{
+		{func() (bool, error) { return b.Fleet().UserOnline(t.Context(), "alice") }, true},
+		{func() (bool, error) { return b.Fleet().UserOnline(t.Context(), "bob") }, false},
+		{func() (bool, error) { return b.Fleet().ConnectionExists(t.Context(), "a1") }, true},
+		{func() (bool, error) { return b.Fleet().ConnectionExists(t.Context(), "b1") }, false},
+	} {
+		shows(t, s, func() string { got, err := test.ask(); return fmt.Sprint(got, err) }, fmt.Sprint(test.want, nil))
+	}
+	succeed(t, b.Close())
+	shows(t, s, func() string { return picture(t, a) },
+		`conns ["a1=alice@a/"] users ["alice=1"] groups ["g=1"] g=1["a1=alice@a/"] {Nodes:1 Connections:1 Users:1 Groups:1}`)
 }
 
 // sorted has the two groups of a picture in one order.

@@ -19,13 +19,19 @@ import (
 // sessionNode returns a node that keeps sessions.
 func sessionNode(t *testing.T, p place, o server.SessionOptions) *Redis {
 	t.Helper()
+	return sessionNodeOf(t, p, o, Options{})
+}
+
+// sessionNodeOf is sessionNode with more options.
+func sessionNodeOf(t *testing.T, p place, o server.SessionOptions, more Options) *Redis {
+	t.Helper()
 	if o.TTL == 0 {
 		o.TTL = 2 * time.Minute
 	}
 	if o.MaximumGroups == 0 {
 		o.MaximumGroups = 1000
 	}
-	r := node(t, p, Options{})
+	r := node(t, p, more)
 	r.KeepSessions(o)
 	ready(t, r)
 	settle(p)
@@ -63,28 +69,32 @@ func goes(r *Redis, c *fakeClient) {
 }
 
 func TestASessionComesBackOnAnyNode(t *testing.T) {
-	on(t, func(t *testing.T, s testRedis) {
-		a, b := sessionNode(t, s, server.SessionOptions{}), sessionNode(t, s, server.SessionOptions{})
-		c := comes(t, a, "c1", "alice", "s1", false)
-		for _, group := range []string{"g", "", "with space", "gone"} {
-			succeed(t, a.AddToGroup(t.Context(), "c1", group))
-		}
-		succeed(t, b.AddToGroup(t.Context(), "c1", "from b"), b.RemoveFromGroup(t.Context(), "c1", "gone"))
-		goes(a, c)
-		c = comes(t, b, "c2", "alice", "s1", true, "g", "", "with space", "from b")
-		succeed(t, a.Send(t.Context(), toGroups("g"), message("hello")))
-		if got := c.next(t); !strings.HasPrefix(got, "hello") {
-			t.Errorf("received %q", got)
-		}
-		succeed(t, a.RemoveFromGroup(t.Context(), "c2", "from b"))
-		succeed(t, a.Close()) // and with it all that it knew
-		goes(b, c)
-		succeed(t, b.Close())
-		fresh := sessionNode(t, s, server.SessionOptions{})
-		comes(t, fresh, "c3", "alice", "s1", true, "g", "", "with space")
-		comes(t, fresh, "c4", "alice", "s2", false)
-		comes(t, fresh, "c5", "alice", "", false)
-	})
+	on(t, func(t *testing.T, s testRedis) { aSessionComesBack(t, s, Options{}) })
+}
+
+// aSessionComesBack has clients with sessions on nodes with options.
+func aSessionComesBack(t *testing.T, s place, o Options) {
+	t.Helper()
+	a, b := sessionNodeOf(t, s, server.SessionOptions{}, o), sessionNodeOf(t, s, server.SessionOptions{}, o)
+	c := comes(t, a, "c1", "alice", "s1", false)
+	for _, group := range []string{"g", "", "with space", "gone"} {
+		succeed(t, a.AddToGroup(t.Context(), "c1", group))
+	}
+	succeed(t, b.AddToGroup(t.Context(), "c1", "from b"), b.RemoveFromGroup(t.Context(), "c1", "gone"))
+	goes(a, c)
+	c = comes(t, b, "c2", "alice", "s1", true, "g", "", "with space", "from b")
+	succeed(t, a.Send(t.Context(), toGroups("g"), message("hello")))
+	if got := c.next(t); !strings.HasPrefix(got, "hello") {
+		t.Errorf("received %q", got)
+	}
+	succeed(t, a.RemoveFromGroup(t.Context(), "c2", "from b"))
+	succeed(t, a.Close()) // and with it all that it knew
+	goes(b, c)
+	succeed(t, b.Close())
+	fresh := sessionNodeOf(t, s, server.SessionOptions{}, o)
+	comes(t, fresh, "c3", "alice", "s1", true, "g", "", "with space")
+	comes(t, fresh, "c4", "alice", "s2", false)
+	comes(t, fresh, "c5", "alice", "", false)
 }
 
 func TestASessionOnRedisEndsAfterItsTimeAndNotWhileItHasAConnection(t *testing.T) {
