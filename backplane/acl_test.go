@@ -133,7 +133,7 @@ func TestTheDocumentedRightsAreEnough(t *testing.T) {
 	})
 	t.Run("with all options", func(t *testing.T) {
 		s := documentedRights(t, startRedis(t), rightsOfEveryNode, rightsOfOptions)
-		f := newFleet(t, s, overRedis, 2, Options{ChannelPrefix: prefix, Presence: &PresenceOptions{}}, server.EndpointOptions{})
+		f := newFleet(t, s, overRedis, 2, Options{ChannelPrefix: prefix, Presence: &PresenceOptions{}}, patient)
 		c := f.dial(t, f.options(hubclient.LongPolling)) // each request by another node
 		if call[string](t, c, "Echo", "text") != "text" {
 			t.Error("the echo is another one")
@@ -176,7 +176,7 @@ func TestTheRightsThatAnOptionNamesAreEnough(t *testing.T) {
 	}{
 		"AnyNode": {namedRights(t, "fleet.md", "A user who may not have commands on all keys needs", "on `PREFIX"), "~BlogApp:SignalR:App.Hub:hubwire:any:*", func(t *testing.T, s place) {
 			for _, transport := range transports {
-				newFleet(t, s, overRedis, 2, o, server.EndpointOptions{}).converses(t, transport)
+				newFleet(t, s, overRedis, 2, o, patient).converses(t, transport)
 			}
 		}},
 		"sessions": {namedRights(t, "presence.md", "Rights that the nodes need:", "on these keys"), "~BlogApp:SignalR:App.Hub:hubwire:*", func(t *testing.T, s place) {

@@ -24,7 +24,7 @@ func TestAnyNodeServesAnyRequest(t *testing.T) {
 	for _, transport := range transports {
 		t.Run(transport, func(t *testing.T) {
 			onWays(t, func(t *testing.T, s testRedis, w way) {
-				newFleet(t, s, w, 3, Options{}, server.EndpointOptions{}).converses(t, transport)
+				newFleet(t, s, w, 3, Options{}, patient).converses(t, transport)
 			})
 		})
 	}
@@ -264,7 +264,7 @@ func (w deadWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func TestWhatAPollDidNotDeliverComesWithTheNextOne(t *testing.T) {
 	onWays(t, func(t *testing.T, s testRedis, w way) {
-		newFleet(t, s, w, 3, Options{}, server.EndpointOptions{}).losesPolls(t)
+		newFleet(t, s, w, 3, Options{}, patient).losesPolls(t)
 	})
 }
 

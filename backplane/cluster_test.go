@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/hubwire/hubwire/server"
 )
 
 // A redisCluster is three masters.
@@ -97,11 +95,11 @@ func TestEverythingWorksOnACluster(t *testing.T) {
 	for _, w := range []way{overRedis, directly} {
 		for _, transport := range transports {
 			t.Run(fmt.Sprint("any node, ", w, ", ", transport), func(t *testing.T) {
-				newFleet(t, c, w, 3, hub(string(w)+transport), server.EndpointOptions{}).converses(t, transport)
+				newFleet(t, c, w, 3, hub(string(w)+transport), patient).converses(t, transport)
 			})
 		}
 		t.Run(fmt.Sprint("polls of dead nodes, ", w), func(t *testing.T) {
-			newFleet(t, c, w, 3, hub(string(w)+"polls"), server.EndpointOptions{}).losesPolls(t)
+			newFleet(t, c, w, 3, hub(string(w)+"polls"), patient).losesPolls(t)
 		})
 	}
 	t.Run("presence", func(t *testing.T) { everyNodeSees(t, c, hub("Seen")) })
@@ -134,7 +132,7 @@ func TestAClusterCountsTheSubscribersOfOneOfItsNodes(t *testing.T) {
 
 func TestOnAClusterAConnectionThatHasEndedIsUnknown(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, startCluster(t), overRedis, 3, Options{}, server.EndpointOptions{})
+	f := newFleet(t, startCluster(t), overRedis, 3, Options{}, patient)
 	for _, method := range []string{"GET", "POST", "DELETE"} {
 		path := f.pollOn(t, 0, "alice")
 		f.pinned.Store(0)

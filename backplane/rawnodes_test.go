@@ -106,8 +106,8 @@ func TestAnyNodeServesAnyRequestOfARawEndpoint(t *testing.T) {
 	for _, transport := range transports {
 		t.Run(transport, func(t *testing.T) {
 			onWays(t, func(t *testing.T, s testRedis, w way) {
-				f := newFleet(t, s, w, 3, Options{}, server.EndpointOptions{})
-				e := f.withRaw(t, "/raw", "echo", server.EndpointOptions{})
+				f := newFleet(t, s, w, 3, Options{}, patient)
+				e := f.withRaw(t, "/raw", "echo", patient)
 				all, direct := f.forwards()
 				queries := []string{"", "?binary=1"}
 				if transport == hubclient.ServerSentEvents { // text only
@@ -157,7 +157,7 @@ func TestAnyNodeServesAnyRequestOfARawEndpoint(t *testing.T) {
 
 func TestARawEndpointAnswersOnAnyNodeAsOnItsOwn(t *testing.T) {
 	onWays(t, func(t *testing.T, s testRedis, w way) {
-		f := newFleet(t, s, w, 2, Options{}, server.EndpointOptions{})
+		f := newFleet(t, s, w, 2, Options{}, patient)
 		endpoint := server.EndpointOptions{DisconnectTimeout: 4 * time.Minute, MaximumPostSize: 1000, EnableAuthenticationRefresh: true}
 		f.withRaw(t, "/raw", "echo", endpoint)
 		alone := &rawEndpoint{ended: make(chan error, 100)}

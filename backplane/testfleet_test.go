@@ -70,6 +70,9 @@ type testFleet struct {
 	kills      atomic.Int64 // so many polls are answered by a node that dies
 }
 
+// patient gives clients on a real Redis time for a busy machine.
+var patient = server.EndpointOptions{DisconnectTimeout: 4 * time.Minute, TransportSendTimeout: 4 * time.Minute}
+
 func newFleet(t *testing.T, s place, w way, count int, opts Options, endpoint server.EndpointOptions) *testFleet {
 	t.Helper()
 	f := &testFleet{way: w}
@@ -85,6 +88,7 @@ func newFleet(t *testing.T, s place, w way, count int, opts Options, endpoint se
 		}
 		hub := server.MustHub(&fleetHub{i}, &server.Options{
 			LifetimeManager: r, Endpoint: endpoint, Logger: slog.New(slog.DiscardHandler), MaximumReceiveMessageSize: 4 << 20,
+			ClientTimeoutInterval: 4 * time.Minute, HandshakeTimeout: 4 * time.Minute,
 			Authenticate: func(r *http.Request) (server.User, error) {
 				return server.User{ID: r.Header.Get("X-User")}, nil
 			},
@@ -182,7 +186,7 @@ func call[T any](t *testing.T, c *hubclient.Client, method string, args ...any) 
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := c.Invoke(ctx, &result, method, args...); err != nil {
-		t.Fatalf("%s: %v", method, err)
+		t.Fatalf("%s: %v; the connection: %v", method, err, c.Err())
 	}
 	return result
 }
