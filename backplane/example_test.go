@@ -3,7 +3,9 @@ package backplane_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
+	"net/http"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -43,6 +45,30 @@ func Example() {
 	}
 	fmt.Println(bp.Health().State, hub.Clients().All().Send(ctx, "Published", 42))
 	// Output: ready <nil>
+}
+
+// A raw endpoint on every node of a fleet, beside the hub or without one: the balancer
+// in front may give each of its requests to any node.
+func ExampleRedis_Nodes() {
+	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	defer client.Close()
+	bus, err := backplane.New(client, &backplane.Options{HubName: "Blog.PostHub", AnyNode: &backplane.AnyNode{}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer bus.Close()
+	echo := server.NewConnectionHandler(func(c *server.Connection) error {
+		_, err := io.Copy(c, c)
+		return err
+	}, &server.ConnectionOptions{Nodes: bus.Nodes("echo")})
+	mux := http.NewServeMux()
+	server.Mount(mux, "/echo", echo)
+	node := &server.Node{
+		Server: &http.Server{Addr: ":8080", Handler: mux},
+		Hubs:   []server.Drainer{echo},
+		Checks: []func() error{bus.Check}, // no clients before the key of the fleet is known
+	}
+	log.Print(node.ListenAndServe(context.Background()))
 }
 
 // Sentinel finds the master; the rest is the same. NewClusterClient and

@@ -19,8 +19,9 @@ const (
 	justBegun         = "a node that has found Redis less than two seconds ago asks again before it believes that nobody has a connection"
 	otherIDs          = "over Redis the ids of client results are longer, and the script does not find them"
 	allOrNothing      = "what a client has sent of a body that it breaks off is executed by the owner only"
-	justEnded         = "an abort may overtake what is on its way between two nodes: the last poll brings no Close, or the call that aborts is answered 503"
-	moreTime          = "a POST that is passed on takes longer, so that the script sees more, or a connection has ended before the next poll"
+	closeFirst        = "the Close and the answer to the POST that has called Abort come by way of different nodes, in any order: a client that has the Close first has not sent its own when it ends the connection"
+	moreTime          = "the answer to a POST that is passed on takes longer, so that the script sees more of the stream"
+	firstPolls        = "a first poll that comes to another node while the owner has only begun to listen is answered 404"
 )
 
 // onAnyNode are these scenarios, by recorder. The others must not differ.
@@ -40,12 +41,12 @@ var onAnyNode = map[string]map[string]string{
 		"one connection, a second request / SSE, then WebSocket":          neverPassedOn,
 		"one connection, a second request / long polling, then WebSocket": neverPassedOn,
 		"one connection, a second request / SSE, then POST":               moreTime,
-		"long polling / first poll while a first poll runs":               moreTime,
+		"long polling / first poll while a first poll runs":               firstPolls,
 		"POST / body cut off by the client":                               allOrNothing,
 	},
 	"dialogues": {
-		"aborted by the server / js LongPolling json":        justEnded,
-		"aborted by the server / js LongPolling messagepack": justEnded,
+		"aborted by the server / js LongPolling json":        closeFirst,
+		"aborted by the server / js LongPolling messagepack": closeFirst,
 	},
 	"refresh": {
 		"POST /refresh: requests / good":                                      justBegun,
