@@ -204,7 +204,7 @@ func (b fleetBus) Heard(ctx context.Context, channel string) (heard bool, err er
 	if err := b.reachable(ctx); err != nil {
 		return false, err
 	}
-	if heard, err = (Fleet{b.r}).subscribed(ctx, channel); heard {
+	if heard, err = Fleet(b).subscribed(ctx, channel); heard {
 		return true, nil // though another node of Redis may be away
 	}
 	return false, err
