@@ -276,7 +276,7 @@ func (s *served) Awaited() error {
 	defer again.Stop()
 	defer late.Stop()
 	for {
-		receivers, err := s.fleet.publish(s.ctx, s.link, s.asker, &message{kind: kindTaken, flags: flagNeedAck, id: s.id})
+		receivers, err := s.fleet.probe(s.ctx, s.link, s.asker, &message{kind: kindTaken, flags: flagNeedAck, id: s.id})
 		if err != nil || receivers == 0 {
 			return errors.Join(transport.ErrUndelivered, err)
 		}

@@ -125,7 +125,7 @@ func TestWhereTheBusDoesNotCountADeadAskerIsGivenUp(t *testing.T) {
 
 // flushing returns a handler that writes something and calls f.
 func flushing(f func(*http.ResponseController)) transport.ForwardHandler {
-	return func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+	return func(w transport.ForwardWriter, _ *http.Request, _ []byte) {
 		_, _ = io.WriteString(w, "text") // the asker may be gone
 		f(http.NewResponseController(w))
 	}
