@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -21,14 +22,13 @@ import (
 	"github.com/hubwire/hubwire/server"
 )
 
-// A backed is two servers of one hub behind our own gateway, on a network in
-// memory.
+// A backed is servers of one hub behind our own gateway, on a network in memory.
 type backed struct {
 	*testing.T
 	ctx   context.Context
 	mu    sync.Mutex // guards hosts
 	hosts map[string]*memnet.Link
-	hubs  [2]*server.Hub
+	hubs  []*server.Hub
 }
 
 // serve serves h at host until the test ends.
@@ -57,45 +57,62 @@ func (b *backed) dial(ctx context.Context, network, address string) (net.Conn, e
 	return link.DialContext(ctx, network, address)
 }
 
+// newBacked starts a gateway, which ends with the test.
+func newBacked(t *testing.T) *backed {
+	b := &backed{T: t, ctx: t.Context(), hosts: map[string]*memnet.Link{}}
+	g, err := gateway.New(&gateway.Options{AccessKeys: []string{testKey}, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_ = g.Shutdown(ctx)
+	})
+	b.serve("service", g)
+	return b
+}
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// addServer adds a server of the hub, with its app at the host "app" and its
+// number. It ends with the test.
+func (b *backed) addServer(o Options) *server.Hub {
+	i := len(b.hubs)
+	o.ConnectionString = "Endpoint=http://service;AccessKey=" + testKey + ";Version=1.0;"
+	o.Transport = &http.Transport{DialContext: b.dial}
+	o.serverID = fmt.Sprint("server-", i)
+	h, err := NewHub(&Chat{}, &o, &server.Options{
+		Logger: quiet, EnableDetailedErrors: true,
+		MaximumGroupNameLength: -1, // the suite of lifetime managers has long ones
+		Authenticate: func(r *http.Request) (server.User, error) {
+			return server.User{ID: r.URL.Query().Get("user")}, nil
+		},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.hubs = append(b.hubs, h)
+	chatHub.Store(h)
+	mux := http.NewServeMux()
+	server.Mount(mux, "/chat", h)
+	b.serve(fmt.Sprint("app", i), mux)
+	b.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_ = h.Shutdown(ctx)
+	})
+	return h
+}
+
 // behindGateway runs f beside a gateway and two servers of the hub that are connected
 // to it.
 func behindGateway(t *testing.T, f func(b *backed)) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &backed{T: t, ctx: t.Context(), hosts: map[string]*memnet.Link{}}
-		quiet := slog.New(slog.DiscardHandler)
-		g, err := gateway.New(&gateway.Options{AccessKeys: []string{testKey}, Logger: quiet})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
-			_ = g.Shutdown(ctx)
-			time.Sleep(time.Minute) // fake: all that waits has ended
-		})
-		b.serve("service", g)
-		for i := range b.hubs {
-			h, err := NewHub(&Chat{}, &Options{
-				ConnectionString:   "Endpoint=http://service;AccessKey=" + testKey + ";Version=1.0;",
-				Transport:          &http.Transport{DialContext: b.dial},
-				InitialConnections: 2,
-				serverID:           fmt.Sprint("server-", i),
-			}, &server.Options{Logger: quiet, EnableDetailedErrors: true, Authenticate: func(r *http.Request) (server.User, error) {
-				return server.User{ID: r.URL.Query().Get("user")}, nil
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			b.hubs[i] = h
-			chatHub.Store(h)
-			mux := http.NewServeMux()
-			server.Mount(mux, "/chat", h)
-			b.serve(fmt.Sprint("app", i), mux)
-			t.Cleanup(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-				defer cancel()
-				_ = h.Shutdown(ctx)
-			})
+		t.Cleanup(func() { time.Sleep(time.Minute) }) // fake: all that waits has ended
+		b := newBacked(t)
+		for range 2 {
+			b.addServer(Options{InitialConnections: 2})
 		}
 		synctest.Wait()
 		f(b)
@@ -108,26 +125,33 @@ func (b *backed) client(i int, user, transport string, codec protocol.Codec) (*h
 	got := make(chan string, 100)
 	var c *hubclient.Client
 	ready := make(chan struct{})
+	c = b.dialAs(i, user, transport, codec, func(m *protocol.Invocation) {
+		if m.InvocationID == "" {
+			got <- fmt.Sprint(m.Target)
+			return
+		}
+		<-ready
+		go func() {
+			_ = c.Write(&protocol.Completion{InvocationID: m.InvocationID, Kind: protocol.ResultValue, Result: "well"})
+		}()
+	})
+	close(ready)
+	return c, got
+}
+
+// dialAs connects a client by way of the app i until the test ends.
+func (b *backed) dialAs(i int, user, transport string, codec protocol.Codec, receive func(*protocol.Invocation)) *hubclient.Client {
+	b.Helper()
 	c, err := hubclient.Dial(b.ctx, hubclient.Options{
-		ConnOptions: hubclient.ConnOptions{URL: fmt.Sprintf("http://app%d/chat?user=%s", i, user), DialContext: b.dial, Transport: transport},
+		ConnOptions: hubclient.ConnOptions{URL: fmt.Sprintf("http://app%d/chat?user=%s", i, url.QueryEscape(user)), DialContext: b.dial, Transport: transport},
 		Codec:       codec,
-		Receive: func(m *protocol.Invocation) {
-			if m.InvocationID == "" {
-				got <- fmt.Sprint(m.Target)
-				return
-			}
-			<-ready
-			go func() {
-				_ = c.Write(&protocol.Completion{InvocationID: m.InvocationID, Kind: protocol.ResultValue, Result: "well"})
-			}()
-		},
+		Receive:     receive,
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	close(ready)
 	b.Cleanup(c.Abort)
-	return c, got
+	return c
 }
 
 func (b *backed) invoke(c *hubclient.Client, method string, args ...any) string {

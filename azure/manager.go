@@ -130,7 +130,8 @@ func (s *service) receiverOf(id string) server.Receiver {
 	return cl.receiver
 }
 
-// AddToGroup implements server.LifetimeManager. The groups in which this server has
+// AddToGroup implements server.LifetimeManager. It takes the way of what is sent to the
+// group, as RemoveFromGroup does: both keep their order. The groups in which this server has
 // put a client of its own are counted, for the hub's bound; those that other
 // servers know of are not, so the manager is no server.GroupLister.
 func (s *service) AddToGroup(ctx context.Context, id, group string) error {
@@ -141,7 +142,7 @@ func (s *service) AddToGroup(ctx context.Context, id, group string) error {
 			return err
 		}
 	}
-	err := s.askAll(ctx, s.keyOf(id), "JoinGroupWithAck", func(ack int) wire.Message {
+	err := s.askAll(ctx, sendKey{name: group}, "JoinGroupWithAck", func(ack int) wire.Message {
 		return &wire.JoinGroupWithAck{ConnectionID: id, GroupName: group, AckID: ack}
 	})
 	if err != nil && fresh {
@@ -155,7 +156,7 @@ func (s *service) RemoveFromGroup(ctx context.Context, id, group string) error {
 	if cl := s.client(id); cl != nil {
 		cl.leaveGroup(group)
 	}
-	return s.askAll(ctx, s.keyOf(id), "LeaveGroupWithAck", func(ack int) wire.Message {
+	return s.askAll(ctx, sendKey{name: group}, "LeaveGroupWithAck", func(ack int) wire.Message {
 		return &wire.LeaveGroupWithAck{ConnectionID: id, GroupName: &group, AckID: ack}
 	})
 }
@@ -217,8 +218,11 @@ func (s *service) sendError(err error) error {
 // must differ from those of any other server.
 var lastInvocation atomic.Uint64
 
-// unknownClient is what Hubwire's gateway says of a client that there is not.
-const unknownClient = "Connection does not exist."
+// What Hubwire's gateway says of a client that there is not, and of one that has left.
+const (
+	unknownClient = "Connection does not exist."
+	goneClient    = "Connection is disconnected."
+)
 
 // InvokeConnection implements server.ResultRouter.
 func (s *service) InvokeConnection(ctx context.Context, id string, inv *protocol.Invocation) (server.ClientResult, error) {
@@ -261,12 +265,24 @@ func (s *service) InvokeConnection(ctx context.Context, id string, inv *protocol
 	case end != members.Answered:
 		return server.ClientResult{}, server.NewHubError(members.TextCanceled)
 	case result.Failed:
-		if p.Away && result.Error == unknownClient {
-			return server.ClientResult{}, &server.ConnectionError{ID: id}
-		}
-		return server.ClientResult{}, &server.HubError{Message: result.Error}
+		return server.ClientResult{}, s.resultError(p, result.Error)
 	}
 	return server.ClientResult{Codec: result.Codec, Value: result.Value}, nil
+}
+
+// resultError is the error of a client result that has failed with a text: the
+// client's own, or the service's, of which those of Hubwire's gateway are known.
+func (s *service) resultError(p *members.Pending, text string) error {
+	s.mu.Lock()
+	refused := s.instances[p.ID].refused
+	s.mu.Unlock()
+	switch {
+	case refused && text == unknownClient, refused && text == goneClient && !p.Away:
+		return &server.ConnectionError{ID: p.ConnectionID, Gone: !p.Away}
+	case refused && text == goneClient:
+		text = "Connection disconnected." // as over Redis
+	}
+	return &server.HubError{Message: text}
 }
 
 func (s *service) forgetResult(p *members.Pending) {

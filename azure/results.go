@@ -110,6 +110,12 @@ func (s *service) failed(m *wire.ErrorCompletion) {
 			return
 		}
 	}
+	s.mu.Lock()
+	if asked, ok := s.instances[p.ID]; ok {
+		asked.refused = true
+		s.instances[p.ID] = asked
+	}
+	s.mu.Unlock()
 	p.Answer(members.Result{Failed: true, Error: m.Error})
 }
 
@@ -124,8 +130,11 @@ func (s *service) mapInstance(m *wire.ServiceMapping) {
 }
 
 // A mapped invocation waits for a client, of which the service may have said to
-// which of its instances it is connected.
-type mapped struct{ connection, instance string }
+// which of its instances it is connected, or that there will be no result.
+type mapped struct {
+	connection, instance string
+	refused              bool
+}
 
 // instanceGone fails the invocations that wait for clients of a dead instance.
 func (s *service) instanceGone(instance string) {
