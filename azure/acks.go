@@ -1,6 +1,7 @@
 package azure
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,32 +19,38 @@ var lastAck atomic.Int32
 // acks are the messages that wait for their ack.
 type acks struct {
 	mu      sync.Mutex
-	waiting map[int]chan int // with room for the status
+	waiting map[int]chan acked // with room for one
 }
 
-func (a *acks) add() (id int, status chan int) {
-	id, status = int(lastAck.Add(1)), make(chan int, 1)
+// acked is what an ack says.
+type acked struct {
+	status  int
+	payload []byte // empty where there is none
+}
+
+func (a *acks) add() (id int, answer chan acked) {
+	id, answer = int(lastAck.Add(1)), make(chan acked, 1)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.waiting == nil {
-		a.waiting = map[int]chan int{}
+		a.waiting = map[int]chan acked{}
 	}
-	a.waiting[id] = status
-	return id, status
+	a.waiting[id] = answer
+	return id, answer
 }
 
 // take removes an id; only the first ack counts.
-func (a *acks) take(id int) chan int {
+func (a *acks) take(id int) chan acked {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	status := a.waiting[id]
+	answer := a.waiting[id]
 	delete(a.waiting, id)
-	return status
+	return answer
 }
 
-func (a *acks) settle(id, status int) {
-	if waiting := a.take(id); waiting != nil {
-		waiting <- status
+func (a *acks) settle(m *wire.Ack) {
+	if waiting := a.take(m.AckID); waiting != nil {
+		waiting <- acked{m.Status, bytes.Clone(m.Payload)} // its bytes are the reader's
 	}
 }
 
@@ -64,23 +71,31 @@ func ackError(message string, id, status int) error {
 // ask sends the message that is made for an ack id, and waits for its ack. found is
 // false if the service does not know the client, user or group.
 func (p *pool) ask(ctx context.Context, key sendKey, name string, message func(ackID int) wire.Message) (found bool, err error) {
-	a := &p.s.acks
-	id, status := a.add()
-	defer a.take(id)
-	if err := p.send(ctx, key, message(id)); err != nil {
+	id, a, err := p.question(ctx, key, message)
+	if err != nil {
 		return false, err
+	}
+	return a.status == wire.AckOK, ackError(name, id, a.status)
+}
+
+// question is ask for whatever the ack says; one that does not come has timed out.
+func (p *pool) question(ctx context.Context, key sendKey, message func(ackID int) wire.Message) (id int, a acked, err error) {
+	id, answer := p.s.acks.add()
+	defer p.s.acks.take(id)
+	if err := p.send(ctx, key, message(id)); err != nil {
+		return id, acked{}, err
 	}
 	late := time.NewTimer(ackTimeout)
 	defer late.Stop()
 	select {
-	case got := <-status:
-		return got == wire.AckOK, ackError(name, id, got)
+	case a := <-answer:
+		return id, a, nil
 	case <-late.C:
-		return false, ackError(name, id, wire.AckTimeout)
+		return id, acked{status: wire.AckTimeout}, nil
 	case <-ctx.Done():
-		return false, ctx.Err()
+		return id, acked{}, ctx.Err()
 	case <-p.s.ctx.Done():
-		return false, server.ErrShutdown
+		return id, acked{}, server.ErrShutdown
 	}
 }
 

@@ -3,6 +3,7 @@ package azure
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"strings"
 	"sync/atomic"
@@ -25,6 +26,19 @@ func (*Chat) OnConnected(call *server.Call) error {
 		return server.NewHubError("refused")
 	}
 	return nil
+}
+
+// OnAuthenticationRefreshed tells clients that want to know.
+func (c *Chat) OnAuthenticationRefreshed(call *server.Call) error {
+	if call.Request().URL.Query().Get("tell") != "1" {
+		return nil
+	}
+	return call.Clients().Caller().Send(call.Context(), "Refreshed "+c.Who(call))
+}
+
+// Who is the user and its role.
+func (*Chat) Who(call *server.Call) string {
+	return fmt.Sprint(call.UserID(), " ", call.User().Claims["role"])
 }
 
 func (*Chat) Echo(text string) string { return text }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire/azure/internal/wire"
+	"github.com/hubwire/hubwire/internal/seam"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -56,14 +57,24 @@ var shortNames = map[string]string{
 	microsoftClaims + "tenantid":         "tid",
 }
 
+// longNames are the reverse of shortNames.
+var longNames = func() map[string]string {
+	names := make(map[string]string, len(shortNames))
+	for long, short := range shortNames {
+		names[short] = long
+	}
+	return names
+}()
+
 // reserved are claims that a token has of its own.
 var reserved = map[string]bool{
 	"aud": true, "exp": true, "iat": true, "nbf": true, "iss": true, "actort": true,
 	"acr": true, "azp": true, "c_hash": true, "jti": true, "nonce": true,
 }
 
-// clientClaims are the claims of the token that a client gets, in the SDK's order.
-func (s *service) clientClaims(r *http.Request, user server.User) []Claim {
+// clientClaims are what the service is told of a client of an endpoint, in the SDK's
+// order. Names are those of .NET where it has some.
+func (s *service) clientClaims(r *http.Request, user server.User, of seam.Endpoint) []Claim {
 	var claims []Claim
 	add := func(name, value string) { claims = append(claims, Claim{name, value}) }
 	if id := s.hub.userID(r, user); id != "" || !user.Anonymous() {
@@ -88,10 +99,10 @@ func (s *service) clientClaims(r *http.Request, user server.User) []Claim {
 	if s.opts.MaximumPollInterval > 0 {
 		add(claimPoll, strconv.Itoa(int(s.opts.MaximumPollInterval/time.Second)))
 	}
-	if s.hub.transports != 0 {
-		add(claimTransports, strconv.Itoa(int(s.hub.transports)))
+	if of.Transports != 0 {
+		add(claimTransports, strconv.Itoa(int(of.Transports)))
 	}
-	if s.hub.closeOnExpiry && !user.Expires.IsZero() {
+	if of.CloseOnExpiry && !user.Expires.IsZero() {
 		add(claimClose, "true")
 		add(claimExpires, strconv.FormatInt(user.Expires.Unix(), 10))
 	}
@@ -99,7 +110,7 @@ func (s *service) clientClaims(r *http.Request, user server.User) []Claim {
 	if s.opts.Claims != nil {
 		own = s.opts.Claims(r, user)
 	}
-	return append(claims, tokenNames(own)...)
+	return append(claims, ownNames(own)...)
 }
 
 // userClaims are the claims of a user by their names. If none identifies the user,
@@ -129,8 +140,9 @@ func userClaims(user server.User) (claims []Claim) {
 	return claims
 }
 
-// tokenNames renames claims as the SDK does.
-func tokenNames(claims []Claim) []Claim {
+// ownNames renames claims of a user that a token has for its own ends, and gives
+// others .NET's name.
+func ownNames(claims []Claim) []Claim {
 	named := make([]Claim, 0, len(claims))
 	hasSubject := false
 	for _, c := range claims {
@@ -140,10 +152,22 @@ func tokenNames(claims []Claim) []Claim {
 		case c.Type == subject:
 			hasSubject = true
 		}
+		if long, ok := longNames[c.Type]; ok {
+			c.Type = long
+		}
+		named = append(named, c)
+	}
+	return named
+}
+
+// tokenNames are claims by the names that they have in tokens.
+func tokenNames(claims []Claim) []wire.Claim {
+	named := make([]wire.Claim, len(claims))
+	for i, c := range claims {
 		if short, ok := shortNames[c.Type]; ok {
 			c.Type = short
 		}
-		named = append(named, c)
+		named[i] = wire.Claim(c)
 	}
 	return named
 }

@@ -167,7 +167,7 @@ func (c *conn) handle(m wire.Message, err error) {
 	case *wire.ConnectionFlowControl:
 		c.flowControl(m)
 	case *wire.Ack:
-		s.acks.settle(m.AckID, m.Status)
+		s.acks.settle(m)
 	case *wire.ClientInvocation:
 		s.route(m)
 	case *wire.ClientCompletion:
@@ -177,7 +177,7 @@ func (c *conn) handle(m wire.Message, err error) {
 	case *wire.ServiceMapping:
 		s.mapInstance(m)
 	case *wire.UpdateConnectionClaims:
-		s.log.Debug("claims of a live connection are not taken over", "connection", m.ConnectionID)
+		s.refreshed(m)
 	case *wire.ServiceError:
 		if m.ErrorMessage != "" {
 			s.log.Error("the service ends a connection", "connection", c.id, "error", m.ErrorMessage)

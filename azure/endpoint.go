@@ -76,31 +76,37 @@ func (s *service) setEndpoints(o *Options) error {
 // meaning.
 var keyID = sync.OnceValue(func() string { return strconv.Itoa(int(int32(rand.Uint32()))) })
 
-// sign makes a token for what role does with the hub.
-func (p *pool) sign(role string, claims []wire.Claim) (string, error) {
+// sign makes a token for what role does with the hub, which ends with the usual
+// lifetime or, if that is not zero, before end.
+func (p *pool) sign(role string, claims []wire.Claim, end time.Time) (text string, expires time.Time, err error) {
 	algorithm := token.HS256
 	if p.s.opts.AccessTokenAlgorithm == HS512 {
 		algorithm = token.HS512
 	}
 	now := time.Now()
-	return token.Make(p.at.key, token.Spec{
+	expires = now.Add(p.s.opts.AccessTokenLifetime)
+	if !end.IsZero() && end.Before(expires) {
+		expires = end
+	}
+	text, err = token.Make(p.at.key, token.Spec{
 		Algorithm: algorithm,
 		KeyID:     keyID(),
 		Claims:    claims,
 		Audience:  token.Audience(p.at.audience, role, p.s.name),
 		IssuedAt:  now,
-		Expires:   now.Add(p.s.opts.AccessTokenLifetime),
+		Expires:   expires,
 	})
+	return text, expires, err
 }
 
 func (p *pool) serverToken() (string, error) {
-	return p.sign("server", []wire.Claim{{Type: shortNameID, Value: p.s.serverID}})
+	text, _, err := p.sign("server", []wire.Claim{{Type: shortNameID, Value: p.s.serverID}}, time.Time{})
+	return text, err
 }
 
-func (p *pool) clientToken(claims []Claim) (string, error) {
-	list := make([]wire.Claim, len(claims))
-	for i, c := range claims {
-		list[i] = wire.Claim(c)
-	}
-	return p.sign("client", list)
+// clientToken makes the token of a client. lifetime is how long it is good for, in
+// whole seconds.
+func (p *pool) clientToken(claims []Claim, end time.Time) (text string, lifetime int64, err error) {
+	text, expires, err := p.sign("client", tokenNames(claims), end)
+	return text, max(0, int64(time.Until(expires)/time.Second)), err
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -75,6 +76,19 @@ func newBacked(t *testing.T) *backed {
 
 var quiet = slog.New(slog.DiscardHandler)
 
+// userOfQuery is who a query says: ?user=u&role=r&expires=60.
+func userOfQuery(r *http.Request) (user server.User, _ error) {
+	q := r.URL.Query()
+	user.ID = q.Get("user")
+	if q.Has("role") {
+		user.Claims = map[string]any{"role": q.Get("role")}
+	}
+	if seconds, err := strconv.Atoi(q.Get("expires")); err == nil {
+		user.Expires = time.Now().Add(time.Duration(seconds) * time.Second)
+	}
+	return user, nil
+}
+
 // addServer adds a server of the hub, with its app at the host "app" and its
 // number. It ends with the test.
 func (b *backed) addServer(o Options) *server.Hub {
@@ -85,9 +99,8 @@ func (b *backed) addServer(o Options) *server.Hub {
 	h, err := NewHub(&Chat{}, &o, &server.Options{
 		Logger: quiet, EnableDetailedErrors: true,
 		MaximumGroupNameLength: -1, // the suite of lifetime managers has long ones
-		Authenticate: func(r *http.Request) (server.User, error) {
-			return server.User{ID: r.URL.Query().Get("user")}, nil
-		},
+		Authenticate:           userOfQuery,
+		Endpoint:               server.EndpointOptions{EnableAuthenticationRefresh: true, CloseOnAuthenticationExpiration: true},
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -142,8 +155,13 @@ func (b *backed) client(i int, user, transport string, codec protocol.Codec) (*h
 // dialAs connects a client by way of the app i until the test ends.
 func (b *backed) dialAs(i int, user, transport string, codec protocol.Codec, receive func(*protocol.Invocation)) *hubclient.Client {
 	b.Helper()
+	return b.dialWith(i, "user="+url.QueryEscape(user), transport, codec, receive)
+}
+
+func (b *backed) dialWith(i int, query, transport string, codec protocol.Codec, receive func(*protocol.Invocation)) *hubclient.Client {
+	b.Helper()
 	c, err := hubclient.Dial(b.ctx, hubclient.Options{
-		ConnOptions: hubclient.ConnOptions{URL: fmt.Sprintf("http://app%d/chat?user=%s", i, url.QueryEscape(user)), DialContext: b.dial, Transport: transport},
+		ConnOptions: hubclient.ConnOptions{URL: fmt.Sprintf("http://app%d/chat?%s", i, query), DialContext: b.dial, Transport: transport},
 		Codec:       codec,
 		Receive:     receive,
 	})

@@ -16,12 +16,10 @@ import (
 
 // hubOptions is what the service must know of server.Options.
 type hubOptions struct {
-	userID        func(*http.Request, server.User) string
-	handshake     time.Duration
-	detailed      bool
-	transports    server.Transport
-	closeOnExpiry bool
-	messageSize   int
+	userID      func(*http.Request, server.User) string
+	handshake   time.Duration
+	detailed    bool
+	messageSize int
 }
 
 // Errors of NewHub, for errors.Is: each says what is wrong with the options or the
@@ -39,9 +37,9 @@ var (
 // needs Hub.Shutdown or Hub.Drain to end that.
 //
 // opts are those of server.NewHub. Its Authenticate and AllowedOrigins count for
-// negotiate; the service heeds AllowedTransports, AllowStatefulReconnects,
-// HandshakeTimeout and CloseOnAuthenticationExpiration. LifetimeManager must be
-// nil. Errors: those of server.NewHub, ErrLifetimeManager, ErrNoEndpoint,
+// negotiate and refreshes; the service heeds AllowedTransports,
+// AllowStatefulReconnects, HandshakeTimeout, CloseOnAuthenticationExpiration and
+// EnableAuthenticationRefresh. LifetimeManager must be nil. Errors: those of server.NewHub, ErrLifetimeManager, ErrNoEndpoint,
 // ErrTwoEndpoints, ErrNoKey, ErrHubName, and what is wrong with a connection string.
 func NewHub[H any](hub H, o *Options, opts *server.Options) (*server.Hub, error) {
 	return newHub(reflect.TypeFor[H](), o, opts, func(opts *server.Options) (*server.Hub, error) {
@@ -95,12 +93,10 @@ func newService(of reflect.Type, o *Options, own *server.Options) (*service, err
 		clients:   map[string]*client{},
 		instances: map[string]mapped{},
 		hub: hubOptions{
-			userID:        own.UserID,
-			handshake:     own.HandshakeTimeout,
-			detailed:      own.EnableDetailedErrors,
-			transports:    own.Endpoint.AllowedTransports,
-			closeOnExpiry: own.Endpoint.CloseOnAuthenticationExpiration,
-			messageSize:   own.MaximumReceiveMessageSize,
+			userID:      own.UserID,
+			handshake:   own.HandshakeTimeout,
+			detailed:    own.EnableDetailedErrors,
+			messageSize: own.MaximumReceiveMessageSize,
 		},
 	}
 	if s.opts.serverID != "" {

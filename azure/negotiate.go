@@ -14,9 +14,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hubwire/hubwire/azure/internal/token"
 	"github.com/hubwire/hubwire/internal/rescue"
+	"github.com/hubwire/hubwire/internal/seam"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -27,16 +29,26 @@ const (
 )
 
 // Negotiate implements seam.Remote: the client is sent to the service.
-func (s *service) Negotiate(w http.ResponseWriter, r *http.Request, user any) {
+func (s *service) Negotiate(w http.ResponseWriter, r *http.Request, user any, of seam.Endpoint) {
 	p := s.chooseEndpoint()
 	if p == nil {
 		answerText(w, http.StatusInternalServerError, notConnected)
 		return
 	}
 	who, _ := user.(server.User)
-	var text string
+	answer := struct {
+		Version    int      `json:"negotiateVersion"`
+		URL        string   `json:"url"`
+		Token      string   `json:"accessToken"`
+		Lifetime   *int64   `json:"tokenLifetimeSeconds,omitempty"`
+		Transports []string `json:"availableTransports"`
+	}{URL: p.clientURL(r), Transports: []string{}}
 	err := rescue.Call(s.log, "what makes claims", func() (err error) {
-		text, err = p.clientToken(s.clientClaims(r, who))
+		end, lifetime := time.Time{}, int64(0)
+		if of.Refreshes && !who.Anonymous() {
+			end, answer.Lifetime = who.Expires, &lifetime
+		}
+		answer.Token, lifetime, err = p.clientToken(s.clientClaims(r, who, of), end)
 		return err
 	})
 	switch {
@@ -49,17 +61,17 @@ func (s *service) Negotiate(w http.ResponseWriter, r *http.Request, user any) {
 		answerText(w, http.StatusInternalServerError, "")
 		return
 	}
-	answer := struct {
-		Version    int      `json:"negotiateVersion"`
-		URL        string   `json:"url"`
-		Token      string   `json:"accessToken"`
-		Transports []string `json:"availableTransports"`
-	}{URL: p.clientURL(r), Token: text, Transports: []string{}}
+	answerJSON(w, http.StatusOK, answer)
+}
+
+// answerJSON answers with texts and numbers.
+func answerJSON(w http.ResponseWriter, status int, value any) {
 	var b bytes.Buffer
 	encode := json.NewEncoder(&b)
 	encode.SetEscapeHTML(false)
-	_ = encode.Encode(answer) // texts and a number can always be encoded
+	_ = encode.Encode(value) // which can always be encoded
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	_, _ = w.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n"))) // the client is gone; no reply is needed
 }
 

@@ -158,6 +158,12 @@ func claimsOf(t *testing.T, raw string) string {
 
 // negotiatingHub is the app of a scenario: who asks is said by the query.
 func negotiatingHub(t *testing.T, sc recorded.Scenario) *server.Hub {
+	_, h := negotiatingHubAt(t, sc)
+	return h
+}
+
+// negotiatingHubAt also returns the service.
+func negotiatingHubAt(t *testing.T, sc recorded.Scenario) (*fakeService, *server.Hub) {
 	o, opts := optionsOf(t, sc)
 	app := sc.Apps[0]
 	number := func(name string) int {
@@ -176,6 +182,7 @@ func negotiatingHub(t *testing.T, sc recorded.Scenario) *server.Hub {
 		o.DiagnosticClient = func(*http.Request) bool { return true }
 	}
 	o.Claims = func(r *http.Request, user server.User) []Claim { return claimsOfQuery(r, user, app["claims"]) }
+	opts.Endpoint = policyOf(app)
 	opts.Endpoint.AllowedTransports = server.Transport(number("transports"))
 	opts.Endpoint.CloseOnAuthenticationExpiration = app["closeOnExpiration"] == true
 	opts.EnableDetailedErrors = app["detailed"] != false
@@ -196,7 +203,7 @@ func negotiatingHub(t *testing.T, sc recorded.Scenario) *server.Hub {
 	f := newFake(t)
 	h := f.hub(o, opts)
 	f.conn(0)
-	return h
+	return f, h
 }
 
 // claimsOfQuery are those that the app's authentication gives a user, or the

@@ -112,7 +112,8 @@ func newConnection(h *Hub, conn *transport.Conn, opts EndpointOptions) *connecti
 	}
 	c.mute.Store(true)
 	c.rates = h.opts.RateLimit.of(func() string { return opts.clientAddress(conn.Request()) })
-	c.expires, c.refreshes = opts.CloseOnAuthenticationExpiration, opts.EnableAuthenticationRefresh
+	c.expires = opts.CloseOnAuthenticationExpiration
+	c.refreshes = opts.EnableAuthenticationRefresh || h.remote != nil // which may replace the user at any time
 	return c
 }
 

@@ -188,7 +188,7 @@ func (h *Hub) newEndpoint(opts EndpointOptions) *transport.Endpoint {
 	e := transport.NewEndpoint(t, func(c *transport.Conn) transport.App { return (*hubApp)(newConnection(h, c, opts)) })
 	h.mu.Lock()
 	if h.remote != nil {
-		e.SetElsewhere(h.remote.Negotiate)
+		e.SetElsewhere(elsewhereOf(h.remote, opts))
 	}
 	down, refuses := h.down, h.refuses
 	if !down {

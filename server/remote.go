@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/hubwire/hubwire/internal/seam"
 	"github.com/hubwire/hubwire/internal/transport"
@@ -18,8 +19,33 @@ func attach(hub any, remote seam.Remote) *transport.Endpoint {
 	h := hub.(*Hub)
 	h.remote = remote
 	h.manager.remote = true
-	h.main.SetElsewhere(remote.Negotiate)
+	h.main.SetElsewhere(elsewhereOf(remote, h.opts.Endpoint))
 	return h.main
+}
+
+// An elsewhere is the remote for the clients of one endpoint.
+type elsewhere struct {
+	remote   seam.Remote
+	endpoint seam.Endpoint
+}
+
+func elsewhereOf(remote seam.Remote, opts EndpointOptions) elsewhere {
+	return elsewhere{remote, seam.Endpoint{
+		Transports:    transport.Transport(opts.AllowedTransports),
+		CloseOnExpiry: opts.CloseOnAuthenticationExpiration,
+		Refreshes:     opts.EnableAuthenticationRefresh,
+		OnRefresh:     onRefresh(opts.OnAuthenticationRefresh),
+	}}
+}
+
+// Negotiate implements transport.Elsewhere.
+func (e elsewhere) Negotiate(w http.ResponseWriter, r *http.Request, user any) {
+	e.remote.Negotiate(w, r, user, e.endpoint)
+}
+
+// Refresh implements transport.Elsewhere.
+func (e elsewhere) Refresh(w http.ResponseWriter, r *http.Request, user any, connectionToken string) {
+	e.remote.Refresh(w, r, user, connectionToken, e.endpoint)
 }
 
 // leave tells the remote, if there is one, that no more clients may come.

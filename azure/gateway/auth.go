@@ -100,7 +100,7 @@ func (g *Gateway) authenticateClient(r *http.Request) (any, transport.Refusal) {
 	if err != nil {
 		return nil, refused
 	}
-	t := &clientToken{hub: g.hub(hub), claims: says.Claims, closeAt: far}
+	t := &clientToken{hub: g.hub(hub), claims: says.Claims}
 	t.userID, t.hasUser = says.First("asrs.s.uid")
 	if g.hooks != nil {
 		if name, ok := says.First("nameid"); !t.hasUser && ok && name != "" { // of a token that no SDK has made
@@ -123,12 +123,7 @@ func (g *Gateway) authenticateClient(r *http.Request) (any, transport.Refusal) {
 			t.shake = uint8(n)
 		}
 	}
-	if on, _ := says.First("asrs.s.coae"); on == "true" {
-		text, _ := says.First("asrs.s.aeo")
-		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-			t.closeAt = time.Unix(n, 0)
-		}
-	}
+	t.closeAt = closeAtOf(says.Claims)
 	return t, transport.Refusal{}
 }
 
@@ -169,12 +164,7 @@ func (t *clientToken) widened(r *http.Request) []wire.Claim {
 			claims = again.Claims
 		}
 	}
-	for i, c := range claims {
-		if long, ok := longNames[c.Type]; ok {
-			claims[i].Type = long
-		}
-	}
-	return claims
+	return widen(claims)
 }
 
 const (

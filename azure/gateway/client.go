@@ -58,6 +58,8 @@ type client struct {
 	border  border
 	partial []byte  // of a hub message that comes in parts
 	served  *served // by the gateway itself; nil: by an app server, or not yet
+
+	refreshed *refreshedAuth // nil: nothing but its token
 }
 
 // clientApp is a client as its transport sees it.
@@ -170,7 +172,7 @@ func (c *client) openMessage(migrateFrom string) *wire.OpenConnection {
 	query := "?" + withoutSecrets(r.URL.RawQuery)
 	m := &wire.OpenConnection{
 		ConnectionID: c.conn.ID(),
-		Claims:       c.who.widened(r),
+		Claims:       c.claimsLocked(),
 		Headers:      c.hub.g.headersOf(r),
 		QueryString:  &query,
 		Protocol:     &c.asked,
@@ -319,12 +321,12 @@ func (a *clientApp) Tick(now time.Time) {
 	c := (*client)(a)
 	c.mu.Lock()
 	waits := c.server == nil && !c.ready && !c.ended
-	s := c.served
+	s, closeAt := c.served, c.closeAtLocked()
 	c.mu.Unlock()
 	switch {
 	case waits && now.Sub(c.opened) > c.who.handshakeTimeout():
 		c.refuse(textCanceled, false)
-	case now.After(c.who.closeAt):
+	case now.After(closeAt):
 		c.leave("", true)
 	case s != nil:
 		s.tick(c, now)

@@ -86,10 +86,10 @@ func (s *serverConn) dispatchAsked(m wire.Message) {
 	case *wire.CloseGroupConnectionsWithAck:
 		s.ack(m.AckID, h.closeMany(h.membersOf(m.GroupName), m.Reason, m.ExcludedList))
 
-	case *wire.RefreshAuth: // tokens of clients cannot be refreshed: as if it were gone
-		s.ack(m.AckID, wire.AckNotFound)
+	case *wire.RefreshAuth:
+		s.refreshAuth(m)
 	case *wire.GetConnectionClaims:
-		s.ack(m.AckID, wire.AckNotFound)
+		s.tellClaims(m)
 	}
 }
 

@@ -283,6 +283,10 @@ func (c *Client) current() *Conn {
 // ID is the public connection id; empty without negotiation.
 func (c *Client) ID() string { return c.current().ID }
 
+// Token is the connection token, which the server has told this client alone; empty
+// without negotiation.
+func (c *Client) Token() string { return c.current().token }
+
 // Done is closed when the connection has ended.
 func (c *Client) Done() <-chan struct{} { return c.done }
 

@@ -106,9 +106,9 @@ type Options struct {
 	SubProtocol             func(offered []string) string // nil: none
 	Redirect                func(*http.Request) (url, accessToken string, ok bool)
 
-	// Elsewhere answers negotiate for clients that another server holds: none can
-	// be connected by a request of its own. Nil: clients connect here.
-	Elsewhere func(w http.ResponseWriter, r *http.Request, user any)
+	// Elsewhere has clients that another server holds: none can be connected by a
+	// request of its own. Nil: clients connect here.
+	Elsewhere Elsewhere
 
 	// Cluster is the other nodes, where each may get any request. Who names a user
 	// for them: two users have one name exactly if SameUser would say that they are

@@ -74,9 +74,7 @@ func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint {
 }
 
 // SetElsewhere sets Options.Elsewhere, before the endpoint serves anybody.
-func (e *Endpoint) SetElsewhere(negotiate func(w http.ResponseWriter, r *http.Request, user any)) {
-	e.opts.Elsewhere = negotiate
-}
+func (e *Endpoint) SetElsewhere(elsewhere Elsewhere) { e.opts.Elsewhere = elsewhere }
 
 // clock is now as connections keep times.
 func (e *Endpoint) clock(now time.Time) time.Duration { return now.Sub(e.started) }

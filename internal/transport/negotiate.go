@@ -17,7 +17,7 @@ const noInteger = "The client requested a non-integer protocol version."
 // that waits to be connected. Its errors are answers of status 200, too.
 func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request, user any) {
 	if e.opts.Elsewhere != nil {
-		if !e.guard("Elsewhere", func() { e.opts.Elsewhere(w, r, user) }) {
+		if !e.guard("Elsewhere", func() { e.opts.Elsewhere.Negotiate(w, r, user) }) {
 			answer(w, r, http.StatusInternalServerError, noType, "")
 		}
 		return

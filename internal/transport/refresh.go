@@ -47,6 +47,12 @@ func (e *Endpoint) serveRefresh(w http.ResponseWriter, r *http.Request, user any
 		refused(w, http.StatusBadRequest, missingToken)
 		return
 	}
+	if e.opts.Elsewhere != nil {
+		if !e.guard("Elsewhere", func() { e.opts.Elsewhere.Refresh(w, r, user, token) }) {
+			answer(w, r, http.StatusInternalServerError, noType, "")
+		}
+		return
+	}
 	c, answered := e.lookupAnywhere(w, r, token, user)
 	switch {
 	case answered:

@@ -142,6 +142,9 @@ func (e *Endpoint) lookup(token string) *Conn {
 	return e.table[token]
 }
 
+// Lookup returns the connection with a token that a client has from negotiate, or nil.
+func (e *Endpoint) Lookup(token string) *Conn { return e.lookup(token) }
+
 // remove forgets c.
 func (e *Endpoint) remove(c *Conn) {
 	defer c.Opened()

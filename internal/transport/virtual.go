@@ -20,6 +20,17 @@ type Link interface {
 	Closed(cut bool)
 }
 
+// An Elsewhere answers for clients that another server holds. It is safe for
+// concurrent use.
+type Elsewhere interface {
+	// Negotiate answers negotiate.
+	Negotiate(w http.ResponseWriter, r *http.Request, user any)
+
+	// Refresh answers fresh credentials, which are those of user, of the connection
+	// that the other server has by a token.
+	Refresh(w http.ResponseWriter, r *http.Request, user any, connectionToken string)
+}
+
 // A virtual is what a connection has whose client another server holds. It is
 // guarded by Conn.mu.
 type virtual struct {
@@ -92,6 +103,26 @@ func (c *Conn) Received(p []byte, most int) error {
 		go c.feed()
 	}
 	return nil
+}
+
+// ReplaceUser makes user, who has authenticated where the client is connected, the
+// connection's user, and tells an App that is a Refresher. It does nothing once the
+// connection has ended.
+func (c *Conn) ReplaceUser(user any) {
+	c.mu.Lock()
+	if c.link.over() || c.app.over() {
+		c.mu.Unlock()
+		return
+	}
+	c.user, c.latest = user, user
+	var app Refresher
+	if c.app.live() {
+		app, _ = c.handler.(Refresher)
+	}
+	c.mu.Unlock()
+	if app != nil {
+		app.Refreshed(c.Request())
+	}
 }
 
 // Left says that the client has left; nothing is received any more. The App gets
