@@ -2,91 +2,39 @@ package azure
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
-	"github.com/hubwire/hubwire/azure/gateway"
 	"github.com/hubwire/hubwire/interop/harness"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const accessKey = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGH"
-
-// A world is a gateway and how apps connect to it.
-type world struct {
-	address string
-	log     *harness.Tail
-	kill    func(*testing.T) // ends the gateway as if its process had ended
-}
-
-// connectionString is what apps are given.
-func (w *world) connectionString() string {
-	return "Endpoint=http://" + w.address + ";AccessKey=" + accessKey + ";Version=1.0;"
-}
-
-// startGateway starts a gateway on a free port. It ends with the test.
-func startGateway(t *testing.T) *world {
-	t.Helper()
-	w := &world{address: "127.0.0.1:0", log: &harness.Tail{}}
-	t.Cleanup(func() {
-		w.kill(t)
-		if t.Failed() {
-			t.Logf("the gateway's log:\n%s", w.log)
-		}
-	})
-	w.startAgain(t)
-	return w
-}
-
-// startAgain starts a new gateway where the old one was.
-func (w *world) startAgain(t *testing.T) {
-	t.Helper()
-	g, err := gateway.New(&gateway.Options{AccessKeys: []string{accessKey}, Logger: slog.New(slog.NewTextHandler(w.log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", w.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.address = listener.Addr().String()
-	server := &http.Server{Handler: g}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = server.Serve(listener) // ErrServerClosed
-	}()
-	once := sync.OnceFunc(func() {
-		_ = server.Close()
-		now, cancel := context.WithCancel(context.Background())
-		cancel()
-		_ = g.Shutdown(now) // cuts what the server has left to it
-		<-served
-	})
-	w.kill = func(*testing.T) { once() }
-}
-
-// nodeCommand is the command line of the app with the SDK behind w, words
-// divided by blanks.
-func (w *world) nodeCommand(t *testing.T) string {
+// sdkCommand is the command line of the app with the SDK behind g, words divided by
+// blanks.
+func sdkCommand(t *testing.T, g *harness.Gateway) string {
 	t.Helper()
 	harness.Dotnet(t)
-	return "dotnet " + harness.DotnetProgram(t, "node") + " --azure " + w.connectionString()
+	return "dotnet " + harness.DotnetProgram(t, "node") + " --azure " + g.ConnectionString()
+}
+
+// goCommand is that of the Go app. It skips the test where HUBWIRE_NODE is another
+// server.
+func goCommand(t *testing.T, g *harness.Gateway) string {
+	t.Helper()
+	if !harness.OwnNode() {
+		t.Skip("the node of HUBWIRE_NODE has no --azure")
+	}
+	return harness.NodeCommand(t) + " --azure " + g.ConnectionString()
 }
 
 // fileTime bounds the tests of one file.
@@ -107,20 +55,67 @@ func TestJavaScriptClients(t *testing.T) {
 		t.Skip("takes a minute; not with -short")
 	}
 	harness.Need(t, "node", "npm")
-	w := startGateway(t)
-	node := w.nodeCommand(t)
-	modules := harness.Modules(t, "../js")
-	expected := loadExpectations(t, "expected.json")
-	for _, name := range []string{"calls", "groups", fileOfResults, "streams", "uploads", "errors"} {
-		t.Run(name, func(t *testing.T) { playFile(t, expected, modules, node, name) })
+	p := player{node: sdkCommand(t, harness.StartGateway(t)) + oneConnection, modules: harness.Modules(t, "../js"), clients: "redirected", resultsPlays: playsOfResults}
+	p.playAll(t, "expected.json", []string{"calls", "groups", fileOfResults, "streams", "uploads", "errors"})
+}
+
+// TestJavaScriptClientsOfAGoHub plays what is played against a Go hub without a
+// service, by all clients that negotiate: others cannot be told where to connect. It
+// leaves out stateful reconnect, which is between client and gateway alone.
+func TestJavaScriptClientsOfAGoHub(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute; not with -short")
 	}
-	if !t.Failed() {
-		expected.allUsed(t)
+	harness.Need(t, "node", "npm")
+	g := harness.StartGateway(t)
+	p := player{
+		node: goCommand(t, g) + oneConnection, modules: harness.Modules(t, "../js"), resultsPlays: 1, parallel: true,
+		env: []string{"SERVICE=" + g.URL(), "STATEFUL=no"},
+	}
+	t.Run("current", func(t *testing.T) {
+		p.clients = "negotiating"
+		p.playAll(t, "expectedgo.json", []string{"calls", "errors", "groups", "many", "reconnect", fileOfResults, "stop", "streams", "timeouts", "uploads", "values"})
+	})
+	t.Run("old", func(t *testing.T) {
+		p.clients = "old"
+		p.playAll(t, "expectedgoold.json", []string{"calls", "groups", fileOfResults, "streams", "uploads"})
+	})
+}
+
+// oneConnection are arguments for an app. What is sent from outside of calls has an
+// order only within one service connection, and the tests count on it: once a client
+// has the answer to a call, it has all that was sent before.
+const oneConnection = " --connections 1"
+
+// A player plays tests of interop/js against nodes of a command.
+type player struct {
+	node, modules string
+	clients       string // as interop/js/lib/modes.mjs names them
+	resultsPlays  int    // how often the file about client results may be played
+	parallel      bool   // the files are played at the same time
+	env           []string
+}
+
+// playAll plays files, of which the list of expectations says what differs.
+func (p *player) playAll(t *testing.T, list string, files []string) {
+	expected := loadExpectations(t, list)
+	t.Cleanup(func() { // all files have been played
+		if !t.Failed() {
+			expected.allUsed(t)
+		}
+	})
+	for _, name := range files {
+		t.Run(name, func(t *testing.T) {
+			if p.parallel {
+				t.Parallel()
+			}
+			p.playFile(t, expected, name)
+		})
 	}
 }
 
-// fileOfResults is about client results. It is played up to three times while tests
-// in it wait for ever: the SDK may lose the answer of a client. It notes down whom it
+// fileOfResults is about client results. With the SDK it is played up to three times
+// while tests in it wait for ever: the SDK may lose the answer of a client. It notes down whom it
 // has asked after its write has returned, and drops an answer that is there by then. A
 // trace of the gateway showed it: the call came as the last of a batch, its answer left
 // 4 ms later, and the SDK never said that it was done. With four busy processes for two
@@ -130,16 +125,16 @@ const (
 	playsOfResults = 3
 )
 
-func playFile(t *testing.T, expected expectations, modules, node, name string) {
+func (p *player) playFile(t *testing.T, expected expectations, name string) {
 	file := "../js/" + name + ".test.mjs"
-	outcomes := play(t, modules, node, file)
-	for again := 1; name == fileOfResults && again < playsOfResults && slices.ContainsFunc(outcomes, outcome.timedOut); again++ {
+	outcomes := p.play(t, file)
+	for again := 1; name == fileOfResults && again < p.resultsPlays && slices.ContainsFunc(outcomes, outcome.timedOut); again++ {
 		for _, o := range outcomes {
 			if o.timedOut() {
 				t.Logf("played again, because it waited for ever: %s", strings.Join(o.Names, "/"))
 			}
 		}
-		outcomes = play(t, modules, node, file)
+		outcomes = p.play(t, file)
 	}
 	for _, o := range outcomes {
 		name := strings.Join(o.Names, "/")
@@ -157,7 +152,7 @@ func playFile(t *testing.T, expected expectations, modules, node, name string) {
 // timedOut reports whether the test has waited for ever.
 func (o outcome) timedOut() bool { return !o.Passed && strings.Contains(o.Error, "test timed out") }
 
-func play(t *testing.T, modules, node, file string) (outcomes []outcome) {
+func (p *player) play(t *testing.T, file string) (outcomes []outcome) {
 	t.Helper()
 	script, err := filepath.Abs(file)
 	if err != nil {
@@ -168,8 +163,8 @@ func play(t *testing.T, modules, node, file string) (outcomes []outcome) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("node", "--test", "--test-reporter", reporter, script)
-	cmd.Dir = modules
-	cmd.Env = append(os.Environ(), "NODE_COMMAND="+node, "CLIENTS=redirected", "HUBWIRE_NODE=")
+	cmd.Dir = p.modules
+	cmd.Env = append(append(os.Environ(), "NODE_COMMAND="+p.node, "CLIENTS="+p.clients, "HUBWIRE_NODE="), p.env...)
 	out, runErr := harness.Run(t, cmd, fileTime)
 	for line := range bytes.Lines(out) {
 		var o outcome

@@ -2,6 +2,7 @@ package azure
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hubwire/hubwire/interop/harness"
@@ -14,7 +15,7 @@ type expectation struct {
 	Error  string `json:"error"` // part of what it fails with
 	Reason string `json:"reason"`
 
-	used bool
+	used atomic.Bool
 }
 
 // expectations are expected.json.
@@ -25,7 +26,7 @@ func loadExpectations(t *testing.T, file string) expectations {
 	list := harness.ReadJSON[expectations](t, file)
 	for _, e := range list {
 		if e.Test == "" || e.Error == "" || e.Reason == "" {
-			t.Errorf("%s has an entry with an empty member: %+v", file, *e)
+			t.Errorf("%s has an entry with an empty member: %q %q %q", file, e.Test, e.Error, e.Reason)
 		}
 	}
 	return list
@@ -38,7 +39,7 @@ func (list expectations) report(t *testing.T, name string, passed bool, failure 
 			if !strings.Contains(name, e.Test) {
 				continue
 			}
-			e.used = true
+			e.used.Store(true)
 			switch {
 			case passed:
 				t.Errorf("does not differ any more; take it out of the list (%s)", e.Reason)
@@ -59,7 +60,7 @@ func (list expectations) report(t *testing.T, name string, passed bool, failure 
 func (list expectations) allUsed(t *testing.T) {
 	t.Helper()
 	for _, e := range list {
-		if !e.used {
+		if !e.used.Load() {
 			t.Errorf("the list has what is not played: %q", e.Test)
 		}
 	}

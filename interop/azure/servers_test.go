@@ -19,9 +19,9 @@ type two struct {
 	pidGoing, pidStaying float64
 }
 
-func startTwo(t *testing.T, w *world, args ...string) *two {
+func startTwo(t *testing.T, g *harness.Gateway, args ...string) *two {
 	t.Helper()
-	command, clients := w.nodeCommand(t), startClients(t)
+	command, clients := sdkCommand(t, g), startClients(t)
 	args = append([]string{"--application", "two"}, args...)
 	s := &two{goes: harness.StartNode(t, command, args...), stays: harness.StartNode(t, command, args...), clients: clients}
 	t.Cleanup(func() { // at its own end the SDK waits for 30 seconds
@@ -64,7 +64,7 @@ func TestTwoAppServersAreOneHub(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts two ASP.NET Core apps; not with -short")
 	}
-	s := startTwo(t, startGateway(t))
+	s := startTwo(t, harness.StartGateway(t))
 	all := append(append([]string{}, s.ofGoing...), s.ofStaying...)
 	for i, name := range all {
 		s.sendToGroup(t, name, fmt.Sprint("text ", i), all...)
@@ -75,7 +75,7 @@ func TestClientsOfAKilledAppServerReconnectToAnother(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts two ASP.NET Core apps; not with -short")
 	}
-	s := startTwo(t, startGateway(t))
+	s := startTwo(t, harness.StartGateway(t))
 	s.goes.Kill()
 	for _, name := range s.ofGoing {
 		s.clients.event(name, "reconnecting")
@@ -95,14 +95,14 @@ func TestAppServersAndClientsComeBackToAGatewayThatWasKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts two ASP.NET Core apps; not with -short")
 	}
-	w := startGateway(t)
-	s := startTwo(t, w)
+	g := harness.StartGateway(t)
+	s := startTwo(t, g)
 	all := append(append([]string{}, s.ofGoing...), s.ofStaying...)
-	w.kill(t)
+	g.Kill()
 	for _, name := range all {
 		s.clients.event(name, "reconnecting")
 	}
-	w.startAgain(t)
+	g.StartAgain(t)
 	for _, name := range all {
 		s.clients.event(name, "reconnected")
 		s.clients.call(name, "Join", "everybody")

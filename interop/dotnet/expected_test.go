@@ -37,9 +37,9 @@ func (list expectations) of(r result) *expectation {
 	return nil
 }
 
-func loadExpectations(t *testing.T) expectations {
+func loadExpectations(t *testing.T, name string) expectations {
 	t.Helper()
-	file, err := os.ReadFile("expected.json")
+	file, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,11 +47,11 @@ func loadExpectations(t *testing.T) expectations {
 	dec := json.NewDecoder(bytes.NewReader(file))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&list); err != nil {
-		t.Fatalf("expected.json: %v", err)
+		t.Fatalf("%s: %v", name, err)
 	}
 	for _, e := range list {
 		if e.Scenario == "" || e.Reason == "" {
-			t.Errorf("expected.json has an entry without a scenario or a reason: %+v", *e)
+			t.Errorf("%s has an entry without a scenario or a reason: %+v", name, *e)
 		}
 	}
 	return list
@@ -89,7 +89,7 @@ func TestReadmeShowsTheExpectedDifferences(t *testing.T) {
 	if !ok || !ok2 {
 		t.Fatalf("%s has not the lines %q and %q", readme, listBegin, listEnd)
 	}
-	want := before + listBegin + "\n" + loadExpectations(t).render() + "\n" + listEnd + after
+	want := before + listBegin + "\n" + loadExpectations(t, "expected.json").render() + "\n" + listEnd + after
 	if want == string(file) {
 		return
 	}

@@ -49,6 +49,7 @@ func (r result) name() string { return r.Scenario + " / " + r.mode() }
 type playing struct {
 	only    string            // cases whose name holds it; -only goes before it
 	without map[string]string // scenarios that are left out, and why
+	modes   func(result) bool // of the modes that are played; nil is all
 	more    func(flag string) []string
 }
 
@@ -81,7 +82,7 @@ func playOn(t *testing.T, program, command string, p playing) []result {
 			t.Errorf("there is no scenario to leave out: %q", scenario)
 		}
 	}
-	leftOut := func(r result) bool { return p.without[r.Scenario] != "" }
+	leftOut := func(r result) bool { return p.without[r.Scenario] != "" || p.modes != nil && !p.modes(r) }
 	list = slices.DeleteFunc(list, leftOut)
 	start := time.Now()
 	played := byName(slices.DeleteFunc(run(t, program, append(args, "--only", p.only, "--jobs", "4")...), leftOut))
@@ -153,7 +154,7 @@ func report(t *testing.T, results []result, expected expectations) {
 	if *only == "" {
 		for _, e := range expected {
 			if !e.used {
-				t.Error("expected.json lists what is not played: " + strconv.Quote(e.Scenario))
+				t.Error("the list of expected differences has what is not played: " + strconv.Quote(e.Scenario))
 			}
 		}
 	}
@@ -163,7 +164,7 @@ func reportOne(t *testing.T, r result, expected expectations) {
 	e := expected.of(r)
 	switch {
 	case e != nil && r.OK:
-		t.Errorf("does not differ any more; take it out of expected.json (%s)", e.Reason)
+		t.Errorf("does not differ any more; take it out of the list of expected differences (%s)", e.Reason)
 	case e != nil:
 		t.Logf("differs as expected: %s\n%s", e.Reason, r.Error)
 	case !r.OK:
@@ -231,5 +232,5 @@ func ownExpectations(t *testing.T) expectations {
 	if !harness.OwnNode() {
 		return nil
 	}
-	return loadExpectations(t)
+	return loadExpectations(t, "expected.json")
 }

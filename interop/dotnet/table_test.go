@@ -25,7 +25,7 @@ func TestTable(t *testing.T) {
 	program := harness.DotnetProgram(t, "matrix", harness.Net11.Property())
 	reference := play(t, program, harness.ReferenceNode(t, harness.Net11))
 	ours := play(t, program, harness.NodeCommand(t))
-	expected := loadExpectations(t)
+	expected := loadExpectations(t, "expected.json")
 	differ := 0
 	for i, r := range reference {
 		if differs(r, ours[i]) && expected.of(r) == nil {

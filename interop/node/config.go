@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hubwire/hubwire/azure"
 )
 
 // config is what the flags say. The flags are those of the reference node,
@@ -33,6 +35,7 @@ type config struct {
 	nodes            int
 	direct           bool
 	metrics          bool
+	azure            azure.Options // without a connection string: clients connect here
 }
 
 // clientTimeout is how long clients may be silent where no flag says so.
@@ -69,6 +72,7 @@ func parseConfig(args []string) (*config, error) {
 		c.metrics, err = strconv.ParseBool(strings.ToLower(s))
 		return err
 	})
+	c.addAzureFlags(flags)
 	for name, d := range map[string]*time.Duration{
 		"client-timeout-ms":     &c.clientTimeout,
 		"keepalive-ms":          &c.keepAlive,
@@ -87,6 +91,9 @@ func parseConfig(args []string) (*config, error) {
 	}
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if c.azure.ConnectionString != "" && c.redis != "" {
+		return nil, errors.New("--azure goes without --redis: the service reaches all clients")
 	}
 	if c.keepAlive >= clientTimeout && c.clientTimeout == 0 {
 		c.clientTimeout = 2 * c.keepAlive // a hub refuses a ping interval longer than its client timeout

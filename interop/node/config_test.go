@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hubwire/hubwire/azure"
 )
 
 func TestFlagsAreThoseOfTheReferenceNode(t *testing.T) {
@@ -14,7 +16,7 @@ func TestFlagsAreThoseOfTheReferenceNode(t *testing.T) {
 		"--urls", "http://127.0.0.1:0;http://localhost", "--redis", "h:1", "--prefix", "P:", "--detailed", "True", "--log", "Warning",
 		"--max-message", "1000", "--parallel", "2", "--stateful-buffer", "5", "--client-timeout-ms", "1.5", "--keepalive-ms", "2",
 		"--handshake-timeout-ms", "3", "--poll-timeout-ms", "4", "--disconnect-timeout-ms=5",
-		"--nodes", "3", "--direct", "True",
+		"--nodes", "3", "--direct", "True", "--application", "app", "--connections", "4", "--shutdown", "MigrateClients", "--sticky", "Required",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -31,6 +33,10 @@ func TestFlagsAreThoseOfTheReferenceNode(t *testing.T) {
 		redis: "h:1", prefix: "P:", detailed: true, maximumMessage: 1000, parallel: 2, statefulBuffer: 5,
 		clientTimeout: 1500 * time.Microsecond, keepAlive: 2 * time.Millisecond, handshakeTimeout: 3 * time.Millisecond,
 		pollTimeout: 4 * time.Millisecond, disconnect: 5 * time.Millisecond, nodes: 3, direct: true,
+		azure: azure.Options{
+			ApplicationName: "app", InitialConnections: 4, Sticky: azure.StickyRequired,
+			Shutdown: azure.GracefulShutdown{Mode: azure.ShutdownMigrateClients},
+		},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("parseConfig = %+v\nwant %+v", got, want)
@@ -53,7 +59,7 @@ func TestWithoutFlagsTheDefaultsOfTheReferenceNodeHold(t *testing.T) {
 func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 	for _, args := range []string{
 		"--urls ftp://a", "--urls http://", "--urls %", "--detailed perhaps", "--log Loud", "--parallel x",
-		"--keepalive-ms x", "--direct perhaps", "--unknown 1", "more",
+		"--keepalive-ms x", "--direct perhaps", "--shutdown perhaps", "--sticky x", "--azure x --redis y", "--unknown 1", "more",
 	} {
 		if c, err := parseConfig(strings.Fields(args)); err == nil {
 			t.Errorf("parseConfig(%s) = %+v, want an error", args, c)

@@ -8,6 +8,8 @@
 //	     [--keepalive-ms N] [--handshake-timeout-ms N] [--poll-timeout-ms N]
 //	     [--disconnect-timeout-ms N] [--stateful-buffer BYTES] [--stamps true]
 //	     [--nodes 1] [--direct true] [--metrics true]
+//	     [--azure "Endpoint=...;AccessKey=...;Version=1.0;" [--application NAME] [--connections 2]
+//	     [--shutdown Off|WaitForClientsClose|MigrateClients] [--sticky Preferred|Required]]
 //
 // With --stamps, which the reference node does not have, messages on Redis carry
 // the time when they were sent, and GET /api/deliveries says how many of those have
@@ -15,6 +17,8 @@
 // one of so many nodes gets each request; with --direct they pass requests on
 // directly, and not over Redis. GET /api/forwards says how many they have passed on,
 // and how many of those directly. With --metrics it measures what server/otel does.
+// With --azure the service has the clients, and the flags are those of
+// interop/azure/node.
 //
 // It prints "READY <url>" for each address when it accepts connections, and
 // ends with status 0 on SIGTERM, after five seconds at the latest.

@@ -60,7 +60,7 @@ func newNode(c *config, ended *endings) (*node, error) {
 			return nil, errors.Join(err, n.bus.close())
 		}
 	}
-	hub, err := server.NewHub(&TestHub{ended}, opts)
+	hub, err := newHub(c, &TestHub{ended}, opts)
 	if err != nil {
 		return nil, errors.Join(err, n.bus.close())
 	}

@@ -53,8 +53,9 @@ const old = [7, 6, 3, 1].flatMap((generation) => [
     new Mode(generation, "LongPolling", "json"),
 ]);
 
-/** The modes of this run: CLIENTS=old are the old ones, CLIENTS=redirected the newest that negotiate: only they can be sent to another server. */
-export const modes = process.env.CLIENTS === "old" ? old : process.env.CLIENTS === "redirected" ? current.filter((m) => m.generation === 10 && !m.skipNegotiation) : current;
+/** The modes of this run: CLIENTS=old are the old ones, CLIENTS=negotiating those that can be sent to another server, CLIENTS=redirected the newest of these. */
+const negotiating = current.filter((m) => !m.skipNegotiation);
+export const modes = { old, negotiating, redirected: negotiating.filter((m) => m.generation === 10) }[process.env.CLIENTS] ?? current;
 
 /** Calls f for each mode, or for those that `which` chooses, inside a suite with the mode's name. All its tests need these features. */
 export function forEachMode(f, which = () => true, ...features) {

@@ -1,10 +1,12 @@
-// A TCP proxy in front of a node, which can break what a network breaks.
+// A TCP proxy in front of a node, which can break what a network breaks. If SERVICE is the URL of a service that the node
+// sends clients to, it is in front of that, too.
 import net from "node:net";
 import { afterEach } from "node:test";
 
 // Node 20 may wait for ever in its own clean-up for a socket that was reset while something waited to be written: leave without it.
 process.on("exit", () => process.exit());
 
+const service = process.env.SERVICE;
 const open = new Set();
 afterEach(async () => { for (const p of open) await p.close(); });
 
@@ -20,18 +22,32 @@ export class Proxy {
     static async to(url) {
         const p = new Proxy();
         open.add(p);
-        p.target = new URL(url);
-        p.server = net.createServer((client) => p.#join(client));
-        await new Promise((ok) => p.server.listen(0, "127.0.0.1", ok));
-        p.url = `http://127.0.0.1:${p.server.address().port}`;
+        p.servers = [];
+        p.url = await p.#listen(url);
+        if (service) p.#service = await p.#listen(service);
         return p;
     }
-    #join(client) {
-        const server = net.connect(Number(this.target.port), this.target.hostname), pair = { client, server };
+    /** Where it is in front of the service. */
+    #service;
+    /** Listens on a port of its own, and returns its URL. */
+    async #listen(url) {
+        const target = new URL(url), server = net.createServer((client) => this.#join(client, target));
+        this.servers.push(server);
+        await new Promise((ok) => server.listen(0, "127.0.0.1", ok));
+        return `http://127.0.0.1:${server.address().port}`;
+    }
+    /** What the node answers, with this proxy in place of the service: ports have five digits, so that lengths stay. */
+    #redirected(data) {
+        if (!service || !data.includes(service)) return data;
+        if (this.#service.length !== service.length) throw new Error(`${this.#service} is not as long as ${service}`);
+        return Buffer.from(data.toString("latin1").replaceAll(service, this.#service), "latin1");
+    }
+    #join(client, target) {
+        const server = net.connect(Number(target.port), target.hostname), pair = { client, server };
         this.#pairs.add(pair);
         if (this.#held) client.pause();
         client.on("data", (d) => this.#pass(server, d, "up"));
-        server.on("data", (d) => this.#pass(client, d, "down"));
+        server.on("data", (d) => this.#pass(client, this.#redirected(d), "down"));
         for (const [a, b] of [[client, server], [server, client]]) {
             a.on("error", () => b.destroy());
             a.on("end", () => b.end());
@@ -57,5 +73,5 @@ export class Proxy {
     /** Keeps back what clients say, also on new connections. */
     hold() { this.#held = true; for (const { client } of this.#pairs) client.pause(); }
     /** Resets every connection and takes no new ones. */
-    async close() { if (!open.delete(this)) return; const closed = new Promise((ok) => this.server.close(ok)); this.cut(); await closed; }
+    async close() { if (!open.delete(this)) return; const closed = this.servers.map((s) => new Promise((ok) => s.close(ok))); this.cut(); await Promise.all(closed); }
 }
