@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire/azure/internal/recorded"
+	"github.com/hubwire/hubwire/azure/internal/wire"
 	"github.com/hubwire/hubwire/internal/hubclient"
+	"github.com/hubwire/hubwire/internal/seam"
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 )
@@ -26,6 +28,7 @@ import (
 // service answers as it did then.
 func TestRefreshDoesWhatTheSDKDoes(t *testing.T) {
 	answered := 0
+	comparedUsers = 0
 	for _, sc := range scenarios(t) {
 		if !strings.HasPrefix(sc.Name, ".NET 11, authentication refresh") && sc.Name != ".NET 11, refresh not enabled" {
 			continue
@@ -34,8 +37,8 @@ func TestRefreshDoesWhatTheSDKDoes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { answered += refreshes(t, sc) })
 		})
 	}
-	if answered != 51 {
-		t.Errorf("%d requests were answered, want 51", answered)
+	if answered != 51 || comparedUsers != 10 {
+		t.Errorf("%d requests were answered, want 51; %d users were compared, want 10", answered, comparedUsers)
 	}
 }
 
@@ -81,15 +84,10 @@ func refreshes(t *testing.T, sc recorded.Scenario) (answered int) {
 				answer <- w
 			}()
 			synctest.Wait()
-			for _, g := range c.take() {
-				asked = append(asked, askedLine(strings.TrimPrefix(fmt.Sprintf("%T", g.m), "*wire."), recorded.Members(g.m)))
-			}
 		}
 		switch {
 		case e.From == "app" && (e.Name == "RefreshAuth" || e.Name == "GetConnectionClaims"):
-			for _, g := range c.take() {
-				asked = append(asked, askedLine(strings.TrimPrefix(fmt.Sprintf("%T", g.m), "*wire."), recorded.Members(g.m)))
-			}
+			asked = append(asked, asks(c)...)
 			want, got := askedLine(e.Name, e.Members), "nothing"
 			if len(asked) > 0 {
 				got, asked = asked[0], asked[1:]
@@ -97,19 +95,54 @@ func refreshes(t *testing.T, sc recorded.Scenario) (answered int) {
 			if got != want {
 				t.Errorf("%s: the hub asks\n%s\nthe SDK\n%s", request["path"], got, want)
 			}
-		case e.From == "service" && e.Name == "Ack":
+		case e.From == "service" && e.Name != "Ping" && e.Name != "HandshakeResponse" && e.Hex != "":
 			c.raw(unhex(t, e.Hex))
 			synctest.Wait()
+		case e.All["refreshed"] != nil:
+			compareUser(t, seam.RemoteOf(hub).(*service), e)
 		}
 		if then, ok := e.All["answer"].(map[string]any); ok {
 			answered += compareRefresh(t, request, <-answer, then, e, sc)
 		}
 	}
-	for _, line := range asked {
+	for _, line := range append(asked, asks(c)...) {
 		t.Errorf("the hub also asks %s", line)
 	}
 	return answered
 }
+
+// asks are the questions that have come.
+func asks(c *fakeConn) (lines []string) {
+	for _, g := range c.take() {
+		switch g.m.(type) {
+		case *wire.RefreshAuth, *wire.GetConnectionClaims:
+			lines = append(lines, askedLine(strings.TrimPrefix(fmt.Sprintf("%T", g.m), "*wire."), recorded.Members(g.m)))
+		}
+	}
+	return lines
+}
+
+// compareUser compares the user of a client that was refreshed with that of the SDK.
+func compareUser(t *testing.T, s *service, e recorded.Event) {
+	id := e.All["refreshed"].(string)
+	user, _ := s.client(id).conn.Load().User().(server.User)
+	if got := s.receiverOf(id).UserID(); got != e.All["user"] {
+		t.Errorf("%s: the user is %q, with the SDK %v", id, got, e.All["user"])
+	}
+	claims := e.All["claims"].([]any)
+	for _, one := range claims {
+		pair := one.([]any)
+		if !slices.Contains(user.ClaimValues(pair[0].(string)), pair[1].(string)) {
+			t.Errorf("%s: there is no claim %v, as with the SDK: %v", id, pair, user.Claims)
+		}
+	}
+	if len(claims) == 0 && !user.Anonymous() {
+		t.Errorf("%s is %+v, with the SDK nobody", id, user)
+	}
+	comparedUsers++
+}
+
+var comparedUsers int // by TestRefreshDoesWhatTheSDKDoes
 
 // askedLine is what a hub asks the service. The time when an authentication ends is
 // that of the recording; the SDK says more of the kind of authentication.

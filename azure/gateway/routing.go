@@ -234,15 +234,19 @@ func (s *serverConn) shutdown(how string) {
 	}
 	s.hub.mu.Lock()
 	s.leaving = true
-	if server := s.hub.servers[s.server]; server != nil {
-		for _, one := range server.conns { // the others' ping is on its way
-			one.leaving = true
-		}
+	all := []*serverConn{s}
+	if server := s.hub.servers[s.server]; server != nil { // the SDK does not say it on all, for a hub that is mapped twice
+		all = slices.Clone(server.conns)
+	}
+	for _, one := range all {
+		one.leaving = true
 	}
 	s.hub.mu.Unlock()
 	s.hub.g.log.Info("app server shuts down", "hub", s.hub.name, "server", s.server, "connection", s.conn.ID(), "how", how)
 	s.send(&wire.Ping{Messages: []string{"shutdown", "finack"}})
 	if how == "fin:1" {
-		s.hub.migrate(s)
+		for _, one := range all {
+			s.hub.migrate(one)
+		}
 	}
 }

@@ -11,21 +11,26 @@ import (
 var modes = [][2]string{{"WebSockets", "json"}, {"LongPolling", "messagepack"}, {"ServerSentEvents", "json"}, {"WebSockets", "messagepack"}}
 
 // two are two app servers of one hub behind a gateway, and two clients of each.
-// Clients negotiate with stays, wherever the gateway sends them.
+// Clients negotiate with stays, wherever the gateway sends them. Each is a user of its
+// own, by its name.
 type two struct {
 	goes, stays          *harness.Node
+	left                 bool // goes has ended
 	ofGoing, ofStaying   []string
 	clients              *officialClients
 	pidGoing, pidStaying float64
 }
 
-func startTwo(t *testing.T, g *harness.Gateway, args ...string) *two {
+// startTwo starts two app servers by their commands.
+func startTwo(t *testing.T, goes, stays string, args ...string) *two {
 	t.Helper()
-	command, clients := sdkCommand(t, g), startClients(t)
 	args = append([]string{"--application", "two"}, args...)
-	s := &two{goes: harness.StartNode(t, command, args...), stays: harness.StartNode(t, command, args...), clients: clients}
+	s := &two{goes: harness.StartNode(t, goes, args...), stays: harness.StartNode(t, stays, args...), clients: startClients(t)}
+	clients := s.clients
 	t.Cleanup(func() { // at its own end the SDK waits for 30 seconds
-		s.goes.Kill()
+		if !s.left {
+			s.goes.Kill()
+		}
 		s.stays.Kill()
 	})
 	s.pidGoing, s.pidStaying = float64(s.goes.PID()), float64(s.stays.PID())
@@ -34,7 +39,7 @@ func startTwo(t *testing.T, g *harness.Gateway, args ...string) *two {
 			t.Fatalf("of 30 clients %q are at one server and %q at the other", s.ofGoing, s.ofStaying)
 		}
 		name, mode := fmt.Sprintf("c%d", i), modes[i%len(modes)]
-		clients.start(name, s.stays.URL+"/hub", mode[0], mode[1])
+		clients.start(name, s.stays.URL+"/hub?user="+name, mode[0], mode[1])
 		clients.call(name, "Join", "everybody")
 		switch pid := clients.call(name, "ProcessId"); pid {
 		case s.pidGoing:
@@ -60,12 +65,22 @@ func (s *two) sendToGroup(t *testing.T, from, text string, to ...string) {
 	}
 }
 
+// leave stops goes as an operator does.
+func (s *two) leave() {
+	s.left = true
+	s.goes.Stop()
+}
+
+// everybody are the clients.
+func (s *two) everybody() []string { return append(append([]string{}, s.ofGoing...), s.ofStaying...) }
+
 func TestTwoAppServersAreOneHub(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts two ASP.NET Core apps; not with -short")
 	}
-	s := startTwo(t, harness.StartGateway(t))
-	all := append(append([]string{}, s.ofGoing...), s.ofStaying...)
+	command := sdkCommand(t, harness.StartGateway(t))
+	s := startTwo(t, command, command)
+	all := s.everybody()
 	for i, name := range all {
 		s.sendToGroup(t, name, fmt.Sprint("text ", i), all...)
 	}
@@ -75,7 +90,8 @@ func TestClientsOfAKilledAppServerReconnectToAnother(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts two ASP.NET Core apps; not with -short")
 	}
-	s := startTwo(t, harness.StartGateway(t))
+	command := sdkCommand(t, harness.StartGateway(t))
+	s := startTwo(t, command, command)
 	s.goes.Kill()
 	for _, name := range s.ofGoing {
 		s.clients.event(name, "reconnecting")
@@ -96,8 +112,8 @@ func TestAppServersAndClientsComeBackToAGatewayThatWasKilled(t *testing.T) {
 		t.Skip("starts two ASP.NET Core apps; not with -short")
 	}
 	g := harness.StartGateway(t)
-	s := startTwo(t, g)
-	all := append(append([]string{}, s.ofGoing...), s.ofStaying...)
+	s := startTwo(t, sdkCommand(t, g), sdkCommand(t, g))
+	all := s.everybody()
 	g.Kill()
 	for _, name := range all {
 		s.clients.event(name, "reconnecting")

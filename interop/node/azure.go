@@ -41,9 +41,6 @@ func oneOf[T any](name string, values map[string]T) (value T, err error) {
 	return value, err
 }
 
-// serviceTime is how long the service may take to accept the node.
-const serviceTime = time.Minute
-
 // newHub returns the hub, behind the service if there is one, which has then accepted
 // it.
 func newHub(c *config, hub *TestHub, opts *server.Options) (*server.Hub, error) {

@@ -38,8 +38,12 @@ import (
 	"time"
 )
 
-// shutdownTime is how long clients and methods have to end by themselves.
-const shutdownTime = 5 * time.Second
+// shutdownTime is how long clients and methods have to end by themselves, and
+// serviceTime how long they have where a service moves the clients to other nodes.
+const (
+	shutdownTime = 5 * time.Second
+	serviceTime  = time.Minute
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -80,7 +84,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		err = nil
 	case err = <-failed:
 	}
-	end, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	limit := shutdownTime
+	if config.azure.ConnectionString != "" {
+		limit = serviceTime
+	}
+	end, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	// The hubs first: http.Server does not know of WebSockets, and long polling
 	// has to be served to the end.

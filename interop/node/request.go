@@ -2,10 +2,14 @@ package main
 
 import (
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/hubwire/hubwire/server"
 )
+
+// ProcessId says which node has the client; the reference node has no such method.
+func (h *TestHub) ProcessId() int { return os.Getpid() }
 
 // ConnectionId and the methods after it tell a client about its connection.
 func (h *TestHub) ConnectionId(call *server.Call) string { return call.ConnectionID() }
