@@ -1,6 +1,7 @@
 package dotnet
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -28,4 +29,42 @@ func TestOurNodeBehindOurGateway(t *testing.T) {
 			more:    func(string) []string { return []string{"--azure", g.ConnectionString(), "--connections", "1"} }, // what is sent has an order then
 		}), loadExpectations(t, "expectedservice.json"))
 	})
+}
+
+// refreshes are words of the scenarios in which a client refreshes its authentication,
+// but for those whose lines are about time alone.
+var refreshes = []string{"manual refresh", "automatic refresh / ", "refused refresh: ", "token provider throws", "refresh before the start"}
+
+// TestClient11RefreshesBehindOurGateway plays refreshes by the .NET client 11 of
+// connections that azure/gateway has. The lines are those of ASP.NET Core 11 without a
+// service, but for what changes in all of them.
+func TestClient11RefreshesBehindOurGateway(t *testing.T) {
+	if !harness.OwnNode() {
+		t.Skip("the node of HUBWIRE_NODE has no --azure")
+	}
+	g := harness.StartGateway(t)
+	differ := map[string]string{}
+	for _, transport := range everyTransport {
+		differ["manual refresh, life time unknown"+transport+"json"] = "the token of the service has an end in any case"
+		differ["refused refresh: other user"+transport+"json"] = "the code is permission_change_rejected, as with the SDK: the service refuses"
+	}
+	client11Read(t, harness.NodeCommand, differ, refreshes, asWithService, "--azure", g.ConnectionString(), "--connections", "1")
+}
+
+// withService are what changes in the lines, and what is put in its place.
+var withService = []struct {
+	line *regexp.Regexp
+	with string
+}{
+	{regexp.MustCompile(`"accessToken":"[^"]+",`), ""},                            // for the service, in each answer
+	{regexp.MustCompile(`(afterwards \w+ with) \S+`), "$1 <token>"},               // that token
+	{regexp.MustCompile(`("a: a(?: [xy])?) a; (http a(?: [xy])?) a"`), `$1; $2"`}, // the id of the user comes back as the claim sub, too
+	{regexp.MustCompile(`(?m)^.*caller: refreshed after .*\n`), ""},               // counted from the start, which takes longer
+}
+
+func asWithService(output string) string {
+	for _, one := range withService {
+		output = one.line.ReplaceAllString(output, one.with)
+	}
+	return output
 }
