@@ -196,10 +196,14 @@ func (s *service) refreshed(m *wire.UpdateConnectionClaims) {
 	}
 	conn, user := cl.conn.Load(), userOf(m.Claims)
 	before, _ := conn.User().(server.User)
-	if user.ID != before.ID {
+	own := before.ID
+	if r := s.receiverOf(m.ConnectionID); r != nil {
+		own = r.UserID()
+	}
+	if user.ID != own {
 		s.log.Warn("new claims of another user: the connection keeps its own", "connection", m.ConnectionID)
 		if len(user.Claims) > 0 { // else nobody is known any more
-			user.ID = before.ID
+			user.ID = own
 		}
 	}
 	conn.ReplaceUser(user)

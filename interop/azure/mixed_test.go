@@ -95,15 +95,23 @@ func TestCSharpAndGoServersAreOneHub(t *testing.T) {
 				}
 			}
 		}
-		// Who leaves is in no group of either.
-		gone := s.ofStaying[1]
-		if _, err := s.clients.do(gone, "stop", nil); err != nil {
+		// Who is closed by its server, or leaves, is gone for both.
+		_, _ = s.clients.do(s.ofGoing[1], "call", map[string]any{"method": "Abort", "args": []any{}}) // which may not be answered any more
+		s.clients.event(s.ofGoing[1], "close")
+		if _, err := s.clients.do(s.ofStaying[1], "stop", nil); err != nil {
 			t.Error(err)
 		}
-		s.clients.event(gone, "close")
-		s.ofStaying = s.ofStaying[:1]
-		s.sendToGroup(t, a, "without one", s.everybody()...)
-		s.sendToGroup(t, b, "without one, too", s.everybody()...)
+		s.clients.event(s.ofStaying[1], "close")
+		for i, node := range []*harness.Node{s.goes, s.stays} {
+			for _, gone := range []string{s.ofGoing[1], s.ofStaying[1]} {
+				if got := ask(t, node, ids[gone]); !strings.HasPrefix(got, "409 ") {
+					t.Errorf("server %d asks a client that is gone: %s", i, got)
+				}
+			}
+		}
+		s.ofGoing, s.ofStaying = slices.Delete(s.ofGoing, 1, 2), slices.Delete(s.ofStaying, 1, 2)
+		s.sendToGroup(t, a, "without them", s.everybody()...)
+		s.sendToGroup(t, b, "without them, too", s.everybody()...)
 	})
 }
 
