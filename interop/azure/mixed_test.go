@@ -24,7 +24,11 @@ func forBothOrders(t *testing.T, args []string, f func(t *testing.T, s *two)) {
 			if first == "Go" {
 				slices.Reverse(commands)
 			}
-			f(t, startTwo(t, commands[0], commands[1], args...))
+			s := startTwo(t, commands[0], commands[1], args...)
+			if s.csharp = s.goes; first == "Go" {
+				s.csharp = s.stays
+			}
+			f(t, s)
 		})
 	}
 }
@@ -90,7 +94,7 @@ func TestCSharpAndGoServersAreOneHub(t *testing.T) {
 		t.Logf("the servers are %s and %s, with %q and %q", s.goes.URL, s.stays.URL, s.ofGoing, s.ofStaying)
 		for _, node := range []*harness.Node{s.goes, s.stays} {
 			for _, name := range s.everybody() {
-				if got, want := ask(t, node, ids[name]), "200 "+name+" answers question"; got != want {
+				if got, want := s.ask(t, node, ids[name]), "200 "+name+" answers question"; got != want {
 					t.Errorf("%s is asked by %s: %q, want %q", name, node.URL, got, want)
 				}
 			}
@@ -104,7 +108,7 @@ func TestCSharpAndGoServersAreOneHub(t *testing.T) {
 		s.clients.event(s.ofStaying[1], "close")
 		for i, node := range []*harness.Node{s.goes, s.stays} {
 			for _, gone := range []string{s.ofGoing[1], s.ofStaying[1]} {
-				if got := ask(t, node, ids[gone]); !strings.HasPrefix(got, "409 ") {
+				if got := s.ask(t, node, ids[gone]); !strings.HasPrefix(got, "409 ") {
 					t.Errorf("server %d asks a client that is gone: %s", i, got)
 				}
 			}
@@ -115,16 +119,21 @@ func TestCSharpAndGoServersAreOneHub(t *testing.T) {
 	})
 }
 
-// asks is how often a server may be told to ask a client: the SDK may lose an answer
-// that is there before its write has returned, and waits for ever then; see
-// fileOfResults.
+// asks is how often the SDK's app may be told to ask a client: it may lose an answer
+// that is there before its write has returned. Then it waits for ever, see
+// fileOfResults, or takes the answer for null, if it notes down whom it has asked
+// between reading the answer and using it. A Go app is told once.
 const asks = 20
 
 // ask lets a server ask a client, from outside of calls.
-func ask(t *testing.T, node *harness.Node, id string) (answer string) {
+func (s *two) ask(t *testing.T, node *harness.Node, id string) (answer string) {
 	t.Helper()
-	for range asks {
-		r, err := http.NewRequestWithContext(t.Context(), "POST", node.URL+"/api/ask/"+id+"/Ask?timeout=5000", nil)
+	tries, timeout := 1, "60000"
+	if node == s.csharp {
+		tries, timeout = asks, "5000"
+	}
+	for range tries {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", node.URL+"/api/ask/"+id+"/Ask?timeout="+timeout, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,10 +146,10 @@ func ask(t *testing.T, node *harness.Node, id string) (answer string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if answer = fmt.Sprint(response.StatusCode, " ", string(text)); !strings.Contains(answer, "Canceled") {
+		if answer = fmt.Sprint(response.StatusCode, " ", string(text)); answer != "200 " && !strings.Contains(answer, "Canceled") {
 			return answer
 		}
-		t.Logf("asked again, because the answer did not come: %s", answer)
+		t.Logf("%s has lost an answer: %s", node.URL, answer)
 	}
 	return answer
 }
@@ -186,24 +195,6 @@ func TestClientsAreMigratedBetweenCSharpAndGo(t *testing.T) {
 		s.sendToGroup(t, s.ofGoing[0], "from one that was moved", s.everybody()...)
 		s.sendToGroup(t, s.ofStaying[0], "to all", s.everybody()...)
 		for _, name := range s.everybody() {
-			s.clients.never(name, "reconnecting", "close")
-		}
-	})
-}
-
-// A server that leaves with fin:0 lets go of its clients, which come back to the
-// other one.
-func TestClientsOfAServerThatLeavesComeBackToOneOfTheOtherKind(t *testing.T) {
-	forBothOrders(t, []string{"--shutdown", "Off"}, func(t *testing.T, s *two) {
-		s.leave()
-		for _, name := range s.ofGoing {
-			s.clients.event(name, "reconnecting")
-			s.clients.event(name, "reconnected")
-			if pid := s.clients.call(name, "ProcessId"); pid != s.pidStaying {
-				t.Errorf("%s is at %v, want the server that is left", name, pid)
-			}
-		}
-		for _, name := range s.ofStaying {
 			s.clients.never(name, "reconnecting", "close")
 		}
 	})

@@ -15,7 +15,8 @@ var modes = [][2]string{{"WebSockets", "json"}, {"LongPolling", "messagepack"}, 
 // own, by its name.
 type two struct {
 	goes, stays          *harness.Node
-	left                 bool // goes has ended
+	csharp               *harness.Node // one of them, if the other one is a Go app
+	left                 bool          // goes has ended
 	ofGoing, ofStaying   []string
 	clients              *officialClients
 	pidGoing, pidStaying float64
