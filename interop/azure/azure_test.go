@@ -19,22 +19,21 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// sdkCommand is the command line of the app with the SDK behind g, words divided by
-// blanks.
-func sdkCommand(t *testing.T, g *harness.Gateway) string {
+// sdkCommand is the command line of the app with the SDK, words divided by blanks.
+func sdkCommand(t *testing.T, connectionString string) string {
 	t.Helper()
 	harness.Dotnet(t)
-	return "dotnet " + harness.DotnetProgram(t, "node") + " --azure " + g.ConnectionString()
+	return "dotnet " + harness.DotnetProgram(t, "node") + " --azure " + connectionString
 }
 
 // goCommand is that of the Go app. It skips the test where HUBWIRE_NODE is another
 // server.
-func goCommand(t *testing.T, g *harness.Gateway) string {
+func goCommand(t *testing.T, connectionString string) string {
 	t.Helper()
 	if !harness.OwnNode() {
 		t.Skip("the node of HUBWIRE_NODE has no --azure")
 	}
-	return harness.NodeCommand(t) + " --azure " + g.ConnectionString()
+	return harness.NodeCommand(t) + " --azure " + connectionString
 }
 
 // fileTime bounds the tests of one file.
@@ -55,7 +54,7 @@ func TestJavaScriptClients(t *testing.T) {
 		t.Skip("takes a minute; not with -short")
 	}
 	harness.Need(t, "node", "npm")
-	p := player{node: sdkCommand(t, harness.StartGateway(t)) + oneConnection, modules: harness.Modules(t, "../js"), clients: "redirected", resultsPlays: playsOfResults}
+	p := player{node: sdkCommand(t, harness.StartGateway(t).ConnectionString()) + oneConnection, modules: harness.Modules(t, "../js"), clients: "redirected", resultsPlays: playsOfResults}
 	p.playAll(t, "expected.json", []string{"calls", "groups", fileOfResults, "streams", "uploads", "errors"})
 }
 
@@ -69,7 +68,7 @@ func TestJavaScriptClientsOfAGoHub(t *testing.T) {
 	harness.Need(t, "node", "npm")
 	g := harness.StartGateway(t)
 	p := player{
-		node: goCommand(t, g) + oneConnection, modules: harness.Modules(t, "../js"), resultsPlays: 1, parallel: true,
+		node: goCommand(t, g.ConnectionString()) + oneConnection, modules: harness.Modules(t, "../js"), resultsPlays: 1, parallel: true,
 		env: []string{"SERVICE=" + g.URL(), "STATEFUL=no"},
 	}
 	t.Run("current", func(t *testing.T) {

@@ -19,8 +19,8 @@ func forBothOrders(t *testing.T, args []string, f func(t *testing.T, s *two)) {
 	}
 	for _, first := range []string{"C#", "Go"} {
 		t.Run(first+" first", func(t *testing.T) {
-			g := harness.StartGateway(t)
-			commands := []string{sdkCommand(t, g), goCommand(t, g)}
+			service := harness.StartGateway(t).ConnectionString()
+			commands := []string{sdkCommand(t, service), goCommand(t, service)}
 			if first == "Go" {
 				slices.Reverse(commands)
 			}

@@ -79,7 +79,7 @@ func TestTwoAppServersAreOneHub(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts two ASP.NET Core apps; not with -short")
 	}
-	command := sdkCommand(t, harness.StartGateway(t))
+	command := sdkCommand(t, harness.StartGateway(t).ConnectionString())
 	s := startTwo(t, command, command)
 	all := s.everybody()
 	for i, name := range all {
@@ -91,7 +91,7 @@ func TestClientsOfAKilledAppServerReconnectToAnother(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts two ASP.NET Core apps; not with -short")
 	}
-	command := sdkCommand(t, harness.StartGateway(t))
+	command := sdkCommand(t, harness.StartGateway(t).ConnectionString())
 	s := startTwo(t, command, command)
 	s.goes.Kill()
 	for _, name := range s.ofGoing {
@@ -113,7 +113,7 @@ func TestAppServersAndClientsComeBackToAGatewayThatWasKilled(t *testing.T) {
 		t.Skip("starts two ASP.NET Core apps; not with -short")
 	}
 	g := harness.StartGateway(t)
-	s := startTwo(t, sdkCommand(t, g), sdkCommand(t, g))
+	s := startTwo(t, sdkCommand(t, g.ConnectionString()), sdkCommand(t, g.ConnectionString()))
 	all := s.everybody()
 	g.Kill()
 	for _, name := range all {

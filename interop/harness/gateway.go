@@ -17,7 +17,10 @@ const AccessKey = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGH"
 // A Gateway is an azure/gateway in the process of the test, on a loopback port. Its
 // methods are for one goroutine.
 type Gateway struct {
+	*gateway.Gateway // the one that runs, or ran last
+
 	address string
+	options gateway.Options
 	log     *Tail
 	kill    func()
 }
@@ -26,7 +29,13 @@ type Gateway struct {
 // that of the gateway if it fails.
 func StartGateway(t testing.TB) *Gateway {
 	t.Helper()
-	g := &Gateway{address: "127.0.0.1:0", log: &Tail{}}
+	return StartGatewayWith(t, gateway.Options{})
+}
+
+// StartGatewayWith is StartGateway with options beside AccessKeys and Logger.
+func StartGatewayWith(t testing.TB, o gateway.Options) *Gateway {
+	t.Helper()
+	g := &Gateway{address: "127.0.0.1:0", options: o, log: &Tail{}}
 	t.Cleanup(func() {
 		g.Kill()
 		if t.Failed() {
@@ -41,8 +50,11 @@ func StartGateway(t testing.TB) *Gateway {
 func (g *Gateway) URL() string { return "http://" + g.address }
 
 // ConnectionString is what app servers are given.
-func (g *Gateway) ConnectionString() string {
-	return "Endpoint=" + g.URL() + ";AccessKey=" + AccessKey + ";Version=1.0;"
+func (g *Gateway) ConnectionString() string { return ConnectionString(g.URL()) }
+
+// ConnectionString is what app servers are given that reach gateways by url.
+func ConnectionString(url string) string {
+	return "Endpoint=" + url + ";AccessKey=" + AccessKey + ";Version=1.0;"
 }
 
 // Kill ends the gateway as if its process had ended. Twice is allowed.
@@ -55,10 +67,13 @@ func (g *Gateway) Kill() {
 // StartAgain starts a new gateway where the old one was.
 func (g *Gateway) StartAgain(t testing.TB) {
 	t.Helper()
-	handler, err := gateway.New(&gateway.Options{AccessKeys: []string{AccessKey}, Logger: slog.New(slog.NewTextHandler(g.log, nil))})
+	o := g.options
+	o.AccessKeys, o.Logger = []string{AccessKey}, slog.New(slog.NewTextHandler(g.log, nil))
+	handler, err := gateway.New(&o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.Gateway = handler
 	listener, err := net.Listen("tcp", g.address)
 	if err != nil {
 		t.Fatal(err)
