@@ -18,7 +18,8 @@ import (
 // config is what the flags say. The flags are those of the reference node,
 // which takes them in the style of ASP.NET Core: each has a value.
 type config struct {
-	addresses        []string // host:port
+	addresses        []string      // host:port
+	azure            azure.Options // without a connection string: clients connect here
 	redis, prefix    string
 	detailed         bool
 	logger           *slog.Logger
@@ -35,7 +36,6 @@ type config struct {
 	nodes            int
 	direct           bool
 	metrics          bool
-	azure            azure.Options // without a connection string: clients connect here
 }
 
 // clientTimeout is how long clients may be silent where no flag says so.
@@ -44,6 +44,7 @@ const clientTimeout = 30 * time.Second
 func parseConfig(args []string) (*config, error) {
 	c := &config{logger: slog.New(slog.DiscardHandler)}
 	flags := flag.NewFlagSet("node", flag.ContinueOnError)
+	c.addAzureFlags(flags)
 	flags.Func("urls", "addresses to listen on, divided by semicolons; port 0 is a free one", c.setAddresses)
 	flags.StringVar(&c.redis, "redis", "", "host:port of the Redis that several nodes share")
 	flags.StringVar(&c.prefix, "prefix", "", "what every Redis channel begins with")
@@ -72,7 +73,6 @@ func parseConfig(args []string) (*config, error) {
 		c.metrics, err = strconv.ParseBool(strings.ToLower(s))
 		return err
 	})
-	c.addAzureFlags(flags)
 	for name, d := range map[string]*time.Duration{
 		"client-timeout-ms":     &c.clientTimeout,
 		"keepalive-ms":          &c.keepAlive,

@@ -17,11 +17,11 @@
 // one of so many nodes gets each request; with --direct they pass requests on
 // directly, and not over Redis. GET /api/forwards says how many they have passed on,
 // and how many of those directly. With --metrics it measures what server/otel does.
-// With --azure the service has the clients, and the flags are those of
-// interop/azure/node.
 //
 // It prints "READY <url>" for each address when it accepts connections, and
-// ends with status 0 on SIGTERM, after five seconds at the latest.
+// ends with status 0 on SIGTERM, after five seconds at the latest. With --azure the
+// service has the clients, and may take a minute to move them; the flags are those of
+// interop/azure/node.
 package main
 
 import (
