@@ -318,3 +318,54 @@ func TestSecondaryEndpointsGetClientsWhileNoOtherIsOnline(t *testing.T) {
 		}
 	})
 }
+
+// Each endpoint of a hub has options of its own: which transports its clients may have,
+// whether they are closed when their authentication ends, and whether they may refresh it.
+func TestEveryEndpointOfAHubNegotiatesWithItsOwnOptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		h := f.hub(Options{InitialConnections: 1}, server.Options{Authenticate: userOfQuery})
+		f.conn(0)
+		for name, test := range map[string]struct {
+			at                           http.Handler
+			transports, closes, lifetime string
+		}{
+			"the hub's": {h, "none", "none", "none"},
+			"another": {h.Endpoint(server.EndpointOptions{
+				AllowedTransports: server.LongPolling, CloseOnAuthenticationExpiration: true, EnableAuthenticationRefresh: true,
+			}), "4", "true", "60"},
+		} {
+			w := httptest.NewRecorder()
+			test.at.ServeHTTP(w, httptest.NewRequest("POST", "/chat/negotiate?user=u1&expires=60", nil))
+			var answer struct {
+				AccessToken          string
+				TokenLifetimeSeconds json.Number
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+				t.Fatal(err)
+			}
+			tok, err := token.Verify(answer.AccessToken, []string{testKey}, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			claim := func(name string) string {
+				if value, ok := tok.First(name); ok {
+					return value
+				}
+				return "none"
+			}
+			if answer.TokenLifetimeSeconds == "" {
+				answer.TokenLifetimeSeconds = "none"
+			}
+			if got := claim(claimTransports); got != test.transports {
+				t.Errorf("%s: transports %s, want %s", name, got, test.transports)
+			}
+			if got := claim(claimClose); got != test.closes {
+				t.Errorf("%s: closes %s, want %s", name, got, test.closes)
+			}
+			if got := answer.TokenLifetimeSeconds.String(); got != test.lifetime {
+				t.Errorf("%s: good for %s seconds, want %s", name, got, test.lifetime)
+			}
+		}
+	})
+}
