@@ -21,13 +21,14 @@ func TestOurNodeBehindOurGateway(t *testing.T) {
 		if !harness.OwnNode() {
 			t.Skip("the node of HUBWIRE_NODE has no --azure")
 		}
-		g := harness.StartGateway(t)
+		g, expected := harness.StartGateway(t), loadExpectations(t, "expectedservice.json")
 		t.Setenv("SERVICE", g.URL()) // the matrix cuts its clients off from it
 		report(t, playOn(t, program, harness.NodeCommand(t), playing{
 			without: betweenClientAndGateway,
 			modes:   func(r result) bool { return !strings.HasSuffix(r.Transport, "without negotiation") },
 			more:    func(string) []string { return []string{"--azure", g.ConnectionString(), "--connections", "1"} }, // what is sent has an order then
-		}), loadExpectations(t, "expectedservice.json"))
+			differs: expected,
+		}), expected)
 	})
 }
 

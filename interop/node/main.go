@@ -36,10 +36,13 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/hubwire/hubwire/azure"
 )
 
 // shutdownTime is how long clients and methods have to end by themselves, and
-// serviceTime how long they have where a service moves the clients to other nodes.
+// serviceTime how long they have where a service moves the clients to other nodes, or
+// waits for them.
 const (
 	shutdownTime = 5 * time.Second
 	serviceTime  = time.Minute
@@ -85,7 +88,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	case err = <-failed:
 	}
 	limit := shutdownTime
-	if config.azure.ConnectionString != "" {
+	if config.azure.Shutdown.Mode != azure.ShutdownOff {
 		limit = serviceTime
 	}
 	end, cancel := context.WithTimeout(context.Background(), limit)
