@@ -261,8 +261,10 @@ func (l *leader) goOnLeading(first func(*leader)) (readOn bool) {
 	if first != nil {
 		first(l)
 	}
-	c.bytes.Cork()
-	l.lead()
+	if l.role == leading { // else a call has kept the goroutine: others cork and uncork now
+		c.bytes.Cork()
+		l.lead()
+	}
 	if l.role == detached {
 		return false
 	}
