@@ -70,38 +70,59 @@ func (a *hubApp) Shutdown() {
 }
 
 // Tick implements transport.App: pings, and the time-out of silent clients.
-func (a *hubApp) Tick(now time.Time) {
+func (a *hubApp) Tick(now time.Time) (rest time.Duration) {
 	c := (*connection)(a)
 	switch {
-	case c.state.Load() == handshaking && c.expires && c.expired(now):
+	case c.state.Load() == handshaking && c.lifetime(now) < 0:
 		c.refuse(HandshakeExpired, handshakeCanceled)
-		return
+		return 0
 	case c.state.Load() != open || c.mute.Load():
-		return
+		return 0
 	}
-	if now.Sub(time.Unix(0, c.lastPing)) > c.hub.opts.KeepAliveInterval && c.Transport() != LongPolling {
-		c.lastPing = now.UnixNano()
-		if frame, err := c.hub.ping.frame(c.codec); err == nil {
-			_ = c.bytes.Send(frame) // without a number; a connection that takes no ping is ending already
-			c.watch.sent(frame)
-		}
-	}
-	if c.expires && c.expired(now) {
+	rest = c.keepAlive(now)
+	lifetime := c.lifetime(now)
+	if lifetime < 0 {
 		c.end(ending{allowReconnect: true, how: endedByExpiry})
-		return
+		return 0
 	}
 	if c.reliable != nil && c.reliable.tick(now, c.hub.opts.SlowClientTimeout) {
 		c.bytes.TooSlow()
-		return
+		return 0
 	}
+	if rest = min(rest, lifetime, c.listen(now)); c.reliable != nil {
+		return 0
+	}
+	return rest
+}
+
+// keepAlive pings the client when it is time, and returns for how long it is not.
+func (c *connection) keepAlive(now time.Time) (rest time.Duration) {
+	rest = c.hub.opts.KeepAliveInterval - time.Duration(now.UnixNano()-c.lastPing)
+	if rest >= 0 || c.Transport() == LongPolling {
+		return max(rest, 0)
+	}
+	c.lastPing = now.UnixNano()
+	if frame, err := c.hub.ping.frame(c.codec); err == nil {
+		_ = c.bytes.SendNow(frame) // without a number; a connection that takes no ping is ending already
+		c.watch.sent(frame)
+	}
+	return c.hub.opts.KeepAliveInterval
+}
+
+// listen ends the connection of a client that was not heard for too long, and
+// returns for how long it is not yet.
+func (c *connection) listen(now time.Time) (rest time.Duration) {
+	limit := c.hub.opts.ClientTimeoutInterval
 	if !c.pinged.Load() {
-		return
+		return limit // it may do so meanwhile
 	}
 	if c.in.isLed() { // a client that is not being read cannot be heard
 		c.lastHeard.Store(now.UnixNano())
-		return
+		return limit
 	}
-	if now.Sub(time.Unix(0, c.lastHeard.Load())) > c.hub.opts.ClientTimeoutInterval {
+	rest = limit - time.Duration(now.UnixNano()-c.lastHeard.Load())
+	if rest < 0 {
 		c.end(ending{cause: errClientTimeout, allowReconnect: true})
 	}
+	return max(rest, 0)
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -159,12 +160,14 @@ func (c *connection) closeByHub(e ending) {
 	c.end(e)
 }
 
-// expired reports whether the authentication of the user has ended. A refresh
-// may have replaced it.
-func (c *connection) expired(now time.Time) bool {
+// lifetime is for how long the authentication of the user lasts, where its end
+// counts; less than zero: it has ended. A refresh may have replaced it.
+func (c *connection) lifetime(now time.Time) time.Duration {
 	user, _ := c.bytes.Latest().(User)
-	expires := user.Expires
-	return !expires.IsZero() && now.After(expires)
+	if !c.expires || user.Expires.IsZero() {
+		return math.MaxInt64
+	}
+	return user.Expires.Sub(now)
 }
 
 var errClientTimeout = WithErrorType("OperationCanceledException",

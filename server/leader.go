@@ -209,6 +209,7 @@ func (l *leader) await(inv *invocation, wait func(), then func(*leader)) {
 	c.in.hold(len(l.rest))
 	c.bytes.Uncork()
 	c.waitLooking(l.rest, inv, wait)
+	c.heard() // meanwhile it could not be
 	c.bytes.Cork()
 	if then != nil && !c.in.over.Load() {
 		then(l)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -286,7 +287,7 @@ func (a rawApp) Shutdown() {
 }
 
 // Tick implements transport.App.
-func (a rawApp) Tick(time.Time) {}
+func (a rawApp) Tick(time.Time) time.Duration { return math.MaxInt64 }
 
 // ConnectionOptions configures a raw endpoint. Nil and the zero value mean
 // defaults.

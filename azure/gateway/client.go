@@ -317,7 +317,7 @@ func (a *clientApp) Shutdown() { (*client)(a).leave("", true) }
 func (a *clientApp) TooSlow() { (*client)(a).leave("", true) }
 
 // Tick implements transport.App.
-func (a *clientApp) Tick(now time.Time) {
+func (a *clientApp) Tick(now time.Time) (rest time.Duration) {
 	c := (*client)(a)
 	c.mu.Lock()
 	waits := c.server == nil && !c.ready && !c.ended
@@ -331,6 +331,7 @@ func (a *clientApp) Tick(now time.Time) {
 	case s != nil:
 		s.tick(c, now)
 	}
+	return 0
 }
 
 // leave ends a client with a Close from the gateway itself.

@@ -181,7 +181,7 @@ func (s *serverConn) over(cause error) {
 }
 
 // Tick implements transport.App: the service pings first, and app servers answer.
-func (a *serverApp) Tick(now time.Time) {
+func (a *serverApp) Tick(now time.Time) (rest time.Duration) {
 	s := (*serverConn)(a)
 	if s.heard.Swap(false) {
 		s.lastHeard = now
@@ -198,4 +198,5 @@ func (a *serverApp) Tick(now time.Time) {
 		s.lastPing = now
 		s.send(&wire.Ping{})
 	}
+	return 0
 }

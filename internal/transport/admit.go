@@ -86,7 +86,7 @@ func (e *Endpoint) keepTicket(c *Conn, ticket *admission.Ticket) {
 		return
 	}
 	e.mu.Lock()
-	known := e.table[c.token] == c
+	known := e.table[c.Token()] == c
 	if known {
 		if e.tickets == nil {
 			e.tickets = map[*Conn]*admission.Ticket{}

@@ -49,8 +49,10 @@ type App interface {
 	Shutdown()
 
 	// Tick is called about once a second from the sweeper, from Start until
-	// Conn.Finish. It must not block.
-	Tick(now time.Time)
+	// Conn.Finish. It must not block. It returns for how long it need not be called
+	// again where the connection is idle; it may be called sooner, and is called at
+	// the first second after that. Less than a second is none.
+	Tick(now time.Time) (rest time.Duration)
 }
 
 // Transport is a set of transports; a connection has exactly one.
@@ -179,6 +181,9 @@ var _ interface {
 	// Send queues f after what is queued and never waits. It reports ErrClosed
 	// after the end, and ErrTooSlow once the client was found too slow.
 	Send(f Frame) error
+	// SendNow is Send that writes from the calling goroutine what can be written
+	// without waiting.
+	SendNow(f Frame) error
 	// Queue is Send for an App that holds a lock; it calls Relieve later.
 	Queue(f Frame) error
 	Relieve()

@@ -46,7 +46,7 @@ func (e *Endpoint) sameUser(c *Conn, user any) bool {
 	if !c.foreign && e.guard("SameUser", func() { same = e.opts.SameUser(c.Latest(), user) }) && same {
 		return true
 	}
-	e.log.Info("credentials refused", "reason", "they are of another user than the one who connected", "connection", c.id)
+	e.log.Info("credentials refused", "reason", "they are of another user than the one who connected", "connection", c.ID())
 	return false
 }
 

@@ -221,7 +221,7 @@ func (e *Endpoint) enterBeginning(ctx context.Context, token string) (c *Conn, l
 // after Shutdown.
 func (e *Endpoint) addSealed(token string, ticket Ticket, user any) *Conn {
 	c := e.makeConn(ticket.Version, ticket.Stateful, user)
-	c.id, c.token = ticket.ID, token
+	c.setNames(ticket.ID, token)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closing.Load() {
@@ -235,12 +235,12 @@ func (e *Endpoint) addSealed(token string, ticket Ticket, user any) *Conn {
 // they can.
 func (e *Endpoint) own(ctx context.Context, c *Conn, t Transport) {
 	alone := t == WebSockets && !c.stateful && !e.opts.EnableRefresh // there is no other request
-	if e.opts.Cluster == nil || alone || !strings.Contains(c.token, ".") {
+	if e.opts.Cluster == nil || alone || !strings.Contains(c.Token(), ".") {
 		return
 	}
 	e.mu.Lock()
 	_, known := e.owned[c]
-	here := e.table[c.token] == c
+	here := e.table[c.Token()] == c
 	if !known && here {
 		if e.owned == nil {
 			e.owned = map[*Conn]func(){}
@@ -251,9 +251,9 @@ func (e *Endpoint) own(ctx context.Context, c *Conn, t Transport) {
 	if known || !here {
 		return
 	}
-	release := e.opts.Cluster.Own(ctx, c.id, e.serveForwarded)
+	release := e.opts.Cluster.Own(ctx, c.ID(), e.serveForwarded)
 	e.mu.Lock()
-	if here = e.table[c.token] == c; here {
+	if here = e.table[c.Token()] == c; here {
 		e.owned[c] = release
 	}
 	e.mu.Unlock()
@@ -361,7 +361,8 @@ func (e *Endpoint) unclaimed(w http.ResponseWriter, r *http.Request, token strin
 		return nil, false
 	}
 	c = e.makeConn(ticket.Version, ticket.Stateful, user)
-	c.id, c.token, c.foreign = ticket.ID, token, !ticket.SameUser
+	c.setNames(ticket.ID, token)
+	c.foreign = !ticket.SameUser
 	return c, false
 }
 

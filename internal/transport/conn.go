@@ -23,6 +23,7 @@ type Conn struct {
 	permanent bool      // stateful reconnect was switched off for this connection
 	stateful  bool      // stateful reconnect was negotiated; set before the connection is known to anybody
 	foreign   bool      // somebody else has negotiated than who asks; nobody else knows the connection: see Endpoint.unclaimed
+	asleep    bool      // the sweeper leaves it alone for a while; see wheel
 	out       outbox
 	socket    *socket   // WebSockets: the one that is served
 	http      *requests // nil for WebSockets
@@ -34,22 +35,23 @@ type Conn struct {
 	// Set before the connection is known to anybody, then read only.
 	shard    *shard
 	endpoint *Endpoint
-	id       string
-	token    string
-	handler  App // set by start, before the App is appRunning; with mu
+	names    string // the id, and behind it the token where that is another
+	handler  App    // set by start, before the App is appRunning; with mu
 
 	end atomic.Pointer[end] // nil while the App gets input; set while mu is held
 
 	// Guarded by mu again.
-	waits     *waits
-	lastSeen  time.Duration // when the last request or socket ended, as Endpoint.clock says
-	request   keptRequest   // the first connect request
-	user      any           // as the App knows it
-	latest    any           // as the newest request that was let through says
-	refreshes uint32        // how often user was replaced
+	rare     *rareOfConn
+	lastSeen time.Duration // when the last request or socket ended, as Endpoint.clock says
+	request  keptRequest   // the first connect request
+	user     any           // as the App knows it
 
-	// Guarded by Endpoint.mu.
-	counted Transport // as connected by it; 0: not yet
+	// Where c is in the wheel; guarded by wheel.mu.
+	place uint32 // in its slot
+	slot  uint8  // one more than its number; 0: c is not in the wheel
+
+	counted Transport // guarded by Endpoint.mu: as connected by it; 0: not yet
+	idLen   uint16    // of names; as that
 }
 
 // An end is why there is no more input; nil is the client's proper end, or that
@@ -77,27 +79,44 @@ func (c *Conn) virtual() *virtual {
 	return c.http.virtual
 }
 
-// waits is what goroutines wait for. Each channel is made when a goroutine
-// waits, and guarded by Conn.mu.
-type waits struct {
+// A rareOfConn is what most connections never need. It is guarded by Conn.mu.
+type rareOfConn struct {
+	// What goroutines wait for. Each channel is made when one waits.
 	space    chan struct{} // in the outbox, for a sender
 	done     chan struct{} // the end of the input
 	started  chan struct{} // the App: a POST waits for it, or another socket
 	lostDone chan struct{} // the latest call of App.Lost
+
+	latest    *any   // not nil: what Conn.Latest returns instead of Conn.user
+	refreshes uint32 // how often Conn.user was replaced
 }
 
-func (c *Conn) waitsLocked() *waits {
-	if c.waits == nil {
-		c.waits = &waits{}
+// rarelyLocked returns what is rare, to be changed.
+func (c *Conn) rarelyLocked() *rareOfConn {
+	if c.rare == nil {
+		c.rare = &rareOfConn{}
 	}
-	return c.waits
+	return c.rare
+}
+
+// setNames sets the id and the token, before the connection is known to anybody.
+func (c *Conn) setNames(id, token string) {
+	c.names, c.idLen = id, uint16(len(id))
+	if token != id {
+		c.names += token
+	}
 }
 
 // ID returns the public connection id.
-func (c *Conn) ID() string { return c.id }
+func (c *Conn) ID() string { return c.names[:c.idLen] }
 
 // Token returns what clients put into id=. It is a secret.
-func (c *Conn) Token() string { return c.token }
+func (c *Conn) Token() string {
+	if len(c.names) == int(c.idLen) {
+		return c.names
+	}
+	return c.names[c.idLen:]
+}
 
 // Transport returns the transport; 0 before the App was made.
 func (c *Conn) Transport() Transport {
@@ -140,7 +159,24 @@ func (c *Conn) User() any {
 func (c *Conn) Latest() any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.latest
+	return c.latestLocked()
+}
+
+func (c *Conn) latestLocked() any {
+	if c.rare != nil && c.rare.latest != nil {
+		return *c.rare.latest
+	}
+	return c.user
+}
+
+// setLatestLocked notes who has sent the newest request. Before the first connect
+// request that is also who the App will know.
+func (c *Conn) setLatestLocked(user any) {
+	if c.app == appNone {
+		c.user = user
+		return
+	}
+	c.rarelyLocked().latest = &user
 }
 
 // Stateful reports whether stateful reconnect was negotiated.
@@ -150,7 +186,7 @@ func (c *Conn) Stateful() bool { return c.stateful }
 func (c *Conn) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w := c.waitsLocked()
+	w := c.rarelyLocked()
 	if w.done == nil {
 		w.done = make(chan struct{})
 		if c.end.Load() != nil {
@@ -206,7 +242,7 @@ func (c *Conn) activateLocked(r *http.Request, user any) (first bool, status int
 	}
 	c.stepLocked(linkServing, appStarting)
 	c.request.keep(r, &c.endpoint.context)
-	c.user, c.latest = user, user
+	c.user = user
 	if c.transport != WebSockets {
 		c.http = &requests{wake: make(chan struct{}, 1)}
 	}
@@ -237,7 +273,7 @@ func (c *Conn) start() {
 // awaitStartLocked returns a channel that is closed when the App has been
 // started, or never will be.
 func (c *Conn) awaitStartLocked() <-chan struct{} {
-	w := c.waitsLocked()
+	w := c.rarelyLocked()
 	if w.started == nil {
 		w.started = make(chan struct{})
 	}
@@ -246,7 +282,7 @@ func (c *Conn) awaitStartLocked() <-chan struct{} {
 
 // startedLocked lets the goroutines go on that wait for the App.
 func (c *Conn) startedLocked() {
-	if w := c.waits; w != nil && w.started != nil {
+	if w := c.rare; w != nil && w.started != nil {
 		close(w.started)
 		w.started = nil
 	}
@@ -263,6 +299,7 @@ func (c *Conn) wakeRequestLocked() {
 func (c *Conn) tick(now time.Time) {
 	defer c.survive()
 	c.mu.Lock()
+	c.asleep = false
 	absent := c.link == linkWaiting || c.link == linkLost
 	if absent && c.endpoint.clock(now)-c.lastSeen > c.endpoint.opts.DisconnectTimeout {
 		c.closeLocked(linkClosed)
@@ -274,9 +311,10 @@ func (c *Conn) tick(now time.Time) {
 	late, overdue, dropped := c.watchLocked(now)
 	c.parkIdleLocked()
 	live, finished := c.app.live(), c.app.over()
+	c.asleep = c.isStillLocked()
 	c.mu.Unlock()
 	if dropped > 0 {
-		c.endpoint.log.Debug("messages dropped: the client is slow and wants the latest", "connection", c.id, "count", dropped)
+		c.endpoint.log.Debug("messages dropped: the client is slow and wants the latest", "connection", c.ID(), "count", dropped)
 	}
 	switch {
 	case overdue, late && finished:
@@ -286,7 +324,7 @@ func (c *Conn) tick(now time.Time) {
 		c.TooSlow()
 	}
 	if live {
-		c.handler.Tick(now)
+		c.sleep(c.handler.Tick(now))
 	}
 }
 

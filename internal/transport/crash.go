@@ -31,7 +31,7 @@ func (c *Conn) tell(f func()) {
 // transport is cut, the App is told once, if it can be, and nothing waits for it
 // to finish.
 func (c *Conn) crash(v any) {
-	c.endpoint.log.Error("panic; the connection is ended", "connection", c.id, "panic", v, "stack", string(debug.Stack()))
+	c.endpoint.log.Error("panic; the connection is ended", "connection", c.ID(), "panic", v, "stack", string(debug.Stack()))
 	c.giveUp(errPanic)
 	c.finish(appFailed)
 }

@@ -37,11 +37,15 @@ func (a *crashApp) Receive(p []byte, isReader bool) bool {
 	return false
 }
 
-func (a *crashApp) Ended(cause error)  { a.ended++; a.hit("Ended"); a.statefulApp.Ended(cause) }
-func (a *crashApp) Tick(now time.Time) { a.hit("Tick"); a.statefulApp.Tick(now) }
-func (a *crashApp) Shutdown()          { a.hit("Shutdown"); a.statefulApp.Shutdown() }
-func (a *crashApp) Lost(cause error)   { a.hit("Lost"); a.statefulApp.Lost(cause) }
-func (a *crashApp) Reconnected()       { a.hit("Reconnected"); a.statefulApp.Reconnected() }
+func (a *crashApp) Ended(cause error) { a.ended++; a.hit("Ended"); a.statefulApp.Ended(cause) }
+func (a *crashApp) Tick(now time.Time) time.Duration {
+	a.hit("Tick")
+	return a.statefulApp.Tick(now)
+}
+
+func (a *crashApp) Shutdown()        { a.hit("Shutdown"); a.statefulApp.Shutdown() }
+func (a *crashApp) Lost(cause error) { a.hit("Lost"); a.statefulApp.Lost(cause) }
+func (a *crashApp) Reconnected()     { a.hit("Reconnected"); a.statefulApp.Reconnected() }
 
 // A panic on any goroutine that serves a connection ends that connection for
 // good: the process, the other connections and a shutdown go on.

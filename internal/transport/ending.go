@@ -27,7 +27,7 @@ func (c *Conn) tellEnded(tell bool, cause error) {
 
 func (c *Conn) endInputLocked(cause error) {
 	c.end.Store(&end{cause})
-	if w := c.waits; w != nil && w.done != nil {
+	if w := c.rare; w != nil && w.done != nil {
 		close(w.done)
 	}
 	if c.app == appNone {

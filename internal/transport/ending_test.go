@@ -78,7 +78,7 @@ func (c *Conn) wrote() <-chan struct{} {
 				c.mu.Unlock()
 				return
 			}
-			w := c.waitsLocked()
+			w := c.rarelyLocked()
 			if w.space == nil {
 				w.space = make(chan struct{})
 			}

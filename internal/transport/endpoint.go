@@ -28,6 +28,7 @@ type Endpoint struct {
 	mounts  atomic.Pointer[[]string] // patterns of MountedAt; changed while mu is held
 	started time.Time                // see clock
 	context sharedContext            // of connect requests
+	wheel   wheel                    // when the sweeper looks at whom
 
 	forbidden atomic.Pointer[forbiddenStep] // not nil: the sweeper is to log it
 

@@ -62,7 +62,7 @@ func (e *Endpoint) byID(id string) *Conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, c := range e.table {
-		if c.id == id {
+		if c.ID() == id {
 			return c
 		}
 	}

@@ -60,6 +60,7 @@ type echoApp struct {
 	mumbles bool                               // do not say farewell when the client is too slow
 	receive func(p []byte, isReader bool) bool // instead of echoing
 	onTick  func(time.Time)
+	rest    time.Duration // what Tick returns
 	onStart func()
 }
 
@@ -116,13 +117,14 @@ func (a *echoApp) Shutdown() {
 	}()
 }
 
-func (a *echoApp) Tick(now time.Time) {
+func (a *echoApp) Tick(now time.Time) time.Duration {
 	a.mu.Lock()
 	a.ticks++
 	a.mu.Unlock()
 	if a.onTick != nil {
 		a.onTick(now)
 	}
+	return a.rest
 }
 
 func (a *echoApp) got() string {

@@ -64,7 +64,7 @@ func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request, user a
 		return
 	}
 	e.keepTicket(c, ticket)
-	answerJSON(w, r, e.appendNegotiated(version, c.token, c.id, stateful, user))
+	answerJSON(w, r, e.appendNegotiated(version, c.Token(), c.ID(), stateful, user))
 }
 
 // negotiateVersion returns the version to answer with, or what is wrong.

@@ -128,3 +128,8 @@ func (q *outbox) shrink() {
 	}
 	q.used = false
 }
+
+// isStill reports whether nothing waits, and nothing is remembered of what did.
+func (q *outbox) isStill() bool {
+	return q.queued == 0 && q.frames == nil && q.watch.isStill()
+}

@@ -18,8 +18,8 @@ import (
 // App is about to wait, or when a method keeps the goroutine. A busy client has a
 // goroutine until it has been quiet for parkAfter.
 
-// A client is busy that sends more at once, or more often between two looks of the
-// sweeper, which are about a second apart.
+// A client is busy that sends more at once, or more often in one tick of the
+// sweeper.
 const (
 	quietBytes = 512
 	quietReads = 4
@@ -41,13 +41,14 @@ const (
 type parking struct {
 	how    atomic.Uint32              // isRead, isParked or isKept
 	reads  atomic.Uint32              // that brought something
-	seen   atomic.Uint32              // reads at the sweeper's last look
 	inline atomic.Pointer[pollReader] // not nil: the goroutine that reads watches a set
 
 	// Owned by the goroutine that reads.
 	busy    bool
-	woken   bool // there is something to read; of a socket that is not raw
-	emptied bool // the last read has left nothing; of a raw socket
+	woken   bool   // there is something to read; of a socket that is not raw
+	emptied bool   // the last read has left nothing; of a raw socket
+	lately  uint8  // reads in the tick now, up to one more than quietReads
+	now     uint16 // the end of wheel.at
 
 	// Guarded by pollSet.mu.
 	placed  bool // it has a place in the set
@@ -55,8 +56,9 @@ type parking struct {
 	place   uint32
 
 	// Guarded by conn.mu.
-	quiet uint8 // looks of the sweeper in which nothing had come
-	asked bool  // the reader has been woken to park
+	quiet uint8  // looks of the sweeper in which nothing had come
+	asked bool   // the reader has been woken to park
+	seen  uint32 // reads at the sweeper's last look
 }
 
 // longAgo is a deadline that ends a read at once.
@@ -89,13 +91,22 @@ func (s *socket) readAlone() {
 // filled is called when something has been read. Others do not wait for a client
 // that says much.
 func (s *socket) filled() {
-	reads := s.reads.Load() + 1 // nobody else changes it
-	s.reads.Store(reads)
-	s.emptied = s.raw != nil && len(s.buf.left) < len(s.buf.bytes)
-	if len(s.buf.left) > quietBytes || reads-s.seen.Load() > quietReads {
-		s.busy = true
-		s.readAlone()
+	s.reads.Store(s.reads.Load() + 1) // nobody else changes it
+	if now := uint16(s.conn.endpoint.wheel.at.Load()); now != s.now {
+		s.now, s.lately = now, 0
 	}
+	if s.lately <= quietReads {
+		s.lately++
+	}
+	s.emptied = s.raw != nil && len(s.buf.left) < len(s.buf.bytes)
+	if len(s.buf.left) <= quietBytes && s.lately <= quietReads {
+		return
+	}
+	if !s.busy {
+		s.busy = true
+		s.conn.wake() // the sweeper sees when it is quiet again
+	}
+	s.readAlone()
 }
 
 // BeforeWait is called by an App on the goroutine that has called Receive, before
@@ -151,15 +162,14 @@ func (c *Conn) readAgain() {
 // quiet to park its socket. It is called by the sweeper.
 func (c *Conn) parkIdleLocked() {
 	s := c.socket
-	if s == nil || !s.canPark() || c.link != linkServing || c.endpoint.opts.Readers == ReadersGoroutine {
+	if s == nil || c.link != linkServing || s.isSettled() {
 		return
 	}
-	if reads := s.reads.Load(); reads != s.seen.Load() {
-		s.seen.Store(reads)
-		s.quiet = 0
+	if reads := s.reads.Load(); reads != s.seen {
+		s.seen, s.quiet = reads, 0
 		return
 	}
-	if s.asked || s.closeCode != 0 || s.how.Load() != isRead {
+	if s.asked || s.closeCode != 0 {
 		return
 	}
 	if s.quiet++; s.quiet < parkAfter {
@@ -167,6 +177,11 @@ func (c *Conn) parkIdleLocked() {
 	}
 	s.quiet, s.asked = 0, true
 	_ = s.net.SetReadDeadline(longAgo) // fails only if it is closed already
+}
+
+// isSettled reports whether no goroutine reads s that could be asked to park it.
+func (s *socket) isSettled() bool {
+	return s.how.Load() != isRead || s.conn.endpoint.opts.Readers == ReadersGoroutine || !s.canPark()
 }
 
 // wasAsked reports whether a read has ended because the goroutine is to park, and

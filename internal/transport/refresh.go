@@ -61,7 +61,7 @@ func (e *Endpoint) serveRefresh(w http.ResponseWriter, r *http.Request, user any
 		refused(w, http.StatusNotFound, connectionUnknown)
 		return
 	}
-	if c.token == c.id {
+	if c.Token() == c.ID() {
 		refused(w, http.StatusBadRequest, unsupportedVersion)
 		return
 	}
@@ -93,7 +93,7 @@ const (
 // overtake each other.
 func (e *Endpoint) refresh(r *http.Request, c *Conn, user any) refreshOutcome {
 	c.mu.Lock()
-	old, generation := c.latest, c.refreshes
+	old, generation := c.latestLocked(), c.rarelyLocked().refreshes
 	var app Refresher
 	if c.app.live() {
 		app, _ = c.handler.(Refresher)
@@ -118,21 +118,22 @@ func (e *Endpoint) refresh(r *http.Request, c *Conn, user any) refreshOutcome {
 			return refreshFailed
 		}
 		if err != nil {
-			e.log.Error("user code failed", "in", "OnAuthenticationRefresh", "connection", c.id, "error", err)
+			e.log.Error("user code failed", "in", "OnAuthenticationRefresh", "connection", c.ID(), "error", err)
 			return refreshFailed
 		}
 		if !accepted {
-			e.log.Info("credentials refused", "reason", "OnAuthenticationRefresh does not accept them", "connection", c.id)
+			e.log.Info("credentials refused", "reason", "OnAuthenticationRefresh does not accept them", "connection", c.ID())
 			return refreshRejected
 		}
 	}
 	c.mu.Lock()
-	if c.refreshes != generation || c.link.over() || c.app.over() {
+	if c.rare.refreshes != generation || c.link.over() || c.app.over() {
 		c.mu.Unlock()
 		return userKept // another refresh was faster, or the connection has ended
 	}
-	c.refreshes++
-	c.user, c.latest = user, user
+	c.rare.refreshes++
+	c.user, c.rare.latest = user, nil
+	c.wakeLocked()
 	c.mu.Unlock()
 	if app != nil {
 		app.Refreshed(r)
@@ -197,9 +198,10 @@ func (e *Endpoint) mayServe(w http.ResponseWriter, r *http.Request, c *Conn, t T
 func (e *Endpoint) isOfItsUser(w http.ResponseWriter, r *http.Request, c *Conn, t Transport, user any) bool {
 	same := e.sameUser(c, user)
 	c.mu.Lock()
-	began, old := c.app != appNone, c.latest
+	began, old := c.app != appNone, c.latestLocked()
 	if same && (!began || !e.opts.EnableRefresh) {
-		c.latest = user
+		c.setLatestLocked(user)
+		c.wakeLocked() // its end may be another one
 	}
 	c.mu.Unlock()
 	switch {

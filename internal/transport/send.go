@@ -34,6 +34,25 @@ func (c *Conn) Queue(f Frame) error {
 	return nil
 }
 
+// SendNow is Send that writes from the calling goroutine what can be written without
+// waiting: it is for one that sends something to many connections, one after the
+// other, now and then.
+func (c *Conn) SendNow(f Frame) error {
+	c.mu.Lock()
+	if err := c.refusalLocked(); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	if c.putLocked(f) {
+		c.out.dirty = false
+		c.socket.writeNow()
+	} else {
+		c.mu.Unlock()
+	}
+	c.Relieve()
+	return nil
+}
+
 // SendLast is Send for the farewell of an App, which a client that is too slow
 // gets as well. It must be called once at most, right before Finish.
 func (c *Conn) SendLast(f Frame) error {
@@ -116,6 +135,9 @@ func (c *Conn) putLocked(f Frame) (push bool) {
 	case c.virtual() != nil:
 		c.putVirtualLocked(f)
 		return false
+	}
+	if c.asleep && c.out.used { // for the second time: the memory of the outbox is to be kept
+		c.wakeLocked()
 	}
 	if c.out.add(f) {
 		c.behindLocked()
@@ -286,7 +308,7 @@ func (c *Conn) lowWater() int { return max(c.endpoint.opts.TransportMaxBufferSiz
 // awaitSpace waits until something has changed for waiting senders. It unlocks
 // c.mu.
 func (c *Conn) awaitSpace(ctx context.Context) error {
-	w := c.waitsLocked()
+	w := c.rarelyLocked()
 	if w.space == nil {
 		w.space = make(chan struct{})
 	}
@@ -305,7 +327,7 @@ func (c *Conn) awaitSpace(ctx context.Context) error {
 
 // wakeSendersLocked lets the senders look again that wait for space.
 func (c *Conn) wakeSendersLocked() {
-	if w := c.waits; w != nil && w.space != nil {
+	if w := c.rare; w != nil && w.space != nil {
 		close(w.space)
 		w.space = nil
 	}
@@ -313,7 +335,7 @@ func (c *Conn) wakeSendersLocked() {
 
 // spaceLocked is called when bytes have left the outbox.
 func (c *Conn) spaceLocked() {
-	if c.waits != nil && c.out.queued < c.lowWater() {
+	if c.rare != nil && c.out.queued < c.lowWater() {
 		c.wakeSendersLocked()
 	}
 }

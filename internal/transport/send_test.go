@@ -104,7 +104,7 @@ func TestSendWaitWaitsForTheClient(t *testing.T) {
 func senderWaits(c *Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.waits != nil && c.waits.space != nil
+	return c.rare != nil && c.rare.space != nil
 }
 
 func TestSendWaitEnds(t *testing.T) {

@@ -47,18 +47,22 @@ type slowWatch struct {
 }
 
 func (c *Conn) slowWatchLocked() *slowWatch {
+	c.wakeLocked()
 	if c.out.watch == nil {
 		c.out.watch = &slowWatch{conn: c, seen: c.out.gone}
 	}
 	return c.out.watch
 }
 
+// isStill reports whether the next tick would change nothing.
+func (w *slowWatch) isStill() bool {
+	return w == nil || w.markAt.IsZero() && w.foundAt.IsZero() && w.appBehind.IsZero() && w.held == 0 && w.dropped == 0
+}
+
 func (w *slowWatch) isStalled() bool { return w != nil && w.stalled }
 
 // idle reports whether there is nothing to remember.
-func (w *slowWatch) idle() bool {
-	return w.markAt.IsZero() && w.foundAt.IsZero() && w.appBehind.IsZero() && w.held == 0 && w.dropBeyond == 0
-}
+func (w *slowWatch) idle() bool { return w.isStill() && w.dropBeyond == 0 }
 
 // release ends the counting of those of frames that are counted.
 func (w *slowWatch) release(frames []Frame) {

@@ -108,10 +108,11 @@ func (c *Conn) stepLocked(link linkState, app appState) {
 		onStep(from, to)
 	}
 	if !from.mayBecome(to) {
-		c.endpoint.forbidden.Store(&forbiddenStep{c.id, from, to})
+		c.endpoint.forbidden.Store(&forbiddenStep{c.ID(), from, to})
 		return
 	}
 	c.state = to
+	c.wakeLocked()
 }
 
 // A forbiddenStep is one that the tables do not have.

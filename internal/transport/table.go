@@ -4,11 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
-	"time"
 )
-
-// tick is how often the sweeper looks at every connection.
-const tick = time.Second
 
 // newID returns 16 random bytes as text that needs no escaping in a URL.
 func newID() string {
@@ -74,7 +70,7 @@ func (e *Endpoint) mayAdmit(c *Conn) error {
 }
 
 func (e *Endpoint) mayAdmitLocked(c *Conn) error {
-	if c.counted == 0 && e.table[c.token] == c && e.fullLocked() { // one that is gone already is refused elsewhere
+	if c.counted == 0 && e.table[c.Token()] == c && e.fullLocked() { // one that is gone already is refused elsewhere
 		return errFull
 	}
 	return nil
@@ -85,7 +81,7 @@ func (e *Endpoint) mayAdmitLocked(c *Conn) error {
 func (e *Endpoint) admit(c *Conn, t Transport) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.mayAdmitLocked(c); err != nil || c.counted != 0 || e.table[c.token] != c {
+	if err := e.mayAdmitLocked(c); err != nil || c.counted != 0 || e.table[c.Token()] != c {
 		return err
 	}
 	e.countLocked(c, t)
@@ -108,13 +104,15 @@ func (e *Endpoint) fullLocked() bool {
 }
 
 func (e *Endpoint) makeConn(version int, stateful bool, user any) *Conn {
-	c := &Conn{endpoint: e, id: newID(), stateful: stateful, latest: user}
+	c := &Conn{endpoint: e, stateful: stateful, user: user}
 	c.out.behindAt = FreeBytes
 	c.seenLocked()
-	c.token = c.id
+	id := newID()
+	token := id
 	if version > 0 {
-		c.token = newID()
+		token = newID()
 	}
+	c.setNames(id, token)
 	c.shard = &e.shards[int(e.nextOne.Add(1))%len(e.shards)]
 	return c
 }
@@ -128,7 +126,8 @@ func (e *Endpoint) addLocked(c *Conn) error {
 }
 
 func (e *Endpoint) putLocked(c *Conn) {
-	e.table[c.token] = c
+	e.table[c.Token()] = c
+	e.wheel.add(c)
 	if !e.ticking {
 		e.ticking = true
 		e.quit = make(chan struct{})
@@ -153,10 +152,11 @@ func (e *Endpoint) remove(c *Conn) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.table[c.token] != c {
+	if e.table[c.Token()] != c {
 		return
 	}
-	delete(e.table, c.token)
+	delete(e.table, c.Token())
+	e.wheel.remove(c)
 	if c.counted != 0 {
 		e.served.add(c.counted, -1)
 	}
@@ -181,32 +181,4 @@ func (e *Endpoint) connections(dst []*Conn) []*Conn {
 		dst = append(dst, c)
 	}
 	return dst
-}
-
-// sweep looks at every connection once a second, until the table is empty.
-func (e *Endpoint) sweep(quit <-chan struct{}) {
-	over := false
-	defer func() {
-		if !over { // a codec or a log of the user's has called runtime.Goexit: another goroutine sweeps
-			go e.sweep(quit)
-		}
-	}()
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	var all []*Conn
-	for {
-		select {
-		case <-quit:
-			over = true
-			e.logForbidden()
-			return
-		case now := <-ticker.C:
-			all = e.connections(all[:0])
-			for i, c := range all {
-				c.tick(now)
-				all[i] = nil
-			}
-			e.logForbidden()
-		}
-	}
 }

@@ -63,8 +63,7 @@ var (
 // Errors: ErrFull, ErrShutdown.
 func (e *Endpoint) Open(v Virtual) (*Conn, error) {
 	c := e.makeConn(0, false, v.User)
-	c.token = newID() // no client knows it
-	c.id = v.ID
+	c.setNames(v.ID, newID()) // no client knows the token
 	c.http = &requests{virtual: &virtual{link: v.Link}}
 	c.permanent = true
 	c.transport = WebSockets

@@ -91,7 +91,7 @@ func TestAVirtualConnectionKeepsItsOrderWhenItsLinkIsFull(t *testing.T) {
 			t.Errorf("Send after the end: %v", err)
 		}
 		synctest.Wait()
-		if c.endpoint.lookup(c.token) != nil {
+		if c.endpoint.lookup(c.Token()) != nil {
 			t.Error("the connection is still in the table")
 		}
 	})

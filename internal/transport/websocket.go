@@ -58,7 +58,7 @@ func (e *Endpoint) serveWebSocket(w http.ResponseWriter, r *http.Request, c *Con
 		if errors.Is(err, http.ErrNotSupported) {
 			e.lacks(w, needHijack)
 		} else {
-			e.log.Error("WebSocket upgrade failed", "connection", c.id, "error", err)
+			e.log.Error("WebSocket upgrade failed", "connection", c.ID(), "error", err)
 		}
 		c.deactivate(first, err)
 		answer(w, r, http.StatusInternalServerError, noType, "")

@@ -80,7 +80,7 @@ func (c *Conn) awaitSocket(s *socket, err error) {
 	c.seenLocked()
 	c.out.drop()
 	c.wakeSendersLocked()
-	w := c.waitsLocked()
+	w := c.rarelyLocked()
 	before, done := w.lostDone, make(chan struct{})
 	w.lostDone = done
 	c.mu.Unlock()
@@ -106,5 +106,5 @@ func (c *Conn) sendTimedOut(s *socket) {
 
 func (c *Conn) logSendTimeout() {
 	c.endpoint.log.Info("connection closed: a write took longer than the send timeout",
-		"connection", c.id, "timeout", c.endpoint.opts.TransportSendTimeout)
+		"connection", c.ID(), "timeout", c.endpoint.opts.TransportSendTimeout)
 }

@@ -95,8 +95,8 @@ func (c *Conn) read() {
 		again := s.again
 		s.again = false
 		var lostDone chan struct{}
-		if c.waits != nil {
-			lostDone = c.waits.lostDone
+		if c.rare != nil {
+			lostDone = c.rare.lostDone
 		}
 		c.mu.Unlock()
 		if again {

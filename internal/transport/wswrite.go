@@ -55,6 +55,7 @@ const mostWrites = 8
 func (s *socket) write(joined *[]byte) {
 	c := s.conn
 	if s.raw == nil {
+		c.wakeLocked()
 		c.mu.Unlock()
 		go s.writeWaiting(nil) // such a net.Conn can only be written by a goroutine that waits
 		return
@@ -86,6 +87,7 @@ func (s *socket) write(joined *[]byte) {
 				rest = slices.Clone(rest)
 			}
 			if s.account(n) {
+				c.wakeLocked()
 				c.mu.Unlock()
 				go s.writeWaiting(rest) // the client does not keep up: the new goroutine waits, this one goes on with other connections
 			}
@@ -96,6 +98,9 @@ func (s *socket) write(joined *[]byte) {
 		}
 		if c.out.empty() && s.closeCode == 0 && !s.hangUp { // as a rule; else see nextLocked and wroteAll
 			s.writing = false
+			if c.asleep {
+				c.out.frames = nil // as the sweeper does, while it looks
+			}
 			c.mu.Unlock()
 			return
 		}
