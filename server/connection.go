@@ -55,8 +55,22 @@ type connection struct {
 
 	mu      sync.Mutex             // guards what follows; never held while writing or calling user code
 	running map[string]*invocation // calls that a CancelInvocation finds, by invocation id
-	uploads map[string]*upload
-	items   *sync.Map
+	rare    *rareOfConnection      // nil: never needed
+}
+
+// A rareOfConnection is what most connections never need. It is guarded by
+// connection.mu.
+type rareOfConnection struct {
+	uploads map[string]*upload // by stream id
+	items   *sync.Map          // see Items
+}
+
+// rarelyLocked returns what is rare, to be changed.
+func (c *connection) rarelyLocked() *rareOfConnection {
+	if c.rare == nil {
+		c.rare = &rareOfConnection{}
+	}
+	return c.rare
 }
 
 // A clientQueue takes what is sent to a client: a transport.Conn queues it, a
@@ -146,10 +160,11 @@ func (c *connection) Transport() Transport { return Transport(c.bytes.Transport(
 func (c *connection) Items() *sync.Map {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.items == nil {
-		c.items = &sync.Map{}
+	rare := c.rarelyLocked()
+	if rare.items == nil {
+		rare.items = &sync.Map{}
 	}
-	return c.items
+	return rare.items
 }
 
 // closeByHub ends the connection because a method or hook says so.

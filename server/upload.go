@@ -98,12 +98,13 @@ func (c *connection) openUploads(inv *invocation) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, id := range ids {
-		if _, active := c.uploads[id]; active || slices.Contains(ids[:i], id) {
+		if c.uploadLocked(id) != nil || slices.Contains(ids[:i], id) {
 			return NewHubError("Stream ID '%s' is already in use.", id)
 		}
 	}
-	if c.uploads == nil {
-		c.uploads = map[string]*upload{}
+	rare := c.rarelyLocked()
+	if rare.uploads == nil {
+		rare.uploads = map[string]*upload{}
 	}
 	n := 0
 	for i, p := range inv.method.params {
@@ -111,7 +112,7 @@ func (c *connection) openUploads(inv *invocation) error {
 			continue
 		}
 		u := newUpload(ids[n], p.item, c.hub.opts.StreamBufferCapacity)
-		c.uploads[u.id] = u
+		rare.uploads[u.id] = u
 		inv.args[i] = u
 		inv.uploads = append(inv.uploads, u)
 		n++
@@ -127,11 +128,7 @@ func (c *connection) closeUploads(inv *invocation) {
 	}
 	inv.closed = true
 	for _, u := range inv.uploads {
-		c.mu.Lock()
-		if c.uploads[u.id] == u {
-			delete(c.uploads, u.id)
-		}
-		c.mu.Unlock()
+		c.removeUpload(u)
 		close(u.done)
 	}
 }
@@ -139,14 +136,22 @@ func (c *connection) closeUploads(inv *invocation) {
 func (c *connection) findUpload(id string) *upload {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.uploads[id]
+	return c.uploadLocked(id)
+}
+
+// uploadLocked is the open upload with the given stream id; nil: there is none.
+func (c *connection) uploadLocked(id string) *upload {
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.uploads[id]
 }
 
 func (c *connection) removeUpload(u *upload) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.uploads[u.id] == u {
-		delete(c.uploads, u.id)
+	if c.uploadLocked(u.id) == u {
+		delete(c.rare.uploads, u.id)
 	}
 }
 
@@ -208,8 +213,10 @@ var errUploadConnectionEnded = WithErrorType("OperationCanceledException",
 // failUploads ends what the client can no longer send. Nobody leads any more.
 func (c *connection) failUploads() {
 	c.mu.Lock()
-	uploads := c.uploads
-	c.uploads = nil
+	var uploads map[string]*upload
+	if c.rare != nil {
+		uploads, c.rare.uploads = c.rare.uploads, nil
+	}
 	c.mu.Unlock()
 	for _, u := range uploads {
 		u.end(errUploadConnectionEnded)

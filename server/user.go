@@ -107,7 +107,7 @@ func (e *InvalidTokenError) challenge() string {
 func askWho(authenticate func(*http.Request) (User, error), r *http.Request, limit time.Duration, log *slog.Logger) (any, transport.Refusal) {
 	user, err := authenticate(r)
 	if err == nil {
-		return capExpires(user, limit), transport.Refusal{}
+		return kept(capExpires(user, limit)), transport.Refusal{}
 	}
 	no := transport.Refusal{Status: http.StatusInternalServerError}
 	var invalid *InvalidTokenError
@@ -128,6 +128,18 @@ func askWho(authenticate func(*http.Request) (User, error), r *http.Request, lim
 			"error", withoutSecrets(describe(err).text, r))
 	}
 	return nil, no
+}
+
+// nobody is a User of whom nothing is known, as the transport keeps it.
+var nobody any = User{}
+
+// kept is user as the transport keeps it: where nobody signs in, all connections
+// have one.
+func kept(user User) any {
+	if user.Anonymous() && user.Claims == nil && user.Expires.IsZero() && !user.capped && !user.packed {
+		return nobody
+	}
+	return user
 }
 
 // withoutSecrets removes the credentials of r from text, in which an error may
