@@ -43,7 +43,11 @@ func (p *pollSet) add(s *socket) bool {
 	if s.watched {
 		return true
 	}
-	if p.watch == nil && !p.openLocked() || !p.placeLocked(s).arm(s, readable) {
+	op := syscall.EPOLL_CTL_MOD
+	if !s.placed {
+		op = syscall.EPOLL_CTL_ADD
+	}
+	if p.watch == nil && !p.openLocked() || !p.placeLocked(s).arm(s, op, readable) {
 		s.how.Store(isKept)
 		p.removeLocked(s)
 		return false
@@ -85,7 +89,7 @@ func (p *pollSet) take(place int32) *socket {
 	}
 	if s.watched {
 		s.watched = false
-		p.watch.arm(s, 0) // fails only if it is closed already
+		p.watch.arm(s, syscall.EPOLL_CTL_MOD, 0) // fails only if it is closed already
 	}
 	return nil
 }
@@ -98,7 +102,7 @@ func (p *pollSet) keep(s *socket) (wasParked bool) {
 	wasParked = s.how.Swap(isKept) == isParked
 	if s.watched {
 		s.watched = false
-		p.watch.arm(s, 0)
+		p.watch.arm(s, syscall.EPOLL_CTL_MOD, 0)
 	}
 	p.removeLocked(s)
 	return wasParked
@@ -148,19 +152,17 @@ func (p *pollSet) openLocked() bool {
 	return true
 }
 
-// arm says for which events s is reported. It is called with the lock of the set, so
+// arm says for which events s is reported; op is EPOLL_CTL_ADD once for each socket.
+// It is called with the lock of the set, so
 // that no event comes before the place is known.
-func (w *watch) arm(s *socket, events uint32) bool {
+func (w *watch) arm(s *socket, op int, events uint32) bool {
 	event := syscall.EpollEvent{Events: events, Fd: int32(s.place)}
 	raw, err := s.pollable()
 	if err != nil {
 		return false
 	}
 	closed := raw.Control(func(fd uintptr) { // fd cannot be closed, and used again, meanwhile
-		err = syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_MOD, int(fd), &event)
-		if err == syscall.ENOENT {
-			err = syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_ADD, int(fd), &event)
-		}
+		err = syscall.EpollCtl(w.epoll, op, int(fd), &event)
 	})
 	return closed == nil && err == nil
 }
