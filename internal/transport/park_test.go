@@ -57,6 +57,14 @@ func idleClients(t *testing.T, n *node) {
 		return n
 	}
 	eventually(t, "no goroutine reads for one client", func() bool { return readers() == 0 })
+	for _, c := range conns {
+		eventually(t, "the client is parked, without a read buffer", func() bool {
+			set := &c.shard.parked
+			set.mu.Lock() // nobody takes it meanwhile
+			defer set.mu.Unlock()
+			return c.socket.how.Load() == isParked && c.socket.buf == nil
+		})
+	}
 }
 
 func TestAClientThatSaysNothingIsParkedAndOneThatSaysMuchIsNot(t *testing.T) {

@@ -189,6 +189,9 @@ func (s *socket) readAll() bool {
 			s.filled()
 			continue
 		case err == errNothing, s.wasAsked(err):
+			if s.buf != nil {
+				s.release() // a read of TLS that has found nothing
+			}
 			reader := s.inline.Swap(nil) // once it is parked, s belongs to whoever takes it
 			if s.park() {
 				return false
