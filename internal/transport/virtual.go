@@ -113,7 +113,11 @@ func (c *Conn) ReplaceUser(user any) {
 		c.mu.Unlock()
 		return
 	}
-	c.user, c.latest = user, user
+	c.user = user
+	if c.rare != nil {
+		c.rare.latest = nil
+	}
+	c.wakeLocked() // its end may be another one
 	var app Refresher
 	if c.app.live() {
 		app, _ = c.handler.(Refresher)
