@@ -34,6 +34,7 @@ type publish struct {
 	done    chan struct{}
 	count   int64 // of subscribers
 	err     error
+	then    func(count int64, err error) // called when it is done; nil: nobody asks
 }
 
 // Statuses of a publish. The sender abandons what is queued, the publisher claims
@@ -185,6 +186,9 @@ func (r *Redis) offer(p *publish) bool {
 func (p *publish) finish(count int64, err error) {
 	p.count, p.err = count, err
 	close(p.done)
+	if p.then != nil {
+		p.then(count, err)
+	}
 }
 
 // published waits until p was answered, or the time of ctx is over.

@@ -38,6 +38,9 @@ func (r *Redis) handle(channel string, payload []byte) error {
 		r.fleet.Receive(channel, payload)
 		return nil
 	}
+	if r.bus != nil {
+		return r.bus.heard(channel, payload)
+	}
 	switch channel {
 	case r.channels.Groups():
 		c, err := wire.ReadGroupCommand(payload)

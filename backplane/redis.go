@@ -57,6 +57,7 @@ type Redis struct {
 
 	sessions atomic.Pointer[sessions] // nil: the hub has none
 	presence *presence                // nil without Options.Presence
+	bus      *Bus                     // nil: this is a hub's
 	scripts  atomic.Uint64            // numbers those that may make a session
 
 	mu          sync.Mutex // guards what follows; nothing waits while it is held
@@ -107,6 +108,11 @@ var (
 // be away: see Health and Ready. client stays the caller's, and is closed by the
 // caller after Close.
 func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
+	return open(client, opts, nil)
+}
+
+// open is New, for a bus if that is not nil.
+func open(client redis.UniversalClient, opts *Options, bus *Bus) (*Redis, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
@@ -137,6 +143,10 @@ func New(client redis.UniversalClient, opts *Options) (*Redis, error) {
 	r.state.init(o.OnStateChange, r.log)
 	r.fence.work = r.work
 	r.base = r.baseChannels()
+	if bus != nil {
+		bus.r, r.bus = r, bus
+		r.base = append(r.base, r.busChannel(o.ServerName))
+	}
 	r.openFleet()
 	for _, channel := range r.base {
 		r.subscribed[channel] = &subscription{channel: channel, base: true}

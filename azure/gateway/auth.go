@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -36,8 +37,10 @@ func (t *clientToken) handshakeTimeout() time.Duration {
 
 // A serverToken is what the token of an app server says.
 type serverToken struct {
-	hub    *hub
-	server string
+	hub      *hub
+	server   string
+	endpoint string // by which the app server knows this gateway
+	target   string // instance id of the gateway that the connection is for; empty: any
 }
 
 var refused = transport.Refusal{Status: http.StatusUnauthorized}
@@ -91,7 +94,23 @@ func (g *Gateway) authenticateServer(r *http.Request) (any, transport.Refusal) {
 	if first, ok := t.First("nameid"); ok {
 		id = first
 	}
-	return &serverToken{hub: g.hub(hub), server: id}, transport.Refusal{}
+	return &serverToken{hub: g.hub(hub), server: id, endpoint: endpointOf(t, r), target: firstValue(r.URL.RawQuery, "target")}, transport.Refusal{}
+}
+
+// endpointOf tells the endpoints of one app server from each other: by the host in
+// its connection string, which the token names without a port, and by the port
+// that it has asked for. A proxy may have changed that, together with the host.
+func endpointOf(t *token.Token, r *http.Request) string {
+	host := ""
+	if text, ok := t.First("aud"); ok {
+		if u, err := url.Parse(text); err == nil {
+			host = strings.ToLower(u.Hostname())
+		}
+	}
+	if asked, port, err := net.SplitHostPort(r.Host); err == nil && strings.EqualFold(asked, host) {
+		return host + ":" + port
+	}
+	return host
 }
 
 // authenticateClient is Options.Authenticate of /client.

@@ -4,31 +4,20 @@ import (
 	"github.com/hubwire/hubwire/azure/internal/wire"
 )
 
-// dispatch does what an app server asks for. It waits for nobody.
+// dispatch does what an app server asks for. It waits for nobody, but for space
+// on the way to other gateways.
 func (s *serverConn) dispatch(m wire.Message) {
 	h := s.hub
 	switch m := m.(type) {
 	case *wire.ConnectionData:
 		s.clientData(m)
-	case *wire.CloseConnection:
-		h.closeByServer(s, m.ConnectionID, m.ErrorMessage)
 	case *wire.Ping:
 		s.ping(m)
 
-	case *wire.MultiConnectionData:
-		h.sendToClients(m.ConnectionList, m.Payloads)
-	case *wire.UserData:
-		h.sendToUsers([]string{m.UserID}, m.Payloads)
-	case *wire.MultiUserData:
-		h.sendToUsers(m.UserList, m.Payloads)
-	case *wire.BroadcastData:
-		h.sendToAll(m.ExcludedList, m.Payloads)
-	case *wire.GroupBroadcastData:
-		h.sendToGroup(m.GroupName, m.ExcludedList, m.ExcludedUserList, m.Payloads)
-	case *wire.MultiGroupBroadcastData:
-		for _, group := range m.GroupList {
-			h.sendToGroup(group, nil, nil, m.Payloads)
-		}
+	case *wire.CloseConnection, *wire.MultiConnectionData, *wire.UserData, *wire.MultiUserData,
+		*wire.BroadcastData, *wire.GroupBroadcastData, *wire.MultiGroupBroadcastData,
+		*wire.JoinGroup, *wire.LeaveGroup, *wire.UserJoinGroup, *wire.UserLeaveGroup:
+		h.act(sender{s}, m, nil)
 
 	case *wire.ClientInvocation:
 		h.invoke(s, m)
@@ -45,52 +34,48 @@ func (s *serverConn) dispatch(m wire.Message) {
 	}
 }
 
-// dispatchAsked does what is answered by an ack, and the same without one.
+// dispatchAsked does what is answered by an ack.
 func (s *serverConn) dispatchAsked(m wire.Message) {
-	h := s.hub
 	switch m := m.(type) {
-	case *wire.JoinGroup:
-		h.join(m.ConnectionID, m.GroupName)
-	case *wire.LeaveGroup:
-		h.leave(m.ConnectionID, m.GroupName)
 	case *wire.JoinGroupWithAck:
-		s.ack(m.AckID, h.join(m.ConnectionID, m.GroupName))
+		s.ask(m, m.AckID)
 	case *wire.LeaveGroupWithAck:
-		s.ack(m.AckID, h.leave(m.ConnectionID, m.GroupName))
-	case *wire.UserJoinGroup:
-		h.userJoin(m.UserID, m.GroupName, m.TTL)
-	case *wire.UserLeaveGroup:
-		h.userLeave(m.UserID, m.GroupName)
+		s.ask(m, m.AckID)
 	case *wire.UserJoinGroupWithAck:
-		s.ack(m.AckID, h.userJoin(m.UserID, m.GroupName, m.TTL))
+		s.ask(m, m.AckID)
 	case *wire.UserLeaveGroupWithAck:
-		s.ack(m.AckID, h.userLeave(m.UserID, m.GroupName))
-
+		s.ask(m, m.AckID)
 	case *wire.CheckUserInGroupWithAck:
-		s.ack(m.AckID, found(h.isUserInGroup(m.UserID, m.GroupName)))
+		s.ask(m, m.AckID)
 	case *wire.CheckGroupExistenceWithAck:
-		s.ack(m.AckID, found(h.hasGroup(m.GroupName)))
+		s.ask(m, m.AckID)
 	case *wire.CheckConnectionExistenceWithAck:
-		s.ack(m.AckID, found(h.hasClient(m.ConnectionID)))
+		s.ask(m, m.AckID)
 	case *wire.CheckUserExistenceWithAck:
-		s.ack(m.AckID, found(h.hasUser(m.UserID)))
+		s.ask(m, m.AckID)
 	case *wire.GroupMemberQuery:
-		s.send(&wire.Ack{AckID: m.AckID, Status: wire.AckOK, Payload: wire.AppendGroupMembers(nil, h.membersPage(m))})
-
+		s.ask(m, m.AckID)
 	case *wire.CloseConnectionWithAck:
-		s.ack(m.AckID, found(h.closeByServer(s, m.ConnectionID, wire.Text(m.Reason))))
+		s.ask(m, m.AckID)
 	case *wire.CloseConnectionsWithAck:
-		s.ack(m.AckID, h.closeMany(h.allClients(), m.Reason, m.ExcludedList))
+		s.ask(m, m.AckID)
 	case *wire.CloseUserConnectionsWithAck:
-		s.ack(m.AckID, h.closeMany(h.clientsOf(m.UserID), m.Reason, m.ExcludedList))
+		s.ask(m, m.AckID)
 	case *wire.CloseGroupConnectionsWithAck:
-		s.ack(m.AckID, h.closeMany(h.membersOf(m.GroupName), m.Reason, m.ExcludedList))
+		s.ask(m, m.AckID)
 
 	case *wire.RefreshAuth:
 		s.refreshAuth(m)
 	case *wire.GetConnectionClaims:
 		s.tellClaims(m)
 	}
+}
+
+// ask does what a message asks, and sends the outcome as its ack.
+func (s *serverConn) ask(m wire.Message, id int) {
+	s.hub.act(sender{s}, m, func(o outcome) {
+		s.send(&wire.Ack{AckID: id, Status: o.status, Payload: o.payload})
+	})
 }
 
 func (s *serverConn) ack(id, status int) { s.send(&wire.Ack{AckID: id, Status: status}) }

@@ -61,19 +61,22 @@ func (h *hub) sendToAll(except []string, payloads []wire.Payload) {
 	}
 }
 
-// sendToClients sends to the clients with some ids; those that are not there are
-// no error.
-func (h *hub) sendToClients(ids []string, payloads []wire.Payload) {
+// sendToClients sends to the clients with some ids, and reports whether all are
+// known.
+func (h *hub) sendToClients(ids []string, payloads []wire.Payload) (all bool) {
 	p := parcel{payloads: payloads}
+	all = true
 	for _, id := range ids {
 		h.mu.RLock()
 		c := h.clients[id]
 		ready := c != nil && c.ready
 		h.mu.RUnlock()
+		all = all && c != nil
 		if ready {
 			h.deliver(&p, c)
 		}
 	}
+	return all
 }
 
 func (h *hub) sendToUsers(ids []string, payloads []wire.Payload) {

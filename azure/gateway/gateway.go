@@ -27,13 +27,14 @@ type Gateway struct {
 	draining atomic.Bool
 	counts   counters
 	hooks    *webhooks // nil: app servers have the clients
+	fleet    *fleet    // nil: there is no other gateway
 
 	mu   sync.Mutex
 	hubs map[string]*hub // by name in lower case; never taken out: signed tokens alone make them
 }
 
-// New returns a gateway. It has no goroutine before somebody connects. Errors say
-// what is wrong with opts.
+// New returns a gateway. It has no goroutine before somebody connects, but for those
+// of Options.Redis, which Shutdown ends. Errors say what is wrong with opts.
 func New(opts *Options) (*Gateway, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
@@ -60,6 +61,12 @@ func New(opts *Options) (*Gateway, error) {
 		g.byMask[mask] = transport.NewEndpoint(t, g.newClient)
 	}
 	g.servers = transport.NewEndpoint(g.serverOptions(), g.newServerConn)
+	if o.Redis != nil {
+		if g.fleet, err = newFleet(g); err != nil {
+			return nil, err
+		}
+		g.fleet.start()
+	}
 	return g, nil
 }
 
@@ -169,7 +176,17 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 			first = err
 		}
 	}
+	if g.fleet != nil {
+		g.fleet.close()
+	}
 	return first
+}
+
+// knownHub returns the hub of a name, if somebody has been there; nil for none.
+func (g *Gateway) knownHub(name string) *hub {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.hubs[strings.ToLower(name)]
 }
 
 // hub returns the hub of a name; the case does not matter.
@@ -211,6 +228,8 @@ type Stats struct {
 	PendingResults    int // client results that are waited for
 	EventsWaiting     int // bytes of events that upstreams have not taken, as Options.UpstreamQueueLimit counts
 
+	Peers int // other gateways of the fleet
+
 	ClientsOpened   uint64
 	ClientsRefused  uint64 // in their handshake, most of them for want of an app server
 	ClientsMigrated uint64 // to another app server
@@ -221,6 +240,11 @@ type Stats struct {
 	UpstreamRequests uint64 // events brought to upstreams, well or not
 	UpstreamFailures uint64 // those without a good answer
 	EventsDropped    uint64 // events of clients that have ended, which no upstream was told
+
+	FleetSent     uint64 // messages to other gateways that Redis has taken
+	FleetReceived uint64 // messages of other gateways
+	FleetTwice    uint64 // those of them that their app server had sent to this gateway itself
+	FleetDropped  uint64 // messages to other gateways that are lost, or may be
 }
 
 type counters struct {
@@ -246,6 +270,10 @@ func (g *Gateway) Stats() Stats {
 		g.hooks.mu.Lock()
 		s.EventsWaiting = g.hooks.size
 		g.hooks.mu.Unlock()
+	}
+	if f := g.fleet; f != nil {
+		s.Peers = len(f.names())
+		s.FleetSent, s.FleetReceived, s.FleetTwice, s.FleetDropped = f.sent.Load(), f.received.Load(), f.twice.Load(), f.dropped.Load()
 	}
 	for _, h := range g.allHubs() {
 		h.mu.RLock()

@@ -167,18 +167,23 @@ const (
 	largestPage = 200
 )
 
+// pageOf is how long a page may be, and whether there may be one after it.
+func pageOf(m *wire.GroupMemberQuery) (size int, more bool) {
+	size = defaultPage
+	if m.MaxPageSize != nil && *m.MaxPageSize > 0 {
+		size = min(*m.MaxPageSize, largestPage)
+	}
+	if m.Top != nil && *m.Top <= size {
+		return max(0, *m.Top), false
+	}
+	return size, true
+}
+
 // membersPage lists members in the order of their ids; the token of a page is the
 // last one.
 func (h *hub) membersPage(m *wire.GroupMemberQuery) wire.GroupMembers {
 	after := wire.Text(m.ContinuationToken)
-	size := defaultPage
-	if m.MaxPageSize != nil && *m.MaxPageSize > 0 {
-		size = min(*m.MaxPageSize, largestPage)
-	}
-	more := true
-	if m.Top != nil && *m.Top <= size {
-		size, more = max(0, *m.Top), false
-	}
+	size, more := pageOf(m)
 	var rest []*client
 	for _, c := range h.membersOf(m.GroupName) {
 		if c.conn.ID() > after {

@@ -22,6 +22,7 @@ type hub struct {
 	users   map[string]*user
 	groups  map[string]*members.Set[*client] // none is empty
 	servers map[string]*appServer            // by server id; none has no connection
+	left    map[string]leftServer            // app servers that were here just now; in a fleet only
 	results results
 }
 

@@ -7,6 +7,8 @@ import (
 	"math"
 	"net/http"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Options configures a Gateway. Zero fields mean the documented defaults, and
@@ -17,7 +19,8 @@ type Options struct {
 	// one is refused.
 	AccessKeys []string
 
-	// InstanceID names this gateway to app servers. Empty means a random name.
+	// InstanceID names this gateway to app servers, and to others of its fleet, which
+	// have other names. Empty means a random name.
 	InstanceID string
 
 	// MaximumClients bounds the clients that are connected; more are answered
@@ -102,6 +105,20 @@ type Options struct {
 	// UpstreamTransport sends the requests to upstreams. It need not follow
 	// redirects: none is followed. Nil means a transport of the gateway's own.
 	UpstreamTransport http.RoundTripper
+
+	// Redis makes this gateway one of a fleet: what is for clients of other gateways
+	// with the same Redis and RedisPrefix reaches them. All have the same keys. The
+	// client stays the caller's, and is closed by the caller after Shutdown. Nil
+	// means that this gateway knows of no other. See docs/azure-gateway.md.
+	Redis redis.UniversalClient
+
+	// RedisPrefix is put before the names of channels: fleets with different ones
+	// know nothing of each other.
+	RedisPrefix string
+
+	// LocalREST keeps what REST calls ask to the clients of this gateway, for callers
+	// that call every gateway of a fleet. False means that one call reaches all.
+	LocalREST bool
 
 	// TrustForwardedFor passes the X-Forwarded-For of clients on to app servers,
 	// with the peer's address appended. Set it only behind a proxy that clients cannot

@@ -18,53 +18,76 @@ const (
 
 // restCloses are the operations that end clients, and those that ask for them.
 var restCloses = map[string]operation{
-	"POST :closeConnections": {false, v2022, func(c *restCall) (int, error) { return c.closeMany(c.hub.allClients()) }},
+	"POST :closeConnections": {false, v2022, func(c *restCall) (int, error) {
+		return c.closing(&wire.CloseConnectionsWithAck{Reason: c.reason(), ExcludedList: c.excluded()})
+	}},
 	"POST groups/*/:closeConnections": {false, v2022, func(c *restCall) (int, error) {
-		return c.closeMany(c.hub.membersOf(c.path[1]))
+		return c.closing(&wire.CloseGroupConnectionsWithAck{GroupName: c.path[1], Reason: c.reason(), ExcludedList: c.excluded()})
 	}},
 	"POST users/*/:closeConnections": {false, v2022, func(c *restCall) (int, error) {
-		return c.closeMany(c.hub.clientsOf(c.path[1]))
+		return c.closing(&wire.CloseUserConnectionsWithAck{UserID: c.path[1], Reason: c.reason(), ExcludedList: c.excluded()})
 	}},
 	"DELETE connections/*": {true, v2022, func(c *restCall) (int, error) {
-		c.hub.closeByServer(nil, c.path[1], c.r.URL.Query().Get("reason"))
-		return c.status(http.StatusAccepted, http.StatusOK), nil
+		_, err := c.ask(&wire.CloseConnectionWithAck{ConnectionID: c.path[1], Reason: c.reason()})
+		return c.status(http.StatusAccepted, http.StatusOK), err
 	}},
 	"GET connections/*": {true, v2022, func(c *restCall) (int, error) {
-		return exists(c.hub.hasClient(c.path[1]), noConnection, "There is no such connection.")
+		return c.exists(&wire.CheckConnectionExistenceWithAck{ConnectionID: c.path[1]}, noConnection, "There is no such connection.")
 	}},
 	"GET users/*": {true, v2022, func(c *restCall) (int, error) {
-		return exists(c.hub.hasUser(c.path[1]), noUser, "There is no such user.")
+		return c.exists(&wire.CheckUserExistenceWithAck{UserID: c.path[1]}, noUser, "There is no such user.")
 	}},
 	"GET groups/*": {true, v2022, func(c *restCall) (int, error) {
-		return exists(c.hub.hasGroup(c.path[1]), noGroup, "There is no such group.")
+		return c.exists(&wire.CheckGroupExistenceWithAck{GroupName: c.path[1]}, noGroup, "There is no such group.")
 	}},
 }
 
-func exists(yes bool, code, text string) (int, error) {
-	if yes {
-		return http.StatusOK, nil
+// act does what a message asks, and does not wait for other gateways.
+func (c *restCall) act(m wire.Message) { c.hub.act(sender{}, m, nil) }
+
+// ask does what a message asks, and returns the outcome of all gateways. An error
+// is that one of them has not answered.
+func (c *restCall) ask(m wire.Message) (outcome, error) {
+	answers := make(chan outcome, 1)
+	c.hub.act(sender{}, m, func(o outcome) { answers <- o })
+	o := <-answers // a gateway that does not answer has a time
+	if o.status == wire.AckTimeout {
+		return o, &restError{http.StatusServiceUnavailable, "ServiceUnavailable", "Another gateway has not answered."}
 	}
-	return 0, notFound(code, text)
+	return o, nil
 }
 
-func (c *restCall) closeMany(list []*client) (int, error) {
+// exists answers 200 if the outcome of m is that something is there, and else 404.
+func (c *restCall) exists(m wire.Message, code, text string) (int, error) {
+	o, err := c.ask(m)
+	if err == nil && o.status != wire.AckOK {
+		err = notFound(code, text)
+	}
+	return http.StatusOK, err
+}
+
+func (c *restCall) reason() *string {
 	reason := c.r.URL.Query().Get("reason")
-	c.hub.closeMany(list, &reason, c.excluded())
-	return http.StatusNoContent, nil
+	return &reason
+}
+
+func (c *restCall) closing(m wire.Message) (int, error) {
+	_, err := c.ask(m)
+	return http.StatusNoContent, err
 }
 
 // restGroups are the operations on groups. A user's group is in the path the
 // one way in v1 and the other way later.
 var restGroups = map[string]operation{
 	"PUT groups/*/connections/*": {true, v2022, func(c *restCall) (int, error) {
-		return exists(c.hub.join(c.path[3], c.path[1]) == wire.AckOK, goneAlready, "There is no such connection.")
+		return c.exists(&wire.JoinGroupWithAck{ConnectionID: c.path[3], GroupName: c.path[1]}, goneAlready, "There is no such connection.")
 	}},
 	"DELETE groups/*/connections/*": {true, v2022, func(c *restCall) (int, error) {
-		return exists(c.hub.leave(c.path[3], &c.path[1]) == wire.AckOK, goneAlready, "There is no such connection.")
+		return c.exists(&wire.LeaveGroupWithAck{ConnectionID: c.path[3], GroupName: &c.path[1]}, goneAlready, "There is no such connection.")
 	}},
 	"DELETE connections/*/groups": {false, v2022, func(c *restCall) (int, error) {
-		c.hub.leave(c.path[1], nil)
-		return http.StatusOK, nil
+		_, err := c.ask(&wire.LeaveGroupWithAck{ConnectionID: c.path[1]})
+		return http.StatusOK, err
 	}},
 	"GET groups/*/connections": {false, v2024, (*restCall).members},
 
@@ -78,7 +101,7 @@ var restGroups = map[string]operation{
 }
 
 func (c *restCall) isInGroup(user, group string) (int, error) {
-	return exists(c.hub.isUserInGroup(user, group), notInGroup, "The user is not in the group.")
+	return c.exists(&wire.CheckUserInGroupWithAck{UserID: user, GroupName: group}, notInGroup, "The user is not in the group.")
 }
 
 func (c *restCall) userJoins(user, group string) (int, error) {
@@ -90,15 +113,16 @@ func (c *restCall) userJoins(user, group string) (int, error) {
 		}
 		ttl = &n
 	}
-	if c.hub.userJoin(user, group, ttl) != wire.AckOK {
-		return 0, badRequest("The user is in too many groups.")
+	o, err := c.ask(&wire.UserJoinGroupWithAck{UserID: user, GroupName: group, TTL: ttl})
+	if o.status == wire.AckForbidden {
+		err = badRequest("The user is in too many groups.")
 	}
-	return c.status(http.StatusAccepted, http.StatusOK), nil
+	return c.status(http.StatusAccepted, http.StatusOK), err
 }
 
 func (c *restCall) userLeaves(user string, group *string) (int, error) {
-	c.hub.userLeave(user, group)
-	return c.status(http.StatusAccepted, http.StatusNoContent), nil
+	_, err := c.ask(&wire.UserLeaveGroupWithAck{UserID: user, GroupName: group})
+	return c.status(http.StatusAccepted, http.StatusNoContent), err
 }
 
 // members answers a page of a group's members, with the address of the next one.
@@ -117,7 +141,14 @@ func (c *restCall) members() (int, error) {
 	if after := query.Get("continuationToken"); after != "" {
 		m.ContinuationToken = &after
 	}
-	page := c.hub.membersPage(m)
+	o, err := c.ask(m)
+	if err != nil {
+		return 0, err
+	}
+	page, err := wire.ParseGroupMembers(o.payload)
+	if err != nil {
+		return 0, err
+	}
 	type member struct {
 		ConnectionID string  `json:"connectionId"`
 		UserID       *string `json:"userId,omitempty"`

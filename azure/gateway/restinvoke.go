@@ -119,37 +119,58 @@ func withInvocationID(payloads []wire.Payload, id string) ([]wire.Payload, error
 func (h *hub) ask(ctx context.Context, connectionID, id string, payloads []wire.Payload) (wire.Message, error) {
 	h.mu.Lock()
 	c := h.clients[connectionID]
+	here := c != nil && c.ready
 	switch {
-	case c == nil || !c.ready:
+	case !here && (h.g.fleet == nil || h.g.opts.LocalREST):
 		h.mu.Unlock()
 		return nil, notFound(goneAlready, "There is no such connection.")
 	case len(h.results.byID) >= h.g.opts.MaximumResults:
 		h.mu.Unlock()
 		return nil, &restError{http.StatusTooManyRequests, "TooManyRequests", textFull}
 	}
+	r := &result{id: id, connection: connectionID, ends: time.Now().Add(resultTimeout), answers: make(chan wire.Message, 1)}
+	m := &wire.ClientInvocation{InvocationID: id, ConnectionID: connectionID, CallerServerID: h.g.opts.InstanceID, Payloads: payloads}
+	if !here {
+		h.addResultLocked(r)
+		h.mu.Unlock()
+		h.invokeAway(sender{}, r, m)
+		return h.awaitAnswer(ctx, r)
+	}
 	if _, ok := wire.PayloadOf(payloads, c.codec.Name()); !ok {
 		h.mu.Unlock()
 		return nil, badRequest("There is no hub message in the protocol of the client.")
 	}
-	r := &result{id: id, client: c, ends: time.Now().Add(resultTimeout), answers: make(chan wire.Message, 1)}
+	r.client = c
 	h.addResultLocked(r)
-	c.mu.Lock()
-	router := c.server
-	if router != nil && !c.ended { // its hub passes the result on then
-		router.queue(&wire.ClientInvocation{InvocationID: id, ConnectionID: connectionID, CallerServerID: h.g.opts.InstanceID, Payloads: payloads})
-	}
-	c.mu.Unlock()
+	router := h.routeLocked(c, m)
 	h.mu.Unlock()
 	if router != nil {
 		router.conn.Relieve()
 	}
 	h.deliver(&parcel{payloads: payloads}, c)
+	return h.awaitAnswer(ctx, r)
+}
+
+// routeLocked tells the app server of a client, unless it is the one that asks, that
+// its hub is to pass a result on.
+func (h *hub) routeLocked(c *client, m *wire.ClientInvocation) (router *serverConn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	router = c.server
+	if router != nil && !c.ended && router.server != m.CallerServerID {
+		router.queue(m)
+	}
+	return router
+}
+
+// awaitAnswer waits for the result that somebody wants who is no app server.
+func (h *hub) awaitAnswer(ctx context.Context, r *result) (wire.Message, error) {
 	select {
 	case m := <-r.answers:
 		return m, nil
 	case <-ctx.Done():
 		h.mu.Lock()
-		if h.results.byID[id] == r {
+		if h.results.byID[r.id] == r {
 			h.dropResultLocked(r)
 		}
 		h.mu.Unlock()
@@ -161,17 +182,22 @@ func (h *hub) ask(ctx context.Context, connectionID, id string, payloads []wire.
 func (h *hub) answered(c *client, m *protocol.Completion) {
 	h.mu.Lock()
 	r := h.results.byID[m.InvocationID]
-	if r == nil || r.client != c || r.answers == nil {
+	if r == nil || r.client != c || r.answers == nil && r.origin == "" {
 		h.mu.Unlock()
 		return // nobody has asked, or nobody waits any more
 	}
 	h.dropResultLocked(r)
 	h.mu.Unlock()
 	name := c.codec.Name()
-	b, err := c.codec.Append(nil, m)
-	if err != nil {
-		r.answers <- &wire.ErrorCompletion{InvocationID: r.id, Error: "The result cannot be read."}
+	var answer wire.Message
+	if b, err := c.codec.Append(nil, m); err != nil {
+		answer = &wire.ErrorCompletion{InvocationID: r.id, ConnectionID: c.conn.ID(), Error: "The result cannot be read."}
+	} else {
+		answer = &wire.ClientCompletion{InvocationID: r.id, ConnectionID: c.conn.ID(), Protocol: &name, Payload: b}
+	}
+	if r.origin != "" {
+		h.g.fleet.tell(r.origin, letter{kind: letterComplete, hub: h.name, body: wire.Append(nil, answer)})
 		return
 	}
-	r.answers <- &wire.ClientCompletion{InvocationID: r.id, ConnectionID: c.conn.ID(), Protocol: &name, Payload: b}
+	r.answers <- answer
 }

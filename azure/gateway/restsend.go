@@ -32,7 +32,7 @@ func (c *restCall) excluded() []string { return c.r.URL.Query()["excluded"] }
 func (c *restCall) sendToAll() (int, error) {
 	payloads, err := c.payloads()
 	if err == nil {
-		c.hub.sendToAll(c.excluded(), payloads)
+		c.act(&wire.BroadcastData{ExcludedList: c.excluded(), Payloads: payloads})
 	}
 	return http.StatusAccepted, err
 }
@@ -40,7 +40,7 @@ func (c *restCall) sendToAll() (int, error) {
 func (c *restCall) sendToUser() (int, error) {
 	payloads, err := c.payloads()
 	if err == nil {
-		c.hub.sendToUsers(c.path[1:2], payloads)
+		c.act(&wire.UserData{UserID: c.path[1], Payloads: payloads})
 	}
 	return http.StatusAccepted, err
 }
@@ -48,7 +48,7 @@ func (c *restCall) sendToUser() (int, error) {
 func (c *restCall) sendToClient() (int, error) {
 	payloads, err := c.payloads()
 	if err == nil {
-		c.hub.sendToClients(c.path[1:2], payloads)
+		c.act(&wire.MultiConnectionData{ConnectionList: c.path[1:2], Payloads: payloads})
 	}
 	return http.StatusAccepted, err
 }
@@ -56,7 +56,7 @@ func (c *restCall) sendToClient() (int, error) {
 func (c *restCall) sendToGroup() (int, error) {
 	payloads, err := c.payloads()
 	if err == nil {
-		c.hub.sendToGroup(c.path[1], c.excluded(), nil, payloads)
+		c.act(&wire.GroupBroadcastData{GroupName: c.path[1], ExcludedList: c.excluded(), Payloads: payloads})
 	}
 	return http.StatusAccepted, err
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"container/list"
 	"time"
 
@@ -31,12 +32,16 @@ type results struct {
 
 // A result is one that an app server has asked a client for.
 type result struct {
-	id     string
-	client *client
-	caller string // id of the app server
-	via    *serverConn
-	ends   time.Time
-	place  *list.Element
+	id         string
+	connection string  // id of the client
+	client     *client // nil: another gateway has it
+	caller     string  // id of the app server
+	via        *serverConn
+	ends       time.Time
+	place      *list.Element
+
+	owner  string // the gateway that has the client, once that is known; empty if it is this one
+	origin string // the gateway that waits for the result; empty if it is this one
 
 	// answers gets the one answer, if no app server asks: that holds 1.
 	answers chan wire.Message
@@ -55,8 +60,9 @@ func (h *hub) invoke(s *serverConn, m *wire.ClientInvocation) {
 	}
 	h.mu.Lock()
 	c := h.clients[m.ConnectionID]
+	here := c != nil && c.ready
 	switch {
-	case c == nil || !c.ready:
+	case !here && h.g.fleet == nil:
 		h.mu.Unlock()
 		fail(textNoClient)
 		return
@@ -64,8 +70,14 @@ func (h *hub) invoke(s *serverConn, m *wire.ClientInvocation) {
 		h.mu.Unlock()
 		fail(textFull)
 		return
+	case !here:
+		r := &result{id: m.InvocationID, connection: m.ConnectionID, caller: s.server, via: s, ends: time.Now().Add(resultTimeout)}
+		h.addResultLocked(r)
+		h.mu.Unlock()
+		h.invokeAway(sender{s}, r, m)
+		return
 	}
-	h.addResultLocked(&result{id: m.InvocationID, client: c, caller: s.server, via: s, ends: time.Now().Add(resultTimeout)})
+	h.addResultLocked(&result{id: m.InvocationID, connection: m.ConnectionID, client: c, caller: s.server, via: s, ends: time.Now().Add(resultTimeout)})
 	c.mu.Lock()
 	router := c.server
 	if away := router.server != s.server; away && !c.ended {
@@ -84,10 +96,12 @@ func (h *hub) addResultLocked(r *result) {
 	}
 	h.results.byID[r.id] = r
 	r.place = h.results.order.PushBack(r)
-	if h.results.of[r.client] == nil {
-		h.results.of[r.client] = map[*result]struct{}{}
+	if r.client != nil {
+		if h.results.of[r.client] == nil {
+			h.results.of[r.client] = map[*result]struct{}{}
+		}
+		h.results.of[r.client][r] = struct{}{}
 	}
-	h.results.of[r.client][r] = struct{}{}
 	if h.results.timer == nil {
 		h.results.timer = time.AfterFunc(resultTimeout, h.expireResults)
 	}
@@ -96,9 +110,10 @@ func (h *hub) addResultLocked(r *result) {
 func (h *hub) dropResultLocked(r *result) {
 	delete(h.results.byID, r.id)
 	h.results.order.Remove(r.place)
-	of := h.results.of[r.client]
-	if delete(of, r); len(of) == 0 {
-		delete(h.results.of, r.client)
+	if of := h.results.of[r.client]; of != nil {
+		if delete(of, r); len(of) == 0 {
+			delete(h.results.of, r.client)
+		}
 	}
 	if len(h.results.byID) == 0 && h.results.timer != nil {
 		h.results.timer.Stop()
@@ -110,8 +125,10 @@ func (h *hub) dropResultLocked(r *result) {
 // client knows by itself that the client is gone.
 func (h *hub) failLocked(r *result, text string) {
 	h.dropResultLocked(r)
-	no := &wire.ErrorCompletion{InvocationID: r.id, ConnectionID: r.client.conn.ID(), CallerServerID: r.caller, Error: text}
-	if r.answers != nil {
+	no := &wire.ErrorCompletion{InvocationID: r.id, ConnectionID: r.connection, CallerServerID: r.caller, Error: text}
+	if r.origin != "" {
+		h.g.fleet.tell(r.origin, letter{kind: letterComplete, hub: h.name, body: wire.Append(nil, no)})
+	} else if r.answers != nil {
 		r.answers <- no
 	} else if to := h.connLocked(r.caller, r.via); to != nil {
 		to.queue(no)
@@ -128,7 +145,7 @@ func (h *hub) failResultsLocked(c *client) {
 // dropCallerLocked forgets what an app server waits for that is gone.
 func (h *hub) dropCallerLocked(server string) {
 	for _, r := range h.results.byID {
-		if r.answers == nil && r.caller == server {
+		if r.answers == nil && r.origin == "" && r.caller == server {
 			h.dropResultLocked(r)
 		}
 	}
@@ -160,18 +177,28 @@ func (h *hub) completed(s *serverConn, id string, m wire.Message) {
 	}
 	h.dropResultLocked(r)
 	var to *serverConn
-	if r.answers != nil {
-		if done, ok := m.(*wire.ClientCompletion); ok { // its bytes are the reader's
-			done.Payload = bytes.Clone(done.Payload)
-		}
-		r.answers <- m
-	} else if s.server != r.caller {
+	switch {
+	case r.origin != "":
+	case r.answers != nil:
+		r.answers <- ownResult(m)
+	case s.server != r.caller:
 		to = h.connLocked(r.caller, r.via)
 	}
 	h.mu.Unlock()
 	if to != nil {
 		to.send(m)
 	}
+	if other := cmp.Or(r.origin, r.owner); other != "" {
+		h.g.fleet.tell(other, letter{kind: letterComplete, hub: h.name, server: s.server, body: wire.Append(nil, m)})
+	}
+}
+
+// ownResult is m with bytes of its own.
+func ownResult(m wire.Message) wire.Message {
+	if done, ok := m.(*wire.ClientCompletion); ok { // its bytes are the reader's
+		done.Payload = bytes.Clone(done.Payload)
+	}
+	return m
 }
 
 // mayAnswer reports whether s is of the app server that has the client, or of the
@@ -179,6 +206,9 @@ func (h *hub) completed(s *serverConn, id string, m wire.Message) {
 func (r *result) mayAnswer(s *serverConn) bool {
 	if r.answers == nil && s.server == r.caller {
 		return true
+	}
+	if r.client == nil {
+		return false
 	}
 	r.client.mu.Lock()
 	defer r.client.mu.Unlock()

@@ -33,6 +33,7 @@ func (h *hub) disconnectLocked(s *serverConn) {
 	if len(server.conns) == 0 {
 		delete(h.servers, s.server)
 		h.dropCallerLocked(s.server)
+		h.noteLeftLocked(s)
 	}
 }
 
@@ -249,4 +250,46 @@ func (s *serverConn) shutdown(how string) {
 			s.hub.migrate(one)
 		}
 	}
+}
+
+// A leftServer is an app server that had connections to this gateway just now.
+type leftServer struct {
+	endpoint string
+	until    time.Time
+}
+
+// leftTime is how long what an app server has sent by another endpoint may still be
+// on its way here when its connections to this gateway have ended.
+const leftTime = 30 * time.Second
+
+// noteLeftLocked notes an app server whose last connection is s.
+func (h *hub) noteLeftLocked(s *serverConn) {
+	if h.g.fleet == nil {
+		return
+	}
+	now := time.Now()
+	for id, left := range h.left {
+		if left.until.Before(now) {
+			delete(h.left, id)
+		}
+	}
+	if h.left == nil {
+		h.left = map[string]leftServer{}
+	}
+	h.left[s.server] = leftServer{s.endpoint, now.Add(leftTime)}
+}
+
+// tells reports whether an app server sends its messages to this gateway itself,
+// beside the one where it has come by an endpoint.
+func (h *hub) tells(server, endpoint string) bool {
+	if server == "" {
+		return false
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if here := h.servers[server]; here != nil {
+		return slices.ContainsFunc(here.conns, func(s *serverConn) bool { return s.endpoint != endpoint })
+	}
+	left, ok := h.left[server]
+	return ok && left.endpoint != endpoint && time.Now().Before(left.until)
 }

@@ -18,10 +18,11 @@ type appServer struct {
 // A serverConn is one connection of an app server. Its messages are executed by the
 // goroutine that reads it, in order.
 type serverConn struct {
-	conn   *transport.Conn
-	hub    *hub
-	server string // its id
-	begun  time.Time
+	conn             *transport.Conn
+	hub              *hub
+	server           string // its id
+	endpoint, target string // see serverToken
+	begun            time.Time
 
 	reader  wire.Reader // owned by Receive
 	greeted atomic.Bool // the handshake is done
@@ -49,7 +50,7 @@ func (g *Gateway) newServerConn(conn *transport.Conn) transport.App {
 	who := conn.User().(*serverToken)
 	now := time.Now()
 	return (*serverApp)(&serverConn{
-		conn: conn, hub: who.hub, server: who.server,
+		conn: conn, hub: who.hub, server: who.server, endpoint: who.endpoint, target: who.target,
 		begun: now, lastPing: now, lastHeard: now,
 		reader:  wire.Reader{MaxFrameSize: g.opts.MaximumMessageSize},
 		clients: map[*client]struct{}{},
@@ -109,11 +110,14 @@ func (a *serverApp) Receive(p []byte, _ bool) bool {
 // greet answers the first message, which must be a handshake request.
 func (s *serverConn) greet(m wire.Message) bool {
 	hello, ok := m.(*wire.HandshakeRequest)
-	if !ok || hello.Version != wire.ProtocolVersion || s.hub.g.hooks != nil {
+	elsewhere := s.hub.g.fleet != nil && s.target != "" && s.target != s.hub.g.opts.InstanceID
+	if !ok || hello.Version != wire.ProtocolVersion || s.hub.g.hooks != nil || elsewhere {
 		text := "The first message is no handshake request."
 		switch {
 		case s.hub.g.hooks != nil:
 			text = "The service is in serverless mode, in which it takes no app servers."
+		case ok && elsewhere:
+			text = "The connection is for another gateway."
 		case ok:
 			text = "The protocol version is not supported."
 		}
@@ -128,8 +132,12 @@ func (s *serverConn) greet(m wire.Message) bool {
 	s.mayMove = hello.MigrationLevel >= wire.MigrationOnShutdown
 	s.queue(&wire.HandshakeResponse{ErrorMessage: &welcome, ConnectionID: &id}) // nothing may come before it
 	s.hub.connectLocked(s)
+	first := len(s.hub.servers) == 1 && len(s.hub.servers[s.server].conns) == 1
 	s.hub.mu.Unlock()
 	s.greeted.Store(true)
+	if first && s.hub.g.fleet != nil {
+		s.hub.g.fleet.greetSoon(letterHello)
+	}
 	s.conn.Relieve()
 	s.hub.g.log.Info("app server connected", "hub", s.hub.name, "server", s.server, "connection", id, "type", hello.ConnectionType, "remote", s.conn.Request().RemoteAddr)
 	return true

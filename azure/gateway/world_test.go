@@ -210,6 +210,9 @@ type serverOptions struct {
 	hello *wire.HandshakeRequest
 	link  *memnet.Link
 	mute  bool
+
+	endpoint string // host of the connection string; empty: 127.0.0.1
+	target   string // gateway that the connection is for
 }
 
 func (w *world) server(id string) *fakeServer {
@@ -239,10 +242,13 @@ func (w *world) connectServer(id string, o serverOptions) *fakeServer {
 	if o.link == nil {
 		o.link = w.link
 	}
+	if o.endpoint == "" {
+		o.endpoint = "127.0.0.1"
+	}
 	conn, err := hubclient.Open(w.ctx, hubclient.ConnOptions{
-		URL:             "http://gateway/server/?hub=" + o.hub + "&cid=1",
+		URL:             "http://gateway/server/?hub=" + o.hub + "&cid=1&target=" + o.target,
 		DialContext:     o.link.DialContext,
-		Header:          http.Header{"Authorization": {"Bearer " + sign(key, map[string]any{"aud": "http://127.0.0.1/server/?hub=" + o.hub, "nameid": id})}},
+		Header:          http.Header{"Authorization": {"Bearer " + sign(key, map[string]any{"aud": "http://" + o.endpoint + "/server/?hub=" + o.hub, "nameid": id})}},
 		SkipNegotiation: true, Binary: true,
 	})
 	if err != nil {
