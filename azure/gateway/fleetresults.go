@@ -20,7 +20,12 @@ func (h *hub) invokeAway(by sender, r *result, m *wire.ClientInvocation) {
 		case owner != "": // even if another gateway has not answered
 			h.mu.Lock()
 			r.owner = owner
+			over := h.results.byID[r.id] != r
 			h.mu.Unlock()
+			if over { // nobody has told it so
+				done := &wire.ErrorCompletion{InvocationID: r.id, ConnectionID: r.connection}
+				h.g.fleet.tell(owner, letter{kind: letterComplete, hub: h.name, body: wire.Append(nil, done)})
+			}
 		case by.conn == nil:
 			fail()
 		default:

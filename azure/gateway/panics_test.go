@@ -35,7 +35,7 @@ func TestATransportThatPanicsOrEndsTheGoroutineFailsOneCall(t *testing.T) {
 				t.Errorf("after %s: %v", target, err)
 			}
 		}
-		if s := w.stats(); s.EventsWaiting != 0 || s.UpstreamFailures != 2 {
+		if s := w.stats(); s.EventsWaiting != 0 || s.UpstreamFailures != 4 {
 			t.Errorf("%+v", s)
 		}
 	})

@@ -176,6 +176,7 @@ func (h *hub) completed(s *serverConn, id string, m wire.Message) {
 		return
 	}
 	h.dropResultLocked(r)
+	other := cmp.Or(r.origin, r.owner)
 	var to *serverConn
 	switch {
 	case r.origin != "":
@@ -188,7 +189,7 @@ func (h *hub) completed(s *serverConn, id string, m wire.Message) {
 	if to != nil {
 		to.send(m)
 	}
-	if other := cmp.Or(r.origin, r.owner); other != "" {
+	if other != "" {
 		h.g.fleet.tell(other, letter{kind: letterComplete, hub: h.name, server: s.server, body: wire.Append(nil, m)})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/hubwire/hubwire/azure/internal/wire"
 	"github.com/hubwire/hubwire/internal/rescue"
@@ -53,15 +54,13 @@ func bodyOf(codec protocol.Codec, m *protocol.Invocation) (body []byte, kind str
 // tell brings an event to its upstream, and the answer to the client.
 func (w *webhooks) tell(c *client, e *event) {
 	var answer []byte
-	err := error(&upstreamError{textNoAnswer}) // should the transport end the goroutine
+	err := error(&upstreamError{textNoAnswer})
 	defer func() {
 		if e.invocationID != "" {
 			c.completeCall(e.invocationID, answer, err)
 		}
 	}()
-	if caught := rescue.Call(w.g.log, "Options.UpstreamTransport", func() error { answer, err = w.post(c, e); return nil }); caught != nil {
-		err = fmt.Errorf("%w (%w)", err, caught)
-	}
+	answer, err = w.postGuarded(c, e)
 	w.g.counts.requests.Add(1)
 	w.report(c, e, err)
 }
@@ -84,10 +83,58 @@ const (
 	textUnread    = "Invocation failed, its arguments cannot be read."
 )
 
-// post returns the body of a good answer; empty is a result without a value.
-func (w *webhooks) post(c *client, e *event) ([]byte, error) {
+// stuckGrace is how long a transport may take to notice that its time is over.
+const stuckGrace = time.Second
+
+// errStuck is that Options.UpstreamTransport does not notice that.
+var errStuck = fmt.Errorf("%w (Options.UpstreamTransport goes on when the context of its request has ended)", &upstreamError{textLate})
+
+type posted struct {
+	answer []byte
+	err    error
+}
+
+// postGuarded is post with a transport that may be anybody's. What that does not
+// give up at the end of its time goes on without us; once as many do so as requests
+// may run at all, there are no new ones.
+func (w *webhooks) postGuarded(c *client, e *event) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(w.ctx, w.g.opts.UpstreamTimeout)
 	defer cancel()
+	if w.g.opts.UpstreamTransport == nil {
+		return w.post(ctx, c, e)
+	}
+	if w.requests.Load() >= int64(w.g.opts.MaximumUpstreamRequests) {
+		return nil, errStuck
+	}
+	done := make(chan posted, 1)
+	w.requests.Add(1)
+	go func() {
+		p := posted{err: &upstreamError{textNoAnswer}} // should the transport end the goroutine
+		defer func() {
+			w.requests.Add(-1)
+			done <- p
+		}()
+		if caught := rescue.Call(w.g.log, "Options.UpstreamTransport", func() error { p.answer, p.err = w.post(ctx, c, e); return nil }); caught != nil {
+			p.err = fmt.Errorf("%w (%w)", p.err, caught)
+		}
+	}()
+	select {
+	case p := <-done:
+		return p.answer, p.err
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(stuckGrace)
+	defer grace.Stop()
+	select {
+	case p := <-done:
+		return p.answer, p.err
+	case <-grace.C:
+		return nil, errStuck
+	}
+}
+
+// post returns the body of a good answer; empty is a result without a value.
+func (w *webhooks) post(ctx context.Context, c *client, e *event) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, e.address, bytes.NewReader(e.body))
 	if err != nil {
 		return nil, &upstreamError{textNoAnswer}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,7 @@ type webhooks struct {
 	g         *Gateway
 	upstreams []*upstream
 	web       *http.Client
+	requests  atomic.Int64    // that run with Options.UpstreamTransport, those that we have given up, too
 	ctx       context.Context // of all requests; ends with Shutdown's
 	stop      context.CancelFunc
 
@@ -189,22 +191,15 @@ func (w *webhooks) listLocked(q *eventQueue) {
 }
 
 // work brings events to upstreams, one of each client in turn, until there are
-// none. Where Options.UpstreamTransport ends the goroutine, another one goes on.
+// none.
 func (w *webhooks) work() {
-	returned := false
-	defer func() {
-		if !returned {
-			go w.work()
-		}
-	}()
 	for {
 		q, e := w.next()
 		if q == nil {
-			break
+			return
 		}
 		w.bring(q, e)
 	}
-	returned = true
 }
 
 // next takes a client that has an event. Without one, the worker that asks is done.
