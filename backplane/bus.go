@@ -78,8 +78,7 @@ func NewBus(client redis.UniversalClient, opts *BusOptions) (*Bus, error) {
 		o.MaximumWaiting = 64 << 20
 	}
 	b := &Bus{receive: o.Receive, most: o.MaximumWaiting}
-	var err error
-	b.r, err = open(client, &Options{
+	_, err := open(client, &Options{ // which sets b.r, before anything is received
 		HubName: o.Name, ChannelPrefix: o.ChannelPrefix, ServerName: o.ServerName,
 		PublishTimeout: o.PublishTimeout, OnStateChange: o.OnStateChange, Logger: o.Logger,
 	}, b)
@@ -171,7 +170,7 @@ func (b *Bus) Await(ctx context.Context) error {
 	if !b.r.state.ready() {
 		return ErrUnavailable
 	}
-	ctx, cancel := b.r.bounded(ctx)
+	ctx, _, cancel := b.r.publishTime(ctx)
 	defer cancel()
 	b.mu.Lock()
 	if b.waiting == 0 {

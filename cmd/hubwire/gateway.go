@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire/azure/gateway"
+	"github.com/redis/go-redis/v9"
 )
 
 // newKey makes an access key, as long as Azure's.
@@ -43,13 +44,18 @@ func runGateway(ctx context.Context, args []string, env func(string) string, aga
 // serveGateway serves until ctx is done, and then drains.
 func serveGateway(ctx context.Context, s *settings, reread func() (*settings, error), again <-chan os.Signal, stdout, stderr io.Writer) error {
 	log := s.logger(stderr)
-	g, err := gateway.New(s.options(log))
+	client, closeRedis, err := s.redis()
 	if err != nil {
 		return err
 	}
+	defer closeRedis()
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
 		return err
+	}
+	g, err := gateway.New(s.options(log, client))
+	if err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	web := &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	failed := make(chan error, 2)
@@ -62,6 +68,7 @@ func serveGateway(ctx context.Context, s *settings, reread func() (*settings, er
 	}()
 	watch, err := serveMetrics(s.metrics, g, failed)
 	if err != nil {
+		shutdown(g, 0, log)
 		return errors.Join(err, web.Close())
 	}
 	users := "app servers"
@@ -78,17 +85,35 @@ func serveGateway(ctx context.Context, s *settings, reread func() (*settings, er
 		case <-again:
 			reload(g, s, reread, log)
 		case err := <-failed:
+			shutdown(g, 0, log)
 			return errors.Join(err, web.Close(), watch.Close())
 		case <-ctx.Done():
 			log.Info("gateway drains", "longest", s.drain)
-			over, cancel := context.WithTimeout(context.Background(), s.drain)
-			defer cancel()
-			if err := g.Shutdown(over); err != nil {
-				log.Warn("clients were cut off", "error", err)
-			}
+			shutdown(g, s.drain, log)
 			return errors.Join(web.Close(), watch.Close())
 		}
 	}
+}
+
+func shutdown(g *gateway.Gateway, longest time.Duration, log *slog.Logger) {
+	over, cancel := context.WithTimeout(context.Background(), longest)
+	defer cancel()
+	if err := g.Shutdown(over); err != nil {
+		log.Warn("clients were cut off", "error", err)
+	}
+}
+
+// redis returns the client of -redis, or nil without that, and what closes it.
+func (s *settings) redis() (client redis.UniversalClient, closeIt func(), err error) {
+	if s.redisURL == "" {
+		return nil, func() {}, nil
+	}
+	o, err := redis.ParseURL(s.redisURL)
+	if err != nil {
+		return nil, nil, withoutURL(err)
+	}
+	of := redis.NewClient(o)
+	return of, func() { _ = of.Close() }, nil // it is not used any more
 }
 
 // reload takes the keys of changed settings over. What is wrong with them is
@@ -144,6 +169,7 @@ func metricsText(s gateway.Stats) (text []byte) {
 		{"server_connections", "gauge", "Connections of app servers.", uint64(s.ServerConnections)},
 		{"pending_results", "gauge", "Client results that are waited for.", uint64(s.PendingResults)},
 		{"events_waiting_bytes", "gauge", "Bytes of events that upstreams have not taken.", uint64(s.EventsWaiting)},
+		{"peers", "gauge", "Other gateways of the fleet.", uint64(s.Peers)},
 		{"clients_opened_total", "counter", "Clients whose handshake was done.", s.ClientsOpened},
 		{"clients_refused_total", "counter", "Clients refused in their handshake.", s.ClientsRefused},
 		{"clients_migrated_total", "counter", "Clients moved to another app server.", s.ClientsMigrated},
@@ -153,6 +179,10 @@ func metricsText(s gateway.Stats) (text []byte) {
 		{"upstream_requests_total", "counter", "Events brought to upstreams, well or not.", s.UpstreamRequests},
 		{"upstream_failures_total", "counter", "Events without a good answer.", s.UpstreamFailures},
 		{"events_dropped_total", "counter", "Events that no upstream was told.", s.EventsDropped},
+		{"fleet_sent_total", "counter", "Messages to other gateways that Redis has taken.", s.FleetSent},
+		{"fleet_received_total", "counter", "Messages of other gateways.", s.FleetReceived},
+		{"fleet_twice_total", "counter", "Messages of other gateways that their app server had sent here itself.", s.FleetTwice},
+		{"fleet_dropped_total", "counter", "Messages to other gateways that are lost, or may be.", s.FleetDropped},
 	} {
 		text = fmt.Appendf(text, "# HELP hubwire_gateway_%s %s\n# TYPE hubwire_gateway_%[1]s %[3]s\nhubwire_gateway_%[1]s %[4]d\n", m.name, m.help, m.kind, m.value)
 	}

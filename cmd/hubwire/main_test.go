@@ -14,8 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/hubwire/hubwire/internal/hubclient"
+	"github.com/hubwire/hubwire/protocol"
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 )
 
@@ -165,6 +168,10 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"no address of the web": {"-url", "gateway"},
 		"for serverless only":   {"-upstream", "http://x"},
 		"hub/category/event":    {"-serverless", "-upstream", "chat/messages http://x"},
+		"key is needed":         {"-redis", "redis://127.0.0.1"},
+		"they need redis":       {"-local-rest"},
+		"invalid URL scheme":    {"-redis", "http://127.0.0.1", "-key", key},
+		"redis: invalid port":   {"-redis", "redis://:secret@127.0.0.1:port", "-key", key},
 		"no JSON array":         {"-serverless", "-upstream", "[1]"},
 	} {
 		if _, err := readSettings(args, func(string) string { return "" }, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
@@ -174,6 +181,64 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 	if s, err := readSettings([]string{"-dev"}, func(string) string { return "" }, io.Discard); err != nil || s.key != emulatorKey || s.listen != "127.0.0.1:8888" {
 		t.Errorf("-dev: %+v, %v", s, err)
 	}
+}
+
+// The first of two gateways sends to a client of the other.
+func TestGatewaysOfOneRedisAreOneService(t *testing.T) {
+	shared, err := miniredis.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shared.Close()
+	redis.SetLogger(noLog{}) // its connections end with the gateways
+	args := []string{"-dev", "-serverless", "-redis", "redis://" + shared.Addr(), "-redis-prefix", "test:"}
+	first, second := start(t, nil, args...), start(t, nil, args...)
+	defer first.end()
+	defer second.end()
+	first.until("another gateway is there")
+	second.until("another gateway is there")
+	called := make(chan string, 1)
+	c, err := hubclient.Dial(t.Context(), hubclient.Options{
+		ConnOptions: hubclient.ConnOptions{
+			URL:    second.url + "/client/?hub=chat",
+			Header: http.Header{"Authorization": {"Bearer " + tokenFor(t, second.url+"/client/?hub=chat")}},
+		},
+		Receive: func(m *protocol.Invocation) { called <- m.Target },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, first.url+"/api/v1/hubs/chat", strings.NewReader(`{"target":"Hello","arguments":[]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+tokenFor(t, first.url+"/api/v1/hubs/chat"))
+	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := web.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := answer.Body.Close(); err != nil || answer.StatusCode != http.StatusAccepted {
+		t.Fatalf("%s, error %v", answer.Status, err)
+	}
+	if got := <-called; got != "Hello" {
+		t.Errorf("the client is called with %q", got)
+	}
+}
+
+type noLog struct{}
+
+func (noLog) Printf(context.Context, string, ...any) {}
+
+// tokenFor is a token of the emulator's key.
+func tokenFor(t *testing.T, audience string) string {
+	t.Helper()
+	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"aud": audience, "exp": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(emulatorKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func TestTheConnectionStringLeadsToTheGateway(t *testing.T) {
@@ -210,7 +275,7 @@ func TestUpstreamsComeFromFlagsTheEnvironmentAndTheFile(t *testing.T) {
 		"file":        {[]string{"-config", file}, ""},
 	} {
 		s, err := readSettings(test.args, func(name string) string { return map[string]string{"HUBWIRE_GATEWAY_UPSTREAM": test.env}[name] }, io.Discard)
-		if err != nil || !s.options(nil).Serverless || !slices.Equal(s.options(nil).Upstreams, want) {
+		if err != nil || !s.options(nil, nil).Serverless || !slices.Equal(s.options(nil, nil).Upstreams, want) {
 			t.Errorf("%s: %+v, %v", name, s, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire/azure/gateway"
+	"github.com/redis/go-redis/v9"
 )
 
 // The key and port of Microsoft's emulator, whose users change nothing.
@@ -42,6 +43,16 @@ The first that an event fits gets it. A part is a name, names with commas betwee
 category is connections, with the events connected and disconnected, or messages. In a file:
 {"serverless": true, "upstream": ["chat/messages/* https://...", "https://..."]}.
 
+Several gateways are one service with -redis: what is sent at one reaches the clients of
+all. All need the same key. App servers may have one connection string for all, behind a
+balancer, or one for each gateway; nothing comes twice. Clients stay with the gateway
+that they have negotiated with: the balancer needs to be sticky for them.
+
+  hubwire gateway -redis redis://redis:6379 -key "$KEY" -url https://signalr.example.com
+
+A REST caller calls one gateway. One that calls each, as the SDK does with several
+endpoints, needs -local-rest.
+
 Each setting can be a flag; an environment variable, HUBWIRE_GATEWAY_ and its name in
 capitals with _ for -; or a member of the JSON object in the file of -config, as in
 {"listen": "0.0.0.0:8888", "key": "...", "max-clients": 50000}. A flag counts before
@@ -67,6 +78,9 @@ type settings struct {
 	serverless                   bool
 	upstreams                    upstreams
 	upstreamTimeout              time.Duration
+	redisURL, redisPrefix        string
+	localREST                    bool
+	instance                     string
 	maxRequests                  int
 	logLevel, logFormat          string
 
@@ -93,6 +107,10 @@ func (s *settings) flags(out io.Writer) *flag.FlagSet {
 	f.Var(&s.upstreams, "upstream", "`URL` that events of clients are posted to with -serverless, alone or behind hub/category/event; may be given several times")
 	f.DurationVar(&s.upstreamTimeout, "upstream-timeout", 0, "longest `time` that a request to an upstream may take; 0: 30s")
 	f.IntVar(&s.maxRequests, "max-upstream-requests", 0, "most requests to upstreams at a time, a `number`; 0: 100")
+	f.StringVar(&s.redisURL, "redis", "", "`URL` of the Redis that the gateways of a fleet share, as redis://user:password@host:6379; empty: this is the only gateway")
+	f.StringVar(&s.redisPrefix, "redis-prefix", "", "`text` before the names of channels, for several fleets on one Redis")
+	f.BoolVar(&s.localREST, "local-rest", false, "a REST call is for the clients of the gateway that is called only")
+	f.StringVar(&s.instance, "instance", "", "`name` of this gateway, another one than those of its fleet have; empty: a random one")
 	f.DurationVar(&s.drain, "drain", 30*time.Second, "longest `time` that the end may take")
 	f.StringVar(&s.metrics, "metrics", "", "`address` that serves /metrics for Prometheus; empty: none")
 	f.StringVar(&s.logLevel, "log-level", "info", "`level`: debug, info, warn or error")
@@ -187,11 +205,18 @@ func (s *settings) check() error {
 		return errors.New("tls-cert and tls-key go together")
 	case len(s.upstreams) > 0 && !s.serverless:
 		return errors.New("upstream is for serverless only")
+	case s.redisURL == "" && (s.redisPrefix != "" || s.localREST):
+		return errors.New("redis-prefix and local-rest are for a fleet: they need redis")
+	case s.redisURL != "" && s.key == "" && !s.dev:
+		return errors.New("redis: the gateways of a fleet have the same key, so key is needed")
 	case s.logFormat != "text" && s.logFormat != "json":
 		return fmt.Errorf("log-format: %q is neither text nor json", s.logFormat)
 	}
 	if u, err := url.Parse(s.publicURL); s.publicURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		return fmt.Errorf("url: %q is no address of the web", s.publicURL)
+	}
+	if _, err := redis.ParseURL(s.redisURL); s.redisURL != "" && err != nil {
+		return fmt.Errorf("redis: %w", withoutURL(err))
 	}
 	if err := new(slog.Level).UnmarshalText([]byte(s.logLevel)); err != nil {
 		return fmt.Errorf("log-level: %w", err)
@@ -203,6 +228,15 @@ func (s *settings) check() error {
 		s.key, s.made = newKey(), true
 	}
 	return nil
+}
+
+// withoutURL is an error about a URL without that, which may hold a password.
+func withoutURL(err error) error {
+	var of *url.Error
+	if errors.As(err, &of) {
+		return of.Err
+	}
+	return err
 }
 
 func isLoopback(host string) bool {
@@ -263,8 +297,13 @@ func (s *settings) logger(out io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, o))
 }
 
-func (s *settings) options(log *slog.Logger) *gateway.Options {
+// options are those of a gateway; client is nil without -redis.
+func (s *settings) options(log *slog.Logger, client redis.UniversalClient) *gateway.Options {
 	return &gateway.Options{
+		InstanceID:               s.instance,
+		Redis:                    client,
+		RedisPrefix:              s.redisPrefix,
+		LocalREST:                s.localREST,
 		AccessKeys:               s.keys(),
 		MaximumClients:           s.maxClients,
 		MaximumServerConnections: s.maxServers,

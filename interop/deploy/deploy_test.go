@@ -35,7 +35,7 @@ func TestManifestsFollowTheirSchemas(t *testing.T) {
 		manifests = append(manifests, build(t, overlay))
 	}
 	manifests = append(manifests, root+"/deploy/kubernetes/components/redis-tls/secret.example.yaml")
-	for kind, files := range map[string][]string{"kubernetes": manifests, "compose": {root + "/docker-compose.yml", root + "/examples/blog/compose.yaml"}} {
+	for kind, files := range map[string][]string{"kubernetes": manifests, "compose": {root + "/docker-compose.yml", root + "/deploy/gateway/compose.yaml", root + "/examples/blog/compose.yaml"}} {
 		for _, complaint := range check(t, modules, kind, files...) {
 			t.Error(complaint)
 		}
@@ -108,11 +108,43 @@ func TestTheImageRunsWhatTheManifestsAskFor(t *testing.T) {
 	}
 }
 
+// The image of the gateway is a program without C that knows the flags that
+// compose.yaml gives it.
+func TestTheImageOfTheGatewayRunsWhatComposeAsksFor(t *testing.T) {
+	var files strings.Builder
+	for _, file := range []string{"Dockerfile", "compose.yaml"} {
+		text, err := os.ReadFile(filepath.Join(root, "deploy/gateway", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files.Write(text)
+	}
+	if !regexp.MustCompile(`(?m)^RUN CGO_ENABLED=0 go build -trimpath .* -o (\S+) \./cmd/hubwire$`).MatchString(files.String()) {
+		t.Fatal("the Dockerfile has no line that builds the gateway as a static program")
+	}
+	flags, _ := exec.Command(static(t, "hubwire"), "gateway", "-h").CombinedOutput() // its status says that it has not run
+	given := regexp.MustCompile(`"-([a-z-]+)"`).FindAllStringSubmatch(files.String(), -1)
+	if len(given) < 8 {
+		t.Fatalf("flags %q", given)
+	}
+	for _, name := range given {
+		if !regexp.MustCompile(`(?m)^  -` + name[1] + `\b`).Match(flags) {
+			t.Errorf("compose.yaml gives -%s, which the program has not:\n%s", name[1], flags)
+		}
+	}
+}
+
 // demo builds the demo as the Dockerfile does.
 func demo(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "demo")
-	build := exec.Command("go", "build", "-trimpath", "-o", program, "./cmd/demo")
+	return static(t, "demo")
+}
+
+// static builds a command as an image has it.
+func static(t *testing.T, name string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), name)
+	build := exec.Command("go", "build", "-trimpath", "-o", program, "./cmd/"+name)
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)

@@ -26,12 +26,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // doorTime bounds the whole play. It takes some seconds.
 const doorTime = 2 * time.Minute
 
-const haproxyFile = root + "/deploy/haproxy/haproxy.cfg"
+const (
+	haproxyFile = root + "/deploy/haproxy/haproxy.cfg"
+	gatewayFile = root + "/deploy/gateway/haproxy.cfg"
+)
 
-// The file as it stands, in which node1 and node2 have no addresses here.
-func TestHaproxyTakesItsFile(t *testing.T) {
-	if out, err := exec.Command(harness.Tool(t, "haproxy"), "-c", "-f", haproxyFile).CombinedOutput(); err != nil {
-		t.Errorf("haproxy: %v\n%s", err, out)
+// The files as they stand, whose names have no addresses here.
+func TestHaproxyTakesItsFiles(t *testing.T) {
+	for _, file := range []string{haproxyFile, gatewayFile} {
+		if out, err := exec.Command(harness.Tool(t, "haproxy"), "-c", "-f", file).CombinedOutput(); err != nil {
+			t.Errorf("haproxy: %s: %v\n%s", file, err, out)
+		}
 	}
 }
 
