@@ -1,6 +1,6 @@
 // The reference node (real ASP.NET Core, real hub) behind Azure SignalR's SDK, unmodified:
 //
-//   dotnet node.dll --urls http://127.0.0.1:0 --azure "Endpoint=...;AccessKey=...;Version=1.0;"
+//   dotnet node.dll --urls http://127.0.0.1:0 --azure "Endpoint=...;AccessKey=...;Version=1.0;" [--azure2 "..."]
 //                   [--application NAME] [--connections 2] [--shutdown Off|WaitForClientsClose|MigrateClients]
 //                   [--sticky Preferred|Required] [--detailed true] [--log Information] [--max-message 32768] [--parallel 1]
 //                   [--client-timeout-ms N] [--keepalive-ms N] [--handshake-timeout-ms N] [--stateful-buffer BYTES]
@@ -39,7 +39,14 @@ var signalr = builder.Services.AddSignalR(o =>
 }).AddMessagePackProtocol();
 signalr.AddAzureSignalR(o =>
 {
-    o.ConnectionString = config["azure"];
+    if (config["azure2"] is { } second)
+    {
+        o.Endpoints = [new ServiceEndpoint(config["azure"]!, name: "one"), new ServiceEndpoint(second, name: "two")];
+    }
+    else
+    {
+        o.ConnectionString = config["azure"];
+    }
     o.ApplicationName = config["application"] ?? "n" + Guid.NewGuid().ToString("N");
     o.InitialHubServerConnectionCount = config.GetValue("connections", 2);
     o.GracefulShutdown.Mode = config.GetValue("shutdown", GracefulShutdownMode.Off);
