@@ -72,7 +72,7 @@ func (h *hub) act(by sender, m wire.Message, then func(outcome)) {
 	f := h.g.fleet
 	where := reachOf(m)
 	switch {
-	case f == nil, where == reachHere, where == reachElsewhere && o.status == wire.AckOK, by.conn == nil && h.g.opts.LocalREST:
+	case f == nil, where == reachHere, where == reachElsewhere && (o.status == wire.AckOK || o.status == wire.AckForbidden), by.conn == nil && h.g.opts.LocalREST:
 		if then != nil {
 			then(o)
 		}

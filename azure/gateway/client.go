@@ -364,7 +364,7 @@ func (c *client) end(text string, tell bool) bool {
 		return false
 	}
 	c.ended = true
-	c.partial = nil
+	c.takeParts()
 	if c.server != nil && tell {
 		c.server.queue(&wire.CloseConnection{ConnectionID: c.conn.ID(), ErrorMessage: text})
 	}

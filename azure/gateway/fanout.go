@@ -138,18 +138,17 @@ func (s *serverConn) clientData(m *wire.ConnectionData) {
 	}
 	payload := m.Payload
 	if m.IsPartial || c.partial != nil {
-		if len(c.partial)+len(payload) > s.hub.g.opts.MaximumMessageSize {
+		if why := c.keepPart(payload); why != "" {
 			c.mu.Unlock()
-			s.hub.g.log.Warn("client closed", "hub", s.hub.name, "connection", m.ConnectionID, "reason", "a message of its app server is longer than MaximumMessageSize")
+			s.hub.g.log.Warn("client closed", "hub", s.hub.name, "connection", m.ConnectionID, "reason", why)
 			c.leave("The message of the app server is too long.", true)
 			return
 		}
-		c.partial = append(c.partial, payload...)
 		if m.IsPartial {
 			c.mu.Unlock()
 			return
 		}
-		payload, c.partial = c.partial, nil
+		payload = c.takeParts()
 	}
 	c.closing = c.closing || m.DataType == wire.DataClose
 	ready := c.ready
@@ -163,6 +162,33 @@ func (s *serverConn) clientData(m *wire.ConnectionData) {
 	if c.conn.Send(frameFor(c.codec, payload)) == nil {
 		s.hub.g.counts.out.Add(1)
 	}
+}
+
+// keepPart adds to the message that comes in parts, and says why it does not. client.mu
+// is held, as for takeParts.
+func (c *client) keepPart(p []byte) (why string) {
+	g := c.hub.g
+	switch {
+	case len(c.partial)+len(p) > g.opts.MaximumMessageSize:
+		return "a message of its app server is longer than MaximumMessageSize"
+	case g.parts.Add(int64(len(p))) > mostParts*int64(g.opts.MaximumMessageSize):
+		g.parts.Add(-int64(len(p)))
+		return "too many messages of app servers are not whole"
+	}
+	c.partial = append(c.partial, p...)
+	return ""
+}
+
+// mostParts bounds the messages that come in parts and are not whole, of all clients
+// together: times MaximumMessageSize.
+const mostParts = 4
+
+// takeParts returns the message that has come in parts, which is kept no more.
+func (c *client) takeParts() []byte {
+	whole := c.partial
+	c.hub.g.parts.Add(-int64(len(whole)))
+	c.partial = nil
+	return whole
 }
 
 // accepted passes the answer to a client's handshake on, and makes the client one

@@ -269,6 +269,7 @@ func TestNothingComesTwiceFromAnAppServerWithSeveralEndpoints(t *testing.T) {
 		t.Errorf("ann got %q, want %q", got, want)
 	}
 	f.until("the messages that came twice are not counted", func() bool { return b.g.Stats().FleetTwice == 5 && a.g.Stats().FleetTwice == 2 })
+	<-bob.Done() // his app server has gone, and he has got all that there was
 	var got []string
 	for _, m := range bob.calls.All() {
 		got = append(got, m.Target)

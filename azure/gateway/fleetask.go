@@ -91,7 +91,7 @@ func (f *fleet) answered(l letter) {
 			a.by = l.from
 		}
 		a.o = joined(a.o, outcome{status: l.status, payload: l.body}, a.m)
-		over = a.want >= 0 && a.got >= a.want || reachOf(a.m) == reachElsewhere && l.status == wire.AckOK
+		over = a.want >= 0 && a.got >= a.want || reachOf(a.m) == reachElsewhere && (l.status == wire.AckOK || l.status == wire.AckForbidden)
 	}
 	f.mu.Unlock()
 	if over {

@@ -26,8 +26,11 @@ type Gateway struct {
 	servers  *transport.Endpoint
 	draining atomic.Bool
 	counts   counters
-	hooks    *webhooks // nil: app servers have the clients
-	fleet    *fleet    // nil: there is no other gateway
+
+	parts       atomic.Int64 // bytes of messages of app servers that are not whole
+	memberships atomic.Int64 // of clients and of users in groups
+	hooks       *webhooks    // nil: app servers have the clients
+	fleet       *fleet       // nil: there is no other gateway
 
 	mu   sync.Mutex
 	hubs map[string]*hub // by name in lower case; never taken out: signed tokens alone make them
@@ -226,6 +229,7 @@ type Stats struct {
 	Servers           int // app servers, counted once for each hub
 	ServerConnections int
 	PendingResults    int // client results that are waited for
+	Memberships       int // of clients in groups, and of users
 	EventsWaiting     int // bytes of events that upstreams have not taken, as Options.UpstreamQueueLimit counts
 
 	Peers int // other gateways of the fleet
@@ -255,6 +259,7 @@ type counters struct {
 // Stats returns the gateway's numbers.
 func (g *Gateway) Stats() Stats {
 	s := Stats{
+		Memberships:     int(g.memberships.Load()),
 		ClientsOpened:   g.counts.opened.Load(),
 		ClientsRefused:  g.counts.refused.Load(),
 		ClientsMigrated: g.counts.migrated.Load(),

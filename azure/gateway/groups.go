@@ -19,8 +19,17 @@ func (h *hub) join(id, group string) int {
 	if c == nil || !c.ready {
 		return wire.AckNotFound
 	}
+	if c.groups[group] == 0 && h.g.fullOfMembers() {
+		return wire.AckForbidden
+	}
 	h.joinLocked(c, group, byItself)
 	return wire.AckOK
+}
+
+// fullOfMembers reports whether there are as many memberships as there may be. Hubs
+// that ask at the same time may come to some more.
+func (g *Gateway) fullOfMembers() bool {
+	return g.memberships.Load() >= int64(g.opts.MaximumMemberships)
 }
 
 // leave removes a client from a group; nil means all groups.
@@ -52,6 +61,9 @@ func (h *hub) userJoin(userID, group string, seconds *int) int {
 	defer h.mu.Unlock()
 	if ttl == 0 {
 		if u := h.users[userID]; u != nil {
+			if h.g.fullOfMembers() {
+				return wire.AckForbidden
+			}
 			h.joinClientsLocked(u, group, byItself)
 		}
 		return wire.AckOK
@@ -61,7 +73,7 @@ func (h *hub) userJoin(userID, group string, seconds *int) int {
 	switch {
 	case old != nil:
 		old.timer.Stop()
-	case len(u.groups) >= h.g.opts.MaximumUserGroups:
+	case len(u.groups) >= h.g.opts.MaximumUserGroups, h.g.fullOfMembers():
 		h.dropUserLocked(userID)
 		return wire.AckForbidden
 	case u.groups == nil:
@@ -70,6 +82,9 @@ func (h *hub) userJoin(userID, group string, seconds *int) int {
 	g := &userGroup{ends: time.Now().Add(ttl)}
 	g.timer = time.AfterFunc(ttl, func() { h.userGroupEnds(userID, group, g) })
 	u.groups[group] = g
+	if old == nil {
+		h.g.memberships.Add(1)
+	}
 	h.joinClientsLocked(u, group, byUser)
 	return wire.AckOK
 }
@@ -95,6 +110,7 @@ func (h *hub) endUserGroupLocked(userID string, u *user, group string, why membe
 	if g := u.groups[group]; g != nil {
 		g.timer.Stop()
 		delete(u.groups, group)
+		h.g.memberships.Add(-1)
 	}
 	list, _ := u.clients.All()
 	for _, c := range list {

@@ -150,6 +150,61 @@ func TestWhatIsTooMuchIsRefused(t *testing.T) {
 	})
 }
 
+// An app server may fill no gateway: not with groups, and not with messages that it
+// never ends.
+func TestMembershipsAndPartsAreBounded(t *testing.T) {
+	inWorld(t, &gateway.Options{MaximumMemberships: 4, MaximumMessageSize: 1 << 20}, func(w *world) {
+		s := w.server("server-1")
+		a, b := w.client("ann"), w.client("bob")
+		for i, m := range []wire.Message{
+			&wire.JoinGroupWithAck{ConnectionID: a.ID(), GroupName: "g"}, &wire.JoinGroupWithAck{ConnectionID: a.ID(), GroupName: "h"},
+			&wire.UserJoinGroupWithAck{UserID: "ann", GroupName: "g"}, &wire.UserJoinGroupWithAck{UserID: "nobody", GroupName: "g"},
+			&wire.JoinGroupWithAck{ConnectionID: b.ID(), GroupName: "g"}, &wire.UserJoinGroupWithAck{UserID: "another", GroupName: "g"},
+			&wire.JoinGroupWithAck{ConnectionID: a.ID(), GroupName: "h"},
+		} {
+			want := wire.AckOK
+			if i == 4 || i == 5 {
+				want = wire.AckForbidden
+			}
+			if got := s.ask(m); got != want {
+				t.Errorf("%d: status %d, want %d", i, got, want)
+			}
+		}
+		for _, m := range []wire.Message{&wire.LeaveGroupWithAck{ConnectionID: a.ID()}, &wire.UserLeaveGroupWithAck{UserID: "nobody"}, &wire.UserLeaveGroupWithAck{UserID: "ann"}} {
+			s.ask(m)
+		}
+		if n := w.stats().Memberships; n != 0 {
+			t.Errorf("%d memberships, after all were left", n)
+		}
+		s.ask(&wire.JoinGroupWithAck{ConnectionID: b.ID(), GroupName: "g"})
+
+		part := make([]byte, 300<<10)
+		keep := func(c *client) {
+			for range 3 {
+				s.send(&wire.ConnectionData{ConnectionID: c.ID(), Payload: part, IsPartial: true})
+			}
+		}
+		others := []*client{w.client(""), w.client(""), w.client("")}
+		for _, c := range others {
+			keep(c)
+		}
+		keep(a)
+		keep(b) // beyond 4 MiB
+		<-b.Done()
+		others[0].Abort()
+		synctest.Wait()
+		again := w.client("") // what was kept of both is space again
+		keep(again)
+		synctest.Wait()
+		if !s.has(a) || !s.has(others[1]) || !s.has(again) || s.has(b) {
+			t.Error("the wrong clients were closed")
+		}
+		if n := w.stats().Memberships; n != 0 {
+			t.Errorf("%d memberships, after their client has left", n)
+		}
+	})
+}
+
 // What no app server sends is skipped, and costs nobody else anything.
 func TestAFrameThatCannotBeReadIsSkipped(t *testing.T) {
 	inWorld(t, nil, func(w *world) {

@@ -132,6 +132,9 @@ func (h *hub) joinLocked(c *client, group string, why membership) {
 		h.groups[group] = set
 	}
 	set.Add(c)
+	if c.groups[group] == 0 {
+		h.g.memberships.Add(1)
+	}
 	c.groups[group] |= why
 }
 
@@ -141,6 +144,9 @@ func (h *hub) leaveLocked(c *client, group string, why membership) {
 	if left != 0 {
 		c.groups[group] = left
 		return
+	}
+	if c.groups[group] != 0 {
+		h.g.memberships.Add(-1)
 	}
 	delete(c.groups, group)
 	if set := h.groups[group]; set != nil && set.Remove(c.conn.ID()) {

@@ -63,6 +63,11 @@ type Options struct {
 	// may be in; more are refused. Zero means 100, as in Azure.
 	MaximumUserGroups int
 
+	// MaximumMemberships bounds the memberships in groups, of clients and of users
+	// together; more are refused, but for clients that come into the groups of their
+	// user. Zero means 10,000,000.
+	MaximumMemberships int
+
 	// Serverless makes the gateway the hub of its clients, as Azure's mode of that
 	// name does: app servers are refused, what clients call goes to Upstreams, and
 	// the REST interface sends to them. The fields down to UpstreamTransport are
@@ -164,6 +169,7 @@ func (o *Options) withDefaults() (Options, error) {
 		{&all.ServerBufferSize, 1 << 20, true},
 		{&all.MaximumResults, 100_000, false},
 		{&all.MaximumUserGroups, 100, false},
+		{&all.MaximumMemberships, 10_000_000, false},
 		{&all.MaximumUpstreamRequests, 100, false},
 		{&all.MaximumUpstreamBody, 16 << 20, false},
 		{&all.MaximumClientMessage, 1 << 20, false},

@@ -168,7 +168,7 @@ func (h *hub) move(c *client) {
 	}
 	from.queue(&wire.CloseConnection{ConnectionID: c.conn.ID(), Headers: []wire.Header{{Name: headerMigrateTo, Values: []string{to.server}}}})
 	h.bindLocked(c, to)
-	c.partial = nil
+	c.takeParts()
 	to.queue(c.openMessage(from.server))
 	to.queue(c.hello())
 	c.mu.Unlock()
