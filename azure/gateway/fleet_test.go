@@ -499,3 +499,60 @@ func TestAGatewayServesItsOwnWithoutRedis(t *testing.T) {
 	s.send(&wire.BroadcastData{Payloads: both("end")})
 	bob.untilEnd(b) // what was sent before may come, if Redis was back in five seconds
 }
+
+// Whoever reaches the Redis is trusted, but what cannot be read ends nothing.
+func TestAGatewayLivesWhateverAnotherSays(t *testing.T) {
+	f := newFleetOf(t, 2, gateway.Options{MaximumMessageSize: 1 << 20})
+	a, b := f.all[0], f.all[1]
+	s := a.server("server-1")
+	b.server("server-2")
+	bob := b.client("bob")
+	client := redis.NewClient(&redis.Options{Addr: f.redis.Addr()})
+	defer client.Close()
+	const channel = "test:hubwire.gateway:all"
+	heard := client.Subscribe(a.ctx, channel)
+	defer heard.Close()
+	if _, err := heard.Receive(a.ctx); err != nil {
+		t.Fatal(err)
+	}
+	var letters []string
+	for _, m := range []wire.Message{
+		&wire.BroadcastData{Payloads: both("real")}, &wire.CheckUserExistenceWithAck{UserID: "nobody"},
+		&wire.GroupMemberQuery{GroupName: "g"}, question(bob, s, "i1"),
+	} {
+		s.send(m)
+		for {
+			got, err := heard.ReceiveMessage(a.ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(got.Payload, "chat") && strings.Contains(got.Payload, "server-1") { // no greeting
+				letters = append(letters, got.Payload)
+				break
+			}
+		}
+	}
+	pipe := client.Pipeline()
+	for _, letter := range letters {
+		letter = strings.Replace(letter, "gateway-1", "gateway-9", 1)
+		for i := range letter {
+			changed := []byte(letter)
+			changed[i] ^= byte(1 << (i % 8))
+			pipe.Publish(a.ctx, channel, letter[:i])
+			pipe.Publish(a.ctx, channel, changed)
+			pipe.Publish(a.ctx, "test:hubwire.gateway:hubwire:to:gateway-2", changed)
+		}
+	}
+	for i := range 1200 { // greetings of more gateways than there may be
+		id := fmt.Sprintf("gateway-%04d", i+1000)
+		pipe.Publish(a.ctx, channel, "\x99\x01\x04\xac"+id+"\xa0\xa0\xa0\x00\x00\xc4\x01\x90")
+	}
+	if _, err := pipe.Exec(a.ctx); err != nil {
+		t.Fatal(err)
+	}
+	f.until("the others are not known", func() bool { return b.g.Stats().Peers == 1000 })
+	ann, eve := a.client("ann"), b.client("eve") // bob may have got what no client can read
+	s.send(&wire.BroadcastData{Payloads: both("end")})
+	ann.untilEnd(a)
+	eve.untilEnd(b)
+}
