@@ -42,6 +42,7 @@ type fleet struct {
 	news    chan string     // gateways that know no users' groups yet
 	started chan struct{}   // closed once the gateway can take letters
 	closing sync.Once
+	nonce   string // of this process, in greetings
 
 	sent, received, dropped, twice atomic.Uint64
 
@@ -63,7 +64,7 @@ type peer struct {
 
 func newFleet(g *Gateway) (*fleet, error) {
 	f := &fleet{
-		g: g, greet: make(chan letterKind, 1), news: make(chan string, 16), started: make(chan struct{}),
+		g: g, greet: make(chan letterKind, 1), news: make(chan string, 16), started: make(chan struct{}), nonce: randomID(),
 		peers: map[string]*peer{}, asks: map[uint64]*ask{}, wanted: map[string]time.Time{},
 	}
 	f.ctx, f.stop = context.WithCancel(context.Background())
@@ -122,7 +123,7 @@ func (f *fleet) sayHello() {
 		case <-f.ctx.Done():
 			return
 		}
-		f.publish(sender{}, letter{kind: kind, body: f.hubsWithServers()})
+		f.publish(sender{}, letter{kind: kind, endpoint: f.nonce, body: f.hubsWithServers()})
 	}
 }
 
@@ -234,6 +235,9 @@ func (f *fleet) receive(payload []byte) {
 		return
 	}
 	if l.from == f.g.opts.InstanceID {
+		if greets := l.kind == letterHello || l.kind == letterNews; greets && l.endpoint != f.nonce {
+			f.g.log.Error("another gateway of this Redis has the same InstanceID: they do not hear each other", "instance", l.from)
+		}
 		return
 	}
 	switch l.kind {

@@ -500,6 +500,35 @@ func TestAGatewayServesItsOwnWithoutRedis(t *testing.T) {
 	bob.untilEnd(b) // what was sent before may come, if Redis was back in five seconds
 }
 
+// A logOf passes the lines of a log on.
+type logOf chan string
+
+func (l logOf) Write(p []byte) (int, error) {
+	select {
+	case l <- string(p):
+	default: // the test has ended
+	}
+	return len(p), nil
+}
+
+func TestTwoGatewaysOfOneNameSaySo(t *testing.T) {
+	f := newFleetOf(t, 1, gateway.Options{})
+	client := redis.NewClient(&redis.Options{Addr: f.redis.Addr(), MaxRetries: -1})
+	defer client.Close()
+	lines := make(logOf, 100)
+	g, err := gateway.New(&gateway.Options{
+		AccessKeys: []string{key}, Redis: client, RedisPrefix: "test:", InstanceID: "gateway-1", Logger: slog.New(slog.NewTextHandler(lines, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for !strings.Contains(<-lines, "the same InstanceID") {
+	}
+	if err := g.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // Whoever reaches the Redis is trusted, but what cannot be read ends nothing.
 func TestAGatewayLivesWhateverAnotherSays(t *testing.T) {
 	f := newFleetOf(t, 2, gateway.Options{MaximumMessageSize: 1 << 20})

@@ -14,7 +14,7 @@ type letter struct {
 	from     string // instance id of the gateway
 	hub      string
 	server   string // id of the app server that it is from; empty: REST, or the gateway itself
-	endpoint string // by which that app server has come
+	endpoint string // by which that app server has come; of a greeting, what tells the process
 	id       uint64 // of what is asked, for its answer; 0: nothing is answered
 	status   int    // of an answer
 	body     []byte // messages of the service protocol; of an answer, its payload
