@@ -195,8 +195,7 @@ func TestGatewaysOfOneRedisAreOneService(t *testing.T) {
 	first, second := start(t, nil, args...), start(t, nil, args...)
 	defer first.end()
 	defer second.end()
-	first.until("another gateway is there")
-	second.until("another gateway is there")
+	first.until("another gateway is there") // so that one hears what is published
 	called := make(chan string, 1)
 	c, err := hubclient.Dial(t.Context(), hubclient.Options{
 		ConnOptions: hubclient.ConnOptions{
