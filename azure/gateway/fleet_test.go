@@ -262,6 +262,7 @@ func TestNothingComesTwiceFromAnAppServerWithSeveralEndpoints(t *testing.T) {
 	_ = atB.conn.Close()
 	<-atB.over
 	f.until("the connection of the app server does not end", func() bool { return b.g.Stats().ServerConnections == 0 })
+	<-bob.Done() // with his app server; he has got all that there was
 	atA.send(&wire.BroadcastData{Payloads: both("three")})
 	atA.ask(&wire.CheckUserExistenceWithAck{UserID: "nobody"}) // what it has sent was published
 	a.end("chat")
@@ -269,7 +270,6 @@ func TestNothingComesTwiceFromAnAppServerWithSeveralEndpoints(t *testing.T) {
 		t.Errorf("ann got %q, want %q", got, want)
 	}
 	f.until("the messages that came twice are not counted", func() bool { return b.g.Stats().FleetTwice == 5 && a.g.Stats().FleetTwice == 2 })
-	<-bob.Done() // his app server has gone, and he has got all that there was
 	var got []string
 	for _, m := range bob.calls.All() {
 		got = append(got, m.Target)
