@@ -277,6 +277,18 @@ func (in *inbox) lookahead() *lookahead {
 	return in.rare.look
 }
 
+// lookaheadOf is lookahead, but makes one for c, whose inbox this is: when its
+// leader first waits. It is forgotten when nobody leads.
+func (in *inbox) lookaheadOf(c *connection) *lookahead {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	rare := in.rarely()
+	if rare.look == nil {
+		rare.look = newLookahead(c)
+	}
+	return rare.look
+}
+
 // offset is that of the first byte that the leader has not taken.
 func (in *inbox) offset() int {
 	in.mu.Lock()

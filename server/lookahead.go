@@ -55,26 +55,18 @@ func (c *connection) waitLooking(pending []byte, inv *invocation, wait func()) {
 		wait()
 		return
 	}
-	l := c.lookahead()
+	l := c.in.lookaheadOf(c)
 	l.begin(pending, inv)
 	defer l.end()
 	wait()
 }
 
-// lookahead returns that of the connection, which is made when a leader first
-// waits, and forgotten when nobody leads.
-func (c *connection) lookahead() *lookahead {
-	c.in.mu.Lock()
-	defer c.in.mu.Unlock()
-	rare := c.in.rarely()
-	if rare.look == nil {
-		l := &lookahead{conn: c, next: math.MinInt, later: map[string]int{}}
-		l.decoder.Reset(decoding(c.codec))
-		l.timer = time.AfterFunc(time.Hour, l.start)
-		l.timer.Stop()
-		rare.look = l
-	}
-	return rare.look
+func newLookahead(c *connection) *lookahead {
+	l := &lookahead{conn: c, next: math.MinInt, later: map[string]int{}}
+	l.decoder.Reset(decoding(c.codec))
+	l.timer = time.AfterFunc(time.Hour, l.start)
+	l.timer.Stop()
+	return l
 }
 
 func (l *lookahead) begin(pending []byte, with *invocation) {
