@@ -96,9 +96,27 @@ func (t *target) greet(s *setup, c *conn) error {
 		c.nextID = 10_000_000 // ids are numbers, and so have no leading zeros
 		connect, header := frame(1, []byte(`{"id":1,"connect":{}}`))
 		maskFrame(connect, header, c.mask)
-		return writeAll(s.fd, connect) // its answer is read as a message
+		if err := writeAll(s.fd, connect); err != nil {
+			return err
+		}
+		for !s.hasFrame() { // before it the client is subscribed to nothing
+			if err := s.more(); err != nil {
+				return err
+			}
+		}
 	}
-	return nil
+	return nil // the answer is read as a message
+}
+
+// hasFrame reports whether the bytes begin with a whole frame of less than 64 KiB.
+func (s *setup) hasFrame() bool {
+	switch {
+	case len(s.buf) < 4:
+		return false
+	case s.buf[1] < 126:
+		return len(s.buf) >= 2+int(s.buf[1])
+	}
+	return len(s.buf) >= 4+int(binary.BigEndian.Uint16(s.buf[2:]))
 }
 
 // A setup is a blocking socket with the bytes that were read from it and not yet
