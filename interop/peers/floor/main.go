@@ -22,6 +22,8 @@ type floor struct {
 }
 
 func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock() // who has its answer is among all
+	defer f.mu.Unlock()
 	conn, buffered, _, err := ws.UpgradeHTTP(r, w)
 	if err != nil {
 		return // it has been answered
@@ -30,9 +32,7 @@ func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = conn.Close() // loadgen waits for the answer
 		return
 	}
-	f.mu.Lock()
 	f.clients[conn] = struct{}{}
-	f.mu.Unlock()
 	go f.read(conn) // net/http's goroutine and buffers go
 }
 
