@@ -17,7 +17,7 @@ const module = "github.com/hubwire/hubwire"
 // top folder import.
 var allowed = map[string][]string{
 	"protocol":  {"protocol", "internal/msgp"},
-	"server":    {"server", "protocol", "internal/members", "internal/transport", "internal/seam", "internal/rescue", "internal/admission", "internal/rate", "internal/instruments"},
+	"server":    {"server", "protocol", "internal/members", "internal/replay", "internal/transport", "internal/seam", "internal/rescue", "internal/admission", "internal/rate", "internal/instruments"},
 	"azure":     {"azure", "server", "protocol", "backplane", "internal"},
 	"backplane": {"backplane", "server", "protocol", "internal/msgp", "internal/members", "internal/fleet", "internal/rescue", "internal/transport", "internal/instruments"},
 	"hubtest":   {"hubtest", "server", "protocol", "internal/hubclient", "internal/memnet"},

@@ -36,7 +36,7 @@ func (a *hubApp) Ended(cause error) {
 	c := (*connection)(a)
 	c.endContext()
 	if c.reliable != nil {
-		c.reliable.drop()
+		c.reliable.Drop()
 	}
 	if errors.Is(cause, transport.ErrSendTimeout) && c.endedBy.Load() == nil {
 		c.observeTooSlow()
@@ -85,7 +85,7 @@ func (a *hubApp) Tick(now time.Time) (rest time.Duration) {
 		c.end(ending{allowReconnect: true, how: endedByExpiry})
 		return 0
 	}
-	if c.reliable != nil && c.reliable.tick(now, c.hub.opts.SlowClientTimeout) {
+	if c.reliable != nil && c.reliable.Tick(now, c.hub.opts.SlowClientTimeout) {
 		c.bytes.TooSlow()
 		return 0
 	}

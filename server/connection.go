@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hubwire/hubwire/internal/replay"
 	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
 )
@@ -30,7 +31,7 @@ type connection struct {
 	// Set by the handshake, before anybody else knows the connection.
 	codec    protocol.Codec
 	userID   string
-	reliable *reliable // nil without stateful reconnect
+	reliable *replay.Buffer // nil without stateful reconnect
 
 	in      inbox   // what was received and not yet dispatched
 	permits permits // of ordinary calls
@@ -74,7 +75,7 @@ func (c *connection) rarelyLocked() *rareOfConnection {
 }
 
 // A clientQueue takes what is sent to a client: a transport.Conn queues it, a
-// reliable also keeps it until the client has acknowledged it.
+// replay.Buffer also keeps it until the client has acknowledged it.
 type clientQueue interface {
 	// Send queues f after what is queued and never waits. Where that makes too
 	// much for the QueueLimit, the clients that are furthest behind are treated
@@ -90,7 +91,7 @@ type clientQueue interface {
 	WaitForClient(ctx context.Context) error
 }
 
-var _, _ clientQueue = (*transport.Conn)(nil), (*reliable)(nil)
+var _, _ clientQueue = (*transport.Conn)(nil), (*replay.Buffer)(nil)
 
 // queue is what takes messages for the client.
 func (c *connection) queue() clientQueue {
@@ -251,7 +252,7 @@ func (c *connection) finish() {
 func (c *connection) leave(e ending) {
 	c.mute.Store(true)
 	if c.reliable != nil {
-		c.reliable.drop()
+		c.reliable.Drop()
 	}
 	c.endContext()
 	if c.connected && (c.hub.chain.onDisconnected != nil || c.hub.traces()) {

@@ -14,7 +14,7 @@ func (c *connection) isNew(m protocol.Message) bool {
 	if c.reliable == nil {
 		return true
 	}
-	fresh, err := c.reliable.receive(m)
+	fresh, err := c.reliable.Receive(m)
 	if err != nil {
 		c.end(ending{cause: err, allowReconnect: true})
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/hubwire/hubwire/internal/members"
+	"github.com/hubwire/hubwire/internal/replay"
 	"github.com/hubwire/hubwire/internal/transport"
 )
 
@@ -165,7 +166,7 @@ func (c *connection) queueWait(ctx context.Context, f transport.Frame) error {
 		c.watch.sent(f)
 		return nil
 	}
-	if errors.Is(err, errNoAck) {
+	if errors.Is(err, replay.ErrNoAck) {
 		c.end(ending{cause: err, allowReconnect: true})
 	}
 	return sendError(err)

@@ -81,7 +81,7 @@ func (h *Hub) QueueStats() QueueStats { return h.opts.QueueLimit.Stats() }
 func (a *hubApp) TooSlow() {
 	c := (*connection)(a)
 	if c.reliable != nil {
-		c.reliable.drop()
+		c.reliable.Drop()
 	}
 	c.observeTooSlow()
 	c.end(ending{cause: ErrTooSlow, allowReconnect: true})

@@ -1,4 +1,4 @@
-package server
+package replay
 
 import (
 	"math"
@@ -9,11 +9,11 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// keeping returns a reliable that keeps n messages for a client without socket.
-func keeping(n int) *reliable { return keepingTexts(n, "0123456789") }
+// keeping returns a Buffer that keeps n messages for a client without socket.
+func keeping(n int) *Buffer { return keepingTexts(n, "0123456789") }
 
-func keepingTexts(n int, text string) *reliable {
-	r := newReliable(nil, protocol.JSON{}, 100_000)
+func keepingTexts(n int, text string) *Buffer {
+	r := New(nil, nil, false, 100_000)
 	r.lost = true
 	for range n {
 		r.keep(transport.BuildFrame(append(transport.NewFrameBuffer(len(text)), text...), false))
@@ -42,16 +42,16 @@ func TestSequencesWithEveryNumberAreAnErrorOrTaken(t *testing.T) {
 	for _, id := range numbers {
 		r := keeping(0)
 		for range 3 {
-			_, _ = r.receive(&protocol.Invocation{})
+			_, _ = r.Receive(&protocol.Invocation{})
 		}
-		_, err := r.receive(&protocol.Sequence{SequenceID: id})
+		_, err := r.Receive(&protocol.Sequence{SequenceID: id})
 		if wrong := id > 4; (err != nil) != wrong {
 			t.Errorf("Sequence %d after 3 messages: error %v, want one: %v", id, err, wrong)
 		}
 		if err != nil {
 			continue
 		}
-		dispatch, err := r.receive(&protocol.Invocation{})
+		dispatch, err := r.Receive(&protocol.Invocation{})
 		if want := id == 4; dispatch != want || err != nil {
 			t.Errorf("the message behind Sequence %d: dispatched %v, error %v; want dispatched %v", id, dispatch, err, want)
 		}
