@@ -103,6 +103,7 @@ type Options struct {
 	DisconnectTimeout       time.Duration
 	MaximumPostSize         int64 // bytes of one POST body
 	AllowStatefulReconnects bool
+	MayReconnect            func(user any) bool           // who may do so, if that is allowed; nil: everybody
 	AllowedOrigins          []string                      // besides the server's own; nil: none, and no CORS headers are sent; "*": all
 	AllowedHeaders          []string                      // nil: echo what a preflight asks for
 	SubProtocol             func(offered []string) string // nil: none

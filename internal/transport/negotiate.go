@@ -39,7 +39,8 @@ func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request, user a
 		}
 	}
 	stateful := e.opts.AllowStatefulReconnects &&
-		strings.EqualFold(strings.TrimSpace(queryValue(r.URL.RawQuery, "useStatefulReconnect")), "true")
+		strings.EqualFold(strings.TrimSpace(queryValue(r.URL.RawQuery, "useStatefulReconnect")), "true") &&
+		(e.opts.MayReconnect == nil || e.opts.MayReconnect(user))
 	ticket, ok := e.letIn(w, r)
 	if !ok {
 		return
