@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire/azure/internal/wire"
+	"github.com/hubwire/hubwire/internal/replay"
 	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
 )
@@ -42,8 +43,12 @@ type client struct {
 	codec   protocol.Codec
 	asked   string // the protocol, as the client wrote it
 	version int
+	replay  *replay.Buffer // nil: no stateful reconnect
 
-	early []byte // of a handshake request that is not whole; owned by Receive
+	// Owned by Receive. early is of a handshake request that is not whole, and later
+	// of a message, where messages are looked at; seen is for protocol.Missing.
+	early []byte
+	seen  int
 
 	groups map[string]membership // guarded by hub.mu
 
@@ -68,6 +73,7 @@ type clientApp client
 var _ interface {
 	transport.App
 	transport.SlowApp
+	transport.Reconnector
 } = (*clientApp)(nil)
 
 func (g *Gateway) newClient(conn *transport.Conn) transport.App {
@@ -93,14 +99,10 @@ func (a *clientApp) Receive(p []byte, _ bool) bool {
 	if c.hub.g.hooks != nil {
 		return c.receive(p)
 	}
-	for len(p) > 0 {
-		n, ok := c.forward(p[:min(len(p), maxPiece)])
-		if !ok {
-			return false
-		}
-		p = p[n:]
+	if c.replay != nil {
+		return c.receiveStateful(p)
 	}
-	return true
+	return c.forwardAll(p)
 }
 
 // handshake reads the handshake request from what has come, and finds an app
@@ -136,8 +138,9 @@ func (c *client) handshake(p []byte) (rest []byte) {
 	whole := p[:min(len(p), maxHandshake)]
 	rest = p[len(whole)-len(rest):]
 	c.early = nil
+	again := newReplay(c.conn, codec, req.Version)
 	c.mu.Lock()
-	c.asked, c.version, c.codec = req.Protocol, req.Version, codec
+	c.asked, c.version, c.codec, c.replay = req.Protocol, req.Version, codec, again
 	c.border = newBorder(codec)
 	c.mu.Unlock()
 	if c.hub.g.hooks != nil {
@@ -270,6 +273,19 @@ func (c *client) beforeWait() {
 	c.conn.Uncork()
 }
 
+// forwardAll sends bytes of the client to its app server, and reports false when one of
+// them has ended.
+func (c *client) forwardAll(p []byte) bool {
+	for len(p) > 0 {
+		n, ok := c.forward(p[:min(len(p), maxPiece)])
+		if !ok {
+			return false
+		}
+		p = p[n:]
+	}
+	return true
+}
+
 // forward sends bytes of the client to its app server, or the beginning of them, and
 // blocks while that does not keep up. ok is false when one of them has ended.
 func (c *client) forward(p []byte) (n int, ok bool) {
@@ -322,6 +338,10 @@ func (a *clientApp) Tick(now time.Time) (rest time.Duration) {
 	c.mu.Lock()
 	waits := c.server == nil && !c.ready && !c.ended
 	s, closeAt := c.served, c.closeAtLocked()
+	again := c.replay
+	if !c.ready || c.ended {
+		again = nil
+	}
 	c.mu.Unlock()
 	switch {
 	case waits && now.Sub(c.opened) > c.who.handshakeTimeout():
@@ -330,6 +350,8 @@ func (a *clientApp) Tick(now time.Time) (rest time.Duration) {
 		c.leave("", true)
 	case s != nil:
 		s.tick(c, now)
+	case again != nil && again.Tick(now, c.hub.g.opts.SlowClientTimeout):
+		c.conn.TooSlow()
 	}
 	return 0
 }
@@ -371,7 +393,11 @@ func (c *client) end(text string, tell bool) bool {
 	if c.served != nil {
 		c.hub.g.hooks.end(&c.served.queue, text)
 	}
+	again := c.replay
 	c.mu.Unlock()
+	if again != nil {
+		again.Drop()
+	}
 	c.hub.forget(c)
 	return true
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"slices"
 
 	"github.com/hubwire/hubwire/azure/internal/wire"
@@ -21,6 +20,8 @@ type made struct {
 	name  string
 	frame transport.Frame
 	ok    bool // there is a payload
+
+	pieces []piece // for clients that may reconnect statefully; nil: there was none yet
 }
 
 // frame returns the form for a codec; ok is false where the app server has written
@@ -40,13 +41,36 @@ func (p *parcel) frame(codec protocol.Codec) (f transport.Frame, ok bool) {
 	return m.frame, m.ok
 }
 
+// piecesFor returns the pieces of what frame returns.
+func (p *parcel) piecesFor(codec protocol.Codec, f transport.Frame) []piece {
+	for i := range p.made {
+		if m := &p.made[i]; m.name == codec.Name() {
+			if m.pieces == nil {
+				m.pieces = piecesOf(codec, f.Payload(), f)
+			}
+			return m.pieces
+		}
+	}
+	return nil // frame has made it
+}
+
 func frameFor(codec protocol.Codec, payload []byte) transport.Frame {
 	return transport.BuildFrame(append(transport.NewFrameBuffer(len(payload)), payload...), codec.Binary())
 }
 
 // deliver queues the parcel for one client. No lock may be held.
 func (h *hub) deliver(p *parcel, c *client) {
-	if f, ok := p.frame(c.codec); ok && c.conn.Send(f) == nil {
+	f, ok := p.frame(c.codec)
+	if !ok {
+		return
+	}
+	var err error
+	if c.replay == nil {
+		err = c.conn.Send(f)
+	} else {
+		err = c.sendPieces(p.piecesFor(c.codec, f))
+	}
+	if err == nil {
 		h.g.counts.out.Add(1)
 	}
 }
@@ -136,7 +160,7 @@ func (s *serverConn) clientData(m *wire.ConnectionData) {
 		c.mu.Unlock()
 		return
 	}
-	payload := m.Payload
+	payload, dataType := m.Payload, m.DataType
 	if m.IsPartial || c.partial != nil {
 		if why := c.keepPart(payload); why != "" {
 			c.mu.Unlock()
@@ -149,6 +173,9 @@ func (s *serverConn) clientData(m *wire.ConnectionData) {
 			return
 		}
 		payload = c.takeParts()
+		if dataType == wire.DataInvocation {
+			dataType = wire.DataUnknown // of the last part
+		}
 	}
 	c.closing = c.closing || m.DataType == wire.DataClose
 	ready := c.ready
@@ -159,7 +186,7 @@ func (s *serverConn) clientData(m *wire.ConnectionData) {
 	if !ready && m.DataType == wire.DataHandshake && s.hub.accepted(c, payload) {
 		return
 	}
-	if c.conn.Send(frameFor(c.codec, payload)) == nil {
+	if c.sendData(payload, dataType) == nil {
 		s.hub.g.counts.out.Add(1)
 	}
 }
@@ -208,7 +235,7 @@ func (h *hub) accepted(c *client, answer []byte) bool {
 		// Before anybody can find it, and while nobody can miss it.
 		_ = c.conn.Queue(frameFor(c.codec, answer[:len(answer)-len(rest)]))
 		if len(rest) > 0 {
-			_ = c.conn.Queue(frameFor(c.codec, bytes.Clone(rest)))
+			c.queueFirst(rest)
 		}
 		h.addLocked(c)
 		h.g.counts.opened.Add(1)

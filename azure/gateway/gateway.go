@@ -86,6 +86,8 @@ func (g *Gateway) transportOptions(limit *transport.Limit) transport.Options {
 		PollTimeout:              90 * time.Second,
 		DisconnectTimeout:        15 * time.Second,
 		MaximumPostSize:          1 << 20,
+		AllowStatefulReconnects:  true,
+		MayReconnect:             func(user any) bool { return user.(*clientToken).hub.offersReconnect() },
 		AllowOrigin:              func(string, *http.Request) bool { return true },
 		MaximumWaitingPosts:      100,
 		MaximumConnections:       g.opts.MaximumClients,
@@ -105,6 +107,7 @@ func (g *Gateway) serverOptions() transport.Options {
 		t.Limit = nil
 	}
 	t.Transports = transport.WebSockets
+	t.AllowStatefulReconnects, t.MayReconnect = false, nil
 	t.AllowOrigin = nil
 	t.TransportMaxBufferSize = g.opts.ServerBufferSize
 	t.MaximumConnections = g.opts.MaximumServerConnections

@@ -92,7 +92,8 @@ type Options struct {
 	MaximumUpstreamBody int
 
 	// MaximumClientMessage bounds one message of a client, in bytes, framing
-	// included; a client whose message is longer is closed. Zero means 1 MiB.
+	// included; a client whose message is longer is closed. It is for clients that may
+	// reconnect statefully as well. Zero means 1 MiB.
 	MaximumClientMessage int
 
 	// ClientBufferSize is how many bytes of a client's events may wait before the

@@ -23,6 +23,7 @@ type serverConn struct {
 	server           string // its id
 	endpoint, target string // see serverToken
 	begun            time.Time
+	stateful         bool // it lets its clients reconnect statefully; set by greet
 
 	reader  wire.Reader // owned by Receive
 	greeted atomic.Bool // the handshake is done
@@ -129,6 +130,7 @@ func (s *serverConn) greet(m wire.Message) bool {
 	welcome, id := "", s.conn.ID()
 	s.hub.mu.Lock()
 	s.carries = hello.ConnectionType != wire.ConnectionWeak
+	s.stateful = hello.AllowStatefulReconnects
 	s.mayMove = hello.MigrationLevel >= wire.MigrationOnShutdown
 	s.queue(&wire.HandshakeResponse{ErrorMessage: &welcome, ConnectionID: &id}) // nothing may come before it
 	s.hub.connectLocked(s)

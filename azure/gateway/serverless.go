@@ -32,7 +32,6 @@ const maxVersion = 2
 // served is what a client has whose hub is the gateway.
 type served struct {
 	queue  eventQueue
-	seen   int // of client.early: see protocol.Missing; owned by Receive
 	pinged atomic.Bool
 	heard  atomic.Int64 // when something came last, in Unix nanoseconds
 	held   atomic.Bool  // it is not read, so it cannot be heard
@@ -89,34 +88,52 @@ func (c *client) receive(p []byte) bool {
 		return false // it ended in its handshake
 	}
 	s.heard.Store(time.Now().UnixNano())
+	alive := true
+	_, err := c.whole(p, func(m protocol.Message, _ []byte) bool {
+		alive = c.dispatch(m)
+		return alive
+	})
+	if err != nil {
+		return c.fail(err.Error())
+	}
+	return alive
+}
+
+var errTooLong = errors.New("a message of the client is longer than MaximumClientMessage")
+
+// whole calls each with the messages that are whole in what has come from the client, as
+// long as it returns true, and keeps what is not. In an error rest is what it is about.
+func (c *client) whole(p []byte, each func(m protocol.Message, raw []byte) bool) (rest []byte, err error) {
 	most := c.hub.g.opts.MaximumClientMessage
 	buf, kept := p, len(c.early) > 0
 	if kept {
 		buf = append(c.early, p...)
 	}
-	rest := buf
+	rest = buf
 	for len(rest) > 0 {
-		missing, _ := protocol.Missing(c.codec, rest, s.seen)
-		if s.seen = 0; missing > 0 {
+		missing, _ := protocol.Missing(c.codec, rest, c.seen)
+		if c.seen = 0; missing > 0 {
 			if len(rest)+missing > most {
-				return c.fail("a message of the client is longer than MaximumClientMessage")
+				return rest, errTooLong
 			}
-			s.seen = len(rest)
+			c.seen = len(rest)
 			break
 		}
 		m, after, err := c.codec.Next(rest)
 		switch {
 		case errors.Is(err, protocol.ErrIncomplete) && len(rest) < most:
+		case errors.Is(err, protocol.ErrIncomplete):
+			return rest, errTooLong
 		case err != nil:
-			return c.fail(err.Error())
+			return rest, err
 		case len(rest)-len(after) > most:
-			return c.fail("a message of the client is longer than MaximumClientMessage")
+			return rest, errTooLong
 		}
 		if err != nil {
 			break
 		}
-		if !c.dispatch(m) {
-			return false
+		if !each(m, rest[:len(rest)-len(after)]) {
+			return nil, nil
 		}
 		rest = after
 	}
@@ -128,7 +145,7 @@ func (c *client) receive(p []byte) bool {
 	default:
 		c.early = bytes.Clone(rest)
 	}
-	return true
+	return nil, nil
 }
 
 // fail ends a client that violates the protocol. It returns false.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -118,6 +119,9 @@ type clientOptions struct {
 	codec  protocol.Codec
 	mode   string
 	link   *memnet.Link
+
+	stateful bool                                                    // it may come back after a loss
+	dial     func(context.Context, string, string) (net.Conn, error) // in place of link's
 }
 
 // dial connects a client; user "" is nobody.
@@ -141,13 +145,18 @@ func (w *world) dial(user string, o clientOptions) (*client, error) {
 // dialWith is dial with a token.
 func (w *world) dialWith(token string, o clientOptions) (*client, error) {
 	c := &client{}
+	if o.dial == nil {
+		o.dial = o.link.DialContext
+	}
 	var err error
 	c.Client, err = hubclient.Dial(w.ctx, hubclient.Options{
 		ConnOptions: hubclient.ConnOptions{
 			URL:         "http://gateway/client/?hub=" + o.hub + "&asrs.op=%2Fchat",
-			DialContext: o.link.DialContext,
+			DialContext: o.dial,
 			Header:      http.Header{"Authorization": {"Bearer " + token}},
 			Transport:   o.mode,
+
+			StatefulReconnect: o.stateful,
 		},
 		Codec: o.codec,
 		Receive: func(m *protocol.Invocation) {
