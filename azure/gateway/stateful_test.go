@@ -593,3 +593,35 @@ func TestAStatefulClientMayMoveToAnotherAppServer(t *testing.T) {
 		}
 	})
 }
+
+// What is kept for clients that are away is bounded for all of them together, and
+// counts no more once they are gone.
+func TestWhatIsKeptForClientsThatAreAwayIsBounded(t *testing.T) {
+	inWorld(t, &gateway.Options{QueueLimit: 1 << 20}, func(w *world) {
+		s := w.statefulServer("server-1")
+		send := func(id string, count int) {
+			for range count {
+				s.send(&wire.ConnectionData{ConnectionID: id, Payload: encoded(protocol.JSON{}, called(strings.Repeat("x", 30_000))), DataType: wire.DataInvocation})
+			}
+			time.Sleep(time.Second)
+		}
+		for range 3 { // none is over the limit, and all together would be
+			c := w.rawStateful(2)
+			s.quiet()
+			_ = c.conn.Close() // it is lost
+			send(c.conn.ID, 25)
+			if n := w.stats().Clients; n != 1 {
+				t.Fatalf("%d clients: one for which less is kept than the limit has ended", n)
+			}
+			await[*wire.CloseConnection](s)
+		}
+		c := w.rawStateful(2)
+		s.quiet()
+		_ = c.conn.Close()
+		send(c.conn.ID, 45)
+		if n := w.stats().Clients; n != 0 {
+			t.Error("more is kept than the limit")
+		}
+		await[*wire.CloseConnection](s)
+	})
+}

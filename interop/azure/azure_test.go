@@ -54,13 +54,16 @@ func TestJavaScriptClients(t *testing.T) {
 		t.Skip("takes a minute; not with -short")
 	}
 	harness.Need(t, "node", "npm")
-	p := player{node: sdkCommand(t, harness.StartGateway(t).ConnectionString()) + oneConnection, modules: harness.Modules(t, "../js"), clients: "redirected", resultsPlays: playsOfResults}
-	p.playAll(t, "expected.json", []string{"calls", "groups", fileOfResults, "streams", "uploads", "errors"})
+	g := harness.StartGateway(t)
+	p := player{
+		node: sdkCommand(t, g.ConnectionString()) + oneConnection, modules: harness.Modules(t, "../js"), clients: "redirected", resultsPlays: playsOfResults,
+		env: []string{"SERVICE=" + g.URL()},
+	}
+	p.playAll(t, "expected.json", []string{"calls", "cut", "groups", fileOfResults, "streams", "uploads", "errors"})
 }
 
 // TestJavaScriptClientsOfAGoHub plays what is played against a Go hub without a
-// service, by all clients that negotiate: others cannot be told where to connect. It
-// leaves out stateful reconnect, which is between client and gateway alone.
+// service, by all clients that negotiate: others cannot be told where to connect.
 func TestJavaScriptClientsOfAGoHub(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute; not with -short")
@@ -69,11 +72,11 @@ func TestJavaScriptClientsOfAGoHub(t *testing.T) {
 	g := harness.StartGateway(t)
 	p := player{
 		node: goCommand(t, g.ConnectionString()) + oneConnection, modules: harness.Modules(t, "../js"), resultsPlays: 1, parallel: true,
-		env: []string{"SERVICE=" + g.URL(), "STATEFUL=no"},
+		env: []string{"SERVICE=" + g.URL()},
 	}
 	t.Run("current", func(t *testing.T) {
 		p.clients = "negotiating"
-		p.playAll(t, "expectedgo.json", []string{"calls", "errors", "groups", "many", "reconnect", fileOfResults, "stop", "streams", "timeouts", "uploads", "values"})
+		p.playAll(t, "expectedgo.json", []string{"calls", "cut", "errors", "groups", "many", "reconnect", fileOfResults, "stop", "streams", "timeouts", "uploads", "values"})
 	})
 	t.Run("old", func(t *testing.T) {
 		p.clients = "old"

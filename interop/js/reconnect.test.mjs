@@ -48,8 +48,8 @@ forEachMode((mode) => {
     });
 }, (mode) => mode.generation === 10 || socketOnly(mode));
 
-// Stateful reconnect is for WebSockets and for clients of version 8 and later. STATEFUL=no is for a service without it.
-for (const mode of modes.filter((m) => socketOnly(m) && !m.skipNegotiation && process.env.STATEFUL !== "no")) {
+// Stateful reconnect is for WebSockets and for clients of version 8 and later.
+for (const mode of modes.filter((m) => socketOnly(m) && !m.skipNegotiation)) {
     it(`${mode.name}: a stateful reconnect goes on with the same connection, without a loss`, async () => {
         const n = await node(), proxy = await Proxy.to(n.url), count = 300;
         const b = new mode.signalR.HubConnectionBuilder().withUrl(`${proxy.url}/hub`, { transport: mode.signalR.HttpTransportType.WebSockets })
