@@ -160,7 +160,7 @@ func (s *serverConn) clientData(m *wire.ConnectionData) {
 		c.mu.Unlock()
 		return
 	}
-	payload, dataType := m.Payload, m.DataType
+	payload := m.Payload
 	if m.IsPartial || c.partial != nil {
 		if why := c.keepPart(payload); why != "" {
 			c.mu.Unlock()
@@ -173,9 +173,6 @@ func (s *serverConn) clientData(m *wire.ConnectionData) {
 			return
 		}
 		payload = c.takeParts()
-		if dataType == wire.DataInvocation {
-			dataType = wire.DataUnknown // of the last part
-		}
 	}
 	c.closing = c.closing || m.DataType == wire.DataClose
 	ready := c.ready
@@ -186,7 +183,7 @@ func (s *serverConn) clientData(m *wire.ConnectionData) {
 	if !ready && m.DataType == wire.DataHandshake && s.hub.accepted(c, payload) {
 		return
 	}
-	if c.sendData(payload, dataType) == nil {
+	if c.sendData(payload, m.DataType) == nil {
 		s.hub.g.counts.out.Add(1)
 	}
 }

@@ -439,10 +439,10 @@ func TestExactlyWhatWasNotAcknowledgedIsSentAgain(t *testing.T) {
 	inWorld(t, nil, func(w *world) {
 		s := w.statefulServer("server-1")
 		c := w.rawStateful(2)
-		c.write(echoed("1"), echoed("2"), echoed("3"))
-		c.expect(answered("1"), answered("2"), answered("3"))
-		c.write(`{"type":8,"sequenceId":2}`, echoed("4"))
-		c.expect(answered("4")) // the Ack has been read, too
+		c.write(echoed("1"), echoed("2"))
+		c.expect(answered("1"), answered("2"))
+		c.write(echoed("3"), `{"type":8,"sequenceId":2}`, echoed("4"))
+		c.expect(answered("3"), answered("4")) // the Ack has been read, too
 
 		// The client has not seen answers 3 and 4, and says again what it has no Ack of.
 		c.reconnect()
@@ -515,7 +515,9 @@ func TestAClientThatNeverAcknowledgesEnds(t *testing.T) {
 		s.send(long)
 		c.read()
 		begun := time.Now()
+		stop := time.AfterFunc(time.Hour, func() { _ = c.conn.Close() }) // pings would keep it for ever
 		c.expect(`{"type":7,"allowReconnect":true}`)
+		stop.Stop()
 		if after := time.Since(begun); after < 30*time.Second || after > time.Minute {
 			t.Errorf("it ends after %v", after)
 		}
