@@ -87,7 +87,7 @@ func (g *Gateway) transportOptions(limit *transport.Limit) transport.Options {
 		DisconnectTimeout:        15 * time.Second,
 		MaximumPostSize:          1 << 20,
 		AllowStatefulReconnects:  true,
-		MayReconnect:             func(user any) bool { return user.(*clientToken).hub.offersReconnect() },
+		WantsReconnect:           wantsReconnect,
 		AllowOrigin:              func(string, *http.Request) bool { return true },
 		MaximumWaitingPosts:      100,
 		MaximumConnections:       g.opts.MaximumClients,
@@ -107,7 +107,7 @@ func (g *Gateway) serverOptions() transport.Options {
 		t.Limit = nil
 	}
 	t.Transports = transport.WebSockets
-	t.AllowStatefulReconnects, t.MayReconnect = false, nil
+	t.AllowStatefulReconnects = false
 	t.AllowOrigin = nil
 	t.TransportMaxBufferSize = g.opts.ServerBufferSize
 	t.MaximumConnections = g.opts.MaximumServerConnections

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"errors"
+	"net/http"
+	"strings"
 
 	"github.com/hubwire/hubwire/azure/internal/wire"
 	"github.com/hubwire/hubwire/internal/replay"
@@ -19,6 +21,12 @@ const statefulBuffer = 100_000
 
 // firstStateful is the first version of the hub protocols that has Ack and Sequence.
 const firstStateful = 2
+
+// wantsReconnect is Options.WantsReconnect of /client. The .NET client asks for it twice:
+// the app server's answer repeats its query, to which it adds the same again.
+func wantsReconnect(r *http.Request, user any) bool {
+	return strings.EqualFold(firstValue(r.URL.RawQuery, "useStatefulReconnect"), "true") && user.(*clientToken).hub.offersReconnect()
+}
 
 // offersReconnect reports whether an app server lets its clients reconnect
 // statefully.

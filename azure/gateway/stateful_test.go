@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
@@ -100,6 +101,9 @@ func TestStatefulReconnectIsOfferedWhereAnAppServerOffersIt(t *testing.T) {
 		if !offers() {
 			t.Error("it is not offered, though an app server does so")
 		}
+		if !strings.Contains(w.negotiated("useStatefulReconnect=true&a=b&useStatefulReconnect=true"), `"useStatefulReconnect":true`) {
+			t.Error("it is not offered to one that asks twice, as .NET's client does")
+		}
 		w.clientWith("ann", clientOptions{}) // who does not ask has an ordinary connection
 		_ = s.conn.Close()                   // nothing is lost with it
 		<-s.over
@@ -107,6 +111,25 @@ func TestStatefulReconnectIsOfferedWhereAnAppServerOffersIt(t *testing.T) {
 			t.Error("it is offered, though the app server that did so is gone")
 		}
 	})
+}
+
+// negotiated is the answer to a negotiate with a query.
+func (w *world) negotiated(query string) string {
+	w.Helper()
+	r, err := http.NewRequestWithContext(w.ctx, http.MethodPost, "http://gateway/client/negotiate?hub=chat&negotiateVersion=1&"+query, nil)
+	if err != nil {
+		w.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+sign(key, map[string]any{"aud": "http://127.0.0.1/client/?hub=chat"}))
+	answer, err := (&http.Transport{DialContext: w.link.DialContext, DisableKeepAlives: true}).RoundTrip(r)
+	if err != nil {
+		w.Fatal(err)
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err := errors.Join(err, answer.Body.Close()); err != nil || answer.StatusCode != http.StatusOK {
+		w.Fatalf("negotiate is answered %s, %v", answer.Status, err)
+	}
+	return string(body)
 }
 
 func TestNothingIsLostOrTwiceOverALoss(t *testing.T) {

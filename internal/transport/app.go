@@ -103,11 +103,14 @@ type Options struct {
 	DisconnectTimeout       time.Duration
 	MaximumPostSize         int64 // bytes of one POST body
 	AllowStatefulReconnects bool
-	MayReconnect            func(user any) bool           // who may do so, if that is allowed; nil: everybody
 	AllowedOrigins          []string                      // besides the server's own; nil: none, and no CORS headers are sent; "*": all
 	AllowedHeaders          []string                      // nil: echo what a preflight asks for
 	SubProtocol             func(offered []string) string // nil: none
 	Redirect                func(*http.Request) (url, accessToken string, ok bool)
+
+	// WantsReconnect reports whether a client that negotiates is to have stateful
+	// reconnect, where AllowStatefulReconnects is set. Nil: one whose query asks for it.
+	WantsReconnect func(r *http.Request, user any) bool
 
 	// Elsewhere has clients that another server holds: none can be connected by a
 	// request of its own. Nil: clients connect here.

@@ -38,9 +38,7 @@ func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request, user a
 			return
 		}
 	}
-	stateful := e.opts.AllowStatefulReconnects &&
-		strings.EqualFold(strings.TrimSpace(queryValue(r.URL.RawQuery, "useStatefulReconnect")), "true") &&
-		(e.opts.MayReconnect == nil || e.opts.MayReconnect(user))
+	stateful := e.opts.AllowStatefulReconnects && e.wantsReconnect(r, user)
 	ticket, ok := e.letIn(w, r)
 	if !ok {
 		return
@@ -66,6 +64,15 @@ func (e *Endpoint) serveNegotiate(w http.ResponseWriter, r *http.Request, user a
 	}
 	e.keepTicket(c, ticket)
 	answerJSON(w, r, e.appendNegotiated(version, c.Token(), c.ID(), stateful, user))
+}
+
+// wantsReconnect reports whether a client that negotiates is to have stateful
+// reconnect, if that is allowed.
+func (e *Endpoint) wantsReconnect(r *http.Request, user any) bool {
+	if e.opts.WantsReconnect != nil {
+		return e.opts.WantsReconnect(r, user)
+	}
+	return strings.EqualFold(strings.TrimSpace(queryValue(r.URL.RawQuery, "useStatefulReconnect")), "true")
 }
 
 // negotiateVersion returns the version to answer with, or what is wrong.
