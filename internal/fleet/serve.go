@@ -382,26 +382,17 @@ func (b *requestBody) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *requestBody) Close() error { return nil }
 
-// nextPiece asks for piece n of the body and waits for it, for as long as the asker
-// waits for its client.
+// nextPiece asks for piece n of the body and waits for it.
 func (s *served) nextPiece(n uint64) (*message, error) {
 	receivers, err := s.fleet.publish(s.ctx, s.link, s.asker, &message{kind: kindWant, id: s.id, n: n})
 	if err != nil || receivers == 0 {
 		return nil, errors.Join(io.ErrUnexpectedEOF, err)
 	}
-	probe := time.NewTicker(probeTime)
-	defer probe.Stop()
 	for {
 		select {
 		case m := <-s.pieces:
 			if m.n == n {
 				return m, nil
-			}
-		case <-s.acks: // it does
-		case <-probe.C:
-			receivers, err := s.fleet.probe(s.ctx, s.link, s.asker, &message{kind: kindTaken, flags: flagNeedAck, id: s.id})
-			if err != nil || receivers == 0 {
-				return nil, errors.Join(io.ErrUnexpectedEOF, err)
 			}
 		case <-s.ctx.Done():
 			return nil, io.ErrUnexpectedEOF
