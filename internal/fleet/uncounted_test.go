@@ -34,9 +34,11 @@ func (b blindBus) Publish(ctx context.Context, channel string, payload []byte) (
 	return 1, err
 }
 
-// newBlindPair is newPair on a Bus that does not count.
+// newBlindPair is newPair on a Bus that does not count, and is the only way between the
+// nodes: the owner says no URL.
 func newBlindPair(t *testing.T, since time.Time) *pair {
 	p := newPair(t)
+	p.owner.url = ""
 	for _, f := range []*Fleet{p.asker, p.owner} {
 		f.bus = blindBus{p.bus, since}
 	}
