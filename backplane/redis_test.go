@@ -40,11 +40,11 @@ func TestEverySendReachesTheClientsOfBothNodes(t *testing.T) {
 
 func TestClientResultsAcrossNodes(t *testing.T) {
 	on(t, func(t *testing.T, s testRedis) {
-		a, b := node(t, s, Options{ClientResultTimeout: 300 * time.Millisecond}), node(t, s, Options{})
-		ready(t, a, b)
+		a, b, impatient := node(t, s, Options{}), node(t, s, Options{}), node(t, s, Options{ClientResultTimeout: 300 * time.Millisecond})
+		ready(t, a, b, impatient)
 		c2 := client(t, b, "c2", "")
-		ask := func() (server.ClientResult, error) {
-			return a.InvokeConnection(t.Context(), "c2", &protocol.Invocation{Target: "Q", Arguments: []any{}})
+		ask := func(from *Redis) (server.ClientResult, error) {
+			return from.InvokeConnection(t.Context(), "c2", &protocol.Invocation{Target: "Q", Arguments: []any{}})
 		}
 		reply := func(m protocol.Completion) {
 			text := <-c2.got
@@ -55,19 +55,19 @@ func TestClientResultsAcrossNodes(t *testing.T) {
 			}
 		}
 		go reply(protocol.Completion{Kind: protocol.ResultValue, RawResult: protocol.Raw(`{"big":12345678901234567890}`)})
-		if result, err := ask(); err != nil || string(result.Value) != `{"big":12345678901234567890}` {
+		if result, err := ask(a); err != nil || string(result.Value) != `{"big":12345678901234567890}` {
 			t.Errorf("result %s, error %v", result.Value, err)
 		}
 		go reply(protocol.Completion{Kind: protocol.ResultError, Error: "no"})
 		var hub *server.HubError
-		if _, err := ask(); !errors.As(err, &hub) || hub.Message != "no" {
+		if _, err := ask(a); !errors.As(err, &hub) || hub.Message != "no" {
 			t.Errorf("error %v, want the client's", err)
 		}
 		if _, err := a.InvokeConnection(t.Context(), "nobody", &protocol.Invocation{Target: "Q"}); err == nil || err.Error() != "Connection 'nobody' does not exist." {
 			t.Errorf("error %v, want that nobody does not exist", err)
 		}
 		start := time.Now()
-		if _, err := ask(); !errors.As(err, &hub) || hub.Message != "Invocation canceled by the server." {
+		if _, err := ask(impatient); !errors.As(err, &hub) || hub.Message != "Invocation canceled by the server." {
 			t.Errorf("error %v, want a bounded wait", err)
 		}
 		exactly(t, s, "the end of ClientResultTimeout", start, 300*time.Millisecond)
@@ -77,7 +77,7 @@ func TestClientResultsAcrossNodes(t *testing.T) {
 			c2.end()
 			b.Disconnected(c2)
 		}()
-		if _, err := ask(); !errors.As(err, &hub) || hub.Message != "Connection disconnected." {
+		if _, err := ask(a); !errors.As(err, &hub) || hub.Message != "Connection disconnected." {
 			t.Errorf("error %v, want that the client is gone", err)
 		}
 	})
