@@ -245,6 +245,9 @@ func (a *ask) run() (err error) {
 		case <-a.fleet.ctx.Done():
 			return a.lost(transport.ErrAway)
 		}
+		if err := a.r.Context().Err(); err != nil {
+			return err // whatever has arrived, nobody is there to read it
+		}
 		if m == nil {
 			continue
 		}
@@ -315,6 +318,16 @@ func (a *ask) tell(m *message) (receivers int64, err error) {
 	return a.fleet.publish(context.WithoutCancel(a.r.Context()), a.link, a.owner, m)
 }
 
+// stillThere answers an owner that asks whether the client of exchange id still
+// waits. a is nil where there is no such exchange: its cancel was lost, or is on its
+// way.
+func (a *ask) stillThere(id exchangeID) *message {
+	if a == nil || a.r.Context().Err() != nil {
+		return &message{kind: kindCancel, id: id}
+	}
+	return &message{kind: kindAck, id: id, n: stillWaits}
+}
+
 // handle processes a message and reports whether the exchange is over.
 func (a *ask) handle(m *message) (over bool, err error) {
 	switch m.kind {
@@ -337,10 +350,6 @@ func (a *ask) handle(m *message) (over bool, err error) {
 			return true, a.tunnel(m)
 		}
 		return a.answer(m)
-	case kindTaken:
-		if m.has(flagNeedAck) && a.r.Context().Err() == nil {
-			_, _ = a.tell(&message{kind: kindAck, id: a.id, n: stillWaits}) // the owner asks again
-		}
 	case kindGone:
 		return true, a.lost(transport.ErrAway)
 	case kindEnded:

@@ -318,13 +318,13 @@ func (f *Fleet) deliver(channel string, m *message, via *link) {
 		a := f.asks[m.id]
 		f.mu.Unlock()
 		switch {
+		case m.kind == kindTaken && m.has(flagNeedAck): // not a matter of the exchange, which may wait for a body
+			f.say(via, f.nodeChannel(m.from), a.stillThere(m.id))
 		case a != nil:
 			select {
 			case a.in <- m:
 			default: // more than an owner sends
 			}
-		case m.kind == kindTaken && m.has(flagNeedAck): // its cancel was lost, or is on its way
-			f.say(via, f.nodeChannel(m.from), &message{kind: kindCancel, id: m.id})
 		}
 	}
 }

@@ -31,7 +31,8 @@ type served struct {
 	end   context.CancelFunc
 
 	pieces chan *message // of the body; filled by told
-	acks   chan uint64   // filled by told
+	acks   chan uint64   // of pieces of the answer; filled by told
+	waits  chan struct{} // the asker's client still waits; filled by told
 
 	header   http.Header
 	head     []byte // of the answer, until it is sent
@@ -80,7 +81,7 @@ func (f *Fleet) take(connection string, m *message, via *link) {
 		return
 	}
 	f.seen[0][m.id] = struct{}{}
-	s := &served{fleet: f, id: m.id, link: via, asker: asker, header: http.Header{}, length: -1, pieces: make(chan *message, 1), acks: make(chan uint64, 1)}
+	s := &served{fleet: f, id: m.id, link: via, asker: asker, header: http.Header{}, length: -1, pieces: make(chan *message, 1), acks: make(chan uint64, 1), waits: make(chan struct{}, 1)}
 	ctx := f.ctx
 	if via != nil {
 		ctx = via.ctx
@@ -161,6 +162,13 @@ func (s *served) told(m *message) {
 		default: // more than was asked for
 		}
 	case kindAck:
+		if m.n == stillWaits {
+			select {
+			case s.waits <- struct{}{}:
+			default: // as is known already
+			}
+			return
+		}
 		select {
 		case s.acks <- m.n:
 		default:
@@ -275,16 +283,17 @@ func (s *served) Awaited() error {
 	again, late := time.NewTicker(askerTime), time.NewTimer(probeTime)
 	defer again.Stop()
 	defer late.Stop()
+	select {
+	case <-s.waits: // as it was earlier
+	default:
+	}
 	for {
-		receivers, err := s.fleet.probe(s.ctx, s.link, s.asker, &message{kind: kindTaken, flags: flagNeedAck, id: s.id})
-		if err != nil || receivers == 0 {
+		if err := s.askWhetherAwaited(); err != nil {
 			return errors.Join(transport.ErrUndelivered, err)
 		}
 		select {
-		case n := <-s.acks:
-			if n == stillWaits {
-				return nil
-			}
+		case <-s.waits:
+			return nil
 		case <-again.C: // Redis may count an asker for a moment that has died
 		case <-late.C: // or not count at all
 			return transport.ErrUndelivered
@@ -292,6 +301,16 @@ func (s *served) Awaited() error {
 			return transport.ErrUndelivered
 		}
 	}
+}
+
+// askWhetherAwaited asks whether the client still waits: the asker answers with an ack
+// or a cancel. The error says that there is no asker.
+func (s *served) askWhetherAwaited() error {
+	receivers, err := s.fleet.probe(s.ctx, s.link, s.asker, &message{kind: kindTaken, flags: flagNeedAck, id: s.id})
+	if err == nil && receivers == 0 {
+		err = transport.ErrNobody
+	}
+	return err
 }
 
 // awaitAck waits until the asker has written piece n to its client.
@@ -382,17 +401,28 @@ func (b *requestBody) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *requestBody) Close() error { return nil }
 
-// nextPiece asks for piece n of the body and waits for it.
+// nextPiece asks for piece n of the body and waits for it, for as long as the asker
+// waits for its client. A WebSocket needs no questions: its own pings show what lives.
 func (s *served) nextPiece(n uint64) (*message, error) {
 	receivers, err := s.fleet.publish(s.ctx, s.link, s.asker, &message{kind: kindWant, id: s.id, n: n})
 	if err != nil || receivers == 0 {
 		return nil, errors.Join(io.ErrUnexpectedEOF, err)
+	}
+	var again <-chan time.Time
+	if s.tunnel == nil {
+		probe := time.NewTicker(probeTime)
+		defer probe.Stop()
+		again = probe.C
 	}
 	for {
 		select {
 		case m := <-s.pieces:
 			if m.n == n {
 				return m, nil
+			}
+		case <-again:
+			if err := s.askWhetherAwaited(); err != nil {
+				return nil, errors.Join(io.ErrUnexpectedEOF, err)
 			}
 		case <-s.ctx.Done():
 			return nil, io.ErrUnexpectedEOF
