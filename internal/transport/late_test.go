@@ -38,6 +38,17 @@ func (p *latePoll) start(n *node, url string) {
 	synctest.Wait()
 }
 
+// answeredPoll lets n answer a poll of another node with data, and wait for the word
+// that the client has it.
+func (n *node) answeredPoll(url string, a *echoApp, data string) (confirmed chan<- error) {
+	said := make(chan error)
+	p := &latePoll{httptest.NewRecorder(), 0, unasked, func() error { return <-said }, make(chan struct{})}
+	p.start(n, url)
+	_ = a.conn.Send(text(data))
+	synctest.Wait()
+	return said
+}
+
 func stillWaits(int) error { return nil }
 func isGone(int) error     { return ErrUndelivered }
 func unasked(int) error    { panic("nothing has to be ended") }
@@ -83,11 +94,7 @@ func TestAPollWaitsForTheConfirmationOfTheOneBefore(t *testing.T) {
 				url := n.negotiate()
 				n.do("GET", url, "")
 				a := n.app()
-				confirmed := make(chan error)
-				before := &latePoll{httptest.NewRecorder(), 0, unasked, func() error { return <-confirmed }, make(chan struct{})}
-				before.start(n, url)
-				_ = a.conn.Send(text("one"))
-				synctest.Wait()
+				confirmed := n.answeredPoll(url, a, "one")
 				next := n.forwardedPoll(url, unasked)
 				_ = a.conn.Send(text("two"))
 				want := "two"
@@ -113,11 +120,7 @@ func TestAPollThatWaitedWithItsNodeDeadEndsNoOtherOne(t *testing.T) {
 		url := n.negotiate()
 		n.do("GET", url, "")
 		a := n.app()
-		confirmed := make(chan error)
-		before := &latePoll{httptest.NewRecorder(), 0, unasked, func() error { return <-confirmed }, make(chan struct{})}
-		before.start(n, url)
-		_ = a.conn.Send(text("data"))
-		synctest.Wait()
+		confirmed := n.answeredPoll(url, a, "data")
 		dead := n.forwardedPoll(url, isGone)
 		newest := n.dial()
 		newest.request("GET", url, "")
