@@ -172,19 +172,22 @@ func anchors(page string) (names []string) {
 	return names
 }
 
-func TestThePictureIsWhatItsProgramDraws(t *testing.T) {
+func TestPicturesAreWhatTheirProgramsDraw(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it runs go run")
 	}
-	dir := t.TempDir()
-	if out, err := exec.Command("go", "run", "docs/images/fleet.go", dir).CombinedOutput(); err != nil {
-		t.Fatalf("go run: %v\n%s", err, out)
-	}
-	for _, name := range []string{"fleet-light.svg", "fleet-dark.svg"} {
-		drawn, err1 := os.ReadFile(filepath.Join(dir, name))
-		committed, err2 := os.ReadFile(filepath.Join("docs/images", name))
-		if err1 != nil || err2 != nil || string(drawn) != string(committed) {
-			t.Errorf("docs/images/%s is not what fleet.go draws (%v, %v): run it again", name, err1, err2)
+	for _, picture := range []string{"fleet", "cost"} {
+		dir := t.TempDir()
+		if out, err := exec.Command("go", "run", "docs/images/"+picture+".go", dir).CombinedOutput(); err != nil {
+			t.Fatalf("go run: %v\n%s", err, out)
+		}
+		for _, theme := range []string{"light", "dark"} {
+			name := picture + "-" + theme + ".svg"
+			drawn, err1 := os.ReadFile(filepath.Join(dir, name))
+			committed, err2 := os.ReadFile(filepath.Join("docs/images", name))
+			if err1 != nil || err2 != nil || string(drawn) != string(committed) {
+				t.Errorf("docs/images/%s is not what %s.go draws (%v, %v): run it again", name, picture, err1, err2)
+			}
 		}
 	}
 }
