@@ -51,7 +51,11 @@ func (d DateTime) appendJSON(dst []byte) ([]byte, error) {
 	case UTC:
 		b = append(b, 'Z')
 	case Local:
-		b = t.AppendFormat(b, "-07:00")
+		minutes, err := offsetOf(t)
+		if err != nil {
+			return nil, err
+		}
+		b = appendOffset(b, minutes)
 	default:
 		return nil, fmt.Errorf("unknown kind %d of DateTime", d.Kind)
 	}
@@ -60,25 +64,23 @@ func (d DateTime) appendJSON(dst []byte) ([]byte, error) {
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (d *DateTime) UnmarshalJSON(b []byte) error {
-	return unquoted(b, func(s string) error {
-		c, err := parseClock(s)
-		if err != nil {
+	c, err := parseQuotedClock(b)
+	if err != nil {
+		return err
+	}
+	switch c.zone {
+	case noZone:
+		*d = DateTime{c.clock, Unspecified}
+	case zuluZone:
+		*d = DateTime{c.clock, UTC}
+	default:
+		t := c.instant().Local()
+		if err := checkYear(t); err != nil {
 			return err
 		}
-		switch c.zone {
-		case noZone:
-			*d = DateTime{c.clock, Unspecified}
-		case zuluZone:
-			*d = DateTime{c.clock, UTC}
-		default:
-			t := c.instant().Local()
-			if err := checkYear(t); err != nil {
-				return err
-			}
-			*d = DateTime{t, Local}
-		}
-		return nil
-	})
+		*d = DateTime{t, Local}
+	}
+	return nil
 }
 
 func (d DateTime) appendMessagePack(dst []byte) ([]byte, error) {
@@ -104,63 +106,63 @@ func (d *DateTime) readMessagePack(r *mpReader) error {
 // DateTime.
 type DateTimeOffset struct{ time.Time }
 
-// whole returns the time with its offset in whole minutes.
-func (d DateTimeOffset) whole() (t time.Time, minutes int, err error) {
+// whole returns the clock reading of the time, taken as UTC, and its offset, in
+// whole minutes.
+func (d DateTimeOffset) whole() (clock time.Time, minutes int, err error) {
 	_, seconds := d.Zone()
 	if minutes = seconds / 60; minutes < -maxOffset || minutes > maxOffset {
 		return time.Time{}, 0, fmt.Errorf("offset of %d minutes is over 14 hours", minutes)
 	}
-	if err := checkYear(d.Time.UTC()); err != nil {
+	t := d.Time.UTC()
+	if err := checkYear(t); err != nil {
 		return time.Time{}, 0, err
 	}
-	return d.In(time.FixedZone("", minutes*60)), minutes, nil
+	return t.Add(time.Duration(minutes) * time.Minute), minutes, nil
 }
 
 // MarshalJSON implements json.Marshaler.
 func (d DateTimeOffset) MarshalJSON() ([]byte, error) { return d.appendJSON(nil) }
 
 func (d DateTimeOffset) appendJSON(dst []byte) ([]byte, error) {
-	t, _, err := d.whole()
+	clock, minutes, err := d.whole()
 	if err != nil {
 		return nil, err
 	}
-	b, err := appendClock(append(dst, '"'), t)
+	b, err := appendClock(append(dst, '"'), clock)
 	if err != nil {
 		return nil, err
 	}
-	return append(t.AppendFormat(b, "-07:00"), '"'), nil
+	return append(appendOffset(b, minutes), '"'), nil
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (d *DateTimeOffset) UnmarshalJSON(b []byte) error {
-	return unquoted(b, func(s string) error {
-		c, err := parseClock(s)
-		if err != nil {
-			return err
+	c, err := parseQuotedClock(b)
+	if err != nil {
+		return err
+	}
+	switch c.zone {
+	case noZone:
+		y, m, day := c.clock.Date()
+		hour, minute, second := c.clock.Clock()
+		d.Time = time.Date(y, m, day, hour, minute, second, c.clock.Nanosecond(), time.Local)
+		if checkYear(d.Time.UTC()) != nil {
+			d.Time = c.clock // the first or last hours of .NET's time
 		}
-		switch c.zone {
-		case noZone:
-			y, m, day := c.clock.Date()
-			hour, minute, second := c.clock.Clock()
-			d.Time = time.Date(y, m, day, hour, minute, second, c.clock.Nanosecond(), time.Local)
-			if checkYear(d.Time.UTC()) != nil {
-				d.Time = c.clock // the first or last hours of .NET's time
-			}
-		case zuluZone:
-			d.Time = c.clock
-		default:
-			d.Time = c.instant()
-		}
-		return nil
-	})
+	case zuluZone:
+		d.Time = c.clock
+	default:
+		d.Time = c.instant()
+	}
+	return nil
 }
 
 func (d DateTimeOffset) appendMessagePack(dst []byte) ([]byte, error) {
-	t, minutes, err := d.whole()
+	clock, minutes, err := d.whole()
 	if err != nil {
 		return nil, err
 	}
-	if dst, err = appendTimestamp(append(dst, msgp.FixArray|2), asUTC(t)); err != nil {
+	if dst, err = appendTimestamp(append(dst, msgp.FixArray|2), clock); err != nil {
 		return nil, err
 	}
 	return msgp.AppendInt(dst, int64(minutes)), nil
@@ -192,8 +194,10 @@ const maxOffset = 14 * 60
 var errTime = errors.New("text is not a time that .NET reads")
 
 // checkYear reports years that .NET does not have.
-func checkYear(t time.Time) error {
-	if y := t.Year(); y < 1 || y > 9999 {
+func checkYear(t time.Time) error { return yearError(t.Year()) }
+
+func yearError(y int) error {
+	if y < 1 || y > 9999 {
 		return fmt.Errorf("year %d is not from 1 to 9999", y)
 	}
 	return nil
@@ -207,11 +211,65 @@ func asUTC(t time.Time) time.Time {
 
 // appendClock appends date and time of day of t.
 func appendClock(dst []byte, t time.Time) ([]byte, error) {
-	if err := checkYear(t); err != nil {
+	y, m, day := t.Date()
+	if err := yearError(y); err != nil {
 		return nil, err
 	}
-	t = t.Add(-time.Duration(t.Nanosecond() % 100)) // .NET counts in 100 ns
-	return t.AppendFormat(dst, "2006-01-02T15:04:05.999999999"), nil
+	hour, minute, second := t.Clock()
+	dst = append(appendDate(dst, y, m, day), 'T')
+	return appendFraction(appendTimeOfDay(dst, hour, minute, second), t.Nanosecond()/100, true), nil // .NET counts in 100 ns
+}
+
+// appendDate appends yyyy-MM-dd; the year is from 1 to 9999.
+func appendDate(dst []byte, year int, month time.Month, day int) []byte {
+	dst = append(appendTwo(appendTwo(dst, year/100), year%100), '-')
+	return appendTwo(append(appendTwo(dst, int(month)), '-'), day)
+}
+
+// appendTimeOfDay appends hh:mm:ss.
+func appendTimeOfDay(dst []byte, hour, minute, second int) []byte {
+	dst = append(appendTwo(dst, hour), ':')
+	return appendTwo(append(appendTwo(dst, minute), ':'), second)
+}
+
+// appendTwo appends two digits.
+func appendTwo(dst []byte, n int) []byte { return append(dst, '0'+byte(n/10), '0'+byte(n%10)) }
+
+// appendFraction appends the seven digits of ticks after a point, those up to the
+// last one that is not 0 if short is set, and nothing if there is none.
+func appendFraction(dst []byte, ticks int, short bool) []byte {
+	if ticks == 0 {
+		return dst
+	}
+	end := len(dst) + len(".1234567")
+	dst = append(dst, ".0000000"...)
+	for i := end - 1; ticks > 0; i-- {
+		dst[i] = '0' + byte(ticks%10)
+		ticks /= 10
+	}
+	for short && dst[end-1] == '0' {
+		end--
+	}
+	return dst[:end]
+}
+
+// offsetOf is the offset of t's zone in whole minutes, less than a day.
+func offsetOf(t time.Time) (minutes int, err error) {
+	_, seconds := t.Zone()
+	if seconds <= -24*60*60 || seconds >= 24*60*60 {
+		return 0, errors.New("offset of the time's zone is over 24 hours")
+	}
+	return seconds / 60, nil
+}
+
+// appendOffset appends ±hh:mm.
+func appendOffset(dst []byte, minutes int) []byte {
+	sign := byte('+')
+	if minutes < 0 {
+		sign, minutes = '-', -minutes
+	}
+	dst = append(appendTwo(append(dst, sign), minutes/60), ':')
+	return appendTwo(dst, minutes%60)
 }
 
 // Ways to give a zone.
@@ -240,7 +298,7 @@ func (c clockTime) instant() time.Time {
 // parseClock reads the forms of ISO 8601 that System.Text.Json reads: a date,
 // or a date, T, and a time of day to the minute or more precise, with up to 16
 // digits of a second, of which seven count, and then nothing, Z, ±hh or ±hh:mm.
-func parseClock(s string) (c clockTime, err error) {
+func parseClock(s []byte) (c clockTime, err error) {
 	p := fields{s, true}
 	year := p.digits(4)
 	p.char('-')
@@ -248,7 +306,7 @@ func parseClock(s string) (c clockTime, err error) {
 	p.char('-')
 	day := p.digits(2)
 	var hour, minute, second, nanos int
-	if p.s != "" {
+	if len(p.s) > 0 {
 		p.char('T')
 		hour = p.digits(2)
 		p.char(':')
@@ -261,22 +319,49 @@ func parseClock(s string) (c clockTime, err error) {
 		}
 		c.zone, c.offset = p.zone()
 	}
-	c.clock = time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC)
-	y, m, d := c.clock.Date() // another day if there is no such one
-	if !p.ok || p.s != "" || hour > 23 || minute > 59 || second > 59 || y != year || m != time.Month(month) || d != day {
+	if !p.ok || len(p.s) > 0 || hour > 23 || minute > 59 || second > 59 || day < 1 || day > daysIn(month, year) {
 		return clockTime{}, errTime
 	}
-	if err := checkYear(c.clock); err != nil {
+	if err := yearError(year); err != nil {
 		return clockTime{}, err
 	}
-	return c, checkYear(c.instant().UTC())
+	c.clock = time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC)
+	if c.offset != 0 {
+		err = checkYear(c.instant().UTC())
+	}
+	return c, err
+}
+
+// parseQuotedClock is parseClock for a JSON string.
+func parseQuotedClock(b []byte) (clockTime, error) {
+	s, err := unquoted(b)
+	if err != nil {
+		return clockTime{}, err
+	}
+	return parseClock(s)
+}
+
+// daysIn is how many days a month has; none if there is no such month.
+func daysIn(month, year int) int {
+	switch month {
+	case 1, 3, 5, 7, 8, 10, 12:
+		return 31
+	case 4, 6, 9, 11:
+		return 30
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	}
+	return 0
 }
 
 // zone reads what follows the time of day.
 func (p *fields) zone() (zone, minutes int) {
 	sign := 1
 	switch {
-	case p.s == "":
+	case len(p.s) == 0:
 		return noZone, 0
 	case p.skip('Z'):
 		return zuluZone, 0
@@ -286,7 +371,7 @@ func (p *fields) zone() (zone, minutes int) {
 		p.char('+')
 	}
 	hours := p.digits(2)
-	if p.s != "" {
+	if len(p.s) > 0 {
 		p.char(':')
 		minutes = p.digits(2)
 	}

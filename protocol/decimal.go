@@ -41,6 +41,9 @@ func NewDecimal(unscaled int64, scale int) Decimal {
 
 // ParseDecimal reads digits with an optional sign, point and exponent.
 func ParseDecimal(s string) (Decimal, error) {
+	if d, ok := shortDecimal(s); ok {
+		return d, nil
+	}
 	digits, scale, negative, ok := cutDecimal(s)
 	if !ok {
 		return Decimal{}, errDecimal
@@ -72,6 +75,33 @@ func ParseDecimal(s string) (Decimal, error) {
 	d := Decimal{scale: uint8(scale), low: new(big.Int).And(n, maxUint64).Uint64(), high: uint32(new(big.Int).Rsh(n, 64).Uint64())}
 	d.negative = negative && n.Sign() != 0
 	return d, nil
+}
+
+// shortDecimal reads what has no exponent and so few digits that a uint64 holds
+// them, as nearly all have; else ok is false.
+func shortDecimal[T string | []byte](s T) (d Decimal, ok bool) {
+	digits, point := 0, -1 // point is how many digits are before it
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c-'0' <= 9 && digits < 19:
+			d.low = d.low*10 + uint64(c-'0')
+			digits++
+		case c == '.' && point < 0:
+			point = digits
+		case (c == '-' || c == '+') && i == 0:
+			d.negative = c == '-'
+		default:
+			return Decimal{}, false
+		}
+	}
+	if digits == 0 || point == digits {
+		return Decimal{}, false
+	}
+	if point >= 0 {
+		d.scale = uint8(digits - point)
+	}
+	d.negative = d.negative && d.low != 0
+	return d, true
 }
 
 var maxUint64 = new(big.Int).SetUint64(1<<64 - 1)
@@ -125,22 +155,31 @@ func cutDecimal(s string) (digits string, scale int, negative, ok bool) {
 }
 
 // String returns the digits of d.
-func (d Decimal) String() string {
-	digits := strconv.FormatUint(d.low, 10)
+func (d Decimal) String() string { return string(d.appendText(make([]byte, 0, 32))) }
+
+func (d Decimal) appendText(dst []byte) []byte {
+	var memory [32]byte
+	digits := strconv.AppendUint(memory[:0], d.low, 10)
 	if d.high != 0 {
 		n := new(big.Int).Lsh(big.NewInt(int64(d.high)), 64)
-		digits = n.Or(n, new(big.Int).SetUint64(d.low)).String()
-	}
-	if scale := int(d.scale); scale > 0 {
-		if missing := scale + 1 - len(digits); missing > 0 {
-			digits = strings.Repeat("0", missing) + digits
-		}
-		digits = digits[:len(digits)-scale] + "." + digits[len(digits)-scale:]
+		digits = n.Or(n, new(big.Int).SetUint64(d.low)).Append(digits[:0], 10)
 	}
 	if d.negative {
-		digits = "-" + digits
+		dst = append(dst, '-')
 	}
-	return digits
+	whole := len(digits) - int(d.scale) // how many digits are before the point
+	switch {
+	case d.scale == 0:
+		return append(dst, digits...)
+	case whole > 0:
+		dst = append(append(dst, digits[:whole]...), '.')
+		return append(dst, digits[whole:]...)
+	}
+	dst = append(dst, "0."...)
+	for ; whole < 0; whole++ {
+		dst = append(dst, '0')
+	}
+	return append(dst, digits...)
 }
 
 // Float64 returns the nearest float64.
@@ -152,7 +191,7 @@ func (d Decimal) Float64() float64 {
 // MarshalJSON implements json.Marshaler.
 func (d Decimal) MarshalJSON() ([]byte, error) { return d.appendJSON(nil) }
 
-func (d Decimal) appendJSON(dst []byte) ([]byte, error) { return append(dst, d.String()...), nil }
+func (d Decimal) appendJSON(dst []byte) ([]byte, error) { return d.appendText(dst), nil }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (d *Decimal) UnmarshalJSON(b []byte) error {
@@ -163,13 +202,17 @@ func (d *Decimal) UnmarshalJSON(b []byte) error {
 }
 
 // MarshalText implements encoding.TextMarshaler.
-func (d Decimal) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+func (d Decimal) MarshalText() ([]byte, error) { return d.appendText(nil), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Decimal) UnmarshalText(text []byte) error {
-	parsed, err := ParseDecimal(string(text))
-	if err == nil {
-		*d = parsed
+	parsed, ok := shortDecimal(text)
+	if !ok {
+		var err error
+		if parsed, err = ParseDecimal(string(text)); err != nil {
+			return err
+		}
 	}
-	return err
+	*d = parsed
+	return nil
 }

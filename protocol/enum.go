@@ -61,10 +61,11 @@ func (e *enumNames) name(value int64) string {
 }
 
 // parse finds the value of a name, of digits, or of several of them.
-func (e *enumNames) parse(text string) (value int64, ok bool) {
-	if value, ok = e.byName[text]; ok {
+func (e *enumNames) parse(name []byte) (value int64, ok bool) {
+	if value, ok = e.byName[string(name)]; ok { // allocates nothing
 		return value, true
 	}
+	text := string(name)
 	for part := range strings.SplitSeq(text, ",") {
 		part = strings.TrimSpace(part)
 		n, ok := e.byName[part]
@@ -85,7 +86,7 @@ func (r *mpReader) enum(v reflect.Value, names *enumNames) error {
 	if !ok {
 		return errKind
 	}
-	value, ok := names.parse(string(s))
+	value, ok := names.parse(s)
 	switch {
 	case !ok:
 		return errKind

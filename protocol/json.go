@@ -250,17 +250,26 @@ func text(inner []byte, plain bool) (string, error) {
 	if plain {
 		return string(inner), nil
 	}
+	b, err := textBytes(inner, false)
+	return string(b), err
+}
+
+// textBytes is text that copies nothing where there is no escape.
+func textBytes(inner []byte, plain bool) ([]byte, error) {
+	if plain {
+		return inner, nil
+	}
 	if !utf8.Valid(inner) {
-		return "", errInvalidUTF8
+		return nil, errInvalidUTF8
 	}
 	if bytes.IndexByte(inner, '\\') < 0 {
-		return string(inner), nil
+		return inner, nil
 	}
 	b, err := unescape(make([]byte, 0, len(inner)), inner)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return string(b), nil
+	return b, nil
 }
 
 // unescape appends the text of a string that str accepted. Bytes that are no

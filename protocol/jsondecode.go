@@ -91,11 +91,15 @@ func (d *jsonDecoder) into(v reflect.Value, p *plan) error {
 	case byNumber:
 		return d.jsonNumber(v, c)
 	case byText:
-		s, err := d.text(c)
+		if c != '"' {
+			return errKind
+		}
+		inner, plain, _ := d.str()
+		text, err := textBytes(inner, plain)
 		if err != nil {
 			return err
 		}
-		return v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(s))
+		return v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText(text[:len(text):len(text)])
 	}
 	return d.byKind(v, p, c)
 }
@@ -240,11 +244,14 @@ func (d *jsonDecoder) slice(v reflect.Value, p *plan, c byte) error {
 		return errKind
 	}
 	d.i++
-	start := d.i
-	v.Set(reflect.MakeSlice(p.typ, 0, 0)) // what was in v may be in use
+	start, count := d.i, d.count(p.elem)
+	v.Set(p.empty) // what was in v may be in use
 	for i := 0; d.element(i); i++ {
 		if i == v.Cap() {
-			v.Grow(growList(p.elem, i, -1, d.i-start, len(d.b)-d.i))
+			if i > 0 || count < 0 {
+				count = growList(p.elem, i, -1, d.i-start, len(d.b)-d.i)
+			}
+			v.Grow(count)
 		}
 		v.SetLen(i + 1)
 		x := v.Index(i)
@@ -254,6 +261,16 @@ func (d *jsonDecoder) slice(v reflect.Value, p *plan, c byte) error {
 		}
 	}
 	return nil
+}
+
+// count returns how many elements the list has whose bracket was passed, if they
+// are numbers or bools, so that each comma is between two of them; else -1.
+func (d *jsonDecoder) count(elem *plan) int {
+	if elem.json.decode != byKind || elem.kind < reflect.Bool || elem.kind > reflect.Float64 {
+		return -1
+	}
+	end := bytes.IndexByte(d.b[d.i:], ']')
+	return bytes.Count(d.b[d.i:d.i+end], []byte(",")) + 1
 }
 
 // decodeBase64 takes what .NET takes: blanks anywhere, and no bits left over.

@@ -3,7 +3,6 @@ package protocol
 import (
 	"encoding"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -249,12 +248,12 @@ func (e *jsonEncoder) entries(dst []byte, v reflect.Value, p *plan) (_ []byte, e
 	if err := e.open(); err != nil {
 		return nil, err
 	}
-	list, err := sortedEntries(v, p, jsonKey)
+	sorted, err := sortedEntries(v, p, jsonKey)
 	if err != nil {
 		return nil, err
 	}
 	dst = append(dst, '{')
-	for i, x := range list {
+	for i, x := range sorted.list {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -263,6 +262,7 @@ func (e *jsonEncoder) entries(dst []byte, v reflect.Value, p *plan) (_ []byte, e
 			return nil, err
 		}
 	}
+	sorted.free(p)
 	e.left++
 	return append(dst, '}'), nil
 }
@@ -318,14 +318,17 @@ func (e *jsonEncoder) asString(dst []byte, v reflect.Value, p *plan) ([]byte, er
 
 // appendJSONTime appends t with at most seven digits of a second.
 func appendJSONTime(dst []byte, t time.Time) ([]byte, error) {
-	if _, offset := t.Zone(); offset <= -24*60*60 || offset >= 24*60*60 {
-		return nil, errors.New("offset of the time's zone is over 24 hours")
-	}
-	dst, err := appendClock(append(dst, '"'), t)
+	minutes, err := offsetOf(t)
 	if err != nil {
 		return nil, err
 	}
-	return append(t.AppendFormat(dst, "Z07:00"), '"'), nil
+	if dst, err = appendClock(append(dst, '"'), t); err != nil {
+		return nil, err
+	}
+	if _, offset := t.Zone(); offset == 0 {
+		return append(dst, 'Z', '"'), nil
+	}
+	return append(appendOffset(dst, minutes), '"'), nil
 }
 
 // appendJSONNumber appends the text of a json.Number; an empty one is 0, as

@@ -16,23 +16,74 @@ type entry struct {
 	value reflect.Value
 }
 
+// entries are those of a map in the order of their names, in memory that the maps
+// of a type use again.
+type entries struct {
+	list   []entry
+	key    reflect.Value // a variable for keys
+	values reflect.Value // a slice with the values, where the plan says that they may be there
+}
+
 // sortedEntries returns the entries of the map v in the order of the names that
-// name gives them.
-func sortedEntries(v reflect.Value, p *plan, name func(key reflect.Value) (string, error)) (list []entry, err error) {
-	list = make([]entry, 0, v.Len())
-	key := reflect.New(p.key.typ).Elem()
-	for each := v.MapRange(); each.Next(); {
-		key.SetIterKey(each)
-		x := entry{value: each.Value()}
-		if p.key.kind == reflect.String {
-			x.name = key.String()
-		} else if x.name, err = name(key); err != nil {
-			return nil, err
-		}
-		list = append(list, x)
+// name gives them. They must be freed.
+func sortedEntries(v reflect.Value, p *plan, name func(key reflect.Value) (string, error)) (*entries, error) {
+	e, ok := p.entries.Get().(*entries)
+	if !ok {
+		e = &entries{key: reflect.New(p.key.typ).Elem()}
 	}
-	slices.SortFunc(list, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
-	return list, nil
+	n := v.Len()
+	if p.copied && (!e.values.IsValid() || e.values.Len() < n) {
+		e.values = reflect.MakeSlice(reflect.SliceOf(p.elem.typ), n, n)
+	}
+	for each := v.MapRange(); each.Next(); {
+		e.key.SetIterKey(each)
+		var x entry
+		if i := len(e.list); p.copied && i < n {
+			x.value = e.values.Index(i)
+			x.value.SetIterValue(each)
+		} else {
+			x.value = each.Value()
+		}
+		if p.key.kind == reflect.String {
+			x.name = e.key.String()
+		} else {
+			var err error
+			if x.name, err = name(e.key); err != nil {
+				return nil, err
+			}
+		}
+		e.list = append(e.list, x)
+	}
+	slices.SortFunc(e.list, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
+	return e, nil
+}
+
+// maxKeptEntries is of how many entries the memory is kept.
+const maxKeptEntries = 256
+
+// free gives the memory back to the plan of the map.
+func (e *entries) free(p *plan) {
+	if len(e.list) > maxKeptEntries {
+		return
+	}
+	e.key.SetZero()
+	if p.copied && len(e.list) > 0 {
+		e.values.Clear()
+	}
+	clear(e.list)
+	e.list = e.list[:0]
+	p.entries.Put(e)
+}
+
+// mayCopy reports whether values of a map can be encoded from a variable that they
+// were copied to. It has an address, which the value in the map has not: types that
+// encode themselves only where they have one would be seen to do so.
+func mayCopy(elem *plan) bool {
+	switch elem.kind {
+	case reflect.Struct, reflect.Array:
+		return false
+	}
+	return elem.json.encode == elem.json.addressed && elem.pack.encode == elem.pack.addressed
 }
 
 // jsonKey is the key of a map as text. Like ASP.NET Core, and unlike
@@ -88,7 +139,7 @@ func setJSONKey(v reflect.Value, p *plan, name string) error {
 		return nil
 	}
 	if t, ok := v.Addr().Interface().(*time.Time); ok {
-		c, err := parseClock(name)
+		c, err := parseClock([]byte(name))
 		*t = c.instant()
 		return err
 	}

@@ -164,11 +164,9 @@ func unmarshalTime(token []byte, first byte, p *time.Time) error {
 	if first != '"' {
 		return wrongKind(first)
 	}
-	return unquoted(token, func(s string) error {
-		c, err := parseClock(s)
-		if err == nil {
-			*p = c.instant()
-		}
-		return err
-	})
+	c, err := parseQuotedClock(token)
+	if err == nil {
+		*p = c.instant()
+	}
+	return err
 }

@@ -3,7 +3,6 @@ package protocol
 import (
 	"bytes"
 	"reflect"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/hubwire/hubwire/internal/msgp"
@@ -136,8 +135,13 @@ func (r *mpReader) anyMap(depth int) (any, error) {
 // mpText makes a Go string of a string's bytes. As .NET does, it replaces what
 // is not UTF-8 with U+FFFD, so that the text can go on to JSON clients.
 func mpText(b []byte) string {
+	return string(mpBytes(b))
+}
+
+// mpBytes is mpText that copies nothing where nothing is replaced.
+func mpBytes(b []byte) []byte {
 	if utf8.Valid(b) {
-		return string(b)
+		return b[:len(b):len(b)]
 	}
-	return strings.ToValidUTF8(string(b), "\uFFFD")
+	return bytes.ToValidUTF8(b, []byte("\uFFFD"))
 }

@@ -59,7 +59,7 @@ func (r *mpReader) into(v reflect.Value, p *plan, depth int) error {
 		if !ok {
 			return errKind
 		}
-		return v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(mpText(s)))
+		return v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText(mpBytes(s))
 	case byNumber:
 		return r.number(v)
 	}
@@ -150,7 +150,7 @@ func (r *mpReader) slice(v reflect.Value, p *plan, depth int) error {
 		return errKind
 	}
 	unread := r.Left()
-	v.Set(reflect.MakeSlice(p.typ, 0, 0)) // what was in v may be in use
+	v.Set(p.empty) // what was in v may be in use
 	for i := range n {
 		if i == v.Cap() {
 			v.Grow(growList(p.elem, i, n-i, unread-r.Left(), r.Left()))

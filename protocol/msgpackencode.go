@@ -31,7 +31,7 @@ type mpEncoder struct {
 func (e *mpEncoder) value(v reflect.Value, p *plan) error {
 	switch p.pack.addressed {
 	case byOwn:
-		return e.appended(v.Interface().(packAppender).appendMessagePack(e.dst))
+		return e.appended(withMethods(v).(packAppender).appendMessagePack(e.dst))
 	case byEnum:
 		e.dst = appendMPString(e.dst, p.enum().name(enumValue(v)))
 		return nil
@@ -180,16 +180,17 @@ func (e *mpEncoder) array(v reflect.Value, elem *plan) error {
 func (e *mpEncoder) dict(v reflect.Value, p *plan) error {
 	e.dst = msgp.AppendMap(e.dst, v.Len())
 	if p.key.kind == reflect.String && p.key.pack.addressed == byKind {
-		list, err := sortedEntries(v, p, nil)
+		sorted, err := sortedEntries(v, p, nil)
 		if err != nil {
 			return err
 		}
-		for _, x := range list {
+		for _, x := range sorted.list {
 			e.dst = appendMPString(e.dst, x.name)
 			if err := e.value(x.value, p.elem); err != nil {
 				return err
 			}
 		}
+		sorted.free(p)
 		return nil
 	}
 	all := pairsOf(v)

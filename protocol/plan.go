@@ -16,9 +16,12 @@ import (
 type plan struct {
 	typ      reflect.Type
 	kind     reflect.Kind
-	nullable bool  // null is a value: nil, or an empty string
-	elem     *plan // of a pointer, slice, array or map
-	key      *plan // of a map
+	nullable bool          // null is a value: nil, or an empty string
+	elem     *plan         // of a pointer, slice, array or map
+	key      *plan         // of a map
+	empty    reflect.Value // of a slice: one without memory that is not nil
+	copied   bool          // of a map: its values may be copied to be encoded
+	entries  sync.Pool     // of a map: *entries
 	enum     func() *enumNames
 
 	json, pack ways // of the two codecs
@@ -87,7 +90,10 @@ func (b planBuilder) plan(t reflect.Type) *plan {
 	switch p.kind {
 	case reflect.String, reflect.Interface:
 		p.nullable = true
-	case reflect.Pointer, reflect.Slice:
+	case reflect.Slice:
+		p.empty = reflect.MakeSlice(t, 0, 0)
+		fallthrough
+	case reflect.Pointer:
 		p.nullable = true
 		p.elem = b.plan(t.Elem())
 	case reflect.Array:
@@ -95,6 +101,7 @@ func (b planBuilder) plan(t reflect.Type) *plan {
 	case reflect.Map:
 		p.nullable = true
 		p.key, p.elem = b.plan(t.Key()), b.plan(t.Elem())
+		p.copied = mayCopy(p.elem)
 	case reflect.Struct:
 		p.json.members = b.jsonMembers(t)
 		p.pack.members = b.packMembers(t)

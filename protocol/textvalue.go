@@ -7,22 +7,16 @@ import (
 	"github.com/hubwire/hubwire/internal/msgp"
 )
 
-// appendQuoted appends s as a JSON string; s needs no escapes.
-func appendQuoted(dst []byte, s string) []byte {
-	return append(append(append(dst, '"'), s...), '"')
-}
-
-// unquoted calls parse with the text of the JSON string b. Values of .NET that
-// travel as strings are refused in any other form, null included.
-func unquoted(b []byte, parse func(s string) error) error {
-	var s string
+// unquoted returns the text of the JSON string b, which is in b if it has no
+// escapes. Values of .NET that travel as strings are refused in any other form,
+// null included.
+func unquoted(b []byte) ([]byte, error) {
 	if len(b) == 0 || b[0] != '"' {
-		return wrongKind(first(b))
+		return nil, wrongKind(first(b))
 	}
-	if err := unmarshalString(b, '"', &s); err != nil {
-		return err
-	}
-	return parse(s)
+	s := jsonScanner{b: b}
+	inner, plain, _ := s.str()
+	return textBytes(inner, plain)
 }
 
 // first is the first byte of b, or 0.
@@ -36,7 +30,7 @@ func first(b []byte) byte {
 // fields takes a text of digits and separators apart. ok turns false for good
 // once something is missing.
 type fields struct {
-	s  string
+	s  []byte
 	ok bool
 }
 
@@ -49,7 +43,7 @@ func (p *fields) char(c byte) {
 
 // skip passes c if it comes.
 func (p *fields) skip(c byte) bool {
-	if p.s == "" || p.s[0] != c {
+	if len(p.s) == 0 || p.s[0] != c {
 		return false
 	}
 	p.s = p.s[1:]
@@ -175,14 +169,16 @@ func (c Char) appendJSON(dst []byte) ([]byte, error) {
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (c *Char) UnmarshalJSON(b []byte) error {
-	return unquoted(b, func(s string) error {
-		r, size := utf8.DecodeRuneInString(s)
-		if s == "" || size != len(s) || r > 0xffff {
-			return errKind
-		}
-		*c = Char(r)
-		return nil
-	})
+	s, err := unquoted(b)
+	if err != nil {
+		return err
+	}
+	r, size := utf8.DecodeRune(s)
+	if len(s) == 0 || size != len(s) || r > 0xffff {
+		return errKind
+	}
+	*c = Char(r)
+	return nil
 }
 
 func (c Char) appendMessagePack(dst []byte) ([]byte, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/hubwire/hubwire/internal/msgp"
@@ -38,36 +39,48 @@ func (t TimeSpan) Duration() time.Duration {
 
 // String returns t as in JSON, without quotes.
 func (t TimeSpan) String() string {
-	sign, ticks := "", uint64(t)
+	return string(t.appendText(make([]byte, 0, 32)))
+}
+
+func (t TimeSpan) appendText(dst []byte) []byte {
+	ticks := uint64(t)
 	if t < 0 {
-		sign, ticks = "-", -ticks
+		dst, ticks = append(dst, '-'), -ticks
 	}
-	return sign + formatTicks(ticks)
+	if days := ticks / ticksPerDay; days > 0 {
+		dst = append(strconv.AppendUint(dst, days, 10), '.')
+	}
+	seconds := int(ticks % ticksPerDay / ticksPerSecond)
+	return appendFraction(appendTimeOfDay(dst, seconds/3600, seconds/60%60, seconds%60), int(ticks%ticksPerSecond), false)
 }
 
 // MarshalJSON implements json.Marshaler.
 func (t TimeSpan) MarshalJSON() ([]byte, error) { return t.appendJSON(nil) }
 
-func (t TimeSpan) appendJSON(dst []byte) ([]byte, error) { return appendQuoted(dst, t.String()), nil }
+func (t TimeSpan) appendJSON(dst []byte) ([]byte, error) {
+	return append(t.appendText(append(dst, '"')), '"'), nil
+}
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (t *TimeSpan) UnmarshalJSON(b []byte) error {
-	return unquoted(b, func(s string) error {
-		p := fields{s, true}
-		negative := p.skip('-')
-		ticks := p.ticks()
-		limit := uint64(math.MaxInt64)
-		if negative {
-			limit++
-		}
-		if !p.ok || ticks > limit {
-			return errTimeSpan
-		}
-		if *t = TimeSpan(ticks); negative {
-			*t = -*t
-		}
-		return nil
-	})
+	s, err := unquoted(b)
+	if err != nil {
+		return err
+	}
+	p := fields{s, true}
+	negative := p.skip('-')
+	ticks := p.ticks()
+	limit := uint64(math.MaxInt64)
+	if negative {
+		limit++
+	}
+	if !p.ok || ticks > limit {
+		return errTimeSpan
+	}
+	if *t = TimeSpan(ticks); negative {
+		*t = -*t
+	}
+	return nil
 }
 
 func (t TimeSpan) appendMessagePack(dst []byte) ([]byte, error) {
@@ -108,7 +121,8 @@ func (t TimeOnly) check() error {
 func (t TimeOnly) MarshalJSON() ([]byte, error) { return t.appendJSON(nil) }
 
 func (t TimeOnly) appendJSON(dst []byte) ([]byte, error) {
-	return appendQuoted(dst, t.String()), t.check()
+	dst, _ = TimeSpan(t).appendJSON(dst)
+	return dst, t.check()
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -161,7 +175,7 @@ func (d DateOnly) Time() time.Time {
 }
 
 // String returns d as in JSON, without quotes.
-func (d DateOnly) String() string { return d.Time().Format(time.DateOnly) }
+func (d DateOnly) String() string { return d.Time().Format(time.DateOnly) } // of any year
 
 func (d DateOnly) check() error {
 	if d < 0 || d > maxDay {
@@ -174,21 +188,27 @@ func (d DateOnly) check() error {
 func (d DateOnly) MarshalJSON() ([]byte, error) { return d.appendJSON(nil) }
 
 func (d DateOnly) appendJSON(dst []byte) ([]byte, error) {
-	return appendQuoted(dst, d.String()), d.check()
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	y, m, day := d.Time().Date()
+	return append(appendDate(append(dst, '"'), y, m, day), '"'), nil
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (d *DateOnly) UnmarshalJSON(b []byte) error {
-	return unquoted(b, func(s string) error {
-		c, err := parseClock(s)
-		if err == nil && len(s) != len(time.DateOnly) {
-			err = errTime
-		}
-		if err == nil {
-			*d = NewDateOnly(c.clock)
-		}
+	s, err := unquoted(b)
+	if err != nil {
 		return err
-	})
+	}
+	c, err := parseClock(s)
+	if err == nil && len(s) != len(time.DateOnly) {
+		err = errTime
+	}
+	if err == nil {
+		*d = NewDateOnly(c.clock)
+	}
+	return err
 }
 
 func (d DateOnly) appendMessagePack(dst []byte) ([]byte, error) {
@@ -204,26 +224,12 @@ func (d *DateOnly) readMessagePack(r *mpReader) error {
 	return nil
 }
 
-// formatTicks writes a span in .NET's constant format.
-func formatTicks(ticks uint64) string {
-	fraction := ticks % ticksPerSecond
-	seconds := ticks / ticksPerSecond
-	s := fmt.Sprintf("%02d:%02d:%02d", seconds/3600%24, seconds/60%60, seconds%60)
-	if days := ticks / ticksPerDay; days > 0 {
-		s = fmt.Sprintf("%d.%s", days, s)
-	}
-	if fraction > 0 {
-		s += fmt.Sprintf(".%07d", fraction)
-	}
-	return s
-}
-
 // ticks reads a span without its sign: d, h:m, h:m:s or h:m:s.f, the last
 // three also after d and a point.
 func (p *fields) ticks() uint64 {
 	days, hours := uint64(p.number(8)), uint64(0)
 	switch {
-	case p.s == "":
+	case len(p.s) == 0:
 		p.ok = p.ok && days <= math.MaxInt64/ticksPerDay
 		return days * ticksPerDay
 	case p.skip('.'):
@@ -239,6 +245,6 @@ func (p *fields) ticks() uint64 {
 			fraction = uint64(p.fraction(7) / 100)
 		}
 	}
-	p.ok = p.ok && p.s == "" && days <= math.MaxInt64/ticksPerDay && hours < 24 && minutes < 60 && seconds < 60
+	p.ok = p.ok && len(p.s) == 0 && days <= math.MaxInt64/ticksPerDay && hours < 24 && minutes < 60 && seconds < 60
 	return days*ticksPerDay + ((hours*60+minutes)*60+seconds)*ticksPerSecond + fraction
 }

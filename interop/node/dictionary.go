@@ -2,10 +2,11 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/hubwire/hubwire/protocol"
 )
 
 // A dictionary is .NET's Dictionary<string, string>: unlike a map it keeps the
@@ -26,52 +27,69 @@ func (d *dictionary) set(key, value string) {
 }
 
 // MarshalJSON implements json.Marshaler.
-func (d dictionary) MarshalJSON() ([]byte, error) {
+func (d dictionary) MarshalJSON() (text []byte, err error) {
 	if d == nil {
 		return []byte("null"), nil
 	}
-	text := []byte{'{'}
-	for i, e := range d {
+	text = append(make([]byte, 0, 64), '{')
+	for i := range d {
 		if i > 0 {
 			text = append(text, ',')
 		}
-		key, err := json.Marshal(e.key)
-		if err != nil {
+		if text, err = (protocol.JSON{}).AppendValue(text, &d[i].key); err != nil {
 			return nil, err
 		}
-		value, err := json.Marshal(e.value)
-		if err != nil {
+		if text, err = (protocol.JSON{}).AppendValue(append(text, ':'), &d[i].value); err != nil {
 			return nil, err
 		}
-		text = append(append(append(text, key...), ':'), value...)
 	}
 	return append(text, '}'), nil
 }
 
-// UnmarshalJSON implements json.Unmarshaler.
+// UnmarshalJSON implements json.Unmarshaler. The text is known to be valid.
 func (d *dictionary) UnmarshalJSON(text []byte) error {
 	*d = nil
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	open, err := decoder.Token()
-	if err != nil || open == nil {
-		return err
+	if string(text) == "null" {
+		return nil
 	}
-	if open != json.Delim('{') {
-		return fmt.Errorf("%v is no dictionary", open)
+	if text[0] != '{' {
+		return fmt.Errorf("%.10q is no dictionary", text)
 	}
-	*d = dictionary{}
-	for decoder.More() {
-		key, err := decoder.Token()
-		if err != nil {
+	*d = make(dictionary, 0, 2)
+	for rest := text[1:]; ; {
+		key, after := token(rest)
+		if key[0] == '}' {
+			return nil
+		}
+		var e entry
+		if err := (protocol.JSON{}).Unmarshal(key, &e.key); err != nil {
 			return err
 		}
-		var value string
-		if err := decoder.Decode(&value); err != nil {
+		value, after := token(after)
+		if err := (protocol.JSON{}).Unmarshal(value, &e.value); err != nil {
 			return err
 		}
-		d.set(key.(string), value) // within an object the decoder accepts nothing else
+		d.set(e.key, e.value)
+		rest = after
 	}
-	return nil
+}
+
+// token cuts the first string, or other scalar or bracket, off JSON text that has
+// one.
+func token(text []byte) (first protocol.Raw, rest []byte) {
+	text = bytes.TrimLeft(text, " \t\r\n,:")
+	n := 1
+	for text[0] == '"' && text[n] != '"' {
+		if text[n] == '\\' {
+			n++
+		}
+		n++
+	}
+	if text[0] != '"' {
+		n = max(1, bytes.IndexAny(text, " \t\r\n,:{}[]"))
+		return text[:n], text[n:]
+	}
+	return text[:n+1], text[n+1:]
 }
 
 // EncodeMsgpack implements msgpack.CustomEncoder.
