@@ -58,9 +58,11 @@ func (d *Decoder) Next(buf []byte) (m Message, rest []byte, err error) {
 // memory for each.
 type scratch struct {
 	call   Invocation
+	item   StreamItem
 	raws   [4]Raw
 	target string          // the last one: clients call the same method again and again
 	ids    strings.Builder // invocation ids one after the other: many share one allocation
+	lastID string          // of them: items of a stream have the same again and again
 }
 
 // idsSize is how much memory for ids is made at once. An id that is kept keeps
@@ -73,6 +75,13 @@ func (s *scratch) invocation() *Invocation {
 	}
 	s.call = Invocation{}
 	return &s.call
+}
+
+func (s *scratch) streamItem() *StreamItem {
+	if s == nil {
+		return &StreamItem{}
+	}
+	return &s.item
 }
 
 // list returns a list of n arguments, not nil.
@@ -88,13 +97,17 @@ func (s *scratch) id(b []byte) string {
 	if s == nil || len(b) > idsSize/8 {
 		return string(b)
 	}
+	if string(b) == s.lastID { // does not allocate
+		return s.lastID
+	}
 	if s.ids.Cap()-s.ids.Len() < len(b) {
 		s.ids = strings.Builder{}
 		s.ids.Grow(idsSize)
 	}
 	start := s.ids.Len()
 	s.ids.Write(b)
-	return s.ids.String()[start:]
+	s.lastID = s.ids.String()[start:]
+	return s.lastID
 }
 
 // text returns b as a string, for a target.

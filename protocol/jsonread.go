@@ -98,7 +98,9 @@ func (e *jsonEnvelope) message() (Message, error) {
 		if e.item == nil {
 			return nil, missing("item")
 		}
-		return &StreamItem{Headers: e.headers, InvocationID: e.id, RawItem: e.item}, nil
+		i := e.memory.streamItem()
+		*i = StreamItem{Headers: e.headers, InvocationID: e.id, RawItem: e.item}
+		return i, nil
 	case 3:
 		return e.completion()
 	case 5:

@@ -250,7 +250,9 @@ func (e *mpEnvelope) streamItem() (Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &StreamItem{Headers: headers, InvocationID: id, RawItem: e.payload()}, nil
+	i := e.memory.streamItem()
+	*i = StreamItem{Headers: headers, InvocationID: id, RawItem: e.payload()}
+	return i, nil
 }
 
 func (e *mpEnvelope) completion() (Message, error) {

@@ -31,7 +31,8 @@ func (r *reflectCall) call(c *Call, args []any) (any, error) {
 	for i, p := range r.params {
 		switch {
 		case p.item != nil:
-			in = append(in, args[i].(*upload).argument(p.t))
+			u := args[i].(*upload)
+			in = append(in, u.items.argument(p.t, u.failure))
 		case p.context:
 			in = append(in, reflect.ValueOf(c.Context()))
 		default:

@@ -41,6 +41,7 @@ type method struct {
 type parameter struct {
 	t       reflect.Type // what the method declares
 	item    reflect.Type // element type of a stream, else nil
+	items   itemType     // how those are streamed
 	context bool         // the call's context, which is no argument
 }
 
@@ -133,6 +134,7 @@ func newMethod[H any](hub *instances[H], t reflect.Type, read hubtype.Method) *m
 		m.params = append(m.params, parameter{t: p.Type, item: p.Item, context: p.Context})
 		switch {
 		case p.Item != nil:
+			m.params[len(m.params)-1].items = itemTypeOf(p.Item)
 			m.streams++
 		case p.Context:
 			m.cancellable = true

@@ -46,18 +46,20 @@ func (inv *invocation) stream(w observed, source reflect.Value) {
 		return
 	}
 	ctx := inv.context()
-	send := func(v reflect.Value) bool {
+	message := &protocol.StreamItem{InvocationID: inv.id} // encoded before the next one
+	send := func(item any) bool {
 		if ctx.Err() != nil {
 			return false
 		}
-		inv.reply(&protocol.StreamItem{InvocationID: inv.id, Item: v.Interface()})
+		message.Item = item
+		inv.reply(message)
 		return ctx.Err() == nil
 	}
 	var err error
 	if shape == channelResult {
-		streamChannel(ctx, source, send)
+		itemTypeOf(source.Type().Elem()).receive(source, ctx.Done(), send)
 	} else {
-		err = guard(func() error { return streamSeq(source, shape == seq2Result, send) })
+		err = guard(func() error { return streamSeq(source, shape, send) })
 	}
 	if err != nil && !canceled(ctx, err) {
 		w.ended(inv, CallFailed, err)
@@ -94,45 +96,48 @@ func canceled(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && isError(err, ctx.Err())
 }
 
-func streamChannel(ctx context.Context, source reflect.Value, send func(reflect.Value) bool) {
-	cases := []reflect.SelectCase{
-		{Dir: reflect.SelectRecv, Chan: source},
-		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())},
-	}
-	for {
-		chosen, v, ok := reflect.Select(cases)
-		if chosen == 1 || !ok || !send(v) {
-			return
-		}
-	}
+// streamSeq runs an iter.Seq or iter.Seq2 until it ends, yields an error, or send
+// reports false.
+func streamSeq(source reflect.Value, shape resultShape, send func(any) bool) (err error) {
+	sink := &itemSink{send: send}
+	defer func() { err = sink.end() }() // also after a panic
+	itemTypeOf(source.Type().In(0).In(0)).stream(source, shape, sink)
+	return nil
 }
 
-// streamSeq runs an iter.Seq or iter.Seq2 until it ends, yields an error, or
-// send reports false. What an iterator yields after its end, or from a
-// goroutine of its own that outlives it, is dropped: the client sees one end.
-func streamSeq(source reflect.Value, pairs bool, send func(reflect.Value) bool) (err error) {
-	var (
-		mu     sync.Mutex // guards ended and failed; iterators may misbehave
-		ended  bool
-		failed error
-	)
-	yield := reflect.MakeFunc(source.Type().In(0), func(in []reflect.Value) []reflect.Value {
-		mu.Lock()
-		defer mu.Unlock()
-		switch {
-		case ended:
-		case pairs && !in[1].IsNil():
-			ended, failed = true, in[1].Interface().(error)
-		default:
-			ended = !send(in[0])
-		}
-		return []reflect.Value{reflect.ValueOf(!ended)}
-	})
-	defer func() { // also after a panic
-		mu.Lock()
-		defer mu.Unlock()
-		ended, err = true, failed
-	}()
-	source.Call([]reflect.Value{yield})
-	return nil
+// An itemSink takes what an iterator yields. What it yields after its end, or from
+// a goroutine of its own that outlives it, is dropped: the client sees one end.
+type itemSink struct {
+	mu     sync.Mutex // iterators may misbehave
+	send   func(any) bool
+	ended  bool
+	failed error
+}
+
+// put sends an item and reports whether more are wanted.
+func (s *itemSink) put(item any) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.ended = !s.send(item)
+	}
+	return !s.ended
+}
+
+// fail ends the stream with an error.
+func (s *itemSink) fail(err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.ended, s.failed = true, err
+	}
+	return false
+}
+
+// end returns what the stream has failed with.
+func (s *itemSink) end() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	return s.failed
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -16,30 +17,26 @@ import (
 type upload struct {
 	id    string
 	item  reflect.Type
-	items reflect.Value // chan item, with space for StreamBufferCapacity
+	items itemQueue     // with space for StreamBufferCapacity
 	done  chan struct{} // closed when the method has returned
 
 	mu     sync.Mutex
 	err    error
-	closed bool // items is closed
+	closed bool // items is closed; only the leader changes it, or who ends the connection
 }
 
-func newUpload(id string, item reflect.Type, capacity int) *upload {
-	return &upload{
-		id:    id,
-		item:  item,
-		items: reflect.MakeChan(reflect.ChanOf(reflect.BothDir, item), capacity),
-		done:  make(chan struct{}),
-	}
+func newUpload(id string, p parameter, capacity int) *upload {
+	return &upload{id: id, item: p.item, items: p.items.queue(capacity), done: make(chan struct{})}
 }
 
-// end closes the stream for the method. It must not be called while add runs.
+// end closes the stream for the method. It must not be called while an item waits
+// for space.
 func (u *upload) end(err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if !u.closed {
 		u.closed, u.err = true, err
-		u.items.Close()
+		u.items.close()
 	}
 }
 
@@ -50,43 +47,21 @@ func (u *upload) failure() error {
 	return u.err
 }
 
-// tryAdd adds an item if there is space.
-func (u *upload) tryAdd(v reflect.Value) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.closed || u.items.TrySend(v)
-}
+// letsOthers is how often a leader lets other goroutines go first before it waits
+// for space. A method that takes items as they come has made space then: to wait
+// for it would cost a write of what it has answered meanwhile, a look at what comes
+// after the item, and mostly a goroutine, for every few items.
+const letsOthers = 4
 
-// add waits for space, until the method returns or over is closed.
-func (u *upload) add(over <-chan struct{}, v reflect.Value) {
-	reflect.Select([]reflect.SelectCase{
-		{Dir: reflect.SelectSend, Chan: u.items, Send: v},
-		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(u.done)},
-		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(over)},
-	})
-}
-
-// argument is what the method is given: a channel, or an iter.Seq2.
-func (u *upload) argument(t reflect.Type) reflect.Value {
-	if t.Kind() == reflect.Chan {
-		return u.items.Convert(t)
-	}
-	return reflect.MakeFunc(t, func(in []reflect.Value) []reflect.Value {
-		yield, none := in[0], reflect.Zero(reflect.TypeFor[error]())
-		for {
-			v, ok := u.items.Recv()
-			if ok {
-				if !yield.Call([]reflect.Value{v, none})[0].Bool() {
-					return nil
-				}
-				continue
-			}
-			if err := u.failure(); err != nil {
-				yield.Call([]reflect.Value{reflect.Zero(u.item), reflect.ValueOf(&err).Elem()})
-			}
-			return nil
+// tryAdd adds the item that was decoded if there is space, or will be in a moment.
+func (u *upload) tryAdd() bool {
+	for range letsOthers {
+		if u.closed || u.items.tryAdd() {
+			return true
 		}
-	})
+		runtime.Gosched()
+	}
+	return u.items.tryAdd()
 }
 
 // openUploads registers the streams of a call, so that their items find it.
@@ -111,7 +86,7 @@ func (c *connection) openUploads(inv *invocation) error {
 		if p.item == nil {
 			continue
 		}
-		u := newUpload(ids[n], p.item, c.hub.opts.StreamBufferCapacity)
+		u := newUpload(ids[n], p, c.hub.opts.StreamBufferCapacity)
 		rare.uploads[u.id] = u
 		inv.args[i] = u
 		inv.uploads = append(inv.uploads, u)
@@ -162,8 +137,7 @@ func (c *connection) uploadItem(l *leader, m *protocol.StreamItem) {
 	if u == nil {
 		return
 	}
-	v := reflect.New(u.item)
-	if err := unmarshal(c.codec, m.RawItem, v.Interface()); err != nil {
+	if err := unmarshal(c.codec, m.RawItem, u.items.variable()); err != nil {
 		c.removeUpload(u)
 		if c.hub.log.Enabled(c.Context(), slog.LevelDebug) {
 			c.hub.log.Debug("stream item does not fit", "connection", c.ID(), "want", u.item.String(), "got", kindOf(c.codec, m.RawItem))
@@ -171,10 +145,10 @@ func (c *connection) uploadItem(l *leader, m *protocol.StreamItem) {
 		u.end(&HubError{Message: c.streamBindText(err)})
 		return
 	}
-	if u.tryAdd(v.Elem()) {
+	if u.tryAdd() {
 		return
 	}
-	l.await(nil, func() { u.add(c.in.whenOver(), v.Elem()) }, nil)
+	l.await(nil, func() { u.items.add(u.done, c.in.whenOver()) }, nil)
 }
 
 // streamBindText is the error text that a method gets for an item that does not
