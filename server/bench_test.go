@@ -27,6 +27,7 @@ type memoryConn struct {
 	records *atomic.Int64 // seen since it was last set
 	wanted  int64
 	reached chan struct{} // signalled when records is wanted
+	writes  atomic.Int64
 }
 
 func (c *memoryConn) Read(p []byte) (int, error) {
@@ -43,6 +44,7 @@ func (c *memoryConn) Read(p []byte) (int, error) {
 }
 
 func (c *memoryConn) Write(p []byte) (int, error) {
+	c.writes.Add(1)
 	if n := int64(bytes.Count(p, []byte{c.end})); n > 0 && c.records.Add(n) == c.wanted {
 		c.reached <- struct{}{}
 	}
