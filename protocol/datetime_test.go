@@ -1,6 +1,9 @@
 package protocol_test
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 
@@ -134,5 +137,51 @@ func TestTimesThatNETDoesNotHaveAreErrors(t *testing.T) {
 	}
 	if got, err := (protocol.JSON{}).AppendValue(nil, protocol.DateTime{Kind: 3}); err == nil {
 		t.Errorf("AppendValue of a DateTime of kind 3 = %s, want an error", got)
+	}
+}
+
+// Times are written digit by digit, as the layouts of package time would.
+func TestTimesAreWrittenAsByTheirLayouts(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 5000 {
+		seconds := rnd.Int64N(9998*365*24*60*60) + time.Date(1, 2, 1, 0, 0, 0, 0, time.UTC).Unix()
+		nanos := [...]int64{0, 678e6, 1e2, 99, 123456789, rnd.Int64N(1e9)}[rnd.IntN(6)]
+		offset := [...]int{0, 90, -90, 14 * 60, -14 * 60, rnd.IntN(1680) - 840}[rnd.IntN(6)]
+		at := time.Unix(seconds, nanos).In(time.FixedZone("", offset*60))
+		short := at.Add(-time.Duration(at.Nanosecond() % 100))
+		const clock = "2006-01-02T15:04:05.999999999"
+		timeOfDay := at.Format(time.TimeOnly)
+		if ticks := at.Nanosecond() / 100; ticks > 0 {
+			timeOfDay += fmt.Sprintf(".%07d", ticks)
+		}
+		for want, value := range map[string]any{
+			short.Format(clock + "Z07:00"):  at,
+			short.Format(clock):             protocol.DateTime{Time: at},
+			short.UTC().Format(clock) + "Z": protocol.DateTime{Time: at, Kind: protocol.UTC},
+			short.Format(clock + "-07:00"):  protocol.DateTimeOffset{Time: at},
+			at.Format(time.DateOnly):        protocol.NewDateOnly(at),
+			timeOfDay:                       protocol.NewTimeOnly(at),
+		} {
+			got, err := protocol.JSON{}.AppendValue(nil, value)
+			if err != nil || string(got) != strconv.Quote(want) {
+				t.Fatalf("%T %v is %s, error %v; want %q", value, value, got, err, want)
+			}
+		}
+	}
+}
+
+// Each day of four centuries is read, and no other.
+func TestDaysThatAreNoneAreRefused(t *testing.T) {
+	for year := 1899; year < 2102; year++ {
+		for month := 0; month <= 13; month++ {
+			for day := 0; day <= 32; day++ {
+				text := fmt.Sprintf(`"%04d-%02d-%02d"`, year, month, day)
+				_, want := time.Parse(`"`+time.DateOnly+`"`, text)
+				var d protocol.DateTime
+				if err := d.UnmarshalJSON([]byte(text)); (err == nil) != (want == nil) {
+					t.Fatalf("%s: error %v, want %v", text, err, want)
+				}
+			}
+		}
 	}
 }

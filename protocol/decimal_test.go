@@ -92,3 +92,20 @@ func TestHelpersWorkWithTheStandardLibrary(t *testing.T) {
 		t.Errorf("encoding/json decodes %+v, error %v", got, err)
 	}
 }
+
+// Short decimals are read without big numbers; with an exponent they are not.
+func TestShortDecimalsAreThoseOfBigNumbers(t *testing.T) {
+	for _, whole := range []string{"", "0", "00", "7", "-7", "+7", "-", "-0", "123456789", "999999999999999999", "9999999999999999999", "18446744073709551616"} {
+		for _, rest := range []string{"", ".", ".0", ".5", ".000", ".0000000000000000001", ".1234567890", "..5", ".5.", ".-5", "x", " "} {
+			got, err := protocol.ParseDecimal(whole + rest)
+			want, wantErr := protocol.ParseDecimal(whole + rest + "e0")
+			if got != want || (err == nil) != (wantErr == nil) {
+				t.Errorf("ParseDecimal(%q) = %v, %v; with an exponent %v, %v", whole+rest, got, err, want, wantErr)
+			}
+			var d protocol.Decimal
+			if err := d.UnmarshalText([]byte(whole + rest)); d != got || (err == nil) != (wantErr == nil) {
+				t.Errorf("UnmarshalText(%q) = %v, %v, want %v", whole+rest, d, err, got)
+			}
+		}
+	}
+}

@@ -89,8 +89,8 @@ func (p *fields) fraction(n int) int {
 // bytes are in the order of the text.
 type Guid [16]byte
 
-// guidDashes are where the dashes of a Guid's text are.
-var guidDashes = [...]int{8, 13, 18, 23}
+// guidParts are where the parts of a Guid's text end, each but the last at a dash.
+var guidParts = [...]int{8, 13, 18, 23, 36}
 
 // ParseGuid reads the 36 characters of a Guid.
 func ParseGuid(s string) (Guid, error) {
@@ -118,12 +118,12 @@ func (g Guid) appendJSON(dst []byte) ([]byte, error) {
 
 func (g Guid) text() (t [36]byte) {
 	start, n := 0, 0 // of the text and of the bytes
-	for _, dash := range append(guidDashes[:], len(t)) {
-		n += hex.Encode(t[start:dash], g[n:n+(dash-start)/2]) / 2
-		if dash < len(t) {
-			t[dash] = '-'
+	for _, end := range guidParts {
+		n += hex.Encode(t[start:end], g[n:n+(end-start)/2]) / 2
+		if end < len(t) {
+			t[end] = '-'
 		}
-		start = dash + 1
+		start = end + 1
 	}
 	return t
 }
@@ -133,18 +133,14 @@ func (g *Guid) UnmarshalText(text []byte) error {
 	if len(text) != 36 {
 		return errKind
 	}
-	digits := make([]byte, 0, 32)
-	start := 0
-	for _, dash := range guidDashes {
-		if text[dash] != '-' {
+	var parsed Guid
+	start, n := 0, 0
+	for _, end := range guidParts {
+		decoded, err := hex.Decode(parsed[n:], text[start:end])
+		if err != nil || end < len(text) && text[end] != '-' {
 			return errKind
 		}
-		digits = append(digits, text[start:dash]...)
-		start = dash + 1
-	}
-	var parsed Guid
-	if _, err := hex.Decode(parsed[:], append(digits, text[start:]...)); err != nil {
-		return errKind
+		start, n = end+1, n+decoded
 	}
 	*g = parsed
 	return nil

@@ -85,3 +85,65 @@ func BenchmarkValueDict(b *testing.B) {
 	}
 	benchmarkValue(b, dict)
 }
+
+// A holder has a value in a struct, where it usually is.
+type holder[T any] struct{ V T }
+
+// allocs is how often memory is allocated to encode v, and to decode it into an old
+// holder.
+func allocs[T any](t *testing.T, codec protocol.Codec, v T) (encode, decode float64) {
+	t.Helper()
+	in, out := &holder[T]{v}, &holder[T]{}
+	raw, err := codec.AppendValue(nil, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dst := make([]byte, 0, 2*len(raw)+64)
+	encode = testing.AllocsPerRun(100, func() {
+		if _, err := codec.AppendValue(dst, in); err != nil {
+			t.Error(err)
+		}
+	})
+	decode = testing.AllocsPerRun(100, func() {
+		if err := codec.Unmarshal(raw, out); err != nil {
+			t.Error(err)
+		}
+	})
+	return encode, decode
+}
+
+// What a value allocates is what a program keeps of it: a text, an element, a map's
+// entries. MessagePack has one object more, its encoder or reader.
+func TestValuesAllocateNoMoreThanTheirOutput(t *testing.T) {
+	check := func(name string, codec protocol.Codec, encode, decode, wantEncode, wantDecode float64) {
+		if codec.Binary() {
+			wantEncode++
+			wantDecode++
+		}
+		if encode > wantEncode || decode > wantDecode {
+			t.Errorf("%s, %s: encoding allocates %v times, want %v; decoding %v, want %v", codec.Name(), name, encode, wantEncode, decode, wantDecode)
+		}
+	}
+	s := fixedSample()
+	for _, codec := range codecs {
+		one := func(name string, wantEncode, wantDecode float64) func(encode, decode float64) {
+			return func(encode, decode float64) { check(name, codec, encode, decode, wantEncode, wantDecode) }
+		}
+		one("bool", 0, 0)(allocs(t, codec, true))
+		one("float64", 0, 0)(allocs(t, codec, 0.1))
+		one("string", 0, 1)(allocs(t, codec, "a text of some length"))
+		one("DateTime", 0, 0)(allocs(t, codec, s.DateTime))
+		one("DateTimeOffset", 0, 0)(allocs(t, codec, s.DateTimeOffset))
+		one("time.Time", 0, 0)(allocs(t, codec, noon))
+		one("list of numbers", 0, 1)(allocs(t, codec, []int32{1, 2, 3, 40, 500}))
+		one("map", 0, 8)(allocs(t, codec, map[string]string{"an": "entry", "Key": "Value"})) // four texts; a variable for keys and one for values
+		if codec.Binary() {
+			continue // texts there: a Guid, a Decimal
+		}
+		one("Guid", 0, 0)(allocs(t, codec, s.Guid))
+		one("TimeSpan", 0, 0)(allocs(t, codec, s.TimeSpan))
+		one("Decimal", 0, 0)(allocs(t, codec, s.Decimal))
+		one("DateOnly", 0, 0)(allocs(t, codec, protocol.NewDateOnly(noon)))
+		one("TimeOnly", 0, 0)(allocs(t, codec, protocol.NewTimeOnly(noon)))
+	}
+}
