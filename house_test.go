@@ -1,6 +1,7 @@
 package hubwire_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -239,6 +240,31 @@ func TestPathsInTheReferenceExist(t *testing.T) {
 			if _, err := os.Stat(filepath.Join("docs", "reference", path[1])); err != nil {
 				t.Errorf("%s: %v", document, err)
 			}
+		}
+	}
+}
+
+// largestFile is more than any text or recording of the repository has.
+const largestFile = 4 << 20
+
+// What go build has left in the root of a checkout is never committed.
+func TestNoProgramIsCommitted(t *testing.T) {
+	out, err := exec.Command("git", "ls-files", "-z").Output()
+	if err != nil {
+		t.Skipf("this is no checkout: %v", err)
+	}
+	names := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	if len(names) < 100 {
+		t.Fatalf("git knows %d files only", len(names))
+	}
+	for _, name := range names {
+		info, err := os.Lstat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // it is being removed
+		case err != nil:
+			t.Error(err)
+		case info.Size() > largestFile:
+			t.Errorf("%s has %d bytes", name, info.Size())
 		}
 	}
 }
