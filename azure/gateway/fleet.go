@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -22,11 +21,16 @@ const (
 	wantPause     = 2 * time.Second // between two wishes for an app server of one hub
 )
 
+// letterTimeout is how long a letter waits for Redis, and its sender for space. It is
+// changed by tests alone.
+var letterTimeout = 5 * time.Second
+
 // Bounds of a fleet. Whoever can write to Redis is trusted, but a mistake should
 // end no gateway.
 const (
 	mostPeers = 1000
 	mostAsks  = 10_000
+	mostMail  = 64 << 20 // bytes
 )
 
 // A fleet is what a gateway has to do with the others that share its Redis. Each
@@ -39,6 +43,7 @@ type fleet struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	greet   chan letterKind // wakes the goroutine that greets
+	posting chan struct{}   // wakes the one that brings mail to the bus
 	news    chan string     // gateways that know no users' groups yet
 	started chan struct{}   // closed once the gateway can take letters
 	closing sync.Once
@@ -54,6 +59,8 @@ type fleet struct {
 	lastID uint64
 	wanted map[string]time.Time // hubs, and when an app server was asked for
 	logged time.Time            // when a drop was logged
+	mail   []envelope           // that the bus has not taken yet
+	size   int                  // bytes of mail
 }
 
 // A peer is another gateway.
@@ -64,14 +71,14 @@ type peer struct {
 
 func newFleet(g *Gateway) (*fleet, error) {
 	f := &fleet{
-		g: g, greet: make(chan letterKind, 1), news: make(chan string, 16), started: make(chan struct{}), nonce: randomID(),
+		g: g, greet: make(chan letterKind, 1), posting: make(chan struct{}, 1), news: make(chan string, 16), started: make(chan struct{}), nonce: randomID(),
 		peers: map[string]*peer{}, asks: map[uint64]*ask{}, wanted: map[string]time.Time{},
 	}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	var err error
 	f.bus, err = backplane.NewBus(g.opts.Redis, &backplane.BusOptions{
 		Name: "hubwire.gateway", ChannelPrefix: g.opts.RedisPrefix, ServerName: g.opts.InstanceID,
-		Receive: f.receive, OnStateChange: f.changed, Logger: g.log,
+		PublishTimeout: letterTimeout, Receive: f.receive, OnStateChange: f.changed, Logger: g.log,
 	})
 	if err != nil {
 		f.stop()
@@ -85,6 +92,7 @@ func (f *fleet) start() {
 	close(f.started)
 	f.running.Go(f.sayHello)
 	f.running.Go(f.tellNews)
+	f.running.Go(f.bringMail)
 }
 
 // changed is called when Redis is there, or away.
@@ -143,13 +151,13 @@ func (f *fleet) hubsWithServers() []byte {
 	return b
 }
 
-// close says farewell and ends the bus.
+// close says farewell, behind all that was told before, and ends the bus.
 func (f *fleet) close() { f.closing.Do(f.end) }
 
 func (f *fleet) end() {
 	said := make(chan struct{})
-	l := letter{kind: letterBye, from: f.g.opts.InstanceID}
-	if f.bus.Publish(l.encode(), func(int64, error) { close(said) }) == nil && f.bus.Health().State == backplane.Ready {
+	f.post("", letter{kind: letterBye}, func(int64, error) { close(said) })
+	if f.bus.Health().State == backplane.Ready {
 		select {
 		case <-said:
 		case <-time.After(time.Second): // they will notice
@@ -159,71 +167,6 @@ func (f *fleet) end() {
 	_ = f.bus.Close() // never fails
 	f.running.Wait()
 	f.endAsks()
-}
-
-// publish sends a letter to all gateways. The sender waits where too much is on its
-// way; what has no place then, or when Redis is away, is dropped.
-func (f *fleet) publish(by sender, l letter) {
-	l.from = f.g.opts.InstanceID
-	payload := l.encode()
-	for {
-		err := f.bus.Publish(payload, f.outcome(nil))
-		if errors.Is(err, backplane.ErrBusFull) {
-			by.beforeWait()
-			if f.bus.Await(f.ctx) == nil {
-				continue
-			}
-		}
-		if err != nil {
-			f.drop(err)
-		}
-		return
-	}
-}
-
-// outcome counts what becomes of a letter, and passes it on.
-func (f *fleet) outcome(then func(hearers int64, err error)) func(int64, error) {
-	return func(hearers int64, err error) {
-		if err != nil {
-			f.drop(err)
-		} else {
-			f.sent.Add(1)
-		}
-		if then != nil {
-			then(hearers, err)
-		}
-	}
-}
-
-// tell sends a letter to one gateway, and never waits.
-func (f *fleet) tell(to string, l letter) {
-	l.from = f.g.opts.InstanceID
-	if err := f.bus.Tell(to, l.encode(), f.outcome(nil)); err != nil {
-		f.drop(err)
-	}
-}
-
-// tellAll publishes a message of an app server, or of REST.
-func (f *fleet) tellAll(h *hub, by sender, m wire.Message) {
-	f.publish(by, letter{kind: letterAct, hub: h.name, server: by.id(), endpoint: by.endpoint(), body: wire.Append(nil, m)})
-}
-
-// drop counts a letter that was lost, and says so once a second.
-func (f *fleet) drop(why error) {
-	if errors.Is(why, backplane.ErrClosed) {
-		return
-	}
-	n := f.dropped.Add(1)
-	f.mu.Lock()
-	now := time.Now()
-	quiet := now.Sub(f.logged) < time.Second
-	if !quiet {
-		f.logged = now
-	}
-	f.mu.Unlock()
-	if !quiet {
-		f.g.log.Warn("messages for other gateways dropped", "dropped", n, "error", why)
-	}
 }
 
 // receive takes a letter. It is the goroutine of the bus, and waits for nobody.

@@ -48,7 +48,7 @@ func (noLog) Printf(context.Context, string, ...any) {}
 // start adds a gateway.
 func (f *fleetOf) start(o gateway.Options) *world {
 	f.Helper()
-	client := redis.NewClient(&redis.Options{Addr: f.redis.Addr(), MaxRetries: -1})
+	client := redis.NewClient(&redis.Options{Addr: f.redis.Addr(), MaxRetries: -1, ReadTimeout: time.Minute})
 	o.AccessKeys, o.Redis, o.RedisPrefix = []string{key}, client, "test:"
 	o.InstanceID = fmt.Sprintf("gateway-%d", len(f.all)+1)
 	o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -22,7 +22,7 @@ type ask struct {
 	got   int
 	by    string // the gateway that said yes, if one did
 	then  func(outcome, string)
-	timer *time.Timer
+	timer *time.Timer // nil until the bus has taken it
 }
 
 // ask publishes a message, and gives the outcome of all gateways to then. o is that
@@ -45,16 +45,21 @@ func (f *fleet) askFor(h *hub, by sender, m wire.Message, o outcome, then func(o
 	f.lastID++
 	id := f.lastID
 	f.asks[id] = a
-	a.timer = time.AfterFunc(askTimeout, func() { f.endAsk(id, true) })
 	f.mu.Unlock()
 	l := letter{
 		kind: letterAct, from: f.g.opts.InstanceID, hub: h.name, server: by.id(), endpoint: by.endpoint(),
 		id: id, body: wire.Append(nil, m),
 	}
-	err := f.bus.Publish(l.encode(), f.outcome(func(hearers int64, err error) { f.asked(id, hearers, err) }))
+	err := f.offer(by, envelope{payload: l.encode(), then: f.outcome(func(hearers int64, err error) { f.asked(id, hearers, err) })})
 	if err != nil {
 		f.drop(err)
 		f.endAsk(id, true)
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.asks[id] == a { // else it is answered
+		a.timer = time.AfterFunc(askTimeout, func() { f.endAsk(id, true) })
 	}
 }
 
@@ -105,7 +110,9 @@ func (f *fleet) endAsk(id uint64, late bool) {
 	a := f.asks[id]
 	if a != nil {
 		delete(f.asks, id)
-		a.timer.Stop()
+		if a.timer != nil {
+			a.timer.Stop()
+		}
 	}
 	f.mu.Unlock()
 	if a == nil {

@@ -1,11 +1,9 @@
 package gateway
 
 import (
-	"errors"
 	"time"
 
 	"github.com/hubwire/hubwire/azure/internal/wire"
-	"github.com/hubwire/hubwire/backplane"
 )
 
 // groupsAtOnce is how many groups of users one letter has.
@@ -48,11 +46,7 @@ func (f *fleet) tellUserGroups(to string, h *hub) {
 	h.mu.RUnlock()
 	for _, body := range bodies {
 		l := letter{kind: letterAct, from: f.g.opts.InstanceID, hub: h.name, body: body}
-		payload := l.encode()
-		err := f.bus.Tell(to, payload, f.outcome(nil))
-		for errors.Is(err, backplane.ErrBusFull) && f.bus.Await(f.ctx) == nil {
-			err = f.bus.Tell(to, payload, f.outcome(nil))
-		}
+		err := f.offer(sender{}, envelope{to: to, payload: l.encode(), then: f.outcome(nil)})
 		if err != nil {
 			f.drop(err)
 			return
