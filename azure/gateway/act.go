@@ -36,7 +36,7 @@ func (by sender) beforeWait() {
 // An outcome is what an ack says.
 type outcome struct {
 	status  int    // of the ack
-	payload []byte // of the ack to a GroupMemberQuery
+	payload []byte // of the ack to a GroupMemberQuery, or about claims
 }
 
 // A reach says which gateways a message is for.
@@ -58,7 +58,7 @@ func reachOf(m wire.Message) reach {
 	case *wire.MultiConnectionData, *wire.CloseConnection, *wire.CloseConnectionWithAck,
 		*wire.JoinGroup, *wire.LeaveGroup, *wire.JoinGroupWithAck, *wire.LeaveGroupWithAck,
 		*wire.CheckUserInGroupWithAck, *wire.CheckGroupExistenceWithAck, *wire.CheckConnectionExistenceWithAck, *wire.CheckUserExistenceWithAck,
-		*wire.ClientInvocation:
+		*wire.RefreshAuth, *wire.GetConnectionClaims, *wire.ClientInvocation:
 		return reachElsewhere
 	}
 	return reachHere
@@ -129,6 +129,10 @@ func (h *hub) do(m wire.Message, s *serverConn) outcome {
 		return outcome{status: h.closeMany(h.clientsOf(m.UserID), m.Reason, m.ExcludedList)}
 	case *wire.CloseGroupConnectionsWithAck:
 		return outcome{status: h.closeMany(h.membersOf(m.GroupName), m.Reason, m.ExcludedList)}
+	case *wire.RefreshAuth:
+		return h.refresh(m)
+	case *wire.GetConnectionClaims:
+		return h.claimsOf(m.ConnectionToken)
 	default:
 		return h.doGroups(m)
 	}

@@ -63,11 +63,10 @@ func (s *serverConn) dispatchAsked(m wire.Message) {
 		s.ask(m, m.AckID)
 	case *wire.CloseGroupConnectionsWithAck:
 		s.ask(m, m.AckID)
-
 	case *wire.RefreshAuth:
-		s.refreshAuth(m)
+		s.ask(m, m.AckID)
 	case *wire.GetConnectionClaims:
-		s.tellClaims(m)
+		s.ask(m, m.AckID)
 	}
 }
 
@@ -77,8 +76,6 @@ func (s *serverConn) ask(m wire.Message, id int) {
 		s.send(&wire.Ack{AckID: id, Status: o.status, Payload: o.payload})
 	})
 }
-
-func (s *serverConn) ack(id, status int) { s.send(&wire.Ack{AckID: id, Status: status}) }
 
 func found(yes bool) int {
 	if yes {

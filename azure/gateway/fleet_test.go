@@ -373,6 +373,44 @@ func TestAResultCrossesGateways(t *testing.T) {
 	f.until("results are pending", none)
 }
 
+// With one address a balancer chooses where an app server's question arrives.
+func TestAClientIsRefreshedByWayOfAnotherGateway(t *testing.T) {
+	f := newFleetOf(t, 3, gateway.Options{})
+	s, owner := f.all[0].server("server-1"), f.all[1].server("server-2")
+	c := f.all[1].client("ann")
+	claims := func(what string, m wire.Message) []wire.Claim {
+		s.send(m)
+		ack := await[*wire.Ack](s)
+		list, err := wire.ParseClaims(ack.Payload)
+		if ack.Status != wire.AckOK || err != nil || len(list) == 0 {
+			t.Errorf("%s: %+v, error %v", what, ack, err)
+		}
+		return list
+	}
+	ann, writer := wire.Claim{Type: "asrs.s.uid", Value: "ann"}, wire.Claim{Type: "kind", Value: "writer"}
+	if list := claims("claims", &wire.GetConnectionClaims{ConnectionToken: c.Token(), AckID: 1}); !slices.Contains(list, ann) {
+		t.Errorf("the claims are %v", list)
+	}
+	if list := claims("refresh", &wire.RefreshAuth{ConnectionToken: c.Token(), Claims: []wire.Claim{ann, writer}, ExpireTime: wire.NoExpiry, AckID: 2}); !slices.Contains(list, writer) {
+		t.Errorf("the new claims are %v", list)
+	}
+	if told := await[*wire.UpdateConnectionClaims](owner); told.ConnectionID != c.ID() || !slices.Contains(told.Claims, writer) {
+		t.Errorf("the app server of the client is told %+v", told)
+	}
+	for _, test := range []struct {
+		m    wire.Message
+		want int
+	}{
+		{&wire.RefreshAuth{ConnectionToken: c.Token(), Claims: []wire.Claim{writer}, ExpireTime: wire.NoExpiry}, wire.AckForbidden},
+		{&wire.RefreshAuth{ConnectionToken: "unknown", Claims: []wire.Claim{ann}, ExpireTime: wire.NoExpiry}, wire.AckNotFound},
+		{&wire.GetConnectionClaims{ConnectionToken: "unknown"}, wire.AckNotFound},
+	} {
+		if got := s.ask(test.m); got != test.want {
+			t.Errorf("%T%+v: status %d, want %d", test.m, test.m, got, test.want)
+		}
+	}
+}
+
 func TestRESTReachesAllGateways(t *testing.T) {
 	f := newFleetOf(t, 2, gateway.Options{Serverless: true})
 	a, b := f.all[0], f.all[1]

@@ -144,8 +144,11 @@ func joined(a, b outcome, m wire.Message) outcome {
 		return outcome{status: wire.AckOK, payload: joinedPages(a.payload, b.payload, query)}
 	}
 	for _, status := range []int{wire.AckForbidden, wire.AckOK} {
-		if a.status == status || b.status == status {
-			return outcome{status: status}
+		switch status {
+		case a.status:
+			return a
+		case b.status:
+			return b
 		}
 	}
 	return outcome{status: wire.AckNotFound}

@@ -53,33 +53,30 @@ func (c *client) closeAtLocked() time.Time {
 	return c.who.closeAt
 }
 
-// tellClaims tells an app server the claims of a client.
-func (s *serverConn) tellClaims(m *wire.GetConnectionClaims) {
-	c := s.hub.byToken(m.ConnectionToken)
+// claimsOf returns the claims of a client, for an app server.
+func (h *hub) claimsOf(connectionToken string) outcome {
+	c := h.byToken(connectionToken)
 	if c == nil {
-		s.ack(m.AckID, wire.AckNotFound)
-		return
+		return outcome{status: wire.AckNotFound}
 	}
 	c.mu.Lock()
 	claims := c.claimsLocked()
 	c.mu.Unlock()
-	s.send(&wire.Ack{AckID: m.AckID, Status: wire.AckOK, Payload: wire.AppendClaims(nil, claims)})
+	return outcome{status: wire.AckOK, payload: wire.AppendClaims(nil, claims)}
 }
 
-// refreshAuth gives a client new claims. They are refused (5) if they are of another
+// refresh gives a client new claims. They are refused (5) if they are of another
 // user: who that is says whom sends reach. The app server that has the client is told
 // if something has changed.
-func (s *serverConn) refreshAuth(m *wire.RefreshAuth) {
-	c := s.hub.byToken(m.ConnectionToken)
+func (h *hub) refresh(m *wire.RefreshAuth) outcome {
+	c := h.byToken(m.ConnectionToken)
 	if c == nil {
-		s.ack(m.AckID, wire.AckNotFound)
-		return
+		return outcome{status: wire.AckNotFound}
 	}
 	userID, hasUser := token.First(m.Claims, "asrs.s.uid")
 	if userID != c.who.userID || hasUser != c.who.hasUser {
-		s.hub.g.log.Warn("authentication refresh refused", "hub", s.hub.name, "connection", c.conn.ID(), "reason", "it is of another user")
-		s.ack(m.AckID, wire.AckForbidden)
-		return
+		h.g.log.Warn("authentication refresh refused", "hub", h.name, "connection", c.conn.ID(), "reason", "it is of another user")
+		return outcome{status: wire.AckForbidden}
 	}
 	claims := widen(slices.Clone(m.Claims))
 	c.mu.Lock()
@@ -90,10 +87,10 @@ func (s *serverConn) refreshAuth(m *wire.RefreshAuth) {
 		owner.queue(&wire.UpdateConnectionClaims{ConnectionID: c.conn.ID(), Claims: claims})
 	}
 	c.mu.Unlock()
-	s.send(&wire.Ack{AckID: m.AckID, Status: wire.AckOK, Payload: wire.AppendClaims(nil, claims)})
 	if owner != nil {
 		owner.conn.Relieve()
 	}
+	return outcome{status: wire.AckOK, payload: wire.AppendClaims(nil, claims)}
 }
 
 // closeAtOf is when claims say that the client is to be closed, or far.
