@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/hubwire/hubwire/internal/rescue"
 	"github.com/hubwire/hubwire/internal/transport"
 )
 
@@ -52,7 +53,7 @@ func (e ending) words() string {
 
 func (c *connection) logOpened() {
 	if c.hub.log.Enabled(c.Context(), slog.LevelInfo) {
-		c.hub.log.Info(lineOpened, "connection", c.ID(), "transport", c.Transport().String(), "protocol", c.codec.Name(), "user", c.userID, "remote", c.bytes.RemoteAddr())
+		c.hub.log.Info(rescue.LineOpened, "connection", c.ID(), "transport", c.Transport().String(), "protocol", c.codec.Name(), "user", c.userID, "remote", c.bytes.RemoteAddr())
 	}
 }
 
@@ -64,5 +65,5 @@ func (c *connection) logClosed(e ending) {
 	if e.cause != nil {
 		args = append(args, "error", describe(e.cause).text)
 	}
-	c.hub.log.Info(lineClosed, args...)
+	c.hub.log.Info(rescue.LineClosed, args...)
 }

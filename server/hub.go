@@ -144,7 +144,7 @@ func serveMethods(methods *methodTable, opts *Options) *Hub {
 		ping:    NewMessage(&protocol.Ping{}),
 	}
 	h.fullName = strings.TrimPrefix(methods.typeName, "*")
-	h.log = limited(h.userLog)
+	h.log = rescue.Limited(h.userLog)
 	h.observer = guardedObserver(o.Observer, h.log)
 	_, h.local = o.LifetimeManager.(*localManager)
 	codecs := make([]protocol.Codec, len(o.Protocols))

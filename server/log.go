@@ -9,11 +9,6 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
-// limited returns log without the lines that come too often.
-func limited(log *slog.Logger) *slog.Logger {
-	return slog.New(limitedHandler{log.Handler(), &lineLimit{}})
-}
-
 // logFailure logs that user code, named by in, has failed: as an Error, but for
 // a *HubError, which is an answer, and for the end of the call's own context.
 func (c *connection) logFailure(in string, err error) {

@@ -175,7 +175,7 @@ func (a rawApp) Gone() {
 func (a rawApp) serve() {
 	log, begin := a.handler.log, time.Now()
 	if log.Enabled(a.ctx, slog.LevelInfo) {
-		log.Info(lineOpened, "connection", a.ID(), "transport", a.Transport().String(), "user", a.User().ID, "remote", a.Request().RemoteAddr)
+		log.Info(rescue.LineOpened, "connection", a.ID(), "transport", a.Transport().String(), "user", a.User().ID, "remote", a.Request().RemoteAddr)
 	}
 	err := error(errGoexit) // unless the handler returns
 	defer func() { a.served(begin, err) }()
@@ -194,7 +194,7 @@ func (a rawApp) served(begin time.Time, err error) {
 	if cause != nil {
 		closed = append(closed, "error", cause)
 	}
-	log.Info(lineClosed, closed...)
+	log.Info(rescue.LineClosed, closed...)
 	switch p, panicked := asError[*panicError](err); {
 	case err == nil, isError(err, ErrConnectionClosed), isError(err, io.EOF):
 	case cause != nil && isError(err, cause): // the handler returns the error of Read
@@ -347,7 +347,7 @@ func NewConnectionHandler(serve func(*Connection) error, opts *ConnectionOptions
 	if err := newHubTypeError("ConnectionHandler", errs); err != nil {
 		panic(err)
 	}
-	h := &ConnectionHandler{serve: serve, log: limited(rescue.Logger(opts.Logger))}
+	h := &ConnectionHandler{serve: serve, log: rescue.Limited(rescue.Logger(opts.Logger))}
 	h.observer = guardedObserver(opts.Observer, h.log)
 	t := opts.Endpoint.transportOptions(opts.Authenticate, h.log)
 	if opts.Nodes != nil {

@@ -63,7 +63,7 @@ func (g *Gateway) tokenOf(r *http.Request, role string) (hub string, t *token.To
 		err = t.For(role, hub)
 	}
 	if err != nil {
-		g.log.Info("token refused", "reason", err, "of", role, "hub", hub, "remote", r.RemoteAddr)
+		g.often.Info("token refused", "reason", err, "of", role, "hub", hub, "remote", r.RemoteAddr)
 	}
 	return hub, t, err
 }
@@ -126,7 +126,7 @@ func (g *Gateway) authenticateClient(r *http.Request) (any, transport.Refusal) {
 			t.userID, t.hasUser = name, true
 		}
 		if !isPlain(t.userID) { // no upstream could be told of this user
-			g.log.Info("token refused", "reason", "the user's id has control characters", "hub", hub, "remote", r.RemoteAddr)
+			g.often.Info("token refused", "reason", "the user's id has control characters", "hub", hub, "remote", r.RemoteAddr)
 			return nil, refused
 		}
 	}

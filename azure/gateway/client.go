@@ -162,7 +162,7 @@ func (c *client) refuse(text string, binary bool) {
 		return
 	}
 	c.hub.g.counts.refused.Add(1)
-	c.hub.g.log.Info("client refused", "hub", c.hub.name, "connection", c.conn.ID(), "reason", text)
+	c.hub.g.often.Info("client refused", "hub", c.hub.name, "connection", c.conn.ID(), "reason", text)
 	b := protocol.AppendHandshakeResponse(transport.NewFrameBuffer(64), text)
 	_ = c.conn.SendLast(transport.BuildFrame(b, binary)) // it may be gone
 	c.conn.Finish()

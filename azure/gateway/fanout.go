@@ -164,7 +164,7 @@ func (s *serverConn) clientData(m *wire.ConnectionData) {
 	if m.IsPartial || c.partial != nil {
 		if why := c.keepPart(payload); why != "" {
 			c.mu.Unlock()
-			s.hub.g.log.Warn("client closed", "hub", s.hub.name, "connection", m.ConnectionID, "reason", why)
+			s.hub.g.often.Warn("client closed", "hub", s.hub.name, "connection", m.ConnectionID, "reason", why)
 			c.leave("The message of the app server is too long.", true)
 			return
 		}

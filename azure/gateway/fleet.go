@@ -174,12 +174,12 @@ func (f *fleet) receive(payload []byte) {
 	<-f.started
 	l, err := readLetter(payload)
 	if err != nil {
-		f.g.log.Warn("message of another gateway dropped", "error", err)
+		f.g.often.Warn("message of another gateway dropped", "error", err)
 		return
 	}
 	if l.from == f.g.opts.InstanceID {
 		if greets := l.kind == letterHello || l.kind == letterNews; greets && l.endpoint != f.nonce {
-			f.g.log.Error("another gateway of this Redis has the same InstanceID: they do not hear each other", "instance", l.from)
+			f.g.often.Error("another gateway of this Redis has the same InstanceID: they do not hear each other", "instance", l.from)
 		}
 		return
 	}
@@ -231,7 +231,7 @@ func (f *fleet) perform(l letter) {
 		}
 	})
 	if err != nil {
-		f.g.log.Warn("message of another gateway dropped", "from", l.from, "hub", l.hub, "error", err)
+		f.g.often.Warn("message of another gateway dropped", "from", l.from, "hub", l.hub, "error", err)
 	}
 	if l.id != 0 {
 		f.tell(l.from, letter{kind: letterAnswer, id: l.id, status: o.status, body: o.payload})
@@ -265,7 +265,7 @@ func (f *fleet) heard(l letter) {
 	if fresh {
 		if len(f.peers) >= mostPeers {
 			f.mu.Unlock()
-			f.g.log.Error("another gateway ignored", "instance", l.from, "error", "there are too many")
+			f.g.often.Error("another gateway ignored", "instance", l.from, "error", "there are too many")
 			return
 		}
 		p = &peer{}

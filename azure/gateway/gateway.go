@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"log/slog"
-	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -21,6 +20,7 @@ import (
 type Gateway struct {
 	opts     Options
 	log      *slog.Logger
+	often    *slog.Logger // the same, for what others can cause as often as they like
 	keys     atomic.Pointer[[]string]
 	byMask   [transport.All + 1]*transport.Endpoint // of clients, by the transports that their tokens allow; 0 is all
 	servers  *transport.Endpoint
@@ -44,6 +44,7 @@ func New(opts *Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{opts: o, log: rescue.Logger(o.Logger), hubs: map[string]*hub{}}
+	g.often = rescue.Limited(g.log)
 	g.keys.Store(&o.AccessKeys)
 	if o.Serverless {
 		upstreams, err := newUpstreams(o.Upstreams)
@@ -97,7 +98,7 @@ func (g *Gateway) transportOptions(limit *transport.Limit) transport.Options {
 		MaximumRequestHeaders:    100,
 		SameUser:                 sameClient,
 		Authenticate:             g.authenticateClient,
-		Logger:                   g.log,
+		Logger:                   g.often,
 	}
 }
 
@@ -297,5 +298,5 @@ func (g *Gateway) Stats() Stats {
 	return s
 }
 
-// far is a moment that never comes.
-var far = time.Unix(math.MaxInt32, 0)
+// far is a moment that never comes: the greatest of .NET's.
+var far = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)

@@ -106,7 +106,7 @@ func (g *Gateway) newRESTCall(w http.ResponseWriter, r *http.Request) (*restCall
 		err = t.ForPath(r.URL.Path)
 	}
 	if err != nil {
-		g.log.Info("token refused", "reason", err, "of", "REST", "remote", r.RemoteAddr)
+		g.often.Info("token refused", "reason", err, "of", "REST", "remote", r.RemoteAddr)
 		return nil, &restError{http.StatusUnauthorized, "Unauthorized", "The token is not good for this request."}
 	}
 	c := &restCall{w: w, r: r}

@@ -89,7 +89,7 @@ func (a *serverApp) Receive(p []byte, _ bool) bool {
 		var bad *wire.FrameError
 		switch {
 		case errors.As(err, &bad) && s.greeted.Load():
-			s.hub.g.log.Warn("message of an app server skipped", "hub", s.hub.name, "server", s.server, "error", err)
+			s.hub.g.often.Warn("message of an app server skipped", "hub", s.hub.name, "server", s.server, "error", err)
 			continue
 		case err != nil:
 			s.hub.g.log.Warn("app server cut off", "hub", s.hub.name, "server", s.server, "error", err)

@@ -150,7 +150,7 @@ func (c *client) whole(p []byte, each func(m protocol.Message, raw []byte) bool)
 
 // fail ends a client that violates the protocol. It returns false.
 func (c *client) fail(reason string) bool {
-	c.hub.g.log.Info("client closed", "hub", c.hub.name, "connection", c.conn.ID(), "reason", reason)
+	c.hub.g.often.Info("client closed", "hub", c.hub.name, "connection", c.conn.ID(), "reason", reason)
 	c.leave(textClosedWithError, true)
 	return false
 }

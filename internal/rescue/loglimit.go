@@ -1,4 +1,4 @@
-package server
+package rescue
 
 import (
 	"context"
@@ -20,13 +20,19 @@ const (
 
 // Lines that begin and end the life of a connection are never left out.
 const (
-	lineOpened = "connection opened"
-	lineClosed = "connection closed"
+	LineOpened = "connection opened"
+	LineClosed = "connection closed"
 )
 
 // lineDetails are the attributes that tell lines of one message apart. Their
-// values come from this package or the application, never from a client.
+// values come from our code or the application. A client can choose among a few at most;
+// mostLines is for those that quote it all the same.
 var lineDetails = map[string]bool{"in": true, "method": true, "reason": true, "type": true}
+
+// Limited returns log without the lines that come too often.
+func Limited(log *slog.Logger) *slog.Logger {
+	return slog.New(limitedHandler{log.Handler(), &lineLimit{}})
+}
 
 // A limitedHandler leaves out lines that come too often.
 type limitedHandler struct {
@@ -49,7 +55,7 @@ func (h limitedHandler) WithGroup(name string) slog.Handler {
 	return limitedHandler{h.Handler.WithGroup(name), h.limit}
 }
 
-// A lineLimit counts the lines of one hub.
+// A lineLimit counts the lines of one log.
 type lineLimit struct {
 	mu    sync.Mutex
 	lines map[lineKey]*lineCount
@@ -81,7 +87,7 @@ func newLineKey(r slog.Record) lineKey {
 
 // allow reports whether r may be written to h now, and counts it.
 func (l *lineLimit) allow(h slog.Handler, r slog.Record) bool {
-	if r.Message == lineOpened || r.Message == lineClosed {
+	if r.Message == LineOpened || r.Message == LineClosed {
 		return true
 	}
 	now, key := time.Now(), newLineKey(r)
