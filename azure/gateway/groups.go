@@ -55,7 +55,7 @@ func (h *hub) leave(id string, group *string) int {
 func (h *hub) userJoin(userID, group string, seconds *int) int {
 	ttl := longestGroup
 	if seconds != nil {
-		ttl = min(ttl, time.Duration(max(0, *seconds))*time.Second)
+		ttl = time.Duration(min(max(0, *seconds), int(longestGroup/time.Second))) * time.Second
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

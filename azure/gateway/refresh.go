@@ -75,7 +75,7 @@ func (h *hub) refresh(m *wire.RefreshAuth) outcome {
 	}
 	userID, hasUser := token.First(m.Claims, "asrs.s.uid")
 	if userID != c.who.userID || hasUser != c.who.hasUser {
-		h.g.log.Warn("authentication refresh refused", "hub", h.name, "connection", c.conn.ID(), "reason", "it is of another user")
+		h.g.often.Warn("authentication refresh refused", "hub", h.name, "connection", c.conn.ID(), "reason", "it is of another user")
 		return outcome{status: wire.AckForbidden}
 	}
 	claims := widen(slices.Clone(m.Claims))
@@ -98,7 +98,7 @@ func closeAtOf(claims []wire.Claim) time.Time {
 	if on, _ := token.First(claims, "asrs.s.coae"); on == "true" {
 		text, _ := token.First(claims, "asrs.s.aeo")
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-			return time.Unix(n, 0)
+			return time.Unix(min(n, far.Unix()), 0) // what is later would come round to the past
 		}
 	}
 	return far
