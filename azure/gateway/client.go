@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubwire/hubwire/azure/internal/wire"
@@ -57,7 +58,8 @@ type client struct {
 	mu      sync.Mutex
 	server  *serverConn // nil: none has been chosen yet
 	ended   bool        // on our side; nothing more goes to the app server
-	ready   bool        // the app server has accepted the handshake; set while hub.mu is held
+	ready   atomic.Bool // the handshake is accepted; set while mu is held, and never taken back
+	held    *held       // what is sent before that; nil: nothing
 	closing bool        // the app server has said farewell
 	moving  bool        // to another app server, at the next border
 	border  border
@@ -336,10 +338,10 @@ func (a *clientApp) TooSlow() { (*client)(a).leave("", true) }
 func (a *clientApp) Tick(now time.Time) (rest time.Duration) {
 	c := (*client)(a)
 	c.mu.Lock()
-	waits := c.server == nil && !c.ready && !c.ended
+	waits := c.server == nil && !c.ready.Load() && !c.ended
 	s, closeAt := c.served, c.closeAtLocked()
 	again := c.replay
-	if !c.ready || c.ended {
+	if !c.ready.Load() || c.ended {
 		again = nil
 	}
 	c.mu.Unlock()
@@ -368,9 +370,9 @@ func (c *client) leave(text string, allowReconnect bool) {
 	c.mu.Lock()
 	codec := c.codec
 	c.mu.Unlock()
-	if codec == nil { // before its handshake
+	if !c.ready.Load() { // it waits for the answer to its handshake
 		b := protocol.AppendHandshakeResponse(transport.NewFrameBuffer(64), textCanceled)
-		_ = c.conn.SendLast(transport.BuildFrame(b, false)) // it may be gone
+		_ = c.conn.SendLast(transport.BuildFrame(b, codec != nil && codec.Binary())) // it may be gone
 	} else if f, ok := closeFrame(codec, text, allowReconnect); ok {
 		_ = c.conn.SendLast(f)
 	}
@@ -387,6 +389,7 @@ func (c *client) end(text string, tell bool) bool {
 	}
 	c.ended = true
 	c.takeParts()
+	c.takeHeld()
 	if c.server != nil && tell {
 		c.server.queue(&wire.CloseConnection{ConnectionID: c.conn.ID(), ErrorMessage: text})
 	}

@@ -105,28 +105,6 @@ func TestARefusedHandshakeComesFromTheAppServer(t *testing.T) {
 	})
 }
 
-// Nothing that is sent to everybody comes before the answer to the handshake.
-func TestASendDoesNotOvertakeTheHandshake(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
-		slow, other := w.serverWith("server-1", serverOptions{mute: true}), w.serverWith("server-2", serverOptions{hello: &wire.HandshakeRequest{Version: 1, ConnectionType: wire.ConnectionWeak}})
-		go func() {
-			open := await[*wire.OpenConnection](slow)
-			other.send(&wire.BroadcastData{Payloads: both("early")}, &wire.UserData{UserID: "ann", Payloads: both("early")},
-				&wire.MultiConnectionData{ConnectionList: []string{open.ConnectionID}, Payloads: both("early")})
-			if got := other.ask(&wire.JoinGroupWithAck{ConnectionID: open.ConnectionID, GroupName: "g", AckID: 1}); got != wire.AckNotFound {
-				t.Errorf("a client whose handshake is not done joins: %d", got)
-			}
-			slow.send(&wire.ConnectionData{ConnectionID: open.ConnectionID, Payload: []byte("{}\x1e"), DataType: wire.DataHandshake})
-			synctest.Wait()
-			other.send(&wire.BroadcastData{Payloads: both("late")})
-		}()
-		c := w.client("ann")
-		if got := c.next(w); got != "late" {
-			t.Errorf("the client got %q", got)
-		}
-	})
-}
-
 func TestAMessageInPartsIsOneForTheClient(t *testing.T) {
 	inWorld(t, &gateway.Options{MaximumMessageSize: 1000}, func(w *world) {
 		s := w.server("server-1")

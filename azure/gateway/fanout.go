@@ -64,6 +64,9 @@ func (h *hub) deliver(p *parcel, c *client) {
 	if !ok {
 		return
 	}
+	if !c.ready.Load() && c.hold(p, f) {
+		return
+	}
 	var err error
 	if c.replay == nil {
 		err = c.conn.Send(f)
@@ -93,10 +96,9 @@ func (h *hub) sendToClients(ids []string, payloads []wire.Payload) (all bool) {
 	for _, id := range ids {
 		h.mu.RLock()
 		c := h.clients[id]
-		ready := c != nil && c.ready
 		h.mu.RUnlock()
 		all = all && c != nil
-		if ready {
+		if c != nil {
 			h.deliver(&p, c)
 		}
 	}
@@ -122,8 +124,8 @@ func (h *hub) sendToGroup(group string, except, exceptUsers []string, payloads [
 }
 
 // allClients returns the clients there are now; the list is to be read only. As
-// every list of clients it is taken while hub.mu is held: a client that has seen
-// the answer to its handshake is in it.
+// every list of clients it is taken while hub.mu is held: a client that its app
+// server has heard of is in it.
 func (h *hub) allClients() []*client {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -175,7 +177,7 @@ func (s *serverConn) clientData(m *wire.ConnectionData) {
 		payload = c.takeParts()
 	}
 	c.closing = c.closing || m.DataType == wire.DataClose
-	ready := c.ready
+	ready := c.ready.Load()
 	c.mu.Unlock()
 	if len(payload) == 0 {
 		return
@@ -195,17 +197,25 @@ func (c *client) keepPart(p []byte) (why string) {
 	switch {
 	case len(c.partial)+len(p) > g.opts.MaximumMessageSize:
 		return "a message of its app server is longer than MaximumMessageSize"
-	case g.parts.Add(int64(len(p))) > mostParts*int64(g.opts.MaximumMessageSize):
-		g.parts.Add(-int64(len(p)))
+	case !g.keep(len(p)):
 		return "too many messages of app servers are not whole"
 	}
 	c.partial = append(c.partial, p...)
 	return ""
 }
 
-// mostParts bounds the messages that come in parts and are not whole, of all clients
-// together: times MaximumMessageSize.
+// mostParts bounds what is kept for all clients together, because it comes in parts or
+// before the answer to a handshake: times MaximumMessageSize.
 const mostParts = 4
+
+// keep counts bytes that are kept, and reports false if they are too many.
+func (g *Gateway) keep(n int) bool {
+	if g.parts.Add(int64(n)) > mostParts*int64(g.opts.MaximumMessageSize) {
+		g.parts.Add(-int64(n))
+		return false
+	}
+	return true
+}
 
 // takeParts returns the message that has come in parts, which is kept no more.
 func (c *client) takeParts() []byte {
@@ -215,31 +225,32 @@ func (c *client) takeParts() []byte {
 	return whole
 }
 
-// accepted passes the answer to a client's handshake on, and makes the client one
-// that sends reach. It reports false for an answer that is a refusal.
+// accepted passes the answer to a client's handshake on, and what was sent to the
+// client before it. It reports false for an answer that is a refusal.
 func (h *hub) accepted(c *client, answer []byte) bool {
 	text, rest, err := protocol.ParseHandshakeResponse(answer)
 	if err != nil || text != "" {
 		c.mu.Lock()
 		c.closing = true
+		c.takeHeld()
 		c.mu.Unlock()
 		return false
 	}
-	h.mu.Lock()
 	c.mu.Lock()
 	if !c.ended {
-		c.ready = true
-		// Before anybody can find it, and while nobody can miss it.
 		_ = c.conn.Queue(frameFor(c.codec, answer[:len(answer)-len(rest)]))
 		if len(rest) > 0 {
 			c.queueFirst(rest)
 		}
-		h.addLocked(c)
+		before := c.takeHeld()
+		c.queuePieces(before)
+		h.g.counts.out.Add(uint64(len(before)))
+		c.ready.Store(true) // what is sent from now on comes after that
 		h.g.counts.opened.Add(1)
 	}
 	move := c.moving && c.border.reached()
 	c.mu.Unlock()
-	h.mu.Unlock()
+	c.conn.Relieve()
 	c.conn.Opened()
 	if move {
 		h.move(c)

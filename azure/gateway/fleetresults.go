@@ -39,7 +39,7 @@ func (h *hub) invokeAway(by sender, r *result, m *wire.ClientInvocation) {
 func (h *hub) invokeFor(origin string, m *wire.ClientInvocation) int {
 	h.mu.Lock()
 	c := h.clients[m.ConnectionID]
-	if c == nil || !c.ready || len(h.results.byID) >= h.g.opts.MaximumResults {
+	if c == nil || len(h.results.byID) >= h.g.opts.MaximumResults {
 		h.mu.Unlock()
 		return wire.AckNotFound
 	}

@@ -27,7 +27,7 @@ type Gateway struct {
 	draining atomic.Bool
 	counts   counters
 
-	parts       atomic.Int64 // bytes of messages of app servers that are not whole
+	parts       atomic.Int64 // bytes of app servers that are kept: see mostParts
 	memberships atomic.Int64 // of clients and of users in groups
 	hooks       *webhooks    // nil: app servers have the clients
 	fleet       *fleet       // nil: there is no other gateway
@@ -229,7 +229,7 @@ func randomID() string {
 // Stats are numbers of a gateway at one moment; counters count from its start.
 type Stats struct {
 	Hubs              int
-	Clients           int // whose handshake is done
+	Clients           int // that app servers have been told of, or that the gateway serves itself
 	Servers           int // app servers, counted once for each hub
 	ServerConnections int
 	PendingResults    int // client results that are waited for

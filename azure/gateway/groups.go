@@ -16,7 +16,7 @@ func (h *hub) join(id, group string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := h.clients[id]
-	if c == nil || !c.ready {
+	if c == nil {
 		return wire.AckNotFound
 	}
 	if c.groups[group] == 0 && h.g.fullOfMembers() {
@@ -37,7 +37,7 @@ func (h *hub) leave(id string, group *string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := h.clients[id]
-	if c == nil || !c.ready {
+	if c == nil {
 		return wire.AckNotFound
 	}
 	if group != nil {
@@ -166,8 +166,7 @@ func (h *hub) hasGroup(name string) bool {
 func (h *hub) hasClient(id string) bool {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	c := h.clients[id]
-	return c != nil && c.ready
+	return h.clients[id] != nil
 }
 
 func (h *hub) hasUser(id string) bool {

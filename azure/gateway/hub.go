@@ -12,13 +12,13 @@ type hub struct {
 	g    *Gateway
 	name string // in lower case
 
-	all members.Set[*client] // whose handshake is done
+	all members.Set[*client] // as clients
 
 	// mu guards what follows, what clients and servers say is guarded by it, and
 	// who is in the sets: it is held while they change. It is never held while
 	// anything is waited for. client.mu may be taken under it.
 	mu      sync.RWMutex
-	clients map[string]*client // by connection id, from when an app server has it
+	clients map[string]*client // by connection id, from when an app server is told of it
 	users   map[string]*user
 	groups  map[string]*members.Set[*client] // none is empty
 	servers map[string]*appServer            // by server id; none has no connection
@@ -50,7 +50,7 @@ func newHub(g *Gateway, name string) *hub {
 	}
 }
 
-// client returns the client with an id, whose handshake may not be done; nil for
+// client returns the client with an id, whose handshake may not be answered; nil for
 // none.
 func (h *hub) client(id string) *client {
 	h.mu.RLock()

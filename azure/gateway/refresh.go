@@ -26,7 +26,7 @@ func (h *hub) byToken(connectionToken string) *client {
 		if conn := e.Lookup(connectionToken); conn != nil {
 			h.mu.RLock()
 			c := h.clients[conn.ID()]
-			ready := c != nil && c.conn == conn && c.ready
+			ready := c != nil && c.conn == conn && c.ready.Load()
 			h.mu.RUnlock()
 			if ready {
 				return c

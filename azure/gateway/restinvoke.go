@@ -119,7 +119,7 @@ func withInvocationID(payloads []wire.Payload, id string) ([]wire.Payload, error
 func (h *hub) ask(ctx context.Context, connectionID, id string, payloads []wire.Payload) (wire.Message, error) {
 	h.mu.Lock()
 	c := h.clients[connectionID]
-	here := c != nil && c.ready
+	here := c != nil
 	switch {
 	case !here && (h.g.fleet == nil || h.g.opts.LocalREST):
 		h.mu.Unlock()

@@ -60,7 +60,7 @@ func (h *hub) invoke(s *serverConn, m *wire.ClientInvocation) {
 	}
 	h.mu.Lock()
 	c := h.clients[m.ConnectionID]
-	here := c != nil && c.ready
+	here := c != nil
 	switch {
 	case !here && h.g.fleet == nil:
 		h.mu.Unlock()

@@ -104,6 +104,7 @@ func (h *hub) open(c *client) bool {
 	c.mu.Lock()
 	if !c.ended { // else its time was over just now
 		h.bindLocked(c, s)
+		h.addLocked(c)
 		s.queue(open)
 		s.queue(hello)
 	}
@@ -139,7 +140,7 @@ func (h *hub) migrate(s *serverConn) {
 	for _, c := range all {
 		c.mu.Lock()
 		c.moving = true
-		now := c.ready && c.border.reached()
+		now := c.ready.Load() && c.border.reached()
 		c.mu.Unlock()
 		if now {
 			h.move(c)
@@ -154,7 +155,7 @@ func (h *hub) move(c *client) {
 	h.mu.Lock()
 	c.mu.Lock()
 	from := c.server
-	if c.ended || !c.moving || !c.ready || c.closing || from == nil || !c.border.reached() {
+	if c.ended || !c.moving || !c.ready.Load() || c.closing || from == nil || !c.border.reached() {
 		c.mu.Unlock()
 		h.mu.Unlock()
 		return

@@ -66,7 +66,7 @@ func (h *hub) welcome(c *client) {
 	c.mu.Lock()
 	if !c.ended { // else its time was over just now
 		c.served = s
-		c.ready = true
+		c.ready.Store(true)
 		// Before anybody can find it, and while nobody can miss it.
 		_ = c.conn.Queue(frameFor(c.codec, protocol.AppendHandshakeResponse(nil, "")))
 		h.clients[c.conn.ID()] = c

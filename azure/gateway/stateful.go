@@ -97,15 +97,20 @@ func (c *client) sendPieces(pieces []piece) (err error) {
 	return err
 }
 
-// queueFirst queues what came at once with the answer to the handshake. hub.mu and
-// client.mu are held.
+// queueFirst queues what came at once with the answer to the handshake. client.mu is
+// held.
 func (c *client) queueFirst(payload []byte) {
 	f := frameFor(c.codec, payload)
 	if c.replay == nil {
 		_ = c.conn.Queue(f) // it may be gone
 		return
 	}
-	for _, p := range piecesOf(c.codec, payload, f) {
+	c.queuePieces(piecesOf(c.codec, payload, f))
+}
+
+// queuePieces is sendPieces while client.mu is held. It may be gone.
+func (c *client) queuePieces(pieces []piece) {
+	for _, p := range pieces {
 		if p.counted {
 			_ = c.replay.Queue(p.frame)
 		} else {
@@ -172,7 +177,7 @@ func (a *clientApp) Lost(cause error) {
 	c := (*client)(a)
 	c.mu.Lock()
 	r := c.replay
-	stays := r != nil && c.ready && !c.ended
+	stays := r != nil && c.ready.Load() && !c.ended
 	c.mu.Unlock()
 	if !stays { // before its handshake is answered there is nothing to come back to
 		c.conn.Abort(cause)
@@ -186,7 +191,7 @@ func (a *clientApp) Reconnected() {
 	c := (*client)(a)
 	c.mu.Lock()
 	r, server := c.replay, c.server
-	stays := r != nil && c.ready && !c.ended
+	stays := r != nil && c.ready.Load() && !c.ended
 	if stays && server.stateful {
 		server.queue(&wire.ConnectionReconnect{ConnectionID: c.conn.ID()})
 	}

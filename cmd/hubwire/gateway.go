@@ -164,7 +164,7 @@ func metricsText(s gateway.Stats) (text []byte) {
 		value            uint64
 	}{
 		{"hubs", "gauge", "Hubs that somebody has connected to.", uint64(s.Hubs)},
-		{"clients", "gauge", "Clients whose handshake is done.", uint64(s.Clients)},
+		{"clients", "gauge", "Clients that app servers have, or the gateway itself.", uint64(s.Clients)},
 		{"servers", "gauge", "App servers, once for each hub.", uint64(s.Servers)},
 		{"server_connections", "gauge", "Connections of app servers.", uint64(s.ServerConnections)},
 		{"pending_results", "gauge", "Client results that are waited for.", uint64(s.PendingResults)},
