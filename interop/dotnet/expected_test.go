@@ -21,6 +21,7 @@ type expectation struct {
 	// Transport and Protocol bound it to some modes; empty means all.
 	Transport string `json:"transport,omitempty"`
 	Protocol  string `json:"protocol,omitempty"`
+	Error     string `json:"error"` // part of what the case fails with
 	Reason    string `json:"reason"`
 
 	used bool
@@ -50,8 +51,8 @@ func loadExpectations(t *testing.T, name string) expectations {
 		t.Fatalf("%s: %v", name, err)
 	}
 	for _, e := range list {
-		if e.Scenario == "" || e.Reason == "" {
-			t.Errorf("%s has an entry without a scenario or a reason: %+v", name, *e)
+		if e.Scenario == "" || e.Error == "" || e.Reason == "" {
+			t.Errorf("%s has an entry without a scenario, an error or a reason: %+v", name, *e)
 		}
 	}
 	return list

@@ -2,7 +2,6 @@ package dotnet
 
 import (
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/hubwire/hubwire/interop/harness"
@@ -19,11 +18,33 @@ func TestOurNodeBehindOurGateway(t *testing.T) {
 		g, expected := harness.StartGateway(t), loadExpectations(t, "expectedservice.json")
 		t.Setenv("SERVICE", g.URL()) // the matrix cuts its clients off from it
 		report(t, playOn(t, program, harness.NodeCommand(t), playing{
-			modes:   func(r result) bool { return !strings.HasSuffix(r.Transport, "without negotiation") },
-			more:    func(string) []string { return []string{"--azure", g.ConnectionString(), "--connections", "1"} }, // what is sent has an order then
+			skip:    withoutNegotiation,
+			more:    behind(g),
 			differs: expected,
 		}), expected)
 	})
+}
+
+// TestTheSDKBehindOurGateway plays the same against the reference node's hub with the
+// unmodified Microsoft.Azure.SignalR, whose clients azure/gateway has. What differs
+// from the reference node is in expectedsdk.json.
+func TestTheSDKBehindOurGateway(t *testing.T) {
+	harness.Long(t, "takes a minute")
+	harness.Dotnet(t)
+	program, node := harness.DotnetProgram(t, "matrix", harness.Net10.Property()), harness.DotnetProgram(t, "../azure/node")
+	g, expected := harness.StartGateway(t), loadExpectations(t, "expectedsdk.json")
+	t.Setenv("SERVICE", g.URL())
+	report(t, playOn(t, program, "dotnet "+node, playing{skip: withoutNegotiation, more: behind(g), differs: expected, kill: true}), expected)
+}
+
+// withoutNegotiation is in the names of cases whose client cannot be told where the
+// service is.
+const withoutNegotiation = " without negotiation "
+
+// behind are the arguments of a node whose clients a gateway has. By one connection,
+// what is sent has an order.
+func behind(g *harness.Gateway) func(flag string) []string {
+	return func(string) []string { return []string{"--azure", g.ConnectionString(), "--connections", "1"} }
 }
 
 // refreshes are words of the scenarios in which a client refreshes its authentication

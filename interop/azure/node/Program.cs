@@ -51,6 +51,7 @@ signalr.AddAzureSignalR(o =>
     o.InitialHubServerConnectionCount = config.GetValue("connections", 2);
     o.GracefulShutdown.Mode = config.GetValue("shutdown", GracefulShutdownMode.Off);
     o.ServerStickyMode = config.GetValue("sticky", ServerStickyMode.Disabled);
+    o.TransportTypeDetector = context => context.Items.TryGetValue(Paths.Transports, out var only) ? (HttpTransportType)only! : Paths.All;
 });
 
 var app = builder.Build();
@@ -66,9 +67,17 @@ app.Use((context, next) =>
     return next(context);
 });
 
+// The hub is mapped on one path, unlike the reference node: the SDK opens service connections for each, and sends, and says
+// that it leaves, through those of the last one only. Its other paths are that one with some transports.
+app.Use((context, next) =>
+{
+    if (context.Request.Path.StartsWithSegments("/hub-websockets", out var rest)) Paths.Only(context, HttpTransportType.WebSockets, rest);
+    else if (context.Request.Path.StartsWithSegments("/hub-longpolling", out rest)) Paths.Only(context, HttpTransportType.LongPolling, rest);
+    else if (context.Request.Path.StartsWithSegments("/hub-nowebsockets", out rest)) Paths.Only(context, HttpTransportType.ServerSentEvents | HttpTransportType.LongPolling, rest);
+    return next(context);
+});
+app.UseRouting(); // of the path that it is by now
 app.UseCors();
-// On one path, unlike the reference node: the SDK opens service connections for each, and sends, and says that it leaves,
-// through those of the last one only.
 app.MapHub<TestHub>("/hub", o =>
 {
     o.AllowStatefulReconnects = true;
@@ -132,5 +141,17 @@ static object? Plain(JsonElement value) => value.ValueKind switch
     JsonValueKind.Array => value.EnumerateArray().Select(Plain).ToArray(),
     _ => value.EnumerateObject().ToDictionary(p => p.Name, p => Plain(p.Value)),
 };
+
+static class Paths
+{
+    public const HttpTransportType All = HttpTransportType.WebSockets | HttpTransportType.ServerSentEvents | HttpTransportType.LongPolling;
+    public static readonly object Transports = new();
+
+    public static void Only(HttpContext context, HttpTransportType transports, PathString rest)
+    {
+        context.Items[Transports] = transports;
+        context.Request.Path = "/hub" + rest;
+    }
+}
 
 sealed record SendRequest(string To, string Method, JsonElement[] Args, string[]? Names, string[]? Except);

@@ -1,6 +1,6 @@
 // Plays every scenario with the official .NET client against running nodes, over every transport and protocol.
 //
-//   dotnet matrix.dll --plain URL --detailed URL --impatient URL [--only WORD] [--jobs 4] [--list]
+//   dotnet matrix.dll --plain URL --detailed URL --impatient URL [--only WORD] [--skip WORD]... [--jobs 4] [--list]
 //
 // Prints one JSON object per line for each case:
 //   {"scenario":"...","transport":"WebSockets","protocol":"json","ok":true,"saw":["..."],"error":"...","ms":12}
@@ -24,7 +24,7 @@ var cases = (
     from mode in Mode.All
     where scenario.In(mode)
     let name = $"{scenario.Name} / {mode.Transport} / {mode.Protocol}"
-    where name.Contains(arguments.Only, StringComparison.Ordinal)
+    where arguments.Want(name)
     select (scenario, mode)).ToArray();
 
 var failures = 0;
