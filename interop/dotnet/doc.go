@@ -8,7 +8,9 @@
 //	go test ./interop/dotnet -run Table -table          both, as a table
 //	go test ./interop/dotnet -only "a stream"           only cases whose name holds it
 //
-// The expectations are in the C# scenarios, and are what ASP.NET Core does.
+// The expectations are in the C# scenarios, and are what ASP.NET Core does. What
+// differs where a service has the clients is in expectedservice.json for our node, and
+// in expectedsdk.json for the app of ../azure/node with Microsoft's SDK.
 // The tests need dotnet with the runtimes 10 and 11, or the offline kit in
 // HUBWIRE_DOTNET; for the reference nodes HUBWIRE_REFERENCE10_DLL and
 // HUBWIRE_REFERENCE11_DLL too.
