@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"net/http"
 	"net/url"
@@ -15,21 +16,30 @@ import (
 type keptRequest struct {
 	packed string
 	ctx    context.Context            // not nil: there is a request
-	rest   *http.Request              // not nil: what has no place in packed
+	rest   *restOfRequest             // not nil: what has no place in packed
 	whole  weak.Pointer[http.Request] // what was given out last, while it is in use
+}
+
+// A restOfRequest has one of the two.
+type restOfRequest struct {
+	tls     *tls.ConnectionState // of a request that is plain without it
+	request *http.Request        // without what is in packed
 }
 
 // keep remembers r without its body, and with a context that does not end.
 func (k *keptRequest) keep(r *http.Request, shared *sharedContext) {
 	k.ctx = shared.of(lasting(r.Context()))
 	k.packed = pack(r)
-	if isPlain(r) {
-		return
+	switch {
+	case !isPlain(r):
+		rest := r.WithContext(k.ctx)
+		rest.Header = nil // it is in packed
+		rest.Body = http.NoBody
+		rest.Response = nil
+		k.rest = &restOfRequest{request: rest}
+	case r.TLS != nil:
+		k.rest = &restOfRequest{tls: r.TLS}
 	}
-	k.rest = r.WithContext(k.ctx)
-	k.rest.Header = nil // it is in packed
-	k.rest.Body = http.NoBody
-	k.rest.Response = nil
 }
 
 // get returns the request, the same as before if that is still in use.
@@ -41,12 +51,15 @@ func (k *keptRequest) get() *http.Request {
 		return r
 	}
 	r := unpack(k.packed)
-	if k.rest != nil {
+	if k.rest != nil && k.rest.request != nil {
 		header := r.Header
-		*r = *k.rest
+		*r = *k.rest.request
 		r.Header = header
 	} else {
 		r = r.WithContext(k.ctx)
+		if k.rest != nil {
+			r.TLS = k.rest.tls
+		}
 	}
 	k.whole = weak.Make(r)
 	return r
@@ -73,10 +86,10 @@ func (o *Options) tooLarge(r *http.Request) int {
 	return 0
 }
 
-// isPlain reports whether unpack gives all of r back: if middleware has changed
+// isPlain reports whether unpack gives all of r back but for its TLS: if middleware has changed
 // the URL, for instance, or the mux found values in the path, it does not.
 func isPlain(r *http.Request) bool {
-	if r.TLS != nil || r.Form != nil || r.PostForm != nil || r.MultipartForm != nil || r.Trailer != nil ||
+	if r.Form != nil || r.PostForm != nil || r.MultipartForm != nil || r.Trailer != nil ||
 		r.TransferEncoding != nil || r.ContentLength != 0 || r.Close || strings.Contains(r.Pattern, "{") {
 		return false
 	}

@@ -27,7 +27,8 @@ func TestTheRequestIsKeptWithAllThatAHubMayAsk(t *testing.T) {
 		{"with values in the path", false, func(r *http.Request) { r.Pattern = "/{room}"; r.SetPathValue("room", "lobby") }},
 		{"without the prefix of its path", false, func(r *http.Request) { r.URL.Path = "/" }},
 		{"with a form", false, func(r *http.Request) { _ = r.ParseForm() }},
-		{"over TLS", false, func(r *http.Request) { r.TLS = &tls.ConnectionState{ServerName: "hub"} }},
+		{"over TLS", true, func(r *http.Request) { r.TLS = &tls.ConnectionState{ServerName: "hub"} }},
+		{"with a form over TLS", false, func(r *http.Request) { r.TLS = &tls.ConnectionState{ServerName: "hub"}; _ = r.ParseForm() }},
 		{"with a body", false, func(r *http.Request) { r.ContentLength = 4; r.Body = io.NopCloser(strings.NewReader("body")) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -44,7 +45,7 @@ func TestTheRequestIsKeptWithAllThatAHubMayAsk(t *testing.T) {
 				t.Error("a request before there is one")
 			}
 			k.keep(r, &sharedContext{})
-			if plain := k.rest == nil; plain != test.plain {
+			if plain := k.rest == nil || k.rest.request == nil; plain != test.plain {
 				t.Errorf("packed whole: %v, want %v", plain, test.plain)
 			}
 			got := k.get()
