@@ -37,7 +37,7 @@ var (
 // ListenAndServe it is a pair of handlers for health checks.
 type Node struct {
 	// Server is the web server, with Addr and Handler. With a TLSConfig that has
-	// certificates it serves TLS.
+	// certificates it serves TLS, by way of [TLSListener].
 	Server *http.Server
 
 	// Hubs are all hubs and raw endpoints that Server serves. They are drained at
@@ -112,7 +112,7 @@ func (n *Node) servesTLS() bool { return n.Server.TLSConfig != nil }
 
 func (n *Node) serveOn(l net.Listener) error {
 	if n.servesTLS() {
-		return n.Server.ServeTLS(l, "", "")
+		return n.Server.ServeTLS(TLSListener(l), "", "")
 	}
 	return n.Server.Serve(l)
 }

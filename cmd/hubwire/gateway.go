@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire/azure/gateway"
+	"github.com/hubwire/hubwire/server"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -61,7 +62,7 @@ func serveGateway(ctx context.Context, s *settings, reread func() (*settings, er
 	failed := make(chan error, 2)
 	go func() {
 		if s.tlsCert != "" {
-			failed <- web.ServeTLS(listener, s.tlsCert, s.tlsKey)
+			failed <- web.ServeTLS(server.TLSListener(listener), s.tlsCert, s.tlsKey)
 			return
 		}
 		failed <- web.Serve(listener)

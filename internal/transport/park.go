@@ -131,8 +131,12 @@ func (s *socket) canPark() bool { return s.raw != nil || tcpOf(s.net) != nil }
 
 func tcpOf(conn net.Conn) *net.TCPConn {
 	if t, ok := conn.(*tls.Conn); ok {
-		tcp, _ := t.NetConn().(*net.TCPConn)
-		return tcp
+		switch under := t.NetConn().(type) {
+		case *net.TCPConn:
+			return under
+		case *leanConn:
+			return under.TCPConn
+		}
 	}
 	return nil
 }

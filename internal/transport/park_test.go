@@ -30,7 +30,8 @@ func (c *Conn) lookAt(times int) {
 
 func TestIdleClientsNeedNoGoroutine(t *testing.T) {
 	t.Run("plain", func(t *testing.T) { idleClients(t, serve(t, withReaders(ReadersPoll), nil)) })
-	t.Run("TLS", func(t *testing.T) { idleClients(t, serveTLS(t, withReaders(ReadersPoll))) })
+	t.Run("TLS", func(t *testing.T) { idleClients(t, serveTLS(t, withReaders(ReadersPoll), bareTLS)) })
+	t.Run("TLS of a lean listener", func(t *testing.T) { idleClients(t, serveTLS(t, withReaders(ReadersPoll), LeanTLS)) })
 }
 
 func idleClients(t *testing.T, n *node) {
@@ -148,7 +149,10 @@ func TestAParkedClientIsClosedAsAnyOther(t *testing.T) {
 		closeParked(t, func(t *testing.T) *node { return serve(t, withReaders(ReadersPoll), nil) })
 	})
 	t.Run("TLS", func(t *testing.T) {
-		closeParked(t, func(t *testing.T) *node { return serveTLS(t, withReaders(ReadersPoll)) })
+		closeParked(t, func(t *testing.T) *node { return serveTLS(t, withReaders(ReadersPoll), bareTLS) })
+	})
+	t.Run("TLS of a lean listener", func(t *testing.T) {
+		closeParked(t, func(t *testing.T) *node { return serveTLS(t, withReaders(ReadersPoll), LeanTLS) })
 	})
 }
 

@@ -3,6 +3,7 @@ package transport
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,19 +13,26 @@ import (
 )
 
 // serveTLS is serve over TLS, where a socket can only be read and written
-// blocking.
-func serveTLS(t *testing.T, opts Options) *node {
+// blocking. listener makes the listener under TLS of one of TCP.
+func serveTLS(t *testing.T, opts Options, listener func(net.Listener) net.Listener) *node {
 	n, mux := newNode(t, opts, nil)
-	server := httptest.NewTLSServer(mux)
+	server := httptest.NewUnstartedServer(mux)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.Listener = listener(server.Listener)
+	server.StartTLS()
 	t.Cleanup(func() { stop(n.endpoint); server.Close() })
 	config := server.Client().Transport.(*http.Transport).TLSClientConfig
 	n.connect = func() (net.Conn, error) { return tls.Dial("tcp", server.Listener.Addr().String(), config) }
 	return n
 }
 
+// bareTLS is TLS as it comes with net/http.
+func bareTLS(l net.Listener) net.Listener { return l }
+
 func TestWebSocketOverTLS(t *testing.T) {
 	for _, r := range []Readers{ReadersGoroutine, ReadersPoll, ReadersAuto} {
-		t.Run(fmt.Sprint(r), func(t *testing.T) { webSocketOverTLS(t, serveTLS(t, withReaders(r))) })
+		t.Run(fmt.Sprint(r), func(t *testing.T) { webSocketOverTLS(t, serveTLS(t, withReaders(r), bareTLS)) })
+		t.Run(fmt.Sprint(r, " of a lean listener"), func(t *testing.T) { webSocketOverTLS(t, serveTLS(t, withReaders(r), LeanTLS)) })
 	}
 }
 

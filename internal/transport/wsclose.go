@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 )
 
@@ -16,7 +15,7 @@ func (s *socket) cut(reset bool) {
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn() // Close of a TLS connection writes
 	}
-	if t, ok := conn.(*net.TCPConn); ok && reset {
+	if t, ok := conn.(interface{ SetLinger(sec int) error }); ok && reset {
 		_ = t.SetLinger(0) // else the client sees FIN
 	}
 	_ = conn.Close()
