@@ -136,7 +136,11 @@ func (b *Bus) publish(channel string, payload []byte, done func(int64, error)) e
 		}
 	}
 	if !b.r.offer(p) {
-		b.release(size)
+		// It wakes nobody: two that wait would wake each other all the time. What fills
+		// the queue does so, once Redis has answered.
+		b.mu.Lock()
+		b.waiting -= size
+		b.mu.Unlock()
 		return ErrBusFull
 	}
 	return nil
