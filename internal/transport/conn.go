@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -311,6 +312,7 @@ func (c *Conn) tick(now time.Time) {
 	late, overdue, dropped := c.watchLocked(now)
 	c.parkIdleLocked()
 	live, finished := c.app.live(), c.app.over()
+	byOthers := c.socket != nil && c.socket.raw == nil // goroutines write to it
 	c.asleep = c.isStillLocked()
 	c.mu.Unlock()
 	if dropped > 0 {
@@ -325,6 +327,9 @@ func (c *Conn) tick(now time.Time) {
 	}
 	if live {
 		c.sleep(c.handler.Tick(now))
+	}
+	if byOthers {
+		runtime.Gosched() // the ping is written before the next one is begun: a thousand at once are megabytes of stacks
 	}
 }
 

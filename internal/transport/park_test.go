@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // isParkedNow reports whether the socket of c is parked.
@@ -261,5 +262,37 @@ func TestTheWatchEndsWithTheLastConnection(t *testing.T) {
 		}
 		_ = p.conn.Close()
 		eventually(t, "no set is watched", func() bool { return watches() == 0 })
+	}
+}
+
+// Over TLS a goroutine writes each ping. It is done before the sweeper begins the next one,
+// as a rule: for thousands of clients it would have a thousand stacks.
+func TestTheSweeperLetsAPingOverTLSBeWrittenBeforeTheNextOne(t *testing.T) {
+	const clients = 100
+	n := serveTLS(t, withReaders(ReadersPoll), bareTLS)
+	n.endpoint.ticking, n.endpoint.quit = true, make(chan struct{}) // the sweeper must not look by itself
+	conns, peers := make([]*Conn, clients), make([]*peer, clients)
+	for i := range peers {
+		peers[i] = n.upgrade("/hub")
+		a := n.app()
+		a.onTick = func(time.Time) { _ = a.conn.SendNow(text("ping")) }
+		conns[i] = a.conn
+		eventually(t, "the client is parked", a.conn.isParkedNow)
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that nobody else writes meanwhile
+	begun := 0
+	for _, c := range conns {
+		c.tick(time.Now())
+		c.mu.Lock()
+		if c.socket.writing {
+			begun++
+		}
+		c.mu.Unlock()
+	}
+	if begun > clients/2 {
+		t.Errorf("%d of %d pings are still to be written", begun, clients)
+	}
+	for _, p := range peers {
+		p.expect(opText, "ping")
 	}
 }
