@@ -43,6 +43,9 @@ func (m *member) of(v reflect.Value) (_ reflect.Value, ok bool) {
 // reach is of for a v that is decoded: embedded pointers that are nil are
 // allocated.
 func (m *member) reach(v reflect.Value) (reflect.Value, error) {
+	if len(m.index) == 1 { // nearly always
+		return v.Field(m.index[0]), nil
+	}
 	for i, x := range m.index {
 		if i > 0 && v.Kind() == reflect.Pointer {
 			if v.IsNil() {
