@@ -9,14 +9,17 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"syscall"
 	"time"
 )
 
-// dial negotiates, upgrades and shakes hands with blocking calls; the socket
-// it leaves in the connection is non-blocking.
+// dial negotiates, upgrades and shakes hands. It waits as all of Go does, so that
+// thousands that dial need no thousands of threads: at any priority those would
+// take the processors from a server on the same machine.
 func (t *target) dial() (*conn, error) {
 	u := *t.u
 	if !t.skip {
@@ -28,55 +31,64 @@ func (t *target) dial() (*conn, error) {
 		q.Set("id", token)
 		u.RawQuery = q.Encode()
 	}
-	fd, err := t.socket()
+	socket, err := t.socket()
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{fd: fd, mask: rand.Uint32()}
-	if err := t.open(c, &u); err != nil {
-		_ = syscall.Close(fd) // the first error counts
+	defer socket.Close() // nothing is lost: c has a descriptor of its own
+	c := &conn{mask: rand.Uint32()}
+	if err := t.open(socket, c, &u); err != nil {
 		return nil, err
 	}
-	return c, nil
+	c.fd, err = descriptor(socket)
+	return c, err
 }
 
-// socket connects by TCP. No call on it takes longer than 30 seconds.
-func (t *target) socket() (fd int, err error) {
-	fd, err = syscall.Socket(t.domain, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+// socket connects by TCP. All that is done until the hub's handshake may take 30
+// seconds.
+func (t *target) socket() (*net.TCPConn, error) {
+	d := net.Dialer{Timeout: 30 * time.Second, KeepAlive: -1}
+	if len(t.sources) > 0 {
+		d.LocalAddr = &net.TCPAddr{IP: t.sources[t.dialed.Add(1)%uint64(len(t.sources))]}
+		d.Control = bindWithoutPort
+	}
+	c, err := d.Dial("tcp", t.address)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	limit := syscall.Timeval{Sec: 30}
-	_ = syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &limit)
-	_ = syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &limit)
-	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
-	if err := t.bind(fd); err != nil {
-		_ = syscall.Close(fd)
-		return 0, fmt.Errorf("bind: %w", err)
-	}
-	if err := connect(fd, t.addr()); err != nil {
-		_ = syscall.Close(fd)
-		return 0, fmt.Errorf("connect: %w", err)
-	}
-	return fd, nil
+	return c.(*net.TCPConn), c.SetDeadline(time.Now().Add(30 * time.Second))
 }
 
 // bindAddressNoPort is IP_BIND_ADDRESS_NO_PORT: the port is chosen when it connects,
 // so that each source has all ports for each address of the hub.
 const bindAddressNoPort = 24
 
-// bind gives fd the next of the sources.
-func (t *target) bind(fd int) error {
-	if len(t.sources) == 0 {
-		return nil
+func bindWithoutPort(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) {
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, bindAddressNoPort, 1) // without it there are fewer ports
+	})
+}
+
+// descriptor returns another descriptor of c, non-blocking as all of Go's are.
+func descriptor(c *net.TCPConn) (int, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
 	}
-	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, bindAddressNoPort, 1) // without it there are fewer ports
-	return syscall.Bind(fd, t.sources[t.dialed.Add(1)%uint64(len(t.sources))]())
+	var copied uintptr
+	var failed syscall.Errno
+	err = raw.Control(func(fd uintptr) {
+		copied, _, failed = syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_DUPFD_CLOEXEC, 0)
+	})
+	if err == nil && failed != 0 {
+		err = failed
+	}
+	return int(copied), err
 }
 
 // open makes the socket a WebSocket, and a connection to the hub.
-func (t *target) open(c *conn, u *url.URL) error {
-	s := &setup{fd: c.fd, buf: make([]byte, 0, 4096)}
+func (t *target) open(socket net.Conn, c *conn, u *url.URL) error {
+	s := &setup{socket: socket, buf: make([]byte, 0, 4096)}
 	if err := t.upgrade(s, u); err != nil {
 		return err
 	}
@@ -84,7 +96,7 @@ func (t *target) open(c *conn, u *url.URL) error {
 		return err
 	}
 	c.pend = append(c.pend, s.buf...)
-	return syscall.SetNonblock(c.fd, true)
+	return nil
 }
 
 // greet does what the protocol wants before the first message.
@@ -96,7 +108,7 @@ func (t *target) greet(s *setup, c *conn) error {
 		c.nextID = 10_000_000 // ids are numbers, and so have no leading zeros
 		connect, header := frame(1, []byte(`{"id":1,"connect":{}}`))
 		maskFrame(connect, header, c.mask)
-		if err := writeAll(s.fd, connect); err != nil {
+		if err := s.write(connect); err != nil {
 			return err
 		}
 		for !s.hasFrame() { // before it the client is subscribed to nothing
@@ -119,11 +131,15 @@ func (s *setup) hasFrame() bool {
 	return len(s.buf) >= 4+int(binary.BigEndian.Uint16(s.buf[2:]))
 }
 
-// A setup is a blocking socket with the bytes that were read from it and not yet
-// used.
+// A setup is a socket with the bytes that were read from it and not yet used.
 type setup struct {
-	fd  int
-	buf []byte
+	socket net.Conn
+	buf    []byte
+}
+
+func (s *setup) write(b []byte) error {
+	_, err := s.socket.Write(b)
+	return err
 }
 
 // more reads once.
@@ -132,15 +148,12 @@ func (s *setup) more() error {
 	if len(free) == 0 {
 		return errors.New("answer too long")
 	}
-	n, err := syscall.Read(s.fd, free)
-	for err == syscall.EINTR {
-		n, err = syscall.Read(s.fd, free)
+	n, err := s.socket.Read(free)
+	if err == io.EOF {
+		return fmt.Errorf("closed during set-up after %.300q", s.buf)
 	}
 	if err != nil {
-		return fmt.Errorf("read: %w", err)
-	}
-	if n == 0 {
-		return fmt.Errorf("closed during set-up after %.300q", s.buf)
+		return err
 	}
 	s.buf = s.buf[:len(s.buf)+n]
 	return nil
@@ -161,7 +174,7 @@ func (t *target) upgrade(s *setup, u *url.URL) error {
 		req.WriteString(h + "\r\n")
 	}
 	req.WriteString("\r\n")
-	if err := writeAll(s.fd, req.Bytes()); err != nil {
+	if err := s.write(req.Bytes()); err != nil {
 		return err
 	}
 	end := -1
@@ -186,7 +199,7 @@ func (t *target) upgrade(s *setup, u *url.URL) error {
 func (t *target) shake(s *setup, c *conn) error {
 	request := append([]byte(nil), t.hs...)
 	maskFrame(request, 6, c.mask)
-	if err := writeAll(s.fd, request); err != nil {
+	if err := s.write(request); err != nil {
 		return err
 	}
 	// The answer is one short frame of JSON ended by 0x1e.
@@ -204,34 +217,5 @@ func (t *target) shake(s *setup, c *conn) error {
 		c.rec = append(c.rec, answer[i+1:]...)
 	}
 	s.skip(n)
-	return nil
-}
-
-// connect waits for the connection; the runtime's signals may interrupt it.
-func connect(fd int, a syscall.Sockaddr) error {
-	for {
-		switch err := syscall.Connect(fd, a); err {
-		case syscall.EINTR:
-		case syscall.EALREADY:
-			time.Sleep(time.Millisecond)
-		case syscall.EISCONN:
-			return nil
-		default:
-			return err
-		}
-	}
-}
-
-func writeAll(fd int, b []byte) error {
-	for len(b) > 0 {
-		n, err := syscall.Write(fd, b)
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("write: %w", err)
-		}
-		b = b[n:]
-	}
 	return nil
 }

@@ -48,6 +48,7 @@ func (r *run) load() (*report, error) {
 	r.begin(&late)
 	time.Sleep(r.warmup)
 	from, _ := r.mark()
+	r.from = from.at
 	r.measuring.Store(true)
 	rss, stalled := r.watch(from)
 	r.measuring.Store(false)

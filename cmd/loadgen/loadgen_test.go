@@ -104,6 +104,28 @@ func TestEveryModeEndsWithoutALossOnAHub(t *testing.T) {
 	}
 }
 
+func TestLatencyIsReportedByPartsOfTheWindow(t *testing.T) {
+	rep, err := played([]string{"-url", serveHub(t), "-mode", "echo", "-c", "2", "-rate", "1000", "-every", "100ms", "-warmup", "0", "-settle", "0", "-duration", "350ms", "-stall", "1m"})
+	if err != nil || len(rep.Errors) > 0 || rep.Latency == nil {
+		t.Fatalf("%+v, %v", rep, err)
+	}
+	var n uint64
+	last := -0.1
+	for _, part := range rep.Parts {
+		n += part.N
+		if part.From <= last || part.From > 0.35 {
+			t.Errorf("parts begin at %v and %v, want one each 100 ms, and none after the window", last, part.From)
+		}
+		last = part.From
+	}
+	if n != rep.Latency.N || len(rep.Parts) < 3 { // on a busy machine one may have no call
+		t.Errorf("%d parts have %d calls, want those of the window: %d", len(rep.Parts), n, rep.Latency.N)
+	}
+	if _, err := played([]string{"-every", "1us"}); err == nil || err.Error() != "-every: at most 10,000 parts of -duration" {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestAnArgumentMayBeAnyJSON(t *testing.T) {
 	load := func(argument string) (*report, error) {
 		return played([]string{"-url", serveHub(t), "-mode", "echo", "-echo-method", "EchoPost", "-argument", argument, "-c", "2", "-warmup", "0", "-settle", "0", "-duration", "50ms", "-stall", "1m"})

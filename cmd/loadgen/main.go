@@ -21,6 +21,7 @@ type config struct {
 	processes                             int
 	rate                                  float64
 	warmup, duration, settle, ping, stall time.Duration
+	every                                 time.Duration
 	ramp, dialers, workers                int
 	server                                statSource
 	listen                                string
@@ -51,6 +52,7 @@ func parse(args []string) (*config, error) {
 	flags.IntVar(&c.items, "items", 1000, "stream mode: items of a stream, each with -payload bytes of text")
 	flags.DurationVar(&c.warmup, "warmup", time.Second, "time before the measured window")
 	flags.DurationVar(&c.duration, "duration", 5*time.Second, "measured window")
+	flags.DurationVar(&c.every, "every", 0, "report the latency of each such part of the window, too (0 = not)")
 	flags.IntVar(&c.ramp, "ramp", 0, "connections opened a second (0 = as fast as the dialers go)")
 	flags.IntVar(&c.dialers, "dialers", 16, "connections being opened at once")
 	flags.DurationVar(&c.settle, "settle", time.Second, "pause after connecting before memory is read")
@@ -95,6 +97,9 @@ func (c *config) check() error {
 	}
 	if c.mode == "stream" && (c.items < 1 || c.rate > 0 || c.protocol == "raw") {
 		return errors.New("stream mode: -items must be positive, and neither -rate nor raw is for it")
+	}
+	if c.every < 0 || c.every > 0 && c.duration/c.every > 10_000 {
+		return errors.New("-every: at most 10,000 parts of -duration")
 	}
 	if c.mode == "scale" && (c.processes < 1 || c.processes > c.conns) {
 		return errors.New("scale mode: -processes must be positive, and at most -c")

@@ -4,7 +4,9 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
+	"slices"
 	"sync/atomic"
 )
 
@@ -63,6 +65,7 @@ type report struct {
 	PerRead    float64           `json:"messages_per_read,omitempty"`
 	Missing    int64             `json:"missing"`
 	Latency    *quantiles        `json:"latency_us,omitempty"`
+	Parts      []latencyPart     `json:"latency_parts,omitempty"`
 	ConnectLat *quantiles        `json:"connect_us,omitempty"`
 	PacerLate  *quantiles        `json:"pacer_late_us,omitempty"`
 	Errors     map[string]uint64 `json:"errors"`
@@ -106,7 +109,31 @@ func (rep *report) fill(r *run, from, to mark) {
 		latency.merge(&w.lat)
 	}
 	rep.Latency = quants(&latency)
+	rep.Parts = r.latencyParts()
 	rep.fillErrors(r)
+}
+
+// A latencyPart is the latency of what was sent in one part of the window.
+type latencyPart struct {
+	From float64 `json:"from_s"` // since the window began
+	quantiles
+}
+
+// latencyParts returns what -every asks for. Parts in which nothing was sent are left out.
+func (r *run) latencyParts() (list []latencyPart) {
+	merged := map[int]*hist{}
+	for _, w := range r.workers {
+		for i, h := range w.parts {
+			if merged[i] == nil {
+				merged[i] = &hist{}
+			}
+			merged[i].merge(h)
+		}
+	}
+	for _, i := range slices.Sorted(maps.Keys(merged)) {
+		list = append(list, latencyPart{round(r.every.Seconds() * float64(i)), *quants(merged[i])})
+	}
+	return list
 }
 
 // fillServer reports what it has cost the server.

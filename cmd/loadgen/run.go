@@ -33,6 +33,7 @@ type run struct {
 	all    []*conn
 
 	stop, ending, sending, measuring atomic.Bool
+	from                             int64 // when it began to measure; set before measuring
 
 	noteMu sync.Mutex
 	notes  []string

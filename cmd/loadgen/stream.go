@@ -89,7 +89,7 @@ func (w *worker) streamed(c *conn, rec []byte, m message) {
 		w.errs.Add(1)
 		w.r.note("stream ended after %d of %d items: %.300q", s.back, s.items, rec)
 	case w.r.measuring.Load():
-		w.lat.add(w.now - s.began)
+		w.took(s.began)
 	}
 	s.open.Store(false)
 	if w.r.sending.Load() && !m.err {

@@ -12,21 +12,19 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
 // A target is the hub's address, resolved once.
 type target struct {
 	u       *url.URL
-	addr    func() syscall.Sockaddr // a fresh one each: Connect writes into it
-	domain  int
+	address string
 	proto   protocol
 	skip    bool
 	headers []string
 	hc      *http.Client
 	hs      []byte
-	sources []func() syscall.Sockaddr // addresses of our own to connect from, in turn; none: any
+	sources []net.IP // addresses of our own to connect from, in turn; none: any
 	dialed  atomic.Uint64
 }
 
@@ -50,26 +48,15 @@ func newTarget(c *config, p protocol) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{u: u, proto: p, skip: c.skipNegotiate || !p.hub(), headers: c.headers, hs: p.handshake()}
-	if ip4 := a.IP.To4(); ip4 != nil {
-		t.domain = syscall.AF_INET
-		t.addr = func() syscall.Sockaddr { return &syscall.SockaddrInet4{Port: a.Port, Addr: [4]byte(ip4)} }
-	} else {
-		t.domain = syscall.AF_INET6
-		t.addr = func() syscall.Sockaddr { return &syscall.SockaddrInet6{Port: a.Port, Addr: [16]byte(a.IP.To16())} }
-	}
+	t := &target{u: u, address: a.String(), proto: p, skip: c.skipNegotiate || !p.hub(), headers: c.headers, hs: p.handshake()}
 	for _, source := range c.sources {
 		ip := net.ParseIP(source)
-		switch ip4 := ip.To4(); {
-		case ip4 != nil && t.domain == syscall.AF_INET:
-			t.sources = append(t.sources, func() syscall.Sockaddr { return &syscall.SockaddrInet4{Addr: [4]byte(ip4)} })
-		case ip != nil && ip4 == nil && t.domain == syscall.AF_INET6:
-			t.sources = append(t.sources, func() syscall.Sockaddr { return &syscall.SockaddrInet6{Addr: [16]byte(ip)} })
-		default:
+		if ip == nil || (ip.To4() == nil) != (a.IP.To4() == nil) {
 			return nil, fmt.Errorf("-source %q is no address of the hub's family", source)
 		}
+		t.sources = append(t.sources, ip)
 	}
-	t.hc = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
+	t.hc = &http.Client{Timeout: 100 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 	return t, nil
 }
 

@@ -33,6 +33,7 @@ type worker struct {
 	conns []*conn
 	buf   []byte
 	lat   hist
+	parts map[int]*hist             // -every: lat by when it was sent, from 0
 	taker atomic.Pointer[chan hist] // not nil: somebody waits for lat
 	now   int64
 }
@@ -268,6 +269,22 @@ func (w *worker) record(c *conn, rec []byte) {
 	}
 }
 
+// took measures what was sent at a time and has its answer now.
+func (w *worker) took(sent int64) {
+	w.lat.add(w.now - sent)
+	if w.r.every == 0 {
+		return
+	}
+	i := max(0, int((sent-w.r.from)/int64(w.r.every)))
+	if w.parts == nil {
+		w.parts = map[int]*hist{}
+	}
+	if w.parts[i] == nil {
+		w.parts[i] = &hist{}
+	}
+	w.parts[i].add(w.now - sent)
+}
+
 // invoked counts a delivery, and looks at its time and its number.
 func (w *worker) invoked(c *conn, rec []byte) {
 	ts, seq, ok := stamp(rec)
@@ -278,7 +295,7 @@ func (w *worker) invoked(c *conn, rec []byte) {
 	}
 	c.got++
 	if w.r.measuring.Load() {
-		w.lat.add(w.now - ts)
+		w.took(ts)
 	}
 	if !w.r.sequenced {
 		return
@@ -314,6 +331,6 @@ func (w *worker) completed(c *conn, rec []byte, m message) {
 	}
 	c.due++
 	if (echo != nil || w.r.mode == "part") && w.r.measuring.Load() {
-		w.lat.add(w.now - ts)
+		w.took(ts)
 	}
 }
