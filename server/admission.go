@@ -2,6 +2,7 @@ package server
 
 import (
 	"math"
+	"net"
 	"time"
 
 	"github.com/hubwire/hubwire/internal/admission"
@@ -44,6 +45,13 @@ type AdmissionOptions struct {
 	// none of their clients waits or opens. Zero means 10,000, with about 200 bytes
 	// each. Negative means all.
 	MaximumAddresses int
+
+	// ConnectionsPerSecond is how many TCP connections are accepted a second by what
+	// Listener returns, and ConnectionBurst how many of these at once after a quiet
+	// time. A client needs two to open a WebSocket. Zero means 2,000, and a burst
+	// of 20.
+	ConnectionsPerSecond float64
+	ConnectionBurst      int
 }
 
 // An Admission lets clients begin their connections at a pace that the node can
@@ -62,6 +70,7 @@ type AdmissionOptions struct {
 // its bounds.
 type Admission struct {
 	queue *admission.Queue
+	door  *admission.Door
 	opts  AdmissionOptions
 }
 
@@ -84,8 +93,28 @@ func NewAdmission(opts AdmissionOptions) *Admission {
 		MaximumAddresses: size(opts.MaximumAddresses, 10_000),
 		Lease:            openingLease,
 	}
-	return &Admission{admission.New(o), opts}
+	perSecond := opts.ConnectionsPerSecond
+	if perSecond == 0 {
+		perSecond = 2000
+	}
+	door := admission.NewDoor(rate.NewPace(perSecond, burst(opts.ConnectionBurst, 20)))
+	return &Admission{admission.New(o), door, opts}
 }
+
+// Listener returns l, with Accept at the pace of AdmissionOptions.ConnectionsPerSecond,
+// which all listeners of an Admission share. A client can be held back only once its
+// request was read. Thousands that come in one moment are thousands of goroutines
+// that accept, shake hands by TLS, and read, before that of a call which came a
+// moment later: for a second running clients wait for tenths of a second. With the
+// pace those who come wait in the backlog of the operating system, and cost nothing.
+//
+// Whoever needs a new TCP connection waits there, too, behind those who came
+// before: health checks, and requests of running clients that have no connection to
+// spare. WebSockets, event streams and connections that are kept alive do not
+// notice. Serve health checks at a listener of their own.
+//
+// TLS goes around it: http.Server.ServeTLS takes what Listener returns.
+func (a *Admission) Listener(l net.Listener) net.Listener { return a.door.Listener(l) }
 
 // burst is size for what a rate.Pace takes.
 func burst(n, preset int) float64 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -267,6 +268,39 @@ func TestAConnectionThatEndsBeforeItHasOpenedMakesRoomAtOnce(t *testing.T) {
 			t.Errorf("%+v, want none that opens", got)
 		}
 	})
+}
+
+// A backlog is a listener at which more clients stand than will be accepted.
+type backlog struct{ net.Listener }
+
+func (backlog) Accept() (net.Conn, error) { return nil, nil }
+
+func TestConnectionsAreAcceptedAtThePaceOfTheAdmission(t *testing.T) {
+	for _, test := range []struct {
+		options server.AdmissionOptions
+		burst   int
+		each    time.Duration
+	}{
+		{server.AdmissionOptions{}, 20, time.Second / 2000},
+		{server.AdmissionOptions{ConnectionsPerSecond: 50}, 20, time.Second / 50},
+		{server.AdmissionOptions{ConnectionsPerSecond: 50, ConnectionBurst: 3}, 3, time.Second / 50},
+		{server.AdmissionOptions{ConnectionsPerSecond: 50, ConnectionBurst: -1}, 100, 0},
+		{server.AdmissionOptions{ConnectionsPerSecond: -1}, 100, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a := server.NewAdmission(test.options)
+			listeners := []net.Listener{a.Listener(backlog{}), a.Listener(backlog{})} // they have one pace
+			began := time.Now()
+			for i := range 100 {
+				if _, err := listeners[i%2].Accept(); err != nil {
+					t.Fatal(err)
+				}
+				if want := time.Duration(max(0, i+1-test.burst)) * test.each; time.Since(began) != want {
+					t.Fatalf("%+v: connection %d was accepted after %v, want %v", test.options, i+1, time.Since(began), want)
+				}
+			}
+		})
+	}
 }
 
 func TestAnAdmissionIsMadeByItsFunction(t *testing.T) {

@@ -1,9 +1,11 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -20,6 +22,22 @@ func ExampleNewConnectionHandler() {
 	}, nil)
 	server.Mount(http.DefaultServeMux, "/echo", echo)
 	log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
+}
+
+// A client is held once its request was read. So that ten thousand who come in one
+// moment are not accepted, and read, before anything else, connections are accepted
+// at a pace, too. Health checks have a listener of their own, where nobody waits.
+func ExampleAdmission_Listener() {
+	admission := server.NewAdmission(server.AdmissionOptions{PerSecond: 900, ConnectionsPerSecond: 2000})
+	hub := server.MustHub(Chat{}, &server.Options{Endpoint: server.EndpointOptions{Admission: admission}})
+	server.Mount(http.DefaultServeMux, "/chat", hub)
+	node := &server.Node{Server: &http.Server{}, Hubs: []server.Drainer{hub}}
+	go func() { log.Fatal(http.ListenAndServe("127.0.0.1:8081", node.Ready())) }()
+	listener, err := net.Listen("tcp", "127.0.0.1:8080")
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Fatal(node.Serve(context.Background(), admission.Listener(listener)))
 }
 
 // A client may write any address into X-Forwarded-For. What the proxies of
