@@ -71,7 +71,7 @@ func TestAbortDuringReceive(t *testing.T) {
 		}
 	})
 	p := n.upgrade("/hub")
-	p.write(clientFrame(opText, "abort") + clientFrame(opText, "unheard"))
+	p.write(clientFrame(opText, "abort") + apart + clientFrame(opText, "unheard"))
 	a := n.app()
 	if err := a.end(t); err != ErrTooSlow {
 		t.Errorf("cause = %v", err)

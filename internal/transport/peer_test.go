@@ -146,6 +146,10 @@ func (p *peer) upgrade(path string, headers ...string) {
 	}
 }
 
+// apart, between two frames, lets each be given to the App by itself: a pong that
+// nobody has asked for.
+var apart = clientFrame(opPong, "")
+
 // clientFrame builds a masked frame.
 func clientFrame(first byte, payload string) string {
 	b := []byte{first}

@@ -214,7 +214,7 @@ func TestReplacedSocketWithAGoroutineInTheApp(t *testing.T) {
 		once.Do(func() { <-release })
 		return true
 	}
-	old.write(clientFrame(opText, "slow") + clientFrame(opText, "left in the buffer"))
+	old.write(clientFrame(opText, "slow") + apart + clientFrame(opText, "left in the buffer"))
 	eventually(t, "the App is busy", func() bool { return a.got() == "slow" })
 	p := n.upgrade(url)
 	old.expectEnd()

@@ -9,37 +9,63 @@ import (
 	"github.com/hubwire/hubwire/internal/ws"
 )
 
-// parse uses up what was read: it unmasks payloads where they are and gives
-// them to the App, without waiting for the end of frame or message.
+// parse uses up what was read: it unmasks payloads where they are and gives them
+// to the App, without waiting for the end of frame or message. Those of frames
+// that follow each other are moved together and given to it at once
+// (TestFramesOfOneReadAreGivenAtOnce). What is wrong is found again once the App has what was before
+// it, by whichever goroutine goes on then.
 func (s *socket) parse() progress {
-	for len(s.buf.left) > 0 || (s.inside && s.left == 0) {
+	var payloads []byte // for the App
+	for s.unparsed() {
 		if !s.inside {
-			if whole, err := s.header(); err != nil {
+			before := s.buf.left
+			switch whole, err := s.header(); {
+			case err != nil && len(payloads) > 0:
+				s.buf.left = before
+				if did := s.give(&payloads); did != needMore {
+					return did
+				}
+				continue
+			case err != nil:
 				return s.violated(closeProtocol, err)
-			} else if !whole {
-				return needMore
+			case !whole:
+				return s.give(&payloads)
 			}
 		}
-		in := s.buf.left
-		n := int(min(int64(len(in)), s.left))
-		p := in[:n:n]
-		s.buf.left = in[n:]
-		s.left -= int64(n)
-		ws.Cipher(p, s.mask, int(s.maskAt))
-		s.maskAt = uint8((int(s.maskAt) + n) & 3)
-		end := s.left == 0
-		s.inside = !end
-		var did progress
+		did := needMore
 		if s.op.IsControl() {
-			did = s.controlFrame(p, end)
-		} else {
-			did = s.data(p, end)
+			if did = s.give(&payloads); did == needMore {
+				did = s.controlFrame(s.unmask())
+			}
+		} else if !s.data(&payloads) {
+			if len(payloads) == 0 {
+				return s.violated(closeInvalid, errInvalidText)
+			}
+			did = s.give(&payloads)
 		}
 		if did != needMore {
 			return did
 		}
 	}
-	return needMore
+	return s.give(&payloads)
+}
+
+// unparsed reports whether parse has something to do.
+func (s *socket) unparsed() bool { return len(s.buf.left) > 0 || s.inside && s.left == 0 }
+
+// unmask uses up what there is of the frame's payload; end says that it is the
+// end of the frame.
+func (s *socket) unmask() (p []byte, end bool) {
+	in := s.buf.left
+	n := int(min(int64(len(in)), s.left))
+	p = in[:n]
+	s.buf.left = in[n:]
+	s.left -= int64(n)
+	ws.Cipher(p, s.mask, int(s.maskAt))
+	s.maskAt = uint8((int(s.maskAt) + n) & 3)
+	end = s.left == 0
+	s.inside = !end
+	return p, end
 }
 
 // header decodes the header of the next frame. whole is false if it has not
@@ -125,16 +151,33 @@ func (s *socket) begin(h ws.Header) error {
 
 var errInvalidText = errors.New("text is not UTF-8")
 
-// data gives p, the next part of a message, to the App.
-func (s *socket) data(p []byte, end bool) progress {
+// data adds the next part of a message to payloads, which are in front of it in
+// the same buffer. It reports false, and uses nothing up, where that is not text.
+func (s *socket) data(payloads *[]byte) bool {
+	before := s.reader
+	left := s.buf.left
+	p, end := s.unmask()
 	if s.text && !s.runes.check(p, end && s.fin) {
-		return s.violated(closeInvalid, errInvalidText)
+		ws.Cipher(p, before.mask, int(before.maskAt))
+		s.reader, s.buf.left = before, left
+		return false
 	}
-	c := s.conn
+	if len(*payloads) == 0 {
+		*payloads = p
+	} else {
+		*payloads = append(*payloads, p...)
+	}
+	return true
+}
+
+// give gives payloads to the App, and empties them.
+func (s *socket) give(payloads *[]byte) progress {
+	c, p := s.conn, *payloads
+	*payloads = nil
 	if len(p) == 0 || c.end.Load() != nil {
 		return needMore
 	}
-	if !c.handler.Receive(p, true) {
+	if !c.handler.Receive(p[:len(p):len(p)], true) {
 		return takenOver // from here on s belongs to another goroutine
 	}
 	if s.dead.Load() {

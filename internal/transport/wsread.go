@@ -161,7 +161,7 @@ const (
 func (s *socket) readAll() bool {
 	c := s.conn
 	for {
-		if s.buf != nil && len(s.buf.left) > 0 {
+		if s.buf != nil && s.unparsed() {
 			c.Cork()
 			switch s.parse() {
 			case takenOver:

@@ -98,6 +98,57 @@ func TestBrokenFramesEndTheConnection(t *testing.T) {
 	}
 }
 
+// What came before a broken frame is the App's, and whoever reads then finds the
+// broken one.
+func TestWhatIsBeforeABrokenFrameIsGivenToTheApp(t *testing.T) {
+	for _, kept := range []bool{false, true} {
+		n := serve(t, defaults(), func(a *echoApp) {
+			a.receive = func(_ []byte, isReader bool) bool {
+				if kept && isReader {
+					go a.conn.ReadOn()
+				}
+				return !kept
+			}
+		})
+		for _, test := range brokenFrames {
+			t.Run(fmt.Sprintf("%s, kept %v", test.name, kept), func(t *testing.T) {
+				p := n.upgrade("/hub")
+				p.t = t
+				p.write(clientFrame(opText, "before ä") + clientFrame(opText, " it") + test.bytes)
+				p.expect(opClose, fmt.Sprintf("%d %q", test.code, ""))
+				p.expectEnd()
+				a := n.app()
+				if err := a.end(t); err == nil || !strings.Contains(err.Error(), "violated") {
+					t.Errorf("cause = %v, want the violation", err)
+				}
+				if got := a.got(); !strings.HasPrefix(got, "before ä it") {
+					t.Errorf("the App got %q, want what was before", got)
+				}
+			})
+		}
+	}
+}
+
+// What an App does once for all that it is given costs a frame less that way.
+func TestFramesOfOneReadAreGivenAtOnce(t *testing.T) {
+	given := make(chan string, 10)
+	n := serve(t, defaults(), func(a *echoApp) {
+		a.receive = func(p []byte, _ bool) bool {
+			given <- string(p)
+			return true
+		}
+	})
+	p := n.upgrade("/hub")
+	p.write(clientFrame(opText, "one") + clientFrame(opBinary, "") + clientFrame(0x01, " t") + clientFrame(opContinuation, "wo") +
+		clientFrame(opPing, "ping") + clientFrame(opText, "three") + clientFrame(opText, " four"))
+	for _, want := range []string{"one two", "three four"} {
+		if got := <-given; got != want {
+			t.Errorf("given %q, want %q", got, want)
+		}
+	}
+	p.expect(opPong, "ping")
+}
+
 func TestValidCloseCodesAreAnswered1000(t *testing.T) {
 	n := serve(t, defaults(), nil)
 	for _, code := range []int{0, 1000, 1001, 1002, 1003, 1007, 1011, 3000, 4999} {
@@ -248,8 +299,8 @@ func TestReadOnGoesOnWithWhatIsLeft(t *testing.T) {
 	})
 	p := n.upgrade("/hub")
 	// One read with a slow message in the middle, twice, cut inside a frame.
-	wire := clientFrame(opText, "first") + clientFrame(opText, "slow 1") + clientFrame(opText, "second") +
-		clientFrame(opText, "slow 2") + clientFrame(opText, "third")
+	wire := clientFrame(opText, "first") + apart + clientFrame(opText, "slow 1") + apart + clientFrame(opText, "second") + apart +
+		clientFrame(opText, "slow 2") + apart + clientFrame(opText, "third")
 	p.write(wire[:len(wire)-3])
 	p.expect(opText, "first")
 	p.expect(opText, "second")
