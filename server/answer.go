@@ -1,7 +1,9 @@
 package server
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
@@ -27,19 +29,41 @@ func (inv *invocation) answer(m protocol.Completion) {
 	inv.reply(&inv.completion)
 }
 
+// answerMemories have what answers are encoded into: the transport copies short ones,
+// and long ones get memory of their own.
+var answerMemories = sync.Pool{New: func() any { return &answerMemory{transport.NewCopyBuffer()} }}
+
+type answerMemory struct{ buf []byte }
+
 // reply sends an answer of user code, which waits while the client does not read.
 func (inv *invocation) reply(m protocol.Message) {
 	c := inv.conn
-	f, ok := c.encode(m)
+	memory := answerMemories.Get().(*answerMemory)
+	f, ok := c.encode(m, memory.buf)
 	if !ok {
-		return
+		return // and nobody knows who has the memory
 	}
-	if !c.queue().WouldWait() {
-		c.answerNow(f.frame)
-		return
+	switch err := c.sendAnswer(f.frame); {
+	case err == nil:
+		c.watch.sent(f.frame)
+	case errors.Is(err, transport.ErrWouldWait):
+		inv.mayBlock()
+		_ = c.queueWait(c.Context(), f.frame)
+		return // the memory is the frame's
 	}
-	inv.mayBlock()
-	_ = c.queueWait(c.Context(), f.frame)
+	answerMemories.Put(memory)
+}
+
+// sendAnswer queues a copy of f, unless it is longer than transport.CopyLimit, if that
+// can be done without waiting: else its error is transport.ErrWouldWait.
+func (c *connection) sendAnswer(f transport.Frame) error {
+	if c.reliable == nil {
+		return c.bytes.SendCopy(f)
+	}
+	if c.reliable.WouldWait() {
+		return transport.ErrWouldWait
+	}
+	return c.reliable.Send(f.Copy())
 }
 
 // fail sends the error of a call that never begins, if the client wants a
@@ -48,7 +72,7 @@ func (c *connection) fail(id, text string) {
 	if id == "" {
 		return
 	}
-	if f, ok := c.encode(&protocol.Completion{InvocationID: id, Kind: protocol.ResultError, Error: text}); ok {
+	if f, ok := c.encode(&protocol.Completion{InvocationID: id, Kind: protocol.ResultError, Error: text}, newFrameBuffer()); ok {
 		c.answerNow(f.frame)
 	}
 }
@@ -61,9 +85,9 @@ func (c *connection) answerNow(f transport.Frame) {
 	}
 }
 
-// encode encodes an answer. One that cannot be encoded ends the connection, as
+// encode encodes an answer into buf, an empty buffer of a frame. One that cannot be encoded ends the connection, as
 // in ASP.NET Core: the client could never know what became of its call.
-func (c *connection) encode(m protocol.Message) (f form, ok bool) {
+func (c *connection) encode(m protocol.Message, buf []byte) (f form, ok bool) {
 	if c.mute.Load() {
 		return form{}, false
 	}
@@ -75,7 +99,7 @@ func (c *connection) encode(m protocol.Message) (f form, ok bool) {
 			c.hub.log.Error("result cannot be encoded", "type", fmt.Sprintf("%T", f.err), "connection", c.ID(), "error", describe(f.err).text)
 		}
 	}()
-	f = encode(c.codec, m)
+	f = encodeInto(buf, c.codec, m)
 	return f, f.err == nil
 }
 

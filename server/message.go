@@ -91,10 +91,18 @@ func (m *Message) frame(codec protocol.Codec) (transport.Frame, error) {
 
 // encode encodes m, by methods of the values in it where they have some. A
 // panic in one of them is an error.
-func encode(codec protocol.Codec, m protocol.Message) (f form) {
+func encode(codec protocol.Codec, m protocol.Message) form {
+	return encodeInto(newFrameBuffer(), codec, m)
+}
+
+// newFrameBuffer returns an empty buffer for a short message.
+func newFrameBuffer() []byte { return transport.NewFrameBuffer(192) }
+
+// encodeInto is encode into buf, an empty buffer of a frame.
+func encodeInto(buf []byte, codec protocol.Codec, m protocol.Message) (f form) {
 	f.name = codec.Name()
 	defer catch(&f.err)
-	buf, err := codec.Append(transport.NewFrameBuffer(192), m)
+	buf, err := codec.Append(buf, m)
 	if err != nil {
 		f.err = err
 		return f

@@ -1,5 +1,7 @@
 package transport
 
+import "slices"
+
 // headroom is how many bytes stay free in front of a payload: the longest
 // header of a WebSocket frame that a server sends.
 const headroom = 10
@@ -12,6 +14,7 @@ type Frame struct {
 	head    uint8  // length of the header
 	latest  bool   // see Latest
 	counted bool   // in a queue: it is counted by the Limit
+	chunk   bool   // in an outbox: buf is a chunk of it, with copies of frames
 	kind    Kind
 }
 
@@ -40,6 +43,21 @@ func (f Frame) Kind() Kind { return f.kind }
 // do without; see Conn.DropOldest.
 func (f Frame) Latest() Frame {
 	f.latest = true
+	return f
+}
+
+// CopyLimit is how long a frame may be, with its header, that Conn.SendCopy copies.
+const CopyLimit = chunkSize / 4
+
+// NewCopyBuffer is NewFrameBuffer for frames that Conn.SendCopy copies: of a longer
+// one nothing is in that memory.
+func NewCopyBuffer() []byte { return make([]byte, headroom, CopyLimit) }
+
+// Copy returns f in memory of its own, if it has no more than CopyLimit bytes.
+func (f Frame) Copy() Frame {
+	if len(f.buf) <= CopyLimit {
+		f.buf = slices.Clone(f.buf)
+	}
 	return f
 }
 

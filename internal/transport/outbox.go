@@ -1,5 +1,7 @@
 package transport
 
+import "sync"
+
 // An outbox is what waits to be written to a client, in order. Frames are taken
 // from its head by the goroutine that writes, and stay there until all their
 // bytes are accounted for. Its methods are called with Conn.mu held.
@@ -35,6 +37,47 @@ func (q *outbox) add(f Frame) (behind bool) {
 	return q.queued > int(q.behindAt)
 }
 
+// chunkSize is how many bytes of frames that were copied stand together.
+const chunkSize = 4 << 10
+
+// chunks are used again once they have been written.
+var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+
+// addCopy appends a copy of f to the chunk at the end of q. It reports false where f
+// is to be added by itself: a chunk is begun only where nothing else waits, or after a
+// full one, so that what waits for a client takes little more memory than it has bytes,
+// and only where nothing is behind.
+func (q *outbox) addCopy(f Frame) bool {
+	b := f.buf
+	if len(b) > CopyLimit || q.queued+len(b) > int(q.behindAt) {
+		return false
+	}
+	if waiting := q.untaken(); len(waiting) > 0 {
+		last := &waiting[len(waiting)-1]
+		if !last.chunk {
+			return false
+		}
+		if len(last.buf)+len(b) <= chunkSize {
+			last.buf = append(last.buf, b...)
+			q.queued += len(b)
+			return true
+		}
+	}
+	chunk := append(chunks.Get().(*[chunkSize]byte)[:0], b...)
+	q.frames = append(q.frames, Frame{buf: chunk, chunk: true, kind: f.kind})
+	q.queued += len(b)
+	return true
+}
+
+// recycle gives the chunks of written frames back.
+func recycle(written []Frame) {
+	for _, f := range written {
+		if f.chunk {
+			chunks.Put((*[chunkSize]byte)(f.buf[:chunkSize]))
+		}
+	}
+}
+
 // take hands the next n frames, which have so many bytes, to the goroutine that
 // writes them. They are no longer dropped.
 func (q *outbox) take(n, bytes int) { q.taken, q.inFlight = int32(n), bytes }
@@ -62,6 +105,7 @@ func (q *outbox) written(n int) {
 	q.left(n)
 	if q.inFlight == 0 && q.taken > 0 {
 		taken := q.taken
+		recycle(q.waiting()[:taken])
 		q.taken = 0
 		q.pop(taken)
 	}

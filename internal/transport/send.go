@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,38 @@ func (c *Conn) Queue(f Frame) error {
 	if push {
 		c.shard.push(c)
 	}
+	return nil
+}
+
+// ErrWouldWait says that SendWait would have to wait.
+var ErrWouldWait = errors.New("transport: too much is on its way to the client")
+
+// SendCopy is Send for a frame of which the caller may use the memory again, if it has
+// no more than CopyLimit bytes; see NewCopyBuffer. What waits for a client anyway is copied behind it, so
+// that many answers cost no memory of their own (TestAnswersNeedNoMemoryOfTheirOwn).
+// Where SendWait would have to wait nothing is queued, and the error is ErrWouldWait.
+func (c *Conn) SendCopy(f Frame) error {
+	limit := c.endpoint.opts.TransportMaxBufferSize
+	c.mu.Lock()
+	if err := c.refusalLocked(); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	if limit > 0 && c.out.queued >= limit {
+		c.mu.Unlock()
+		return ErrWouldWait
+	}
+	push := false
+	if c.http == nil && !c.asleep && !c.link.mute() && c.out.addCopy(f) {
+		push = c.callWriterLocked()
+	} else {
+		push = c.putLocked(f.Copy())
+	}
+	c.mu.Unlock()
+	if push {
+		c.shard.push(c)
+	}
+	c.Relieve()
 	return nil
 }
 
