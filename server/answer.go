@@ -43,6 +43,7 @@ func (inv *invocation) reply(m protocol.Message) {
 	if !ok {
 		return // and nobody knows who has the memory
 	}
+	inv.leader.handled(f.frame.Len())
 	switch err := c.sendAnswer(f.frame); {
 	case err == nil:
 		c.watch.sent(f.frame)

@@ -139,9 +139,10 @@ func (inv *invocation) finish() {
 // finishInTime follows a call that the leader has run.
 func (inv *invocation) finishInTime() {
 	inv.settle()
-	if inv.cancelable.Load() {
+	switch {
+	case inv.cancelable.Load():
 		inv.conn.untrack(inv)
-	} else {
+	case !inv.method.pool.reuse: // of one that is used again nobody has the context
 		inv.endContext()
 	}
 	inv.releasePermit()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hubwire/hubwire/protocol"
 )
@@ -38,6 +39,7 @@ type leader struct {
 	taken    int    // rest is the end of so many bytes
 	borrowed bool   // rest is in memory of the transport
 
+	clock   time.Duration    // when the last observed call ended; 0: l has waited since
 	decoder protocol.Decoder // with memory for the message that is being dispatched
 
 	// Set while it runs a call; read by the goroutine that detaches it. turn is
@@ -62,7 +64,7 @@ var leaders = sync.Pool{New: func() any { return &leader{} }}
 
 func newLeader(c *connection, isReader bool) *leader {
 	l := leaders.Get().(*leader)
-	l.conn, l.isReader, l.role = c, isReader, leading
+	l.conn, l.isReader, l.role, l.clock = c, isReader, leading, 0
 	return l
 }
 
@@ -121,6 +123,7 @@ func (l *leader) lead() {
 			continue
 		}
 		c.watch.received(len(l.rest) - len(rest))
+		l.handled(len(l.rest) - len(rest))
 		if l.rest = rest; !heard { // once for what came together
 			c.heard()
 			heard = true
@@ -148,6 +151,7 @@ func (l *leader) handshake() {
 // take adds what has come meanwhile to what is left. l resigns if there is no
 // whole message among it.
 func (l *leader) take() {
+	l.clock = 0
 	data, left, stopped := l.conn.more(ownMemory(l.rest, l.taken, l.borrowed))
 	l.rest, l.taken, l.borrowed = data, len(data), false
 	if stopped || len(data) == 0 {
@@ -188,6 +192,36 @@ func (l *leader) start(inv *invocation) {
 	inv.finishInTime()
 }
 
+// now is sinceStart for an observed call that begins on the goroutine of l. Where it
+// follows another one at once it is when that ended: to look at the clock costs more
+// than to count a call (TestCallsThatFollowEachOtherShareAClock).
+func (l *leader) now() time.Duration {
+	if l == nil || l.clock == 0 {
+		return sinceStart()
+	}
+	return l.clock
+}
+
+// mostOnClock is how long a message or its answer may be that has not taken the time
+// of the next call.
+const mostOnClock = 1 << 10
+
+// handled notes that between two calls n bytes were decoded or encoded.
+func (l *leader) handled(n int) {
+	if l != nil && n > mostOnClock {
+		l.clock = 0
+	}
+}
+
+// ended is sinceStart for an observed call that ends on the goroutine of l.
+func (l *leader) ended() time.Duration {
+	now := sinceStart()
+	if l != nil {
+		l.clock = now
+	}
+	return now
+}
+
 // finishDetached follows a call that has kept the goroutine of l.
 func (l *leader) finishDetached(inv *invocation) {
 	defer l.conn.hub.running.done() // entered by detach
@@ -206,6 +240,7 @@ func (l *leader) await(inv *invocation, wait func(), then func(*leader)) {
 		l.promote(func(next *leader) { next.await(inv, wait, then) })
 		return
 	}
+	l.clock = 0
 	c.in.hold(len(l.rest))
 	c.bytes.Uncork()
 	c.waitLooking(l.rest, inv, wait)

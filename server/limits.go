@@ -56,7 +56,7 @@ func (inv *invocation) settle() {
 		inv.conn.freeID(inv)
 	}
 	inv.conn.closeUploads(inv)
-	if inv.permit.CompareAndSwap(permitReturned, noPermit) {
+	if inv.permit.Load() == permitReturned && inv.permit.CompareAndSwap(permitReturned, noPermit) { // to look costs nothing
 		inv.conn.waiting.Add(-1)
 	}
 	if inv.streams > 0 {

@@ -29,7 +29,7 @@ func (inv *invocation) observe() (w observed) {
 		return w
 	}
 	if w.told = inv.method.told; w.told != nil {
-		w.began = sinceStart()
+		w.began = inv.leader.now()
 	}
 	if o.StreamStarted != nil && inv.method.streamsResult() {
 		o.StreamStarted(inv.conn.hub.fullName, inv.method.name)
@@ -42,7 +42,7 @@ func (inv *invocation) observe() (w observed) {
 // answered, so that who has the answer finds it observed.
 func (w observed) ended(inv *invocation, outcome CallOutcome, err error) {
 	if w.told != nil {
-		w.told(CallEnd{Outcome: outcome, Stream: inv.method.streamsResult(), Duration: sinceStart() - w.began})
+		w.told(CallEnd{Outcome: outcome, Stream: inv.method.streamsResult(), Duration: inv.leader.ended() - w.began})
 	}
 	if w.end != nil {
 		w.end(err)

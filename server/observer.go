@@ -91,9 +91,12 @@ const (
 
 // A CallEnd is the end of a call that a client has made.
 type CallEnd struct {
-	Outcome  CallOutcome
-	Stream   bool          // the method streams its result
-	Duration time.Duration // of the method, with its filters and its stream; 0: it did not begin
+	Outcome CallOutcome
+	Stream  bool // the method streams its result
+	// Duration is that of the method, with its filters and its stream; 0: it did not
+	// begin. Of short calls that come together it is the time since the one before
+	// has ended, which is a microsecond or two more.
+	Duration time.Duration
 }
 
 // A CallOutcome says what became of a call.
