@@ -40,7 +40,7 @@ var ErrWouldWait = errors.New("transport: too much is on its way to the client")
 
 // SendCopy is Send for a frame of which the caller may use the memory again, if it has
 // no more than CopyLimit bytes; see NewCopyBuffer. What waits for a client anyway is copied behind it, so
-// that many answers cost no memory of their own (TestAnswersNeedNoMemoryOfTheirOwn).
+// that many answers cost no memory of their own; a test of server counts allocations.
 // Where SendWait would have to wait nothing is queued, and the error is ErrWouldWait.
 func (c *Conn) SendCopy(f Frame) error {
 	limit := c.endpoint.opts.TransportMaxBufferSize
