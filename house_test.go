@@ -36,6 +36,7 @@ var testOnly = []string{
 	"go.uber.org/goleak",
 	module + "/internal/testvectors",
 	module + "/internal/testcert",
+	module + "/internal/race",
 }
 
 func TestPackagesImportInOneDirection(t *testing.T) {

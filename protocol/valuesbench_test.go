@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/hubwire/hubwire/internal/race"
 	"github.com/hubwire/hubwire/protocol"
 )
 
@@ -115,6 +116,9 @@ func allocs[T any](t *testing.T, codec protocol.Codec, v T) (encode, decode floa
 // What a value allocates is what a program keeps of it: a text, an element, a map's
 // entries. MessagePack has one object more, its encoder or reader.
 func TestValuesAllocateNoMoreThanTheirOutput(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates, too")
+	}
 	check := func(name string, codec protocol.Codec, encode, decode, wantEncode, wantDecode float64) {
 		if codec.Binary() {
 			wantEncode++

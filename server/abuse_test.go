@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws/wsutil"
+	"github.com/hubwire/hubwire/internal/race"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -119,7 +120,7 @@ func TestTenThousandBroadcastsArriveInOrder(t *testing.T) {
 	}
 	const messages = 10_000
 	clients := 100
-	if raceDetector {
+	if race.Enabled {
 		clients = 20 // a million of frames take too long
 	}
 	// No client is too slow or too silent, however slow the machine is.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+	"github.com/hubwire/hubwire/internal/race"
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server"
 )
@@ -120,7 +121,7 @@ func checkLinear(t *testing.T, n int, vain, allocated int64) {
 		t.Errorf("%d bytes were looked at in vain for a message of %d", vain, n)
 	}
 	each := int64(20)
-	if raceDetector {
+	if race.Enabled {
 		each = 200 // a leader is made anew for every fourth piece
 	}
 	if allocated > each*int64(n)+1<<20 {

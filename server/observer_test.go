@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire/hubtest"
+	"github.com/hubwire/hubwire/internal/race"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -421,7 +422,7 @@ func shakeBadly(t *testing.T, node *hubtest.Node, over server.Transport, handsha
 
 // Of an observer that is told nothing, and of none, a call notices nothing.
 func TestACallThatNobodyObservesAllocatesWhatItAlwaysDid(t *testing.T) {
-	if raceDetector {
+	if race.Enabled {
 		t.Skip("the race detector allocates, too")
 	}
 	for name, o := range map[string]*server.Observer{"no observer": nil, "an empty observer": {}} {
