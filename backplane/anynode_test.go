@@ -256,37 +256,6 @@ func TestATokenBeginsOneConnectionOnOneNode(t *testing.T) {
 	})
 }
 
-// As on one node all but the last poll are answered, the first with 200 and the others
-// with 204 or 409, when the next one has come; 404 would make clients give up.
-func TestFirstPollsOnAllNodesAtOnceAreOfOneConnection(t *testing.T) {
-	onWays(t, func(t *testing.T, s testRedis, w way) {
-		f := newFleet(t, s, w, 3, Options{}, server.EndpointOptions{})
-		for range 10 {
-			path := "/chat?id=" + f.negotiate(t, "alice")
-			var wg sync.WaitGroup
-			const polls = 6
-			statuses := make(chan int, polls)
-			for range polls {
-				wg.Go(func() {
-					status, _ := f.ask(t, "GET", path, "alice", "")
-					statuses <- status
-				})
-			}
-			count := map[int]int{}
-			for range polls - 1 {
-				count[<-statuses]++
-			}
-			if status, body := f.ask(t, "DELETE", path, "alice", ""); status != 202 {
-				t.Errorf("the end: %d %q", status, body)
-			}
-			wg.Wait()
-			if count[200] != 1 || count[204]+count[409] != polls-2 {
-				t.Fatalf("answers by status: %v", count)
-			}
-		}
-	})
-}
-
 // A deadWriter is the ResponseWriter of a node that dies before it has answered.
 type deadWriter struct{ http.ResponseWriter }
 

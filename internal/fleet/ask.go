@@ -28,8 +28,6 @@ type ask struct {
 	r    *http.Request
 	body io.Reader
 
-	begun time.Time // when this node was too late to claim the connection; zero: it was not
-
 	size    int64  // bytes of the body that were read
 	sent    uint64 // pieces of it
 	got     uint64 // pieces of the answer
@@ -53,8 +51,6 @@ func (f *Fleet) Forward(w http.ResponseWriter, r *http.Request, id string, user 
 		return transport.ErrAway
 	}
 	f.asks[a.id] = a
-	a.begun = f.begun[id]
-	delete(f.begun, id)
 	a.link = f.linkToLocked(id)
 	f.mu.Unlock()
 	defer func() {
@@ -178,13 +174,8 @@ func (a *ask) read(buf []byte) (piece []byte, last bool, err error) {
 	return buf[:n], false, nil
 }
 
-// mayComeYet reports whether an owner that nobody has found may only not be subscribed
-// yet: right after the Bus was unavailable, or another node has claimed the connection.
-func (a *ask) mayComeYet() bool {
-	return time.Since(a.fleet.bus.Since()) <= settleTime || time.Since(a.begun) <= settleTime
-}
-
-// publishAsk publishes the request.
+// publishAsk publishes the request. Right after the Bus was unavailable the owner may
+// not be subscribed again yet.
 func (a *ask) publishAsk(m *message) error {
 	ctx := a.r.Context()
 	for {
@@ -199,7 +190,7 @@ func (a *ask) publishAsk(m *message) error {
 				a.asked = m
 			}
 			return nil
-		case !a.mayComeYet():
+		case time.Since(a.fleet.bus.Since()) > settleTime:
 			return transport.ErrNobody
 		}
 		select {
@@ -283,7 +274,7 @@ func (a *ask) seek() (again time.Duration, err error) {
 		return uncountedAsk, nil
 	case heard: // it is busy, or frozen, or has not got it
 		return probeTime, a.probe()
-	case a.mayComeYet():
+	case time.Since(a.fleet.bus.Since()) <= settleTime:
 		a.missed = true
 		return settlePause, nil
 	case a.missed:

@@ -86,48 +86,6 @@ func TestARequestForAConnectionThatHasJustEndedFindsNobody(t *testing.T) {
 	}
 }
 
-// A takenBus has claims of another node.
-type takenBus struct{ Bus }
-
-func (takenBus) Claim(context.Context, string, time.Duration) (bool, error) { return false, nil }
-
-// Two nodes get a first request of one connection at once: the one that is too late to
-// begin it waits for the other, which nobody can reach before it is subscribed.
-func TestTheLoserOfAClaimWaitsForTheOwner(t *testing.T) {
-	for name, newPair := range map[string]func(*testing.T) *pair{
-		"counts":         newPair,
-		"does not count": func(t *testing.T) *pair { return newBlindPair(t, time.Time{}) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := newPair(t)
-				p.asker.bus = takenBus{p.asker.bus}
-				claim := func() {
-					t.Helper()
-					if err := p.asker.Claim(t.Context(), "c", time.Minute); !errors.Is(err, transport.ErrTaken) {
-						t.Fatalf("Claim = %v", err)
-					}
-				}
-				claim()
-				began := time.Now()
-				if _, err := p.post("text"); !errors.Is(err, transport.ErrNobody) || time.Since(began) < settleTime || time.Since(began) > 2*settleTime {
-					t.Errorf("an owner that never comes: %v after %v", err, time.Since(began))
-				}
-				began = time.Now()
-				if _, err := p.post("text"); !errors.Is(err, transport.ErrNobody) || time.Since(began) > settleTime {
-					t.Errorf("a request that has claimed nothing: %v after %v", err, time.Since(began))
-				}
-				claim()
-				late := time.AfterFunc(settleTime/2, func() { p.serve(p.echo) })
-				defer late.Stop()
-				if got, err := p.post("text"); got != "text" || err != nil {
-					t.Errorf("the owner has answered %q, %v", got, err)
-				}
-			})
-		})
-	}
-}
-
 // Redis counts a node that is frozen. A POST does not wait for it as long as its
 // client would; a poll waits anyway.
 func TestAnOwnerThatIsFrozenOnTheBusIsGivenUp(t *testing.T) {

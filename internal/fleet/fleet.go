@@ -110,7 +110,6 @@ type Fleet struct {
 	peers   map[string]*peer           // by their names
 	owners  [2]map[string]string       // nodes of connections: recently used, and used before
 	given   int                        // links that other nodes have dialed
-	begun   map[string]time.Time       // connections that this node was too late to claim, and when
 }
 
 var _ transport.Cluster = (*Fleet)(nil)
@@ -121,7 +120,7 @@ func New(bus Bus, o Options) *Fleet {
 		bus: bus, node: o.Node, base: o.Base, url: o.URL, log: o.Log, web: newTransport(o.Dial, o.TLS), small: make(chan struct{}, mostSmall),
 		owned: map[string]transport.ForwardHandler{}, asks: map[exchangeID]*ask{}, serving: map[exchangeID]*served{},
 		seen: [2]map[exchangeID]struct{}{{}, {}}, turned: time.Now(),
-		peers: map[string]*peer{}, owners: [2]map[string]string{{}, {}}, begun: map[string]time.Time{},
+		peers: map[string]*peer{}, owners: [2]map[string]string{{}, {}},
 	}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	f.SetKeys(o.Keys)
@@ -177,21 +176,9 @@ func (f *Fleet) Claim(ctx context.Context, id string, d time.Duration) error {
 	case err != nil:
 		return errors.Join(transport.ErrAway, err)
 	case !mine:
-		f.tooLate(id)
 		return transport.ErrTaken
 	}
 	return nil
-}
-
-// tooLate notes that another node has just begun a connection. A request of it comes
-// next, perhaps before its owner can be reached.
-func (f *Fleet) tooLate(id string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.begun) >= mostAsks {
-		clear(f.begun) // of requests that never came
-	}
-	f.begun[id] = time.Now()
 }
 
 // Claimed implements transport.Cluster.
