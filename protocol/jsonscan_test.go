@@ -9,10 +9,12 @@ import (
 )
 
 func TestSkipPlainStopsAtTheFirstByteThatNeedsALook(t *testing.T) {
-	for _, special := range []string{`"`, `\`, "\x00", "\x1f", "\x80", "\xff", "ä"} {
+	plain := " !#[]a~\x7f" // those beside the special ones, too
+	for i, special := range []string{`"`, `\`, "\x00", "\x1f", "\x80", "\xff", "ä"} {
 		for before := range 20 {
 			for after := range 10 {
-				b := []byte(strings.Repeat("a", before) + special + strings.Repeat("\x7f", after))
+				text := strings.Repeat(plain, 4)
+				b := []byte(text[i:i+before] + special + text[before%8:before%8+after])
 				if got := skipPlain(b, 0); got != before {
 					t.Errorf("skipPlain(%q) = %d, want %d", b, got, before)
 				}
