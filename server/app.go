@@ -117,10 +117,10 @@ func (c *connection) listen(now time.Time) (rest time.Duration) {
 		return limit // it may do so meanwhile
 	}
 	if c.in.isLed() { // a client that is not being read cannot be heard
-		c.lastHeard.Store(now.UnixNano())
+		c.lastHeard.Store(int64(now.Sub(start)))
 		return limit
 	}
-	rest = limit - time.Duration(now.UnixNano()-c.lastHeard.Load())
+	rest = limit - (now.Sub(start) - time.Duration(c.lastHeard.Load()))
 	if rest < 0 {
 		c.end(ending{cause: errClientTimeout, allowReconnect: true})
 	}

@@ -51,7 +51,7 @@ type connection struct {
 	handshakeTimer *time.Timer
 	waiting        atomic.Int32 // calls without a permit, see Options.MaximumWaitingCallsPerClient
 	pinged         atomic.Bool  // the client has pinged once: from now on it may time out
-	lastHeard      atomic.Int64 // of the last whole message, in Unix nanoseconds
+	lastHeard      atomic.Int64 // as of sinceStart: a step of the time of day ends nobody
 	lastPing       int64        // of the server, in Unix nanoseconds; owned by Tick
 
 	mu      sync.Mutex             // guards what follows; never held while writing or calling user code
@@ -189,7 +189,7 @@ func (c *connection) lifetime(now time.Time) time.Duration {
 var errClientTimeout = WithErrorType("OperationCanceledException",
 	errors.New("Client hasn't sent a message/ping within the configured ClientTimeoutInterval."))
 
-func (c *connection) heard() { c.lastHeard.Store(time.Now().UnixNano()) }
+func (c *connection) heard() { c.lastHeard.Store(int64(sinceStart())) }
 
 // end brings the connection to its end: at once if nothing is being
 // dispatched, else when the leader notices. Only the first call counts.
