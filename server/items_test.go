@@ -14,6 +14,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/hubwire/hubwire/hubtest"
+	"github.com/hubwire/hubwire/internal/race"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -167,19 +168,40 @@ func TestAStreamThatFlowsIsWrittenInLargePieces(t *testing.T) {
 	}
 }
 
-// BenchmarkStreams measures streams up and down; a figure is for an item. Items of
-// type string have a way of their own, structs go by reflection. Without letsOthers
-// writes/item is about 0.08.
+// A streamCase is a stream of one kind of items. Items of type string have a way of
+// their own, structs go by reflection.
+type streamCase struct {
+	name, item  string
+	hub         *server.Hub
+	allocations float64 // of an item, up and down
+}
+
+func streamCases() []streamCase {
+	return []streamCase{
+		{"string", `"a text of some length"`, newHub(itemHub[string]{}, nil), 3},
+		{"named string", `"a text of some length"`, newHub(itemHub[itemText]{}, nil), 9},
+		{"struct", `{"X":1,"Y":2}`, newHub(itemHub[itemPoint]{}, nil), 8},
+	}
+}
+
+func TestAnItemOfAStreamAllocatesNoMoreThanItDid(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates, too")
+	}
+	const items = 1000
+	for _, test := range streamCases() {
+		stream, _ := streamer(t, test.hub, test.item, items)
+		if got := testing.AllocsPerRun(10, stream) / items; got > test.allocations {
+			t.Errorf("%s: an item allocates %.2f times, want at most %v", test.name, got, test.allocations)
+		}
+	}
+}
+
+// BenchmarkStreams measures streams up and down; a figure is for an item. Without
+// letsOthers writes/item is about 0.08.
 func BenchmarkStreams(b *testing.B) {
 	const items = 1000
-	for _, test := range []struct {
-		name, item string
-		hub        *server.Hub
-	}{
-		{"string", `"a text of some length"`, newHub(itemHub[string]{}, nil)},
-		{"named string", `"a text of some length"`, newHub(itemHub[itemText]{}, nil)},
-		{"struct", `{"X":1,"Y":2}`, newHub(itemHub[itemPoint]{}, nil)},
-	} {
+	for _, test := range streamCases() {
 		b.Run(test.name, func(b *testing.B) {
 			stream, writes := streamer(b, test.hub, test.item, items)
 			var before, after runtime.MemStats
