@@ -3,6 +3,7 @@ package protocol
 import (
 	"bytes"
 	"fmt"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -250,9 +251,29 @@ func text(inner []byte, plain bool) (string, error) {
 	if plain {
 		return string(inner), nil
 	}
-	b, err := textBytes(inner, false)
-	return string(b), err
+	if !utf8.Valid(inner) {
+		return "", errInvalidUTF8
+	}
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return string(inner), nil
+	}
+	memory := unescapeMemories.Get().(*[]byte)
+	defer unescapeMemories.Put(memory)
+	b, err := unescape((*memory)[:0], inner)
+	if cap(b) <= maxKeptText {
+		*memory = b
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(b), nil
 }
+
+// unescapeMemories have what texts with escapes are decoded in, of at most maxKeptText
+// bytes: the texts themselves have no more memory than they need.
+var unescapeMemories = sync.Pool{New: func() any { return new([]byte) }}
+
+const maxKeptText = 64 << 10
 
 // textBytes is text that copies nothing where there is no escape.
 func textBytes(inner []byte, plain bool) ([]byte, error) {
@@ -276,13 +297,13 @@ func textBytes(inner []byte, plain bool) ([]byte, error) {
 // escapes are copied as they are.
 func unescape(dst, inner []byte) ([]byte, error) {
 	for i := 0; i < len(inner); {
-		c := inner[i]
-		if c != '\\' {
-			dst = append(dst, c)
-			i++
-			continue
+		n := bytes.IndexByte(inner[i:], '\\')
+		if n < 0 {
+			return append(dst, inner[i:]...), nil
 		}
-		c = inner[i+1]
+		dst = append(dst, inner[i:i+n]...)
+		i += n
+		c := inner[i+1]
 		if c != 'u' {
 			dst = append(dst, shortEscape(c))
 			i += 2

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -119,18 +120,28 @@ func (e *jsonEncoder) dict(dst []byte, dict map[string]any) (_ []byte, err error
 		return nil, err
 	}
 	dst = append(dst, '{')
-	for i, key := range slices.Sorted(maps.Keys(dict)) {
+	memory := keyLists.Get().(*[]string)
+	keys := slices.AppendSeq((*memory)[:0], maps.Keys(dict))
+	slices.Sort(keys)
+	for i, key := range keys {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(appendJSONString(dst, key), ':')
 		if dst, err = e.any(dst, dict[key]); err != nil {
-			return nil, err
+			return nil, err // the list is no longer used
 		}
+	}
+	clear(keys)
+	if *memory = keys; cap(keys) <= maxKeptEntries {
+		keyLists.Put(memory)
 	}
 	e.left++
 	return append(dst, '}'), nil
 }
+
+// keyLists have memory for the keys of a map[string]any.
+var keyLists = sync.Pool{New: func() any { return new([]string) }}
 
 // open counts an array or object. Its end counts it back, but after an error,
 // when nothing is encoded any more.

@@ -283,13 +283,14 @@ func (p *plan) setNull(v reflect.Value) error {
 // growList returns for how many more elements a list of i elements, which took
 // read bytes, gets memory: as many as the unread bytes make likely, but at most
 // three times what has come, since elements may be far larger than their bytes.
-// left is how many follow at most, -1 where that is not known.
+// left is how many follow, -1 where that is not known: they get it at once where that
+// is little, or at most eight times the unread bytes.
 func growList(elem *plan, i, left, read, unread int) int {
 	more := 4
 	switch {
 	case i > 0:
 		more = min(unread*i/max(read, 1)+1, 3*i)
-	case left >= 0 && elem.typ.Size()*uintptr(left) <= 1024:
+	case left >= 0 && elem.typ.Size()*uintptr(left) <= uintptr(max(1024, 8*unread)):
 		return left
 	}
 	if left >= 0 {
