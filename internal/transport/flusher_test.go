@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // A sink is a socket that takes everything.
@@ -95,6 +96,38 @@ func TestFlusherJoinsWhatWaits(t *testing.T) {
 		if c.out.dirty || c.next != nil {
 			t.Error("a connection is left on the list")
 		}
+	}
+}
+
+// Messages to all come each millisecond, and to write to all takes longer.
+func TestAPauseIsAsLongAsItsRoundAllows(t *testing.T) {
+	for _, test := range []struct {
+		write  time.Duration // what one takes
+		rounds int64         // for 100 messages: 100 ms, by a round and its pause
+	}{
+		{10 * time.Microsecond, 100 / 5},            // 4 ms and 1
+		{100 * time.Microsecond, 100 / 42},          // 40 and 2
+		{10 * time.Nanosecond, 100},                 // each by itself
+		{2500 * time.Nanosecond, 100 * 1000 / 1250}, // 1 and 0.25
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			const clients = 400
+			conns, k := sinks(clients)
+			for _, c := range conns {
+				c.shard = conns[0].shard
+				sinkOf(c).then = func() { time.Sleep(test.write) }
+			}
+			for range 100 {
+				for _, c := range conns {
+					_ = c.Send(text("x"))
+				}
+				time.Sleep(time.Millisecond)
+			}
+			drained(t, conns)
+			if got := k.writes.Load(); got < test.rounds*clients || got > (test.rounds+3)*clients {
+				t.Errorf("a write of %v: %d writes for 100 messages to %d clients, want those of %d to %d rounds", test.write, got, clients, test.rounds, test.rounds+3)
+			}
+		})
 	}
 }
 
