@@ -86,6 +86,7 @@ type rareOfConn struct {
 	space    chan struct{} // in the outbox, for a sender
 	done     chan struct{} // the end of the input
 	started  chan struct{} // the App: a POST waits for it, or another socket
+	shutdown bool          // asked for while the App was being started
 	lostDone chan struct{} // the latest call of App.Lost
 
 	latest    *any   // not nil: what Conn.Latest returns instead of Conn.user
@@ -264,10 +265,14 @@ func (c *Conn) start() {
 	}
 	c.startedLocked()
 	end := c.end.Load()
-	tell := end != nil && c.app == appRunning
+	running := c.app == appRunning
+	shutdown := c.rare != nil && c.rare.shutdown
 	c.mu.Unlock()
-	if tell {
+	switch {
+	case running && end != nil:
 		handler.Ended(end.cause)
+	case running && shutdown:
+		handler.Shutdown()
 	}
 }
 

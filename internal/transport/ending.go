@@ -164,10 +164,16 @@ func (c *Conn) giveUp(err error) {
 	c.abort(err, false)
 }
 
-// shutdown asks the App to end. Where there is none, nothing is left to wait for.
+// shutdown asks the App to end, once it has been started. Where there is none, nothing is
+// left to wait for.
 func (c *Conn) shutdown() {
 	c.mu.Lock()
 	app := c.app
+	if app == appStarting {
+		c.rarelyLocked().shutdown = true
+		c.mu.Unlock()
+		return
+	}
 	c.mu.Unlock()
 	switch {
 	case app.live():

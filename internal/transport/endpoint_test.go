@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -58,6 +59,58 @@ func TestShutdownLetsEveryAppSayFarewell(t *testing.T) {
 type endlessApp struct{ echoApp }
 
 func (*endlessApp) Shutdown() {}
+
+// A Shutdown that comes while an App is being started does not cut its connection.
+func TestShutdownLetsAnAppSayFarewellThatIsBeingStarted(t *testing.T) {
+	open := map[string]func(n *node) (all func() string){
+		"WebSocket": func(n *node) func() string {
+			p := n.upgrade("/hub")
+			return func() string {
+				_, got, _ := p.tryFrame()
+				p.send(opClose, "\x03\xe8")
+				return got
+			}
+		},
+		"SSE": func(n *node) func() string {
+			_, stream := n.openSSE(n.negotiate())
+			return func() string { b, _ := io.ReadAll(stream); return string(b) }
+		},
+		"long polling": func(n *node) func() string {
+			p, url := n.dial(), n.negotiate()
+			p.request("GET", url, "") // which begins, and ends when the App has been started
+			return func() string {
+				p.response("GET")
+				p.request("GET", url, "")
+				return p.response("GET").body
+			}
+		},
+	}
+	for name, open := range open {
+		t.Run(name, func(t *testing.T) {
+			begun, release := make(chan struct{}), make(chan struct{})
+			n := serve(t, defaults(), func(a *echoApp) {
+				a.onStart = func() { close(begun); <-release }
+			})
+			all := open(n)
+			<-begun
+			a := n.app()
+			down := make(chan error)
+			go func() { down <- n.endpoint.Shutdown(t.Context()) }()
+			eventually(t, "the connection knows", func() bool {
+				a.conn.mu.Lock()
+				defer a.conn.mu.Unlock()
+				return a.conn.rare != nil && a.conn.rare.shutdown
+			})
+			close(release)
+			if got := all(); !strings.Contains(got, "farewell") {
+				t.Errorf("got %q, want the farewell", got)
+			}
+			if err := <-down; err != nil {
+				t.Errorf("Shutdown = %v", err)
+			}
+		})
+	}
+}
 
 func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 	opts := defaults()
