@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,10 +95,15 @@ func (a *hubApp) Receive(p []byte, isReader bool) (readOn bool) {
 	return l.role != detached && (isReader || !lost)
 }
 
+// inTurn is after how many messages a leader lets other goroutines have its processor,
+// which Go takes from one that never waits only after 10 ms.
+const inTurn = 128
+
 // lead dispatches what is left and what comes meanwhile, message by message,
 // for as long as l leads.
 func (l *leader) lead() {
 	c := l.conn
+	messages := 0
 	for heard := false; l.role == leading; {
 		if c.in.over.Load() {
 			l.rest = nil
@@ -121,6 +127,9 @@ func (l *leader) lead() {
 			l.rest = nil // though the connection may be ending for another reason
 			c.end(ending{cause: err, allowReconnect: true})
 			continue
+		}
+		if messages++; messages%inTurn == 0 && !l.isReader { // of a long POST; the transport reads in turns
+			runtime.Gosched()
 		}
 		c.watch.received(len(l.rest) - len(rest))
 		l.handled(len(l.rest) - len(rest))

@@ -47,6 +47,7 @@ type parking struct {
 	busy    bool
 	woken   bool   // there is something to read; of a socket that is not raw
 	emptied bool   // the last read has left nothing; of a raw socket
+	turns   turns  // since a raw socket has waited; of another one, all
 	lately  uint8  // reads in the tick now, up to one more than quietReads
 	now     uint16 // the end of wheel.at
 
@@ -99,6 +100,7 @@ func (s *socket) filled() {
 		s.lately++
 	}
 	s.emptied = s.raw != nil && len(s.buf.left) < len(s.buf.bytes)
+	s.turns.taken(turns(readBytes+len(s.buf.left)), turnBytes)
 	if len(s.buf.left) <= quietBytes && s.lately <= quietReads {
 		return
 	}

@@ -27,8 +27,9 @@ type watch struct {
 	file   *os.File
 	raw    syscall.RawConn
 	events [64]syscall.EpollEvent
-	next   int // of events, to be served
-	count  int // of events
+	next   int   // of events, to be served
+	count  int   // of events
+	turns  turns // batches of events since it has waited
 }
 
 const readable = syscall.EPOLLIN | syscall.EPOLLRDHUP
@@ -175,6 +176,9 @@ func (r *pollReader) run() {
 	wait := func(fd uintptr) bool {
 		n, err := syscall.EpollWait(int(fd), w.events[:], 0)
 		w.next, w.count = 0, max(n, 0)
+		if n == 0 {
+			w.turns = 0
+		}
 		return n > 0 || err != nil && err != syscall.EINTR
 	}
 	for {
@@ -191,6 +195,7 @@ func (r *pollReader) run() {
 				return
 			}
 		}
+		w.turns.taken(1, turnBatches)
 		if w.raw.Read(wait) != nil {
 			return
 		}

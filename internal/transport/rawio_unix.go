@@ -64,6 +64,7 @@ func (call *rawCall) tryRead(fd uintptr) bool {
 			continue
 		case err == syscall.EAGAIN:
 			s.release()
+			s.turns = 0
 			if s.mayWait() {
 				return false
 			}

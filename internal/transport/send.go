@@ -203,8 +203,9 @@ type shard struct {
 	running atomic.Bool
 	parked  pollSet
 	quiet   atomic.Pointer[chan struct{}] // not nil: wait was called; closed when the goroutine ends
-	joined  []byte                        // owned by the goroutine
-	_       [64]byte                      // shards are written by different cores
+	joined  []byte                        // owned by the goroutine, as turns
+	turns   turns
+	_       [64]byte // shards are written by different cores
 }
 
 // Between two rounds of a busy shard is a pause, of a quarter of what the first one
@@ -249,6 +250,7 @@ func (s *shard) run() {
 			next := c.next
 			c.next = nil // once flush has cleared dirty, the goroutine that sets it again owns next
 			c.flush(&s.joined)
+			s.turns.taken(1, turnWrites)
 			c = next
 		}
 		if s.list.Load() != nil {

@@ -117,9 +117,11 @@ func (e *Endpoint) sweep(quit <-chan struct{}) {
 	}()
 	ticker, begun, from := time.NewTicker(tick), time.Now(), e.wheel.at.Load()
 	defer ticker.Stop()
+	var looks turns
 	for now := begun; ; {
 		for c := e.wheel.next(); c != nil; c = e.wheel.next() {
 			c.tick(now)
+			looks.taken(1, turnWrites)
 		}
 		e.logForbidden()
 		select {

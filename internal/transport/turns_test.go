@@ -1,0 +1,154 @@
+package transport
+
+import (
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// A stranger is a goroutine that is always ready to run. Only one processor is left to
+// all, so that it runs when another one waits or lets it.
+type stranger struct {
+	ran   atomic.Int64
+	steps struct {
+		sync.Mutex
+		last, row, longest, all int64
+	}
+}
+
+func newStranger(t *testing.T) *stranger {
+	before := runtime.GOMAXPROCS(1)
+	s := &stranger{}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				s.ran.Add(1)
+				runtime.Gosched()
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-stopped
+		runtime.GOMAXPROCS(before)
+	})
+	return s
+}
+
+// step notes a piece of work of the goroutine that is watched.
+func (s *stranger) step() {
+	x := &s.steps
+	x.Lock()
+	defer x.Unlock()
+	if now := s.ran.Load(); now != x.last {
+		x.last, x.row = now, 0
+	}
+	x.row++
+	x.all++
+	x.longest = max(x.longest, x.row)
+}
+
+// want fails if there were more than most steps in a row.
+func (s *stranger) want(t *testing.T, most int64) {
+	t.Helper()
+	x := &s.steps
+	x.Lock()
+	defer x.Unlock()
+	if x.longest > most {
+		t.Errorf("of %d steps %d were done in a row, want %d at most", x.all, x.longest, most)
+	}
+	if x.all <= most {
+		t.Errorf("there were only %d steps", x.all)
+	}
+}
+
+// A client that says as much as it can leaves the processor to others, however it is
+// read.
+func TestAClientThatAlwaysSaysSomethingLetsOthersRun(t *testing.T) {
+	const messages, length = 1 << 11, 100 // 200 KiB, which the system holds
+	flood := strings.Repeat(clientFrame(opText, strings.Repeat("x", length)), messages)
+	most := map[string]int64{"auto": 6, "goroutine": 6, "poll": 6, "TLS": 24} // a turn may pass before the stranger has its own; 14 and 60 come
+	for name, serveIt := range map[string]func(t *testing.T) *node{
+		"auto":      func(t *testing.T) *node { return serve(t, withReaders(ReadersAuto), nil) },
+		"goroutine": func(t *testing.T) *node { return serve(t, withReaders(ReadersGoroutine), nil) },
+		"poll":      func(t *testing.T) *node { return serve(t, withReaders(ReadersPoll), nil) },
+		"TLS":       func(t *testing.T) *node { return serveTLS(t, withReaders(ReadersAuto), bareTLS) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := serveIt(t)
+			p := n.upgrade("/hub")
+			a := n.app()
+			s := newStranger(t)
+			begin, done := make(chan struct{}), make(chan struct{})
+			got := 0
+			a.receive = func(p []byte, _ bool) bool {
+				if got == 0 {
+					a.conn.BeforeWait()
+					<-begin
+				}
+				s.step()
+				if got += len(p); got == 1+messages*length {
+					close(done)
+				}
+				return true
+			}
+			p.send(opText, "1")
+			p.write(flood)
+			close(begin)
+			<-done
+			s.want(t, most[name])
+		})
+	}
+}
+
+// Nor do many clients that say something at once, and that one goroutine reads.
+func TestClientsOfOneSetLetOthersRun(t *testing.T) {
+	if !haveRaw || runtime.GOOS != "linux" {
+		t.Skip("no client is parked here")
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the endpoint has one set
+	n := serve(t, withReaders(ReadersPoll), nil)
+	var s *stranger
+	const clients = 6 * 64
+	var left atomic.Int64
+	left.Store(clients)
+	done := make(chan struct{})
+	peers := make([]*peer, clients)
+	for i := range peers {
+		peers[i] = n.upgrade("/hub")
+		a := n.app()
+		a.receive = func([]byte, bool) bool {
+			if s.step(); left.Add(-1) == 0 {
+				close(done)
+			}
+			return true
+		}
+		eventually(t, "it is parked", a.conn.isParkedNow)
+	}
+	s = newStranger(t)
+	for _, p := range peers {
+		p.send(opText, "x")
+	}
+	<-done
+	s.want(t, 3*64)
+}
+
+func TestAMessageToManyLetsOthersRun(t *testing.T) {
+	s := newStranger(t)
+	conns, _ := sinks(500)
+	for _, c := range conns {
+		sinkOf(c).then = s.step
+	}
+	for _, c := range conns {
+		_ = c.Send(text("x"))
+	}
+	drained(t, conns)
+	s.want(t, 3*64)
+}
