@@ -254,7 +254,12 @@ func text(inner []byte, plain bool) (string, error) {
 	if !utf8.Valid(inner) {
 		return "", errInvalidUTF8
 	}
-	if bytes.IndexByte(inner, '\\') < 0 {
+	return checkedText(inner, plain)
+}
+
+// checkedText is text of what is known to be UTF-8.
+func checkedText(inner []byte, plain bool) (string, error) {
+	if plain || bytes.IndexByte(inner, '\\') < 0 {
 		return string(inner), nil
 	}
 	memory := unescapeMemories.Get().(*[]byte)

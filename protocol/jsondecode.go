@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"reflect"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -212,20 +211,13 @@ func (d *jsonDecoder) digitsOf(c byte) ([]byte, error) {
 	return d.b[start:d.i], nil
 }
 
-// parseFloat is the value of a JSON number. What is too large is infinite, as for
-// .NET.
-func parseFloat(number []byte, bits int) float64 {
-	f, _ := strconv.ParseFloat(string(number), bits)
-	return f
-}
-
-// text passes the string that starts with c.
+// text passes the string that starts with c; checkText has seen it.
 func (d *jsonDecoder) text(c byte) (string, error) {
 	if c != '"' {
 		return "", errKind
 	}
 	inner, plain, _ := d.str()
-	return text(inner, plain)
+	return checkedText(inner, plain)
 }
 
 func (d *jsonDecoder) slice(v reflect.Value, p *plan, c byte) error {

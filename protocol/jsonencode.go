@@ -246,7 +246,12 @@ func (e *jsonEncoder) elements(dst []byte, v reflect.Value, elem *plan) (_ []byt
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		if dst, err = e.value(dst, v.Index(i), elem); err != nil {
+		if elem.json.alwaysByKind {
+			dst, err = e.byKind(dst, v.Index(i), elem)
+		} else {
+			dst, err = e.value(dst, v.Index(i), elem)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -269,7 +274,7 @@ func (e *jsonEncoder) entries(dst []byte, v reflect.Value, p *plan) (_ []byte, e
 			dst = append(dst, ',')
 		}
 		dst = append(appendJSONString(dst, x.name), ':')
-		if dst, err = e.value(dst, x.value, p.elem); err != nil {
+		if dst, err = e.value(dst, sorted.value(x), p.elem); err != nil {
 			return nil, err
 		}
 	}
@@ -282,22 +287,20 @@ func (e *jsonEncoder) structure(dst []byte, v reflect.Value, ms *members) (_ []b
 	if err := e.open(); err != nil {
 		return nil, err
 	}
-	dst = append(dst, '{')
-	first := true
+	start := len(dst)
 	for i := range ms.list {
 		m := &ms.list[i]
 		x, ok := m.of(v)
 		if !ok || m.omit != nil && m.omit(x) {
 			continue
 		}
-		if !first {
-			dst = append(dst, ',')
-		}
-		first = false
 		dst = append(dst, m.label...)
-		if m.asString {
+		switch {
+		case m.asString:
 			dst, err = e.asString(dst, x, m.plan)
-		} else {
+		case m.plan.json.alwaysByKind:
+			dst, err = e.byKind(dst, x, m.plan)
+		default:
 			dst, err = e.value(dst, x, m.plan)
 		}
 		if err != nil {
@@ -305,6 +308,10 @@ func (e *jsonEncoder) structure(dst []byte, v reflect.Value, ms *members) (_ []b
 		}
 	}
 	e.left++
+	if len(dst) == start {
+		return append(dst, "{}"...), nil
+	}
+	dst[start] = '{' // in place of the comma of the first
 	return append(dst, '}'), nil
 }
 

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -13,16 +14,26 @@ import (
 //
 // Source: docs/reference/hub-protocol.md, section 2.2.
 func appendJSONString[T string | []byte](dst []byte, s T) []byte {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	dst = append(dst, '"')
 	done := 0 // s[:done] is written
 	for i := 0; i < len(s); {
-		if i+8 <= len(s) && plainASCII(s[i:i+8]) {
-			i += 8
-			continue
-		}
 		c := s[i]
 		if c < utf8.RuneSelf {
-			if c >= 0x20 && c < 0x7f && c != '"' && c != '\\' {
+			if len(s)-i >= 8 {
+				// Eight bytes at once: one that is equal to another leaves 0 when the two are
+				// combined, one below 0x20 borrows when that is taken away, and 0x7f and what is
+				// not ASCII have their high bit set after 1 is added. What is carried reaches only
+				// bytes after the one that it is of, so the first that is found is right.
+				w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+					uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+				quote, slash := w^(ones*'"'), w^(ones*'\\')
+				found := (w | (w + ones) | (w - ones*0x20) | (quote - ones) | (slash - ones)) & highs
+				if n := bits.TrailingZeros64(found) / 8; n > 0 {
+					i += n
+					continue
+				}
+			} else if !escapedASCII[c] {
 				i++
 				continue
 			}
@@ -32,43 +43,47 @@ func appendJSONString[T string | []byte](dst []byte, s T) []byte {
 			done = i
 			continue
 		}
-		r, n := decodeRune(s[i:])
-		if r == utf8.RuneError && n == 1 {
+		// Nearly all letters of other scripts have two or three bytes: no call for these.
+		var r rune
+		n := 0
+		if c&0xe0 == 0xc0 && len(s)-i >= 2 && s[i+1]&0xc0 == 0x80 {
+			r, n = rune(c&0x1f)<<6|rune(s[i+1]&0x3f), 2
+		} else if c&0xf0 == 0xe0 && len(s)-i >= 3 && s[i+1]&0xc0 == 0x80 && s[i+2]&0xc0 == 0x80 {
+			r, n = rune(c&0x0f)<<12|rune(s[i+1]&0x3f)<<6|rune(s[i+2]&0x3f), 3
+		}
+		if r < 0x80 || n == 3 && r < 0x800 || utf16.IsSurrogate(r) {
+			// The conversion of at most four bytes does not allocate.
+			r, n = utf8.DecodeRuneInString(string(s[i:min(len(s), i+utf8.UTFMax)]))
+		}
+		switch {
+		case r == utf8.RuneError && n == 1:
 			dst = append(dst, s[done:i]...)
 			dst = append(dst, `\uFFFD`...)
-			done = i + n
-		} else if r > 0xffff {
+		case r > 0xffff:
 			dst = append(dst, s[done:i]...)
 			high, low := utf16.EncodeRune(r)
 			dst = appendHexEscape(appendHexEscape(dst, high), low)
-			done = i + n
-		} else if blocked[r/64]&(1<<(r%64)) != 0 {
+		case blocked[r/64]&(1<<(r%64)) != 0:
 			dst = append(dst, s[done:i]...)
 			dst = appendHexEscape(dst, r)
-			done = i + n
+		default:
+			i += n
+			continue
 		}
 		i += n
+		done = i
 	}
 	dst = append(dst, s[done:]...)
 	return append(dst, '"')
 }
 
-// plainASCII reports whether none of the eight bytes of s is escaped. It looks
-// at all of them at once: a byte that is equal to another leaves 0 when the two
-// are combined, one below 0x20 borrows when that is taken away, and 0x7f and
-// what is not ASCII have their high bit set after 1 is added.
-func plainASCII[T string | []byte](s T) bool {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-	quote, slash := w^(ones*'"'), w^(ones*'\\')
-	return (w|(w+ones)|(w-ones*0x20)|(quote-ones)|(slash-ones))&highs == 0
-}
-
-func decodeRune[T string | []byte](s T) (rune, int) {
-	// The conversion of at most four bytes does not allocate.
-	return utf8.DecodeRuneInString(string(s[:min(len(s), utf8.UTFMax)]))
-}
+// escapedASCII are the ASCII characters that are not written as they are.
+var escapedASCII = func() (escaped [utf8.RuneSelf]bool) {
+	for c := range escaped {
+		escaped[c] = c < 0x20 || c == 0x7f || c == '"' || c == '\\'
+	}
+	return escaped
+}()
 
 func appendASCIIEscape(dst []byte, c byte) []byte {
 	switch c {

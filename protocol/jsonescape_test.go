@@ -2,9 +2,11 @@ package protocol
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -30,6 +32,37 @@ func TestAppendJSONString(t *testing.T) {
 		}
 		if got := string(appendJSONString(nil, []byte(tt.in))); got != tt.want {
 			t.Errorf("%s: appendJSONString of bytes %q = %s, want %s", tt.name, tt.in, got, tt.want)
+		}
+	}
+}
+
+// Wherever a character stands in a text it is written as by itself.
+func TestACharacterIsEscapedWhereverItIs(t *testing.T) {
+	for _, special := range []string{`"`, `\`, "\x00", "\x1f", "\x7f", "\x80", "\xc3", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xe2\x82", "\xff", "ä", "\u00a0", "\u07ff", "\u0800", "日", "\u2028", "\uffff", "🚀"} {
+		var want strings.Builder
+		for _, r := range special {
+			switch {
+			case r == utf8.RuneError:
+				want.WriteString(`\uFFFD`)
+			case r < 0x20 || r == 0x7f || r == 0xa0 || r == 0x2028 || r == 0xffff:
+				fmt.Fprintf(&want, `\u%04X`, r)
+			case r > 0xffff:
+				high, low := utf16.EncodeRune(r)
+				fmt.Fprintf(&want, `\u%04X\u%04X`, high, low)
+			case r == '"' || r == '\\':
+				want.WriteString(`\` + string(r))
+			default:
+				want.WriteRune(r)
+			}
+		}
+		for before := range 20 {
+			for after := range 10 {
+				around := strings.Repeat(" !#[]a~@", 3)
+				in := around[:before] + special + around[before%8:][:after]
+				if got := string(appendJSONString(nil, in)); got != `"`+around[:before]+want.String()+around[before%8:][:after]+`"` {
+					t.Errorf("appendJSONString(%q) = %s", in, got)
+				}
+			}
 		}
 	}
 }

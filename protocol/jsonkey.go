@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"cmp"
 	"encoding"
 	"reflect"
 	"slices"
@@ -12,16 +11,25 @@ import (
 
 // An entry is one of a map, with its key as text.
 type entry struct {
-	name  string
-	value reflect.Value
+	name string
+	at   int // of its value
 }
 
 // entries are those of a map in the order of their names, in memory that the maps
 // of a type use again.
 type entries struct {
 	list   []entry
-	key    reflect.Value // a variable for keys
-	values reflect.Value // a slice with the values, where the plan says that they may be there
+	key    reflect.Value   // a variable for keys
+	copies reflect.Value   // a slice with the values, where the plan says that they may be there
+	values []reflect.Value // else, or where there were more than the map had
+}
+
+// value returns the value of one.
+func (e *entries) value(x entry) reflect.Value {
+	if x.at < 0 {
+		return e.values[-1-x.at]
+	}
+	return e.copies.Index(x.at)
 }
 
 // sortedEntries returns the entries of the map v in the order of the names that
@@ -32,17 +40,17 @@ func sortedEntries(v reflect.Value, p *plan, name func(key reflect.Value) (strin
 		e = &entries{key: reflect.New(p.key.typ).Elem()}
 	}
 	n := v.Len()
-	if p.copied && (!e.values.IsValid() || e.values.Len() < n) {
-		e.values = reflect.MakeSlice(reflect.SliceOf(p.elem.typ), n, n)
+	if p.copied && (!e.copies.IsValid() || e.copies.Len() < n) {
+		e.copies = reflect.MakeSlice(reflect.SliceOf(p.elem.typ), n, n)
 	}
 	for each := v.MapRange(); each.Next(); {
 		e.key.SetIterKey(each)
-		var x entry
-		if i := len(e.list); p.copied && i < n {
-			x.value = e.values.Index(i)
-			x.value.SetIterValue(each)
+		x := entry{at: len(e.list)}
+		if p.copied && x.at < n {
+			e.copies.Index(x.at).SetIterValue(each)
 		} else {
-			x.value = each.Value()
+			e.values = append(e.values, each.Value())
+			x.at = -len(e.values)
 		}
 		if p.key.kind == reflect.String {
 			x.name = e.key.String()
@@ -54,7 +62,7 @@ func sortedEntries(v reflect.Value, p *plan, name func(key reflect.Value) (strin
 		}
 		e.list = append(e.list, x)
 	}
-	slices.SortFunc(e.list, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(e.list, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 	return e, nil
 }
 
@@ -68,10 +76,11 @@ func (e *entries) free(p *plan) {
 	}
 	e.key.SetZero()
 	if p.copied && len(e.list) > 0 {
-		e.values.Clear()
+		e.copies.Clear()
 	}
 	clear(e.list)
-	e.list = e.list[:0]
+	clear(e.values)
+	e.list, e.values = e.list[:0], e.values[:0]
 	p.entries.Put(e)
 }
 

@@ -187,10 +187,13 @@ func (s *jsonScanner) colon() bool {
 // not, text decodes it.
 func (s *jsonScanner) str() (inner []byte, plain, ok bool) {
 	start := s.i + 1
-	i := start
 	plain = true
-	for {
-		i = skipPlain(s.b, i)
+	for i := start; ; {
+		if plain {
+			i = skipPlain(s.b, i)
+		} else {
+			i = skipText(s.b, i)
+		}
 		if i >= len(s.b) {
 			s.i = len(s.b)
 			return nil, false, false
@@ -210,11 +213,8 @@ func (s *jsonScanner) str() (inner []byte, plain, ok bool) {
 		case c < 0x20:
 			s.i = i
 			return nil, false, false
-		case c >= 0x80:
+		default: // not ASCII
 			plain = false
-			i++
-		default:
-			i++
 		}
 	}
 }
@@ -233,6 +233,23 @@ func skipPlain(b []byte, i int) int {
 		i += 8
 	}
 	for i < len(b) && b[i] >= 0x20 && b[i] < 0x80 && b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
+}
+
+// skipText is skipPlain that passes what is not ASCII, too.
+func skipText(b []byte, i int) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for i+8 <= len(b) {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := w^(ones*'"'), w^(ones*'\\')
+		if found := ((w - ones*0x20) | (quote - ones) | (slash - ones)) &^ w & highs; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+		i += 8
+	}
+	for i < len(b) && b[i] >= 0x20 && b[i] != '"' && b[i] != '\\' {
 		i++
 	}
 	return i

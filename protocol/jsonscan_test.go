@@ -8,21 +8,30 @@ import (
 	"github.com/hubwire/hubwire/internal/testvectors"
 )
 
-func TestSkipPlainStopsAtTheFirstByteThatNeedsALook(t *testing.T) {
-	plain := " !#[]a~\x7f" // those beside the special ones, too
-	for i, special := range []string{`"`, `\`, "\x00", "\x1f", "\x80", "\xff", "ä"} {
-		for before := range 20 {
-			for after := range 10 {
-				text := strings.Repeat(plain, 4)
-				b := []byte(text[i:i+before] + special + text[before%8:before%8+after])
-				if got := skipPlain(b, 0); got != before {
-					t.Errorf("skipPlain(%q) = %d, want %d", b, got, before)
+func TestTextIsPassedUpToTheFirstByteThatNeedsALook(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		passes  string // those beside the special ones, too
+		special []string
+		skip    func(b []byte) int
+	}{
+		{"skipPlain", " !#[]a~\x7f", []string{`"`, `\`, "\x00", "\x1f", "\x80", "\xff", "ä"}, func(b []byte) int { return skipPlain(b, 0) }},
+		{"skipText", " !#[]~\x7f\x80\x9f\xa0\xa2\xdc\xff", []string{`"`, `\`, "\x00", "\x1f"}, func(b []byte) int { return skipText(b, 0) }},
+	} {
+		text := strings.Repeat(tt.passes, 4)
+		for i, special := range tt.special {
+			for before := range 20 {
+				for after := range 10 {
+					b := []byte(text[i:i+before] + special + text[before%8:before%8+after])
+					if got := tt.skip(b); got != before {
+						t.Errorf("%s(%q) = %d, want %d", tt.name, b, got, before)
+					}
 				}
 			}
 		}
-	}
-	if b := []byte(" !#[]~\x7f09azAZ"); skipPlain(b, 0) != len(b) {
-		t.Errorf("skipPlain(%q) = %d, want all", b, skipPlain(b, 0))
+		if b := []byte(text[:24]); tt.skip(b) != len(b) {
+			t.Errorf("%s(%q) = %d, want all", tt.name, b, tt.skip(b))
+		}
 	}
 }
 

@@ -3,8 +3,6 @@ package protocol
 import (
 	"encoding/base64"
 	"fmt"
-	"math"
-	"strconv"
 )
 
 // AppendValue appends v as JSON. Types are encoded as encoding/json does, with
@@ -49,21 +47,4 @@ func appendBase64(dst, b []byte) []byte {
 	dst = append(dst, '"')
 	dst = base64.StdEncoding.AppendEncode(dst, b)
 	return append(dst, '"')
-}
-
-// appendJSONFloat appends f, which came from so many bits, in .NET's shortest
-// form: 1E+20, 1.5E-05, and no fraction where there is none.
-func appendJSONFloat(dst []byte, f float64, bits int) ([]byte, error) {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return nil, fmt.Errorf("%v has no form in JSON", f)
-	}
-	abs := math.Abs(f)
-	scientific := abs != 0 && (abs < 1e-4 || abs >= 1e17)
-	if bits == 32 {
-		scientific = abs != 0 && (float32(abs) < 1e-4 || float32(abs) >= 1e9)
-	}
-	if scientific {
-		return strconv.AppendFloat(dst, f, 'E', -1, bits), nil
-	}
-	return strconv.AppendFloat(dst, f, 'f', -1, bits), nil
 }

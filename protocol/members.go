@@ -13,7 +13,7 @@ import (
 // A member is one member of a struct in one codec.
 type member struct {
 	name     string
-	label    string // the name in its encoding; JSON's with its colon
+	label    string // the name in its encoding; JSON's with a comma before and its colon
 	index    []int
 	plan     *plan
 	omit     func(reflect.Value) bool // says what is left out; nil: nothing is
@@ -124,7 +124,7 @@ func (b planBuilder) jsonMembers(t reflect.Type) *members {
 	ms := &members{byName: make(map[string]int), folded: make(map[string]int)}
 	for i, f := range findJSONFields(t) {
 		m := member{name: f.name, index: f.index, plan: b.plan(f.typ), asString: f.asString}
-		m.label = string(appendJSONString(nil, f.name)) + ":"
+		m.label = "," + string(appendJSONString(nil, f.name)) + ":"
 		m.omit = jsonOmit(f)
 		ms.list = append(ms.list, m)
 		ms.byName[f.name] = i

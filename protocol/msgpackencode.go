@@ -186,7 +186,7 @@ func (e *mpEncoder) dict(v reflect.Value, p *plan) error {
 		}
 		for _, x := range sorted.list {
 			e.dst = appendMPString(e.dst, x.name)
-			if err := e.value(x.value, p.elem); err != nil {
+			if err := e.value(sorted.value(x), p.elem); err != nil {
 				return err
 			}
 		}

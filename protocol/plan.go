@@ -29,11 +29,12 @@ type plan struct {
 
 // ways are how one codec treats the values of a type.
 type ways struct {
-	encode    way
-	addressed way      // encode, where a pointer to the value can be taken, with its methods
-	decode    way      // of a pointer to the value
-	bytes     bool     // a slice, or in MessagePack an array, that is a byte string
-	members   *members // of a struct
+	encode       way
+	addressed    way      // encode, where a pointer to the value can be taken, with its methods
+	decode       way      // of a pointer to the value
+	alwaysByKind bool     // encode and addressed are byKind
+	bytes        bool     // a slice, or in MessagePack an array, that is a byte string
+	members      *members // of a struct
 }
 
 // way is how a value is encoded or decoded.
@@ -83,6 +84,8 @@ func (b planBuilder) plan(t reflect.Type) *plan {
 		return p
 	}
 	p := &plan{typ: t, kind: t.Kind(), json: jsonWays(t), pack: packWays(t)}
+	p.json.alwaysByKind = p.json.encode == byKind && p.json.addressed == byKind
+	p.pack.alwaysByKind = p.pack.encode == byKind && p.pack.addressed == byKind
 	b[t] = p
 	if isEnum(t) {
 		p.enum = sync.OnceValue(func() *enumNames { return newEnumNames(t) })
