@@ -120,10 +120,8 @@ func (e *jsonEncoder) dict(dst []byte, dict map[string]any) (_ []byte, err error
 		return nil, err
 	}
 	dst = append(dst, '{')
-	memory := keyLists.Get().(*[]string)
-	keys := slices.AppendSeq((*memory)[:0], maps.Keys(dict))
-	slices.Sort(keys)
-	for i, key := range keys {
+	keys := sortedKeys(dict)
+	for i, key := range *keys {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -132,16 +130,27 @@ func (e *jsonEncoder) dict(dst []byte, dict map[string]any) (_ []byte, err error
 			return nil, err // the list is no longer used
 		}
 	}
-	clear(keys)
-	if *memory = keys; cap(keys) <= maxKeptEntries {
-		keyLists.Put(memory)
-	}
+	freeKeys(keys)
 	e.left++
 	return append(dst, '}'), nil
 }
 
 // keyLists have memory for the keys of a map[string]any.
 var keyLists = sync.Pool{New: func() any { return new([]string) }}
+
+// sortedKeys returns the keys of dict in their order, in memory for freeKeys.
+func sortedKeys(dict map[string]any) *[]string {
+	keys := keyLists.Get().(*[]string)
+	*keys = slices.AppendSeq((*keys)[:0], maps.Keys(dict))
+	slices.Sort(*keys)
+	return keys
+}
+
+func freeKeys(keys *[]string) {
+	if clear(*keys); cap(*keys) <= maxKeptEntries {
+		keyLists.Put(keys)
+	}
+}
 
 // open counts an array or object. Its end counts it back, but after an error,
 // when nothing is encoded any more.

@@ -72,7 +72,7 @@ func appendMPValue(dst []byte, v any) ([]byte, error) {
 		return appendMPBytes(dst, v), nil
 	}
 	e := mpEncoder{dst: dst}
-	if err := e.any(reflect.ValueOf(v)); err != nil {
+	if err := e.any(v); err != nil {
 		return nil, err
 	}
 	return e.dst, nil

@@ -1,6 +1,7 @@
 package protocol_test
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"math/big"
@@ -211,4 +212,70 @@ func pairOfNaN(a, b int) map[float64]int {
 	m[math.NaN()] = a
 	m[math.NaN()] = b
 	return m
+}
+
+type (
+	namedAny  any
+	namedDict map[string]namedAny
+	namedList []namedAny
+)
+
+// reflected is x in types that are encoded by reflection.
+func reflected(x any) namedAny {
+	switch x := x.(type) {
+	case map[string]any:
+		if x == nil {
+			return namedDict(nil)
+		}
+		dict := make(namedDict)
+		for key, value := range x {
+			dict[key] = reflected(value)
+		}
+		return dict
+	case []any:
+		if x == nil {
+			return namedList(nil)
+		}
+		list := make(namedList, len(x))
+		for i := range x {
+			list[i] = reflected(x[i])
+		}
+		return list
+	}
+	return x
+}
+
+// Values without a type are encoded without reflection, and must be the same: how wide
+// their integers are, what nil is, and how deep they may nest.
+func TestValuesWithoutATypeAreEncodedAsThoseWithOne(t *testing.T) {
+	all := map[string]any{
+		"nil": nil, "text": "ä", "empty": "", "true": true, "false": false, "int": 1, "long": int64(1), "byte": uint8(200), "float": 1.5, "float32": float32(2), "wide": 1 << 40,
+		"list": []any{1, "two", nil, []any{}, []any(nil), map[string]any{}}, "no map": map[string]any(nil), "bytes": []byte{1}, "time": noon,
+		"ints": []int{1, 2}, "struct": address{"Street", 5}, "pointer": new(7), "map": map[string]int{"b": 2, "a": 1}, "raw": protocol.Raw{0xc3},
+	}
+	values := []any{all, []any{all, 3, nil}, map[string]any{"deeper": []any{all}}, []any(nil), map[string]any(nil), []any{}, struct{ A any }{all}, map[string]any{"bad": func() {}}, []any{protocol.Raw{0xc1}}}
+	for depth := 245; depth < 255; depth++ {
+		list, dict := any([]any{}), any(map[string]any{})
+		for range depth {
+			list, dict = []any{list}, map[string]any{"a": dict}
+		}
+		values = append(values, list, dict, []any{list}, map[string]any{"b": dict, "a": 1})
+	}
+	errs := 0
+	for _, value := range values {
+		got, err := protocol.MessagePack{}.AppendValue(nil, value)
+		want, wantErr := protocol.MessagePack{}.AppendValue(nil, reflected(value))
+		if s, ok := value.(struct{ A any }); ok {
+			want, wantErr = protocol.MessagePack{}.AppendValue(nil, struct{ A namedAny }{reflected(s.A)})
+		}
+		if !bytes.Equal(got, want) || (err == nil) != (wantErr == nil) {
+			t.Errorf("AppendValue(%.60v) = % x, error %v, want % x, error %v", value, got, err, want, wantErr)
+		}
+		if err != nil {
+			errs++
+		}
+	}
+	if errs == 0 || errs == len(values) {
+		t.Errorf("%d of %d are errors", errs, len(values))
+	}
 }
