@@ -15,8 +15,11 @@ import (
 )
 
 const (
-	// client11Limit bounds one run of client11: some 90 seconds a transport.
+	// client11Limit bounds one run of client11: some 30 seconds a transport.
 	client11Limit = 6 * time.Minute
+	// client11Jobs is how many scenarios of a transport are played at once: they
+	// wait for nine tenths of their time.
+	client11Jobs = "3"
 	// client11Attempts is how often a scenario that differs is played: the
 	// program waits fixed times, and prints times to half a second.
 	client11Attempts = 3
@@ -124,7 +127,7 @@ func playClient11(t *testing.T, program, url string, words ...string) string {
 	var playing sync.WaitGroup
 	for i, word := range words {
 		playing.Go(func() {
-			out, err := harness.Run(t, exec.Command("dotnet", program, url, word), client11Limit)
+			out, err := harness.Run(t, exec.Command("dotnet", program, url, word, client11Jobs), client11Limit)
 			outputs[i], errs[i] = string(out), err
 		})
 	}

@@ -15,8 +15,10 @@ import (
 var only = flag.String("only", "", "play only cases whose name, `scenario / transport / protocol`, holds this")
 
 const (
-	// playLimit bounds one run of the program: some 40 seconds on two cores.
+	// playLimit bounds one run of the program: some 30 seconds on two cores.
 	playLimit = 8 * time.Minute
+	// jobs is how many cases are played at once: they wait for most of their time.
+	jobs = "8"
 	// mostAgain bounds what is played again: if more fails, it is not by chance.
 	mostAgain = 20
 )
@@ -98,7 +100,7 @@ func playOn(t *testing.T, program, command string, p playing) []result {
 	}
 	list = slices.DeleteFunc(list, func(r result) bool { return p.without[r.Scenario] != "" })
 	start := time.Now()
-	played := byName(run(t, program, slices.Concat(args, which, []string{"--jobs", "4"})...))
+	played := byName(run(t, program, slices.Concat(args, which, []string{"--jobs", jobs})...))
 	t.Logf("%d cases played in %v", len(played), time.Since(start).Round(time.Second))
 	var failed []result
 	for _, r := range played {

@@ -1,6 +1,9 @@
 package harness
 
 import (
+	"flag"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -10,6 +13,18 @@ func Long(t testing.TB, why string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip(why + "; not with -short")
+	}
+}
+
+// waitingTests is how many parallel tests run for each CPU where they mostly wait.
+const waitingTests = 3
+
+// TestsWait lets more of a package's parallel tests run at once than there are CPUs,
+// because they mostly wait for clients that wait. -parallel says otherwise. It is for
+// TestMain.
+func TestsWait() {
+	if err := flag.Set("test.parallel", strconv.Itoa(waitingTests*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err) // the testing package has no such flag any more
 	}
 }
 

@@ -10,7 +10,10 @@ import (
 	"github.com/hubwire/hubwire/interop/harness"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	harness.TestsWait()
+	goleak.VerifyTestMain(m)
+}
 
 // lacked begins the reason of a skip that is right: the table of lib/modes.mjs
 // says that the client has no such feature.
