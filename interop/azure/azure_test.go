@@ -17,10 +17,7 @@ import (
 	"github.com/hubwire/hubwire/interop/harness"
 )
 
-func TestMain(m *testing.M) {
-	harness.TestsWait()
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // sdkCommand is the command line of the app with the SDK, words divided by blanks.
 func sdkCommand(t *testing.T, connectionString string) string {

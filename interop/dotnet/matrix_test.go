@@ -18,7 +18,7 @@ const (
 	// playLimit bounds one run of the program: some 30 seconds on two cores.
 	playLimit = 8 * time.Minute
 	// jobs is how many cases are played at once: they wait for most of their time.
-	jobs = "8"
+	jobs = "6"
 	// mostAgain bounds what is played again: if more fails, it is not by chance.
 	mostAgain = 20
 )

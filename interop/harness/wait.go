@@ -17,7 +17,7 @@ func Long(t testing.TB, why string) {
 }
 
 // waitingTests is how many parallel tests run for each CPU where they mostly wait.
-const waitingTests = 3
+const waitingTests = 2
 
 // TestsWait lets more of a package's parallel tests run at once than there are CPUs,
 // because they mostly wait for clients that wait. -parallel says otherwise. It is for
