@@ -29,8 +29,8 @@ func (inv *invocation) answer(m protocol.Completion) {
 	inv.reply(&inv.completion)
 }
 
-// answerMemories have what answers are encoded into: the transport copies short ones,
-// and long ones get memory of their own.
+// answerMemories have what answers are encoded into: the transport copies all but very
+// long ones, which get memory of their own.
 var answerMemories = sync.Pool{New: func() any { return &answerMemory{transport.NewCopyBuffer()} }}
 
 type answerMemory struct{ buf []byte }
@@ -49,8 +49,7 @@ func (inv *invocation) reply(m protocol.Message) {
 		c.watch.sent(f.frame)
 	case errors.Is(err, transport.ErrWouldWait):
 		inv.mayBlock()
-		_ = c.queueWait(c.Context(), f.frame)
-		return // the memory is the frame's
+		_ = c.queueWait(c.Context(), f.frame.Copy())
 	}
 	answerMemories.Put(memory)
 }

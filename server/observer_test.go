@@ -10,6 +10,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -447,3 +448,33 @@ func TestACallThatNobodyObservesAllocatesWhatItAlwaysDid(t *testing.T) {
 // echoAllocations is how often a call of Echo allocates: its id, which many share,
 // its text, and its answer. The answer's bytes are memory that is used again.
 const echoAllocations = 3
+
+// Of a long answer the same is true: only the text that the method gets is new memory.
+func TestALongAnswerAllocatesLittleButItsText(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates, too")
+	}
+	const length, calls = 3_000, 500
+	var records atomic.Int64
+	reached := make(chan struct{}, 1)
+	c := openMemory(t, newHub(benchHub{}, nil), "json", 1, &records, reached)[0]
+	c.wanted, c.end = 1, '!'
+	template := clientFrame(`{"type":1,"invocationId":"17","target":"Echo","arguments":["` + strings.Repeat("x", length-1) + `!"]}`)
+	frame := make([]byte, len(template))
+	call := func() {
+		records.Store(0)
+		copy(frame, template) // the last one was unmasked where it is
+		c.in <- frame
+		<-reached
+	}
+	var before, after runtime.MemStats
+	call()
+	runtime.ReadMemStats(&before)
+	for range calls {
+		call()
+	}
+	runtime.ReadMemStats(&after)
+	if got := (after.TotalAlloc - before.TotalAlloc) / calls; got > 3*length/2 {
+		t.Errorf("a call with a text of %d bytes allocates %d", length, got)
+	}
+}

@@ -14,7 +14,7 @@ type Frame struct {
 	head    uint8  // length of the header
 	latest  bool   // see Latest
 	counted bool   // in a queue: it is counted by the Limit
-	chunk   bool   // in an outbox: buf is a chunk of it, with copies of frames
+	copied  bool   // in an outbox: buf is memory of copies.go, with one frame or several
 	kind    Kind
 }
 
@@ -45,9 +45,6 @@ func (f Frame) Latest() Frame {
 	f.latest = true
 	return f
 }
-
-// CopyLimit is how long a frame may be, with its header, that Conn.SendCopy copies.
-const CopyLimit = chunkSize / 4
 
 // NewCopyBuffer is NewFrameBuffer for frames that Conn.SendCopy copies: of a longer
 // one nothing is in that memory.

@@ -1,7 +1,5 @@
 package transport
 
-import "sync"
-
 // An outbox is what waits to be written to a client, in order. Frames are taken
 // from its head by the goroutine that writes, and stay there until all their
 // bytes are accounted for. Its methods are called with Conn.mu held.
@@ -37,16 +35,10 @@ func (q *outbox) add(f Frame) (behind bool) {
 	return q.queued > int(q.behindAt)
 }
 
-// chunkSize is how many bytes of frames that were copied stand together.
-const chunkSize = 4 << 10
-
-// chunks are used again once they have been written.
-var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
-
-// addCopy appends a copy of f to the chunk at the end of q. It reports false where f
-// is to be added by itself: a chunk is begun only where nothing else waits, or after a
-// full one, so that what waits for a client takes little more memory than it has bytes,
-// and only where nothing is behind.
+// addCopy appends a copy of f to q, to the copies at its end if there is space. It reports
+// false where f is to be added by itself: memory for copies is taken only where nothing
+// else waits, or behind other copies, so that what waits for a client takes little more
+// memory than it has bytes, and only where nothing is behind.
 func (q *outbox) addCopy(f Frame) bool {
 	b := f.buf
 	if len(b) > CopyLimit || q.queued+len(b) > int(q.behindAt) {
@@ -54,28 +46,18 @@ func (q *outbox) addCopy(f Frame) bool {
 	}
 	if waiting := q.untaken(); len(waiting) > 0 {
 		last := &waiting[len(waiting)-1]
-		if !last.chunk {
+		if !last.copied {
 			return false
 		}
-		if len(last.buf)+len(b) <= chunkSize {
+		if len(last.buf)+len(b) <= cap(last.buf) {
 			last.buf = append(last.buf, b...)
 			q.queued += len(b)
 			return true
 		}
 	}
-	chunk := append(chunks.Get().(*[chunkSize]byte)[:0], b...)
-	q.frames = append(q.frames, Frame{buf: chunk, chunk: true, kind: f.kind})
+	q.frames = append(q.frames, Frame{buf: append(takeCopy(len(b)), b...), copied: true, kind: f.kind})
 	q.queued += len(b)
 	return true
-}
-
-// recycle gives the chunks of written frames back.
-func recycle(written []Frame) {
-	for _, f := range written {
-		if f.chunk {
-			chunks.Put((*[chunkSize]byte)(f.buf[:chunkSize]))
-		}
-	}
 }
 
 // take hands the next n frames, which have so many bytes, to the goroutine that

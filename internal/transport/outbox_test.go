@@ -29,7 +29,7 @@ func TestCopiesArriveInOrderWhateverBecomesOfTheirMemory(t *testing.T) {
 			case 0:
 				size = CopyLimit - headroom + r.IntN(20)
 			case 1:
-				size = r.IntN(40_000)
+				size = r.IntN(CopyLimit + chunkSize)
 			case 2:
 				a.conn.Uncork()
 			case 3:
@@ -78,6 +78,15 @@ func TestCopiesThatWaitTakeLittleMoreMemoryThanTheirBytes(t *testing.T) {
 	}
 	if n := len(q.frames); n != 200 {
 		t.Errorf("%d frames wait, want 200", n)
+	}
+	for size := chunkSize; size <= CopyLimit-headroom; size += chunkSize / 8 {
+		q := outbox{behindAt: FreeBytes}
+		if !q.addCopy(copied(memory, strings.Repeat("x", size))) {
+			t.Fatalf("%d bytes are not copied", size)
+		}
+		if waits := cap(q.frames[0].buf); waits > 2*size+chunkSize {
+			t.Errorf("%d bytes wait in %d bytes of memory", size, waits)
+		}
 	}
 }
 

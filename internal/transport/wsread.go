@@ -11,7 +11,7 @@ import (
 
 // Sizes of read buffers.
 const (
-	rawBuffer      = 16 << 10 // borrowed only while there are bytes
+	rawBuffer      = 32 << 10 // borrowed only while there are bytes: as many as a message may have, as a rule
 	blockingBuffer = 4 << 10  // held while waiting
 )
 
