@@ -43,8 +43,9 @@ forEachMode((mode) => {
     });
     it("stop during an upload", async () => {
         const { n, c, id } = await start(), s = new mode.signalR.Subject(), call = c.invoke("Concat", s).catch((e) => e.message);
-        await sleep(20);
+        await sent(c); // items wait in the client until the call has been sent
         s.next("a");
+        await sleep(20); // and are sent a moment later
         await sent(c);
         await c.stop();
         assert.equal(await call, mode.closedText);
