@@ -161,7 +161,7 @@ func TestTalkReadsToTheEndOfAProgramThatEndsWithItsInput(t *testing.T) {
 }
 
 func TestRunEndsTheWholeGroupAtItsLimit(t *testing.T) {
-	Need(t, "sh")
+	Need(t, "sh", "sleep")
 	start := time.Now()
 	// The child holds standard output open, so that Run would wait for it.
 	out, err := Run(t, exec.Command("sh", "-c", "echo begun; sleep 60 & wait"), 300*time.Millisecond)
