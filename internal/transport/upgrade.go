@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
@@ -32,8 +31,8 @@ func (e *Endpoint) upgrade(w http.ResponseWriter, r *http.Request, protocol stri
 		// write waiting. The HTTP server's own deadlines are lifted.
 		_ = conn.SetDeadline(time.Time{})
 		_ = conn.SetWriteDeadline(deadline(e.opts.TransportSendTimeout))
-		_, _ = rw.Write(switching(w.Header(), r.Header["Sec-Websocket-Key"][0], protocol)) // Flush has its error
-		err = rw.Flush()
+		writeSwitching(rw.Writer, w.Header(), r.Header["Sec-Websocket-Key"][0], protocol)
+		err = rw.Flush()                       // all before has its error
 		_ = conn.SetWriteDeadline(time.Time{}) // without effect on a connection that is closed
 	}
 	if err != nil {
@@ -54,35 +53,32 @@ func hijack(w http.ResponseWriter) (conn net.Conn, rw *bufio.ReadWriter, err err
 	return http.NewResponseController(w).Hijack()
 }
 
-// ofBodies are the headers that say something about the body, of which a 101
-// has none. Some compressors set them before the handler runs.
-var ofBodies = map[string]bool{
+// notOfOthers are the headers of a 101 that nobody else sets: its own, and those
+// that say something about the body, of which it has none. Some compressors set
+// these before the handler runs.
+var notOfOthers = map[string]bool{
+	"Upgrade": true, "Connection": true, "Sec-Websocket-Accept": true, "Sec-Websocket-Protocol": true,
+	"Sec-WebSocket-Accept": true, "Sec-WebSocket-Protocol": true,
 	"Content-Length": true, "Content-Encoding": true, "Content-Type": true, "Transfer-Encoding": true, "Trailer": true,
 }
 
-// switching returns the head of a 101 with what others have put into header.
-func switching(header http.Header, key, protocol string) []byte {
-	h := header.Clone()
-	if h == nil {
-		h = http.Header{}
-	}
-	for _, own := range []string{"Upgrade", "Connection", "Sec-Websocket-Accept", "Sec-Websocket-Protocol"} {
-		delete(h, own)
-	}
-	h["Upgrade"] = []string{"websocket"}
-	h["Connection"] = []string{"Upgrade"}
-	h["Sec-WebSocket-Accept"] = []string{acceptKey(key)}
+// writeSwitching writes the head of a 101 with what others have put into header.
+// Errors are those of the next Flush.
+func writeSwitching(w *bufio.Writer, header http.Header, key, protocol string) {
+	const head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+	_, _ = w.WriteString(head)
+	_, _ = w.WriteString(acceptKey(key))
+	_, _ = w.WriteString("\r\n")
 	if protocol != "" {
-		h["Sec-WebSocket-Protocol"] = []string{protocol}
+		_ = http.Header{"Sec-WebSocket-Protocol": {protocol}}.Write(w) // it is the hub's word: a line's end in it is a blank
 	}
-	if _, ok := h["Date"]; !ok {
-		h["Date"] = []string{time.Now().UTC().Format(http.TimeFormat)}
+	if _, ok := header["Date"]; !ok {
+		_, _ = w.WriteString("Date: ")
+		_, _ = w.Write(time.Now().UTC().AppendFormat(w.AvailableBuffer(), http.TimeFormat))
+		_, _ = w.WriteString("\r\n")
 	}
-	var b bytes.Buffer
-	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
-	_ = h.WriteSubset(&b, ofBodies) // into memory
-	b.WriteString("\r\n")
-	return b.Bytes()
+	_ = header.WriteSubset(w, notOfOthers)
+	_, _ = w.WriteString("\r\n")
 }
 
 func acceptKey(key string) string {
