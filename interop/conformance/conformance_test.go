@@ -54,7 +54,7 @@ const (
 	// attempts is how often a scenario that differs is played. The scripts wait
 	// fixed times, and on a machine that has other work an answer can come too
 	// late for the script's next line.
-	attempts = 3
+	attempts = 6
 	// mostAgain bounds what is played again: if more differs, it is not by chance.
 	mostAgain = 40
 )
