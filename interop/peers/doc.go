@@ -1,6 +1,6 @@
 // Package peers is a module of its own, for servers to measure beside Hubwire:
 //
-//   - floor: WebSockets without a hub, on github.com/gobwas/ws. What it costs no
+//   - floor: answers without a hub, with one read and one write. What it costs no
 //     hub on net/http gets below.
 //   - philippseith: a hub of github.com/philippseith/signalr.
 //   - centrifuge: github.com/centrifugal/centrifuge, in its own protocol.
@@ -9,5 +9,5 @@
 // cmd/loadgen/compare can start it:
 //
 //	go build -C interop/peers -o /tmp/peers/ ./...
-//	go run ./cmd/loadgen/compare raw=/tmp/peers/floor centrifuge=/tmp/peers/centrifuge /tmp/peers/philippseith path/to/node
+//	go run ./cmd/loadgen/compare json=/tmp/peers/floor centrifuge=/tmp/peers/centrifuge /tmp/peers/philippseith path/to/node
 package peers
