@@ -90,12 +90,12 @@ func (d DateTime) appendMessagePack(dst []byte) ([]byte, error) {
 	return appendTimestamp(dst, d.Time)
 }
 
-func (d *DateTime) readMessagePack(r *mpReader) error {
+func (d *DateTime) readMessagePack(r mpReader) (mpReader, error) {
 	t, err := r.timestamp()
 	if err == nil {
 		*d = DateTime{t, UTC}
 	}
-	return err
+	return r, err
 }
 
 // A DateTimeOffset is .NET's DateTimeOffset: a time whose offset is part of its
@@ -168,24 +168,24 @@ func (d DateTimeOffset) appendMessagePack(dst []byte) ([]byte, error) {
 	return msgp.AppendInt(dst, int64(minutes)), nil
 }
 
-func (d *DateTimeOffset) readMessagePack(r *mpReader) error {
+func (d *DateTimeOffset) readMessagePack(r mpReader) (mpReader, error) {
 	if n, ok := r.Array(); !ok || n != 2 {
-		return errKind
+		return r, errKind
 	}
 	clock, err := r.timestamp()
 	if err != nil {
-		return err
+		return r, err
 	}
 	minutes, ok := r.Signed(16)
 	if !ok || minutes < -maxOffset || minutes > maxOffset {
-		return errRange
+		return r, errRange
 	}
 	t := clockTime{clock, offsetZone, int(minutes)}.instant()
 	if err := checkYear(t.UTC()); err != nil {
-		return err
+		return r, err
 	}
 	d.Time = t
-	return nil
+	return r, nil
 }
 
 // maxOffset is the largest offset of .NET in minutes.

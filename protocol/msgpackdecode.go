@@ -45,7 +45,9 @@ func (r *mpReader) into(v reflect.Value, p *plan, depth int) error {
 	}
 	switch p.pack.decode {
 	case byOwn:
-		return v.Addr().Interface().(packReader).readMessagePack(r)
+		behind, err := v.Addr().Interface().(packReader).readMessagePack(*r)
+		*r = behind
+		return err
 	case byEnum:
 		return r.enum(v, p.enum())
 	case byTime:

@@ -20,7 +20,6 @@ var errTooDeep = errors.New("value nests too deeply, or contains itself")
 
 // A mpEncoder appends Go values as MessagePack.
 type mpEncoder struct {
-	dst []byte
 	// wide says that an interface was passed on the way to the value. There,
 	// ASP.NET Core writes integers in the full width of their type.
 	wide  bool
@@ -28,30 +27,29 @@ type mpEncoder struct {
 }
 
 // value appends v, whose plan is p.
-func (e *mpEncoder) value(v reflect.Value, p *plan) error {
+func (e *mpEncoder) value(dst []byte, v reflect.Value, p *plan) ([]byte, error) {
 	switch p.pack.addressed {
 	case byOwn:
-		return e.appended(withMethods(v).(packAppender).appendMessagePack(e.dst))
+		return withMethods(v).(packAppender).appendMessagePack(dst)
 	case byEnum:
-		e.dst = appendMPString(e.dst, p.enum().name(enumValue(v)))
-		return nil
+		return appendMPString(dst, p.enum().name(enumValue(v))), nil
 	case byTime:
 		if v.CanAddr() {
-			return e.appended(appendTimestamp(e.dst, *v.Addr().Interface().(*time.Time)))
+			return appendTimestamp(dst, *v.Addr().Interface().(*time.Time))
 		}
-		return e.appended(appendTimestamp(e.dst, v.Interface().(time.Time)))
+		return appendTimestamp(dst, v.Interface().(time.Time))
 	case byRaw:
-		return e.raw(v.Bytes())
+		return e.raw(dst, v.Bytes())
 	case byCustom:
-		return e.custom(e.methods(v, p))
+		return e.custom(dst, e.methods(v, p))
 	case byText:
-		return e.text(v, p)
+		return e.text(dst, v, p)
 	case byNumber:
-		return e.number(v.String())
+		return e.number(dst, v.String())
 	case byJSON:
-		return e.viaJSON(e.methods(v, p))
+		return e.viaJSON(dst, e.methods(v, p))
 	}
-	return e.byKind(v, p)
+	return e.byKind(dst, v, p)
 }
 
 // methods returns v with the methods that encode it, those of its pointer where
@@ -64,123 +62,125 @@ func (e *mpEncoder) methods(v reflect.Value, p *plan) any {
 }
 
 // key appends the key of a map. As in JSON, MarshalJSON does not count there.
-func (e *mpEncoder) key(v reflect.Value, p *plan) error {
+func (e *mpEncoder) key(dst []byte, v reflect.Value, p *plan) ([]byte, error) {
 	if p.pack.addressed == byJSON {
-		return e.byKind(v, p)
+		return e.byKind(dst, v, p)
 	}
-	return e.value(v, p)
+	return e.value(dst, v, p)
 }
 
 // any appends x, which is in an interface. Common types need no reflection:
 // BenchmarkPayloads/document_without_a_type takes twice as long without.
-func (e *mpEncoder) any(x any) error {
+func (e *mpEncoder) any(dst []byte, x any) ([]byte, error) {
 	switch x := x.(type) {
 	case nil:
-		e.dst = append(e.dst, msgp.Nil)
+		dst = append(dst, msgp.Nil)
 	case string:
-		e.dst = appendMPString(e.dst, x)
+		dst = appendMPString(dst, x)
 	case bool:
-		e.dst = msgp.AppendBool(e.dst, x)
+		dst = msgp.AppendBool(dst, x)
 	case float64:
-		e.dst = msgp.AppendFloat64(e.dst, x)
+		dst = msgp.AppendFloat64(dst, x)
 	case []any:
-		return e.anyList(x)
+		return e.anyList(dst, x)
 	case map[string]any:
-		return e.anyDict(x)
+		return e.anyDict(dst, x)
 	default:
-		return e.concrete(reflect.ValueOf(x))
+		return e.concrete(dst, reflect.ValueOf(x))
 	}
-	return nil
+	return dst, nil
 }
 
 // concrete appends what an interface holds.
-func (e *mpEncoder) concrete(v reflect.Value) error { return e.value(v, planOf(v.Type())) }
+func (e *mpEncoder) concrete(dst []byte, v reflect.Value) ([]byte, error) {
+	return e.value(dst, v, planOf(v.Type()))
+}
 
 // anyList is array for elements of any type.
-func (e *mpEncoder) anyList(list []any) error {
+func (e *mpEncoder) anyList(dst []byte, list []any) (_ []byte, err error) {
 	if e.depth++; e.depth > maxMessagePackDepth {
-		return errTooDeep
+		return nil, errTooDeep
 	}
 	if list == nil {
-		e.dst = append(e.dst, msgp.Nil)
+		dst = append(dst, msgp.Nil)
 	} else {
-		e.dst = msgp.AppendArray(e.dst, len(list))
+		dst = msgp.AppendArray(dst, len(list))
 	}
 	for _, x := range list {
-		if err := e.element(x); err != nil {
-			return err
+		if dst, err = e.element(dst, x); err != nil {
+			return nil, err
 		}
 	}
 	e.depth--
-	return nil
+	return dst, nil
 }
 
 // anyDict is dict for a map of text and values of any type.
-func (e *mpEncoder) anyDict(dict map[string]any) error {
+func (e *mpEncoder) anyDict(dst []byte, dict map[string]any) (_ []byte, err error) {
 	if e.depth++; e.depth > maxMessagePackDepth {
-		return errTooDeep
+		return nil, errTooDeep
 	}
 	if dict == nil {
-		e.dst = append(e.dst, msgp.Nil)
+		dst = append(dst, msgp.Nil)
 		e.depth--
-		return nil
+		return dst, nil
 	}
-	e.dst = msgp.AppendMap(e.dst, len(dict))
+	dst = msgp.AppendMap(dst, len(dict))
 	keys := sortedKeys(dict)
 	for _, key := range *keys {
-		e.dst = appendMPString(e.dst, key)
-		if err := e.element(dict[key]); err != nil {
-			return err // the list is no longer used
+		dst = appendMPString(dst, key)
+		if dst, err = e.element(dst, dict[key]); err != nil {
+			return nil, err // the list is no longer used
 		}
 	}
 	freeKeys(keys)
 	e.depth--
-	return nil
+	return dst, nil
 }
 
 // element appends an element of a list or map of any type: an interface, which is as
 // deep as a container.
-func (e *mpEncoder) element(x any) error {
+func (e *mpEncoder) element(dst []byte, x any) ([]byte, error) {
 	if e.depth++; e.depth > maxMessagePackDepth {
-		return errTooDeep
+		return nil, errTooDeep
 	}
 	wide := e.wide
 	e.wide = true
-	err := e.any(x)
+	dst, err := e.any(dst, x)
 	e.wide = wide
 	e.depth--
-	return err
+	return dst, err
 }
 
 // byKind appends a v that has no encoding of its own.
-func (e *mpEncoder) byKind(v reflect.Value, p *plan) error {
+func (e *mpEncoder) byKind(dst []byte, v reflect.Value, p *plan) ([]byte, error) {
 	switch p.kind {
 	case reflect.Bool:
-		e.dst = msgp.AppendBool(e.dst, v.Bool())
+		dst = msgp.AppendBool(dst, v.Bool())
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		if n := v.Int(); e.wide {
-			e.dst = msgp.AppendWideInt(e.dst, n, wideSize(p, n == int64(int32(n))))
+			dst = msgp.AppendWideInt(dst, n, wideSize(p, n == int64(int32(n))))
 		} else {
-			e.dst = msgp.AppendInt(e.dst, n)
+			dst = msgp.AppendInt(dst, n)
 		}
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
 		if u := v.Uint(); e.wide {
-			e.dst = msgp.AppendWideUint(e.dst, u, wideSize(p, u <= math.MaxUint32))
+			dst = msgp.AppendWideUint(dst, u, wideSize(p, u <= math.MaxUint32))
 		} else {
-			e.dst = msgp.AppendUint(e.dst, u)
+			dst = msgp.AppendUint(dst, u)
 		}
 	case reflect.Float32:
-		e.dst = msgp.AppendFloat32(e.dst, float32(v.Float()))
+		dst = msgp.AppendFloat32(dst, float32(v.Float()))
 	case reflect.Float64:
-		e.dst = msgp.AppendFloat64(e.dst, v.Float())
+		dst = msgp.AppendFloat64(dst, v.Float())
 	case reflect.String:
-		e.dst = appendMPString(e.dst, v.String())
+		dst = appendMPString(dst, v.String())
 	case reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
-		return e.nested(v, p)
+		return e.nested(dst, v, p)
 	default:
-		return unsupported(p.typ, "encoded")
+		return nil, unsupported(p.typ, "encoded")
 	}
-	return nil
+	return dst, nil
 }
 
 // wideSize is how many bytes an integer has inside an any. An int, which .NET
@@ -199,80 +199,82 @@ func wideSize(p *plan, fits32 bool) int {
 }
 
 // nested appends a v that may contain other values.
-func (e *mpEncoder) nested(v reflect.Value, p *plan) error {
+func (e *mpEncoder) nested(dst []byte, v reflect.Value, p *plan) ([]byte, error) {
 	if e.depth++; e.depth > maxMessagePackDepth {
-		return errTooDeep
+		return nil, errTooDeep
 	}
 	wide := e.wide
-	err := e.container(v, p)
+	dst, err := e.container(dst, v, p)
 	e.depth--
 	e.wide = wide
-	return err
+	return dst, err
 }
 
-func (e *mpEncoder) container(v reflect.Value, p *plan) error {
+func (e *mpEncoder) container(dst []byte, v reflect.Value, p *plan) ([]byte, error) {
 	switch p.kind {
 	case reflect.Struct:
-		return e.structure(v, p.pack.members)
+		return e.structure(dst, v, p.pack.members)
 	case reflect.Array:
 		if p.pack.bytes {
 			b := make([]byte, v.Len())
 			reflect.Copy(reflect.ValueOf(b), v)
-			e.dst = appendMPBytes(e.dst, b)
-			return nil
+			return appendMPBytes(dst, b), nil
 		}
-		return e.array(v, p.elem)
+		return e.array(dst, v, p.elem)
 	}
 	switch {
 	case v.IsNil():
-		e.dst = append(e.dst, msgp.Nil)
-		return nil
+		return append(dst, msgp.Nil), nil
 	case p.kind == reflect.Pointer:
-		return e.value(v.Elem(), p.elem)
+		return e.value(dst, v.Elem(), p.elem)
 	case p.kind == reflect.Interface && p.typ.NumMethod() == 0:
 		e.wide = true
-		return e.any(v.Interface())
+		return e.any(dst, v.Interface())
 	case p.kind == reflect.Interface:
 		e.wide = true
-		return e.concrete(v.Elem())
+		return e.concrete(dst, v.Elem())
 	case p.kind == reflect.Map:
-		return e.dict(v, p)
+		return e.dict(dst, v, p)
 	case p.pack.bytes:
-		e.dst = appendMPBytes(e.dst, v.Bytes())
-		return nil
+		return appendMPBytes(dst, v.Bytes()), nil
 	}
-	return e.array(v, p.elem)
+	return e.array(dst, v, p.elem)
 }
 
-func (e *mpEncoder) array(v reflect.Value, elem *plan) error {
+func (e *mpEncoder) array(dst []byte, v reflect.Value, elem *plan) (_ []byte, err error) {
 	n := v.Len()
-	e.dst = msgp.AppendArray(e.dst, n)
+	dst = msgp.AppendArray(dst, n)
 	for i := range n {
-		if err := e.value(v.Index(i), elem); err != nil {
-			return err
+		if elem.pack.alwaysByKind {
+			dst, err = e.byKind(dst, v.Index(i), elem)
+		} else {
+			dst, err = e.value(dst, v.Index(i), elem)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return dst, nil
 }
 
 // dict appends a map in the order of its keys, so that equal maps are equal
 // bytes. Numbers and strings have their own order, other keys that of their
 // bytes.
-func (e *mpEncoder) dict(v reflect.Value, p *plan) error {
-	e.dst = msgp.AppendMap(e.dst, v.Len())
+func (e *mpEncoder) dict(dst []byte, v reflect.Value, p *plan) (_ []byte, err error) {
+	dst = msgp.AppendMap(dst, v.Len())
 	if p.key.kind == reflect.String && p.key.pack.addressed == byKind {
 		sorted, err := sortedEntries(v, p, nil)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, x := range sorted.list {
-			e.dst = appendMPString(e.dst, x.name)
-			if err := e.value(sorted.value(x), p.elem); err != nil {
-				return err
+			dst = appendMPString(dst, x.name)
+			if dst, err = e.value(dst, sorted.value(x), p.elem); err != nil {
+				return nil, err
 			}
 		}
 		sorted.free(p)
-		return nil
+		return dst, nil
 	}
 	all := pairsOf(v)
 	switch kind := p.key.kind; {
@@ -283,17 +285,17 @@ func (e *mpEncoder) dict(v reflect.Value, p *plan) error {
 	case kind >= reflect.Uint && kind <= reflect.Uint64:
 		slices.SortFunc(all, func(a, b pair) int { return cmp.Compare(a.key.Uint(), b.key.Uint()) })
 	default:
-		return e.dictByBytes(all, p)
+		return e.dictByBytes(dst, all, p)
 	}
 	for _, one := range all {
-		if err := e.key(one.key, p.key); err != nil {
-			return err
+		if dst, err = e.key(dst, one.key, p.key); err != nil {
+			return nil, err
 		}
-		if err := e.value(one.value, p.elem); err != nil {
-			return err
+		if dst, err = e.value(dst, one.value, p.elem); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return dst, nil
 }
 
 // A pair is an entry of a map.
@@ -312,29 +314,27 @@ func pairsOf(v reflect.Value) []pair {
 // dictByBytes appends entries in the order of their bytes, which is that of their
 // keys: no encoded key is the beginning of another. Keys that have the same bytes,
 // as two NaNs, are in the order of their values.
-func (e *mpEncoder) dictByBytes(all []pair, p *plan) error {
+func (e *mpEncoder) dictByBytes(dst []byte, all []pair, p *plan) (_ []byte, err error) {
 	encoded := make([][]byte, len(all))
 	for i := range all {
-		one := mpEncoder{wide: e.wide, depth: e.depth}
-		if err := one.key(all[i].key, p.key); err != nil {
-			return err
+		if encoded[i], err = e.key(nil, all[i].key, p.key); err != nil {
+			return nil, err
 		}
-		if err := one.value(all[i].value, p.elem); err != nil {
-			return err
+		if encoded[i], err = e.value(encoded[i], all[i].value, p.elem); err != nil {
+			return nil, err
 		}
-		encoded[i] = one.dst
 	}
 	slices.SortFunc(encoded, bytes.Compare)
 	for _, entry := range encoded {
-		e.dst = append(e.dst, entry...)
+		dst = append(dst, entry...)
 	}
-	return nil
+	return dst, nil
 }
 
-func (e *mpEncoder) structure(v reflect.Value, ms *members) error {
+func (e *mpEncoder) structure(dst []byte, v reflect.Value, ms *members) (_ []byte, err error) {
 	n := len(ms.list)
 	if ms.asArray {
-		e.dst = msgp.AppendArray(e.dst, n)
+		dst = msgp.AppendArray(dst, n)
 	} else {
 		if ms.mayOmit {
 			for i := range ms.list {
@@ -343,7 +343,7 @@ func (e *mpEncoder) structure(v reflect.Value, ms *members) error {
 				}
 			}
 		}
-		e.dst = msgp.AppendMap(e.dst, n)
+		dst = msgp.AppendMap(dst, n)
 	}
 	for i := range ms.list {
 		m := &ms.list[i]
@@ -351,18 +351,23 @@ func (e *mpEncoder) structure(v reflect.Value, ms *members) error {
 			if m.leftOut(v) {
 				continue
 			}
-			e.dst = append(e.dst, m.label...)
+			dst = append(dst, m.label...)
 		}
 		x, ok := m.of(v)
 		if !ok { // inside an embedded pointer that is nil
-			e.dst = append(e.dst, msgp.Nil)
+			dst = append(dst, msgp.Nil)
 			continue
 		}
-		if err := e.value(x, m.plan); err != nil {
-			return m.failed(err)
+		if m.plan.pack.alwaysByKind {
+			dst, err = e.byKind(dst, x, m.plan)
+		} else {
+			dst, err = e.value(dst, x, m.plan)
+		}
+		if err != nil {
+			return nil, m.failed(err)
 		}
 	}
-	return nil
+	return dst, nil
 }
 
 // leftOut reports whether v is written without the member.
@@ -374,40 +379,33 @@ func (m *member) leftOut(v reflect.Value) bool {
 	return !ok || m.omit(x)
 }
 
-// appended keeps the result of a function that appends, and returns its error.
-func (e *mpEncoder) appended(dst []byte, err error) error {
-	e.dst = dst
-	return err
-}
-
-func (e *mpEncoder) raw(raw Raw) error {
+func (e *mpEncoder) raw(dst []byte, raw Raw) ([]byte, error) {
 	if raw == nil {
-		e.dst = append(e.dst, msgp.Nil)
-		return nil
+		return append(dst, msgp.Nil), nil
 	}
 	r := newMPReader(raw)
 	if !r.Skip(1) || r.Left() > 0 {
-		return errNoMessagePack
+		return nil, errNoMessagePack
 	}
-	e.dst = append(e.dst, raw...)
-	return nil
+	return append(dst, raw...), nil
 }
 
 // custom appends a v that encodes itself with vmihailenco/msgpack.
-func (e *mpEncoder) custom(v any) error {
-	start := len(e.dst)
+func (e *mpEncoder) custom(dst []byte, v any) ([]byte, error) {
+	start := len(dst)
 	enc := msgpack.GetEncoder()
 	defer msgpack.PutEncoder(enc)
-	enc.Reset((*mpWriter)(&e.dst))
+	w := mpWriter(dst)
+	enc.Reset(&w)
 	enc.UseCompactInts(true)
 	if err := enc.Encode(v); err != nil {
-		return err
+		return nil, err
 	}
-	r := newMPReader(e.dst[start:])
+	r := newMPReader(w[start:])
 	if !r.Skip(1) || r.Left() > 0 {
-		return errNoMessagePack
+		return nil, errNoMessagePack
 	}
-	return nil
+	return w, nil
 }
 
 // A mpWriter appends to the slice that it is.
@@ -425,62 +423,56 @@ func (w *mpWriter) WriteByte(c byte) error {
 
 // text appends a v that encodes itself as text: a string, as .NET writes such
 // types.
-func (e *mpEncoder) text(v reflect.Value, p *plan) error {
+func (e *mpEncoder) text(dst []byte, v reflect.Value, p *plan) ([]byte, error) {
 	if (p.kind == reflect.Map || p.kind == reflect.Slice) && p.pack.encode == byText && v.IsNil() {
-		e.dst = append(e.dst, msgp.Nil)
-		return nil
+		return append(dst, msgp.Nil), nil
 	}
 	t, err := e.methods(v, p).(encoding.TextMarshaler).MarshalText()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	e.dst = appendMPString(e.dst, string(t))
-	return nil
+	return appendMPString(dst, string(t)), nil
 }
 
 // viaJSON appends a v that has no other encoding of its own than JSON: what it
 // hides or rewrites there must not show here. A number is written in the
 // shortest form, since its width is not known.
-func (e *mpEncoder) viaJSON(v any) error {
+func (e *mpEncoder) viaJSON(dst []byte, v any) ([]byte, error) {
 	text, err := v.(json.Marshaler).MarshalJSON()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s := jsonScanner{b: text}
 	if !s.value(0) {
-		return errNoJSON
+		return nil, errNoJSON
 	}
 	d := json.NewDecoder(bytes.NewReader(text[:s.i]))
 	d.UseNumber()
 	var x any
 	if s.next(); s.i != len(text) || d.Decode(&x) != nil {
-		return errNoJSON
+		return nil, errNoJSON
 	}
 	if x == nil {
-		e.dst = append(e.dst, msgp.Nil)
-		return nil
+		return append(dst, msgp.Nil), nil
 	}
-	return e.concrete(reflect.ValueOf(x))
+	return e.concrete(dst, reflect.ValueOf(x))
 }
 
 // number appends a json.Number: an integer if it is one, else a float64.
-func (e *mpEncoder) number(text string) error {
+func (e *mpEncoder) number(dst []byte, text string) ([]byte, error) {
 	b, err := appendJSONNumber(nil, text)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if n, ok := parseInt(b, 64); ok {
-		e.dst = msgp.AppendInt(e.dst, n)
-		return nil
+		return msgp.AppendInt(dst, n), nil
 	}
 	if u, ok := parseUint(b, 64); ok {
-		e.dst = msgp.AppendUint(e.dst, u)
-		return nil
+		return msgp.AppendUint(dst, u), nil
 	}
 	f, err := strconv.ParseFloat(string(b), 64)
 	if err != nil {
-		return errRange
+		return nil, errRange
 	}
-	e.dst = msgp.AppendFloat64(e.dst, f)
-	return nil
+	return msgp.AppendFloat64(dst, f), nil
 }

@@ -71,11 +71,8 @@ func appendMPValue(dst []byte, v any) ([]byte, error) {
 	case []byte:
 		return appendMPBytes(dst, v), nil
 	}
-	e := mpEncoder{dst: dst}
-	if err := e.any(v); err != nil {
-		return nil, err
-	}
-	return e.dst, nil
+	var e mpEncoder
+	return e.any(dst, v)
 }
 
 // Unmarshal decodes raw into what v points to. It refuses what ASP.NET Core

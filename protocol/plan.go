@@ -244,9 +244,10 @@ type packAppender interface {
 	appendMessagePack(dst []byte) ([]byte, error)
 }
 
-// A packReader is a pointer to a packAppender. It is not called for nil.
+// A packReader is a pointer to a packAppender. It is not called for nil. It returns the
+// reader behind the value: what a method of an interface gets by a pointer is on the heap.
 type packReader interface {
-	readMessagePack(r *mpReader) error
+	readMessagePack(r mpReader) (mpReader, error)
 }
 
 // A jsonAppender is a type of this package that appends its JSON.

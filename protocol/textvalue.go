@@ -181,11 +181,11 @@ func (c Char) appendMessagePack(dst []byte) ([]byte, error) {
 	return msgp.AppendUint(dst, uint64(c)), nil
 }
 
-func (c *Char) readMessagePack(r *mpReader) error {
+func (c *Char) readMessagePack(r mpReader) (mpReader, error) {
 	u, ok := r.Unsigned(16)
 	if !ok {
-		return errKind
+		return r, errKind
 	}
 	*c = Char(u)
-	return nil
+	return r, nil
 }

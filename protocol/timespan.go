@@ -87,13 +87,13 @@ func (t TimeSpan) appendMessagePack(dst []byte) ([]byte, error) {
 	return msgp.AppendInt(dst, int64(t)), nil
 }
 
-func (t *TimeSpan) readMessagePack(r *mpReader) error {
+func (t *TimeSpan) readMessagePack(r mpReader) (mpReader, error) {
 	n, ok := r.Signed(64)
 	if !ok {
-		return errKind
+		return r, errKind
 	}
 	*t = TimeSpan(n)
-	return nil
+	return r, nil
 }
 
 // A TimeOnly is .NET's TimeOnly: a time of day, in ticks of 100 nanoseconds
@@ -146,9 +146,9 @@ func (t TimeOnly) appendMessagePack(dst []byte) ([]byte, error) {
 	return msgp.AppendInt(dst, int64(t)), t.check()
 }
 
-func (t *TimeOnly) readMessagePack(r *mpReader) error {
+func (t *TimeOnly) readMessagePack(r mpReader) (mpReader, error) {
 	n, ok := r.Signed(64)
-	return t.set(n, ok)
+	return r, t.set(n, ok)
 }
 
 // A DateOnly is .NET's DateOnly: a day, counted from 0001-01-01, which is 0, to
@@ -215,13 +215,13 @@ func (d DateOnly) appendMessagePack(dst []byte) ([]byte, error) {
 	return msgp.AppendInt(dst, int64(d)), d.check()
 }
 
-func (d *DateOnly) readMessagePack(r *mpReader) error {
+func (d *DateOnly) readMessagePack(r mpReader) (mpReader, error) {
 	n, ok := r.Signed(32)
 	if !ok || DateOnly(n).check() != nil {
-		return errRange
+		return r, errRange
 	}
 	*d = DateOnly(n)
-	return nil
+	return r, nil
 }
 
 // ticks reads a span without its sign: d, h:m, h:m:s or h:m:s.f, the last
