@@ -23,8 +23,8 @@ type pool struct {
 
 	mu       sync.Mutex
 	conns    []*conn    // accepted, and usable for sending
-	accepted uint64     // how often the service has accepted one
-	failures int        // failed attempts in a row
+	proven   uint64     // how many have lasted
+	failures int        // attempts in a row of which none has come that lasted
 	demanded int        // open connections that the service requested
 	choices  [256]*conn // by the hash of the key within which order is kept
 	load     load
@@ -49,32 +49,44 @@ func (p *pool) start(ctx context.Context, n int) {
 	p.s.tasks.Go(func() { p.watch(ctx) })
 }
 
+// brief is for how long a connection must be accepted to count as opened. Else a service
+// that accepts each, and closes it, would be called without a pause.
+const brief = time.Second
+
 // keep keeps one connection open: it is reopened whenever it has ended.
 func (p *pool) keep(ctx context.Context, kind int) {
 	for probes := false; ctx.Err() == nil; {
 		if probes && !p.await(ctx) {
 			return
 		}
-		accepted := false
+		var proof *time.Timer
 		release := sync.OnceFunc(func() {
 			if probes {
 				p.probe <- struct{}{}
 			}
 		})
 		err := p.run(ctx, kind, "", func(c *conn) {
-			accepted = true
 			p.joined(c)
-			release()
+			proof = time.AfterFunc(brief, func() {
+				p.lasted()
+				release()
+			})
 		})
+		accepted := proof != nil
+		lasted := accepted && !proof.Stop()
+		tries := 0
+		if !lasted {
+			tries = p.failed(probes)
+		}
 		switch {
 		case ctx.Err() != nil:
 		case accepted:
 			p.s.log.Warn("service connection lost", "endpoint", p.at.name, "error", err)
 		default:
-			p.s.log.Warn("service connection not opened", "endpoint", p.at.name, "tries", p.failed(probes), "error", err)
+			p.s.log.Warn("service connection not opened", "endpoint", p.at.name, "tries", tries, "error", err)
 		}
 		release()
-		probes = !accepted
+		probes = !lasted
 	}
 }
 
@@ -105,14 +117,14 @@ func backOff(failures int) time.Duration {
 // waits; the others follow at once if it succeeds. It reports false, without the
 // token, if ctx is done.
 func (p *pool) await(ctx context.Context) bool {
-	before, _ := p.count()
+	before, _ := p.attempts()
 	select {
 	case <-p.probe:
 	case <-ctx.Done():
 		return false
 	}
-	accepted, failures := p.count()
-	if accepted != before {
+	proven, failures := p.attempts()
+	if proven != before {
 		return true
 	}
 	wait := time.NewTimer(backOff(failures))
@@ -126,10 +138,18 @@ func (p *pool) await(ctx context.Context) bool {
 	}
 }
 
-func (p *pool) count() (accepted uint64, failures int) {
+func (p *pool) attempts() (proven uint64, failures int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.accepted, p.failures
+	return p.proven, p.failures
+}
+
+// lasted counts a connection that was accepted and is still there.
+func (p *pool) lasted() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.proven++
+	p.failures = 0
 }
 
 // joined makes c available for sending.
@@ -137,8 +157,6 @@ func (p *pool) joined(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conns = append(p.conns, c)
-	p.accepted++
-	p.failures = 0
 }
 
 // left removes c, if it is known.
