@@ -67,7 +67,7 @@ func (p *pool) keep(ctx context.Context, kind int) {
 		})
 		err := p.run(ctx, kind, "", func(c *conn) {
 			p.joined(c)
-			proof = time.AfterFunc(brief, func() {
+			proof = time.AfterFunc(brief, func() { // it is stopped below, when the connection has ended
 				p.lasted()
 				release()
 			})

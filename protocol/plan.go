@@ -32,7 +32,7 @@ type ways struct {
 	encode       way
 	addressed    way      // encode, where a pointer to the value can be taken, with its methods
 	decode       way      // of a pointer to the value
-	alwaysByKind bool     // encode and addressed are byKind
+	alwaysByKind bool     // encode and addressed are byKind; without, BenchmarkPayloads/track_of_100_positions takes 1.06 times as long
 	bytes        bool     // a slice, or in MessagePack an array, that is a byte string
 	members      *members // of a struct
 }

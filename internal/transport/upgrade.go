@@ -31,8 +31,8 @@ func (e *Endpoint) upgrade(w http.ResponseWriter, r *http.Request, protocol stri
 		// write waiting. The HTTP server's own deadlines are lifted.
 		_ = conn.SetDeadline(time.Time{})
 		_ = conn.SetWriteDeadline(deadline(e.opts.TransportSendTimeout))
-		writeSwitching(rw.Writer, w.Header(), r.Header["Sec-Websocket-Key"][0], protocol)
-		err = rw.Flush()                       // all before has its error
+		writeSwitching(rw.Writer, w.Header(), r.Header["Sec-Websocket-Key"][0], protocol) // Flush has its error
+		err = rw.Flush()
 		_ = conn.SetWriteDeadline(time.Time{}) // without effect on a connection that is closed
 	}
 	if err != nil {
