@@ -57,6 +57,10 @@ func TestFloatsAreWrittenAndReadAsStrconvDoes(t *testing.T) {
 	}
 	for range 100_000 {
 		sameAsStrconv(t, math.Float64frombits(rand.Uint64()))
+		sameAsStrconv(t, math.Exp(rand.Float64()*44-9.3)) // from 1e-4 to 1e15
+		// With a few bits behind the point: numbers of 16 and 17 digits on both sides may be as
+		// near.
+		sameAsStrconv(t, float64(rand.Uint64N(1<<53)>>rand.IntN(53)|1)/float64(uint64(1)<<rand.IntN(60)))
 		digits, places := rand.Uint64N(uint64(powersOf10[1+rand.IntN(17)])), rand.IntN(23)
 		sameAsStrconv(t, float64(digits)/powersOf10[places])
 		number := string(appendPlaces(nil, digits, places))
