@@ -14,33 +14,15 @@ import (
 //
 // Source: docs/reference/hub-protocol.md, section 2.2.
 func appendJSONString[T string | []byte](dst []byte, s T) []byte {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	dst = append(dst, '"')
 	done := 0 // s[:done] is written
-	for i := 0; i < len(s); {
+	for i := plainASCII(s, 0); i < len(s); {
 		c := s[i]
 		if c < utf8.RuneSelf {
-			if len(s)-i >= 8 {
-				// Eight bytes at once: one that is equal to another leaves 0 when the two are
-				// combined, one below 0x20 borrows when that is taken away, and 0x7f and what is
-				// not ASCII have their high bit set after 1 is added. What is carried reaches only
-				// bytes after the one that it is of, so the first that is found is right.
-				w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-					uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
-				quote, slash := w^(ones*'"'), w^(ones*'\\')
-				found := (w | (w + ones) | (w - ones*0x20) | (quote - ones) | (slash - ones)) & highs
-				if n := bits.TrailingZeros64(found) / 8; n > 0 {
-					i += n
-					continue
-				}
-			} else if !escapedASCII[c] {
-				i++
-				continue
-			}
 			dst = append(dst, s[done:i]...)
 			dst = appendASCIIEscape(dst, c)
-			i++
-			done = i
+			done = i + 1
+			i = plainASCII(s, done)
 			continue
 		}
 		// Nearly all letters of other scripts have two or three bytes: no call for these.
@@ -59,22 +41,59 @@ func appendJSONString[T string | []byte](dst []byte, s T) []byte {
 		case r == utf8.RuneError && n == 1:
 			dst = append(dst, s[done:i]...)
 			dst = append(dst, `\uFFFD`...)
+			done = i + n
 		case r > 0xffff:
 			dst = append(dst, s[done:i]...)
 			high, low := utf16.EncodeRune(r)
 			dst = appendHexEscape(appendHexEscape(dst, high), low)
+			done = i + n
 		case blocked[r/64]&(1<<(r%64)) != 0:
 			dst = append(dst, s[done:i]...)
 			dst = appendHexEscape(dst, r)
-		default:
-			i += n
-			continue
+			done = i + n
 		}
-		i += n
-		done = i
+		if i += n; i < len(s) && s[i] < utf8.RuneSelf {
+			i = plainASCII(s, i)
+		}
 	}
 	dst = append(dst, s[done:]...)
 	return append(dst, '"')
+}
+
+// plainASCII returns the index of the first byte of s from i on that is not ASCII, or
+// ASCII that is escaped; else the length of s.
+func plainASCII[T string | []byte](s T, i int) int {
+	last := len(s) - 8
+	for ; i <= last; i += 8 {
+		if found := notPlain(eightBytes(s, i)); found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	if last >= 0 {
+		// The last bytes, with zeros behind them: the first of these ends the search.
+		return i + bits.TrailingZeros64(notPlain(eightBytes(s, last)>>(8*(i-last))))/8
+	}
+	for i < len(s) && s[i] < utf8.RuneSelf && !escapedASCII[s[i]] {
+		i++
+	}
+	return i
+}
+
+// eightBytes returns those of s from i on, the first lowest.
+func eightBytes[T string | []byte](s T, i int) uint64 {
+	return uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+		uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+}
+
+// notPlain returns a word whose lowest bit that is set is the high one of the first byte of
+// w that is not ASCII, or ASCII that is escaped. A byte that is equal to another leaves 0
+// when the two are combined, one below 0x20 borrows when that is taken away, and 0x7f and
+// what is not ASCII have their high bit set after 1 is added. What is carried reaches only
+// bytes after the one that it is of, so the first that is found is right.
+func notPlain(w uint64) uint64 {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	quote, slash := w^(ones*'"'), w^(ones*'\\')
+	return (w | (w + ones) | (w - ones*0x20) | (quote - ones) | (slash - ones)) & highs
 }
 
 // escapedASCII are the ASCII characters that are not written as they are.
