@@ -21,6 +21,7 @@ type entries struct {
 	list   []entry
 	key    reflect.Value   // a variable for keys
 	copies reflect.Value   // a slice with the values, where the plan says that they may be there
+	typed  any             // a pointer to copies, where the plan has a filler
 	values []reflect.Value // else, or where there were more than the map had
 }
 
@@ -38,6 +39,11 @@ func sortedEntries(v reflect.Value, p *plan, name func(key reflect.Value) (strin
 	e, ok := p.entries.Get().(*entries)
 	if !ok {
 		e = &entries{key: reflect.New(p.key.typ).Elem()}
+	}
+	if p.fill != nil {
+		p.fill(e, v)
+		e.sort()
+		return e, nil
 	}
 	n := v.Len()
 	if p.copied && (!e.copies.IsValid() || e.copies.Len() < n) {
@@ -62,8 +68,37 @@ func sortedEntries(v reflect.Value, p *plan, name func(key reflect.Value) (strin
 		}
 		e.list = append(e.list, x)
 	}
-	slices.SortFunc(e.list, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	e.sort()
 	return e, nil
+}
+
+func (e *entries) sort() {
+	slices.SortFunc(e.list, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+}
+
+// fillers add the entries of maps that come often, without reflection for each of them:
+// BenchmarkPayloads/map_of_20_gauges takes 1.4 times as long without.
+var fillers = map[reflect.Type]func(*entries, reflect.Value){
+	reflect.TypeFor[map[string]string]():  fill[string],
+	reflect.TypeFor[map[string]bool]():    fill[bool],
+	reflect.TypeFor[map[string]int]():     fill[int],
+	reflect.TypeFor[map[string]int32]():   fill[int32],
+	reflect.TypeFor[map[string]int64]():   fill[int64],
+	reflect.TypeFor[map[string]float64](): fill[float64],
+}
+
+// fill adds the entries of v, which is a map[string]V.
+func fill[V any](e *entries, v reflect.Value) {
+	copies, ok := e.typed.(*[]V)
+	if !ok {
+		copies = new([]V)
+		e.typed, e.copies = copies, reflect.ValueOf(copies).Elem()
+	}
+	*copies = (*copies)[:0]
+	for name, value := range v.Interface().(map[string]V) {
+		e.list = append(e.list, entry{name, len(*copies)})
+		*copies = append(*copies, value)
+	}
 }
 
 // maxKeptEntries is of how many entries the memory is kept.

@@ -16,12 +16,13 @@ import (
 type plan struct {
 	typ      reflect.Type
 	kind     reflect.Kind
-	nullable bool          // null is a value: nil, or an empty string
-	elem     *plan         // of a pointer, slice, array or map
-	key      *plan         // of a map
-	empty    reflect.Value // of a slice: one without memory that is not nil
-	copied   bool          // of a map: its values may be copied to be encoded
-	entries  sync.Pool     // of a map: *entries
+	nullable bool                          // null is a value: nil, or an empty string
+	elem     *plan                         // of a pointer, slice, array or map
+	key      *plan                         // of a map
+	empty    reflect.Value                 // of a slice: one without memory that is not nil
+	copied   bool                          // of a map: its values may be copied to be encoded
+	entries  sync.Pool                     // of a map: *entries
+	fill     func(*entries, reflect.Value) // of a map that has one: adds its entries
 	enum     func() *enumNames
 
 	json, pack ways // of the two codecs
@@ -104,7 +105,7 @@ func (b planBuilder) plan(t reflect.Type) *plan {
 	case reflect.Map:
 		p.nullable = true
 		p.key, p.elem = b.plan(t.Key()), b.plan(t.Elem())
-		p.copied = mayCopy(p.elem)
+		p.copied, p.fill = mayCopy(p.elem), fillers[t]
 	case reflect.Struct:
 		p.json.members = b.jsonMembers(t)
 		p.pack.members = b.packMembers(t)

@@ -1,7 +1,9 @@
 package protocol
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"sync"
@@ -136,6 +138,35 @@ func TestNamesFoldAsInEncodingJSON(t *testing.T) {
 	}{{"kind", "KIND", true}, {"Kind", "\u212aind", true}, {"set", "\u017fET", true}, {"straße", "STRASSE", false}, {"Ärger", "äRGER", true}, {"a_b", "a-b", false}, {"σ", "ς", true}} {
 		if same := foldName(tt.a) == foldName(tt.b); same != tt.same {
 			t.Errorf("%q and %q fold to %q and %q", tt.a, tt.b, foldName(tt.a), foldName(tt.b))
+		}
+	}
+}
+
+// asOther makes maps of a type of its own out of V's, which has no filler.
+func asOther[V any](m map[string]V) [2]any {
+	type other map[string]V
+	return [2]any{m, other(m)}
+}
+
+func TestMapsThatComeOftenAreEncodedAsOthers(t *testing.T) {
+	for range 20 { // memory is used again, for fewer entries and for more
+		for _, n := range []int{300, 0, 3, 20, 1} {
+			texts, bools, ints, int32s, int64s, floats := map[string]string{}, map[string]bool{}, map[string]int{}, map[string]int32{}, map[string]int64{}, map[string]float64{}
+			for i := range n {
+				key := fmt.Sprint("key <é> ", i*7919%n)
+				texts[key], bools[key], ints[key], int32s[key], int64s[key], floats[key] = key, i%2 == 0, -i, int32(i)<<20, int64(i)<<40, float64(i)/3
+			}
+			for _, pair := range [][2]any{asOther(texts), asOther(bools), asOther(ints), asOther(int32s), asOther(int64s), asOther(floats)} {
+				for name, codec := range map[string]Codec{"json": JSON{}, "messagepack": MessagePack{}} {
+					for _, wrap := range []func(any) any{func(x any) any { return x }, func(x any) any { return []any{x, x} }} {
+						got, err := codec.AppendValue(nil, wrap(pair[0]))
+						want, wantErr := codec.AppendValue(nil, wrap(pair[1]))
+						if err != nil || wantErr != nil || !bytes.Equal(got, want) {
+							t.Fatalf("%s: %T of %d is %q, error %v, another %q, error %v", name, pair[0], n, got, err, want, wantErr)
+						}
+					}
+				}
+			}
 		}
 	}
 }
