@@ -299,16 +299,24 @@ func (e *jsonEncoder) structure(dst []byte, v reflect.Value, ms *members) (_ []b
 	start := len(dst)
 	for i := range ms.list {
 		m := &ms.list[i]
-		x, ok := m.of(v)
-		if !ok || m.omit != nil && m.omit(x) {
+		var x reflect.Value
+		if m.field >= 0 {
+			x = v.Field(m.field)
+		} else {
+			var ok bool
+			if x, ok = m.embedded(v); !ok { // the embedded pointer is nil
+				continue
+			}
+		}
+		if m.omit != nil && m.omit(x) {
 			continue
 		}
-		dst = append(dst, m.label...)
+		dst = m.appendLabel(dst)
 		switch {
+		case m.byKind:
+			dst, err = e.byKind(dst, x, m.plan)
 		case m.asString:
 			dst, err = e.asString(dst, x, m.plan)
-		case m.plan.json.alwaysByKind:
-			dst, err = e.byKind(dst, x, m.plan)
 		default:
 			dst, err = e.value(dst, x, m.plan)
 		}

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"reflect"
 	"slices"
@@ -12,13 +13,16 @@ import (
 
 // A member is one member of a struct in one codec.
 type member struct {
-	name     string
-	label    string // the name in its encoding; JSON's with a comma before and its colon
-	index    []int
-	plan     *plan
-	omit     func(reflect.Value) bool // says what is left out; nil: nothing is
-	asString bool                     // in JSON: a number, bool or string as text inside a string
-	hidden   bool                     // in MessagePack: its name is read into another member
+	name       string
+	label      string    // the name in its encoding; JSON's with a comma before and its colon
+	labelWords [2]uint64 // the label's first bytes
+	field      int       // its index in the struct, or -1 for a member of an embedded one
+	index      []int
+	plan       *plan
+	byKind     bool                     // it is encoded by its kind, whether it has an address or not
+	omit       func(reflect.Value) bool // says what is left out; nil: nothing is
+	asString   bool                     // in JSON: a number, bool or string as text inside a string
+	hidden     bool                     // in MessagePack: its name is read into another member
 }
 
 // members are the members of a struct in one codec.
@@ -33,9 +37,13 @@ type members struct {
 // of returns the member of v; ok is false inside an embedded pointer that is
 // nil.
 func (m *member) of(v reflect.Value) (_ reflect.Value, ok bool) {
-	if len(m.index) == 1 {
-		return v.Field(m.index[0]), true
+	if m.field >= 0 {
+		return v.Field(m.field), true
 	}
+	return m.embedded(v)
+}
+
+func (m *member) embedded(v reflect.Value) (_ reflect.Value, ok bool) {
 	f, err := v.FieldByIndexErr(m.index)
 	return f, err == nil
 }
@@ -43,9 +51,13 @@ func (m *member) of(v reflect.Value) (_ reflect.Value, ok bool) {
 // reach is of for a v that is decoded: embedded pointers that are nil are
 // allocated.
 func (m *member) reach(v reflect.Value) (reflect.Value, error) {
-	if len(m.index) == 1 { // nearly always
-		return v.Field(m.index[0]), nil
+	if m.field >= 0 { // nearly always
+		return v.Field(m.field), nil
 	}
+	return m.reachEmbedded(v)
+}
+
+func (m *member) reachEmbedded(v reflect.Value) (reflect.Value, error) {
 	for i, x := range m.index {
 		if i > 0 && v.Kind() == reflect.Pointer {
 			if v.IsNil() {
@@ -59,6 +71,35 @@ func (m *member) reach(v reflect.Value) (reflect.Value, error) {
 		v = v.Field(x)
 	}
 	return v, nil
+}
+
+// setLabel sets the label.
+func (m *member) setLabel(label string) {
+	var b [len(m.labelWords) * 8]byte
+	copy(b[:], label)
+	m.label, m.labelWords = label, [...]uint64{binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:])}
+}
+
+// appendLabel appends the label. Most have at most 16 bytes, and to copy so few takes longer
+// by a call than by two words: BenchmarkPayloads/page_of_100_orders takes 1.06 times as long
+// without in JSON, 1.1 times in MessagePack.
+func (m *member) appendLabel(dst []byte) []byte {
+	n, size := len(dst), len(m.label)
+	if size > 16 || cap(dst)-n < 16 {
+		return append(dst, m.label...)
+	}
+	room := dst[n : n+16]
+	binary.LittleEndian.PutUint64(room, m.labelWords[0])
+	binary.LittleEndian.PutUint64(room[8:], m.labelWords[1])
+	return dst[:n+size]
+}
+
+// ownField is the field that index leads to, or -1 where it is one of an embedded struct.
+func ownField(index []int) int {
+	if len(index) > 1 {
+		return -1
+	}
+	return index[0]
 }
 
 // failed says that err belongs to this member.
@@ -124,7 +165,9 @@ func (b planBuilder) jsonMembers(t reflect.Type) *members {
 	ms := &members{byName: make(map[string]int), folded: make(map[string]int)}
 	for i, f := range findJSONFields(t) {
 		m := member{name: f.name, index: f.index, plan: b.plan(f.typ), asString: f.asString}
-		m.label = "," + string(appendJSONString(nil, f.name)) + ":"
+		m.field = ownField(m.index)
+		m.setLabel("," + string(appendJSONString(nil, f.name)) + ":")
+		m.byKind = m.plan.json.alwaysByKind && !m.asString
 		m.omit = jsonOmit(f)
 		ms.list = append(ms.list, m)
 		ms.byName[f.name] = i
@@ -345,8 +388,10 @@ func (b planBuilder) packMembers(t reflect.Type) *members {
 	f.find(t, nil)
 	for i := range f.list {
 		m := &f.list[i]
-		m.label = string(appendMPString(nil, m.name))
+		m.field = ownField(m.index)
+		m.setLabel(string(appendMPString(nil, m.name)))
 		m.plan = b.plan(t.FieldByIndex(m.index).Type)
+		m.byKind = m.plan.pack.alwaysByKind
 		m.hidden = f.byName[m.name] != i
 	}
 	return f.members

@@ -348,17 +348,22 @@ func (e *mpEncoder) structure(dst []byte, v reflect.Value, ms *members) (_ []byt
 	for i := range ms.list {
 		m := &ms.list[i]
 		if !ms.asArray {
-			if m.leftOut(v) {
+			if m.omit != nil && m.leftOut(v) {
 				continue
 			}
-			dst = append(dst, m.label...)
+			dst = m.appendLabel(dst)
 		}
-		x, ok := m.of(v)
-		if !ok { // inside an embedded pointer that is nil
-			dst = append(dst, msgp.Nil)
-			continue
+		var x reflect.Value
+		if m.field >= 0 {
+			x = v.Field(m.field)
+		} else {
+			var ok bool
+			if x, ok = m.embedded(v); !ok { // the embedded pointer is nil
+				dst = append(dst, msgp.Nil)
+				continue
+			}
 		}
-		if m.plan.pack.alwaysByKind {
+		if m.byKind {
 			dst, err = e.byKind(dst, x, m.plan)
 		} else {
 			dst, err = e.value(dst, x, m.plan)
