@@ -16,7 +16,8 @@ import (
 // themselves are those of encoding/json.
 type jsonDecoder struct {
 	jsonScanner
-	hops int // pointers and interfaces passed
+	hops  int // pointers and interfaces passed
+	short shortTexts
 }
 
 // decodeJSONInto decodes token into what v points to.
@@ -139,7 +140,7 @@ func (d *jsonDecoder) intoInterface(v reflect.Value, c byte) error {
 	if v.NumMethod() > 0 {
 		return unsupported(v.Type(), "decoded")
 	}
-	x, err := d.any()
+	x, err := d.any(0)
 	if err == nil {
 		v.Set(reflect.ValueOf(x))
 	}
@@ -412,47 +413,4 @@ func (d *jsonDecoder) jsonNumber(v reflect.Value, c byte) error {
 		v.SetString(string(number))
 	}
 	return err
-}
-
-// any decodes the next value without knowing what it is: into a float64, string,
-// bool, []any, map[string]any or nil.
-func (d *jsonDecoder) any() (any, error) {
-	switch c := d.next(); c {
-	case '[':
-		d.i++
-		list := []any{}
-		for i := 0; d.element(i); i++ {
-			x, err := d.any()
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, x)
-		}
-		return list, nil
-	case '{':
-		d.i++
-		dict := make(map[string]any)
-		for i := 0; d.element(i); i++ {
-			name, err := d.text('"')
-			if err != nil {
-				return nil, err
-			}
-			d.colon()
-			if dict[name], err = d.any(); err != nil {
-				return nil, err
-			}
-		}
-		return dict, nil
-	case '"':
-		return d.text(c)
-	case 't', 'f', 'n':
-		d.scalar(c)
-		if c == 'n' {
-			return nil, nil
-		}
-		return c == 't', nil
-	default:
-		number, err := d.digitsOf(c)
-		return parseFloat(number, 64), err
-	}
 }

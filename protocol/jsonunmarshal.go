@@ -16,7 +16,8 @@ import (
 // null. A number that is too large for a float is infinite, wherever it is.
 // Numbers become float64 in an any; names of members match without regard to
 // case; keys of maps may be of any type that AppendValue writes but an
-// interface; a *Raw gets a copy. Slices get new memory; maps that exist
+// interface; a *Raw gets a copy. In an any, strings of at most 32 bytes share
+// memory: one that is kept keeps at most 256 bytes. Slices get new memory; maps that exist
 // already, and what existing pointers refer to, are filled.
 func (c JSON) Unmarshal(raw Raw, v any) error {
 	if err := c.unmarshal(raw, v); err != nil {
@@ -32,6 +33,9 @@ var (
 )
 
 func (c JSON) unmarshal(raw Raw, v any) error {
+	if c.Values == nil && unmarshalJSONAny(raw, v) {
+		return nil
+	}
 	s := jsonScanner{b: raw}
 	first := s.next()
 	start := s.i

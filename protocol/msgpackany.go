@@ -14,9 +14,12 @@ import (
 const maxMessagePackDepth = 500
 
 // A mpReader reads values of MessagePack into values of Go.
-type mpReader struct{ msgp.Reader }
+type mpReader struct {
+	msgp.Reader
+	short shortTexts
+}
 
-func newMPReader(b []byte) mpReader { return mpReader{msgp.NewReader(b)} }
+func newMPReader(b []byte) mpReader { return mpReader{Reader: msgp.NewReader(b)} }
 
 // any decodes the next value without knowing what it is. As in .NET, integers
 // get the type of their format: positive ones of a byte are a uint8, negative
@@ -35,8 +38,7 @@ func (r *mpReader) any(depth int) (any, error) {
 	case msgp.KindArray:
 		return r.anyArray(depth)
 	case msgp.KindStr:
-		s, _ := r.Str()
-		return mpText(s), nil
+		return r.anyText(), nil
 	case msgp.KindNil:
 		r.Nil()
 		return nil, nil
@@ -95,7 +97,7 @@ func (r *mpReader) anyArray(depth int) (any, error) {
 	return list, nil
 }
 
-func (r *mpReader) anyMap(depth int) (any, error) {
+func (r *mpReader) anyMap(depth int) (_ any, err error) {
 	n, ok := r.Map()
 	if !ok {
 		return nil, errKind
@@ -103,6 +105,13 @@ func (r *mpReader) anyMap(depth int) (any, error) {
 	names := make(map[string]any)
 	var mixed map[any]any
 	for range n {
+		if mixed == nil && msgp.KindOf(r.Code()) == msgp.KindStr {
+			name := r.anyText()
+			if names[name], err = r.any(depth + 1); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		key, err := r.any(depth + 1)
 		if err != nil {
 			return nil, err
@@ -111,11 +120,7 @@ func (r *mpReader) anyMap(depth int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		name, isName := key.(string)
 		switch {
-		case isName && mixed == nil:
-			names[name] = value
-			continue
 		case !reflect.ValueOf(key).IsValid() || !reflect.ValueOf(key).Comparable():
 			return nil, errKind
 		case mixed == nil:
@@ -130,6 +135,15 @@ func (r *mpReader) anyMap(depth int) (any, error) {
 		return mixed, nil
 	}
 	return names, nil
+}
+
+// anyText passes a string.
+func (r *mpReader) anyText() string {
+	s, _ := r.Str()
+	if !utf8.Valid(s) {
+		return mpText(s)
+	}
+	return r.short.of(r.Again(len(s)), len(s), -r.Left()-len(s))
 }
 
 // mpText makes a Go string of a string's bytes. As .NET does, it replaces what

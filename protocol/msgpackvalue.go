@@ -81,7 +81,9 @@ func appendMPValue(dst []byte, v any) ([]byte, error) {
 // nesting. nil is an empty string, as strings of .NET may be null. A []byte
 // also takes a string or an array of integers. In an any, integers have the
 // type of their format: 1 is a uint8, -1 an int8. Names of members match with
-// their case; members without a field are skipped. A *Raw gets a copy.
+// their case; members without a field are skipped. A *Raw gets a copy. In an
+// any, strings of at most 32 bytes share memory: one that is kept keeps at most
+// 256 bytes.
 //
 // Types that decode themselves with vmihailenco/msgpack do so, and decide
 // about nil; so do types with UnmarshalJSON and nothing else, which get the

@@ -63,7 +63,18 @@ const (
 )
 
 // KindOf returns what code begins.
-func KindOf(code byte) Kind {
+func KindOf(code byte) Kind { return kinds[code] }
+
+// kinds are those of all codes: what comes is not foreseen by the processor, and a table
+// has no branches.
+var kinds = func() (kinds [256]Kind) {
+	for code := range 256 {
+		kinds[code] = kindOf(byte(code))
+	}
+	return kinds
+}()
+
+func kindOf(code byte) Kind {
 	switch {
 	case code < FixMap || code >= Negative || code >= Uint8 && code <= Int64:
 		return KindInteger

@@ -28,6 +28,9 @@ func (r *Reader) Code() byte {
 // Left returns how many bytes are left.
 func (r *Reader) Left() int { return len(r.b) - r.i }
 
+// Again returns the last n bytes that were passed and all that are left.
+func (r *Reader) Again(n int) []byte { return r.b[r.i-n:] }
+
 // Rest passes all bytes that are left and returns them.
 func (r *Reader) Rest() []byte {
 	rest := r.b[r.i:len(r.b):len(r.b)]
@@ -102,6 +105,10 @@ func (r *Reader) Map() (n int, ok bool) {
 // Str passes a string and returns its bytes, which may be no UTF-8.
 func (r *Reader) Str() (s []byte, ok bool) {
 	start := r.i
+	if c := r.Code(); c&^0x1f == FixStr { // most are short
+		r.i++
+		return r.take(start, int(c&0x1f), true)
+	}
 	n, ok := r.length(FixStr, 0x1f, Str8, 1)
 	return r.take(start, n, ok)
 }
@@ -292,7 +299,12 @@ func (r *Reader) Shallow(depth int) (raw []byte, ok bool) {
 // skipOne passes one value, or the header of a container and returns how many
 // values follow.
 func (r *Reader) skipOne() (more int, ok bool) {
-	switch KindOf(r.Code()) {
+	c := r.Code()
+	if size := 1 + int(c&0x1f); c&^0x1f == FixStr && size <= r.Left() {
+		r.i += size
+		return 0, true
+	}
+	switch KindOf(c) {
 	case KindInteger:
 		_, _, ok = r.Integer()
 	case KindMap:
