@@ -318,6 +318,22 @@ func (d *jsonDecoder) dict(v reflect.Value, p *plan, c byte) error {
 	if v.IsNil() {
 		v.Set(reflect.MakeMap(p.typ))
 	}
+	if p.fill != nil {
+		switch dict := v.Interface().(type) {
+		case map[string]string:
+			return readDict(d, dict, p.elem)
+		case map[string]bool:
+			return readDict(d, dict, p.elem)
+		case map[string]int:
+			return readDict(d, dict, p.elem)
+		case map[string]int32:
+			return readDict(d, dict, p.elem)
+		case map[string]int64:
+			return readDict(d, dict, p.elem)
+		case map[string]float64:
+			return readDict(d, dict, p.elem)
+		}
+	}
 	key, value := reflect.New(p.key.typ).Elem(), reflect.New(p.elem.typ).Elem()
 	d.i++
 	for i := 0; d.element(i); i++ {
@@ -334,6 +350,27 @@ func (d *jsonDecoder) dict(v reflect.Value, p *plan, c byte) error {
 			return err
 		}
 		v.SetMapIndex(key, value)
+	}
+	return nil
+}
+
+// readDict is dict for a map that has a filler. It is no filler itself: what is called by a
+// variable moves the decoder to the heap.
+func readDict[V any](d *jsonDecoder, dict map[string]V, elem *plan) error {
+	x := new(V)
+	value := reflect.ValueOf(x).Elem()
+	d.i++
+	for i := 0; d.element(i); i++ {
+		name, err := d.text('"')
+		if err != nil {
+			return err
+		}
+		d.colon()
+		value.SetZero()
+		if err := d.into(value, elem); err != nil {
+			return err
+		}
+		dict[name] = *x
 	}
 	return nil
 }

@@ -142,7 +142,7 @@ func TestNamesFoldAsInEncodingJSON(t *testing.T) {
 	}
 }
 
-// asOther makes maps of a type of its own out of V's, which has no filler.
+// asOther makes a map of a type of its own, which has no filler, out of m.
 func asOther[V any](m map[string]V) [2]any {
 	type other map[string]V
 	return [2]any{m, other(m)}
@@ -164,6 +164,14 @@ func TestMapsThatComeOftenAreEncodedAsOthers(t *testing.T) {
 						if err != nil || wantErr != nil || !bytes.Equal(got, want) {
 							t.Fatalf("%s: %T of %d is %q, error %v, another %q, error %v", name, pair[0], n, got, err, want, wantErr)
 						}
+					}
+					raw, _ := codec.AppendValue(nil, pair[1])
+					back := reflect.New(reflect.TypeOf(pair[0]))
+					if err := codec.Unmarshal(raw, back.Interface()); err != nil || !reflect.DeepEqual(back.Elem().Interface(), pair[0]) {
+						t.Fatalf("%s: %T of %d is read as %v, error %v", name, pair[0], n, back.Elem(), err)
+					}
+					if err := codec.Unmarshal(raw, back.Interface()); err != nil || back.Elem().Len() != n {
+						t.Fatalf("%s: %T of %d is read again as %v, error %v", name, pair[0], n, back.Elem(), err)
 					}
 				}
 			}
