@@ -4,7 +4,8 @@ import "unicode/utf8"
 
 // unmarshalJSONAny decodes raw into a *any, *map[string]any or *[]any that holds nothing
 // yet, in one pass: nothing is there that would be half changed if raw is not JSON. It
-// reports whether it did. The other way knows why not.
+// reports whether it did. The other way, in two, knows why not; with it alone
+// BenchmarkPayloads/document_without_a_type takes 1.25 times as long.
 func unmarshalJSONAny(raw Raw, v any) (ok bool) {
 	switch p := v.(type) {
 	case *any:

