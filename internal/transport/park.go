@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -45,16 +46,18 @@ type parking struct {
 
 	// Owned by the goroutine that reads.
 	busy    bool
+	heavy   bool   // it has said more than heavyBytes in the tick now, or in the one of its last read before
 	woken   bool   // there is something to read; of a socket that is not raw
 	emptied bool   // the last read has left nothing; of a raw socket
-	turns   turns  // since a raw socket has waited; of another one, all
 	lately  uint8  // reads in the tick now, up to one more than quietReads
+	turns   turns  // since a raw socket has waited; of another one, all
 	now     uint16 // the end of wheel.at
+	spent   uint16 // readBytes and more, in the tick now, in units of that
 
 	// Guarded by pollSet.mu.
+	place   uint32
 	placed  bool // it has a place in the set
 	watched bool // the set reports it
-	place   uint32
 
 	// Guarded by conn.mu.
 	quiet uint8  // looks of the sweeper in which nothing had come
@@ -94,13 +97,22 @@ func (s *socket) readAlone() {
 func (s *socket) filled() {
 	s.reads.Store(s.reads.Load() + 1) // nobody else changes it
 	if now := uint16(s.conn.endpoint.wheel.at.Load()); now != s.now {
-		s.now, s.lately = now, 0
+		s.heavy = s.spent > heavy
+		s.now, s.lately, s.spent = now, 0, 0
 	}
 	if s.lately <= quietReads {
 		s.lately++
 	}
+	took := readBytes + len(s.buf.left)
+	if s.spent += uint16(took / readBytes); s.spent > heavy {
+		s.heavy = true
+		s.spent = heavy + 1
+	}
 	s.emptied = s.raw != nil && len(s.buf.left) < len(s.buf.bytes)
-	s.turns.taken(turns(readBytes+len(s.buf.left)), turnBytes)
+	if s.heavy && (s.turns == 0 || s.raw == nil) {
+		runtime.Gosched()
+	}
+	s.turns.taken(turns(took), turnBytes)
 	if len(s.buf.left) <= quietBytes && s.lately <= quietReads {
 		return
 	}

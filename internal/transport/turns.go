@@ -24,3 +24,9 @@ const (
 	turnBatches = 2        // of the events of a set
 	turnWrites  = 64       // to clients, one after the other
 )
+
+// A client is heavy that says more than 2 MiB in a tick of the sweeper, reads of readBytes
+// included: 20,000 short calls a second are 12. Whenever it is woken, those that were woken
+// with it go first. One of 20,000 calls a second made the 99th percentile of 1,000 others
+// 0.28 ms, where it is 0.20 with this (docs/performance.md).
+const heavy = (2 << 20) / readBytes

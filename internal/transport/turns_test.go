@@ -108,6 +108,51 @@ func TestAClientThatAlwaysSaysSomethingLetsOthersRun(t *testing.T) {
 	}
 }
 
+// A client that says much, and waits in between, is served after those that are woken with it.
+func TestAHeavyClientIsServedAfterOthers(t *testing.T) {
+	before := runtime.GOMAXPROCS(1)
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	const much, rounds = 3 << 20, 30
+	flood := strings.Repeat(clientFrame(opText, strings.Repeat("x", 16<<10)), much/(16<<10))
+	for name, serveIt := range map[string]func(t *testing.T) *node{
+		"auto":      func(t *testing.T) *node { return serve(t, withReaders(ReadersAuto), nil) },
+		"goroutine": func(t *testing.T) *node { return serve(t, withReaders(ReadersGoroutine), nil) },
+		"TLS":       func(t *testing.T) *node { return serveTLS(t, withReaders(ReadersAuto), bareTLS) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := serveIt(t)
+			served := make(chan string, 2)
+			join := func(who string, silent int) *peer {
+				p := n.upgrade("/hub")
+				got := 0
+				n.app().receive = func(p []byte, _ bool) bool {
+					if got += len(p); got >= silent {
+						served <- who
+					}
+					return true
+				}
+				return p
+			}
+			heavy, other := join("heavy", much), join("other", 0)
+			heavy.write(flood)
+			<-served
+			first := 0
+			for range rounds {
+				other.send(opText, "x")
+				heavy.send(opText, "x") // Go runs what has become readable last first
+				if <-served == "other" {
+					first++
+				}
+				<-served
+			}
+			// Now and then they are not woken together.
+			if first < rounds*2/3 {
+				t.Errorf("the other client was served first in %d of %d rounds", first, rounds)
+			}
+		})
+	}
+}
+
 // Nor do many clients that say something at once, and that one goroutine reads.
 func TestClientsOfOneSetLetOthersRun(t *testing.T) {
 	if !haveRaw || runtime.GOOS != "linux" {
