@@ -31,7 +31,7 @@ type Codec interface {
 
 	// Unmarshal decodes raw into what the pointer v points to. It is as strict
 	// as ASP.NET Core: no number from a string, no integer out of range, no
-	// null for a value that cannot be nil.
+	// null for a value that cannot be nil. What it decodes is no part of raw.
 	Unmarshal(raw Raw, v any) error
 
 	// AppendValue appends the encoding of v, without any framing, to dst.

@@ -40,7 +40,6 @@ type reader struct {
 	mask  [4]byte     // of the frame
 	runes runeCheck
 
-	shared bool  // the App still uses parts of buf: it must not be used again
 	ended  bool  // nothing more is to be read
 	inside bool  // a frame whose payload has not been used up
 	maskAt uint8 // where the next byte is in the mask
@@ -69,16 +68,14 @@ func (s *socket) borrow() {
 	}
 }
 
-// release gives the buffer back, unless the App has kept a goroutine that still
-// uses it.
+// release gives the buffer back.
 func (s *socket) release() {
 	b := s.buf
 	s.buf = nil
-	if b != nil && !s.shared {
+	if b != nil {
 		b.left = nil
 		b.pool.Put(b)
 	}
-	s.shared = false
 }
 
 // read reads the sockets of c, one after the other, until there is none or
@@ -141,7 +138,6 @@ func (c *Conn) ReadOn() {
 		return
 	}
 	if s != nil {
-		s.shared = s.buf != nil || s.shared
 		s.readAlone()
 	}
 	c.read()
