@@ -113,6 +113,16 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
+// BenchmarkEchoOfFourAtOnce: short calls cost the same where others of the client could run
+// beside them; with a goroutine for each they cost six times as much.
+func BenchmarkEchoOfFourAtOnce(b *testing.B) {
+	for _, inFlight := range []int{1, 16} {
+		b.Run(fmt.Sprintf("inFlight=%d", inFlight), func(b *testing.B) {
+			benchmarkEcho(b, protocol.JSON{}, inFlight, 61, &server.Options{MaximumParallelInvocationsPerClient: 4})
+		})
+	}
+}
+
 // BenchmarkEchoOfLongText: what a text costs by its length.
 func BenchmarkEchoOfLongText(b *testing.B) {
 	for _, codec := range []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}} {

@@ -64,13 +64,15 @@ func (inv *invocation) admit() (refusal string) {
 	return refusal
 }
 
-// needsGoroutine reports whether the leader must not run the call: several calls
-// of a client may run at once, or it would hold the leader up. Items of an upload
-// come through the leader, so the method would wait for itself; and a stream that
-// has blocked once would block until it is detached, a thousand times a second
-// at most.
+// needsGoroutine reports whether the leader must not run the call, which would hold
+// it up. Items of an upload come through the leader, so the method would wait for
+// itself; and a stream that blocks, or a call beside which others may run, would do so
+// until it is detached, a thousand times a second at most.
 func (inv *invocation) needsGoroutine() bool {
-	return inv.conn.hub.opts.MaximumParallelInvocationsPerClient > 1 || len(inv.uploads) > 0 || inv.method.blocks.Load()
+	if len(inv.uploads) > 0 {
+		return true
+	}
+	return inv.method.blocks.Load() && (inv.conn.hub.parallel() || !inv.method.plain())
 }
 
 // runAlone runs the call on a goroutine of its own.
@@ -78,7 +80,13 @@ func (inv *invocation) runAlone() {
 	defer inv.conn.survive()
 	inv.conn.track(inv)
 	defer inv.finish()
+	if !inv.method.plain() {
+		inv.run()
+		return
+	}
+	began := sinceStart()
 	inv.run()
+	inv.method.took(sinceStart() - began)
 }
 
 // run calls the method and answers the call, also if user code ends the

@@ -50,3 +50,39 @@ func TestNoCallIsWatchedWhereTooManyRun(t *testing.T) {
 		time.Sleep(10 * watchPeriod)
 	})
 }
+
+// A method whose calls are often long gets goroutines, and loses them when its calls are
+// short again.
+func TestMethodsAreGivenUpToGoroutinesWhileTheirCallsAreLong(t *testing.T) {
+	long, short := longCall, longCall-1
+	m := &method{}
+	after := func(took time.Duration, calls int, want bool) {
+		t.Helper()
+		for range calls {
+			m.took(took)
+		}
+		if got := m.blocks.Load(); got != want {
+			t.Fatalf("after %d calls of %v it needs goroutines: %t, want %t (debt %d)", calls, took, got, want, m.debt.Load())
+		}
+	}
+	for range 100 { // the system has taken the processor now and then
+		after(long, 1, false)
+		after(short, perLong, false)
+	}
+	after(long, 2, false)
+	after(long, 1, true)
+	after(long, 1000, true)
+	after(short, 2*manyLongs, false)
+	m.hasBlocked()
+	m.hasBlocked()
+	after(short, 1, false)
+	m.hasBlocked()
+	if !m.blocks.Load() {
+		t.Error("calls are detached, and it gets no goroutines")
+	}
+
+	stream := &method{result: channelResult}
+	if stream.hasBlocked(); !stream.blocks.Load() {
+		t.Error("a stream that has blocked gets no goroutine")
+	}
+}

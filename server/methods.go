@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/hubwire/hubwire/server/internal/hubtype"
 )
@@ -32,7 +33,8 @@ type method struct {
 	streams   int         // how many are streams that the client sends
 	result    resultShape
 	authorize func(*Call) error
-	blocks    atomic.Bool   // a stream of it has been detached once
+	blocks    atomic.Bool   // its calls are often long; of a method that streams: one was detached
+	debt      atomic.Int32  // of long calls; see took
 	told      func(CallEnd) // for the observer; nil: nobody wants to know
 
 	cancellable bool // it takes a context.Context
@@ -61,13 +63,52 @@ const (
 // streamsResult reports whether clients must call m with a StreamInvocation.
 func (m *method) streamsResult() bool { return m.result >= channelResult }
 
-// hasBlocked notes that the next call of a method that streams needs a goroutine
-// of its own from the start.
+// A call holds up others that are there already if it takes longCall or more: those of
+// clients that the same goroutine reads, and those of its own client where several may run
+// at once. A goroutine costs as much as six short calls, so only a method whose calls were
+// long of late is given one.
+const (
+	longCall  = 100 * time.Microsecond
+	perLong   = 32          // short calls that make up for a long one
+	manyLongs = 2 * perLong // of debt: its calls are often long
+
+	// While there is no debt one call in so many is timed, as a look at the clock costs a
+	// tenth of a short call. A prime number finds those of clients that take turns among methods.
+	timedCalls = 7
+)
+
+// hasBlocked notes that a call was detached.
 func (m *method) hasBlocked() {
-	if m.streamsResult() && !m.blocks.Load() {
+	switch {
+	case m.plain():
+		m.wasLong()
+	case m.streamsResult() && !m.blocks.Load():
 		m.blocks.Store(true)
 	}
 }
+
+// took notes how long a call has taken.
+func (m *method) took(d time.Duration) {
+	if d >= longCall {
+		m.wasLong()
+		return
+	}
+	if m.isShort() { // as a rule: nothing is written that other processors read
+		return
+	}
+	if m.debt.Add(-1) <= 0 {
+		m.blocks.Store(false)
+	}
+}
+
+func (m *method) wasLong() {
+	if m.debt.Load() <= manyLongs && m.debt.Add(perLong) > manyLongs {
+		m.blocks.Store(true)
+	}
+}
+
+// isShort reports whether calls of m were short of late, or there were none.
+func (m *method) isShort() bool { return m.debt.Load() <= 0 }
 
 // plain reports whether m takes a permit: it streams in neither direction.
 func (m *method) plain() bool { return !m.streamsResult() && m.streams == 0 }

@@ -426,10 +426,14 @@ func TestACallThatNobodyObservesAllocatesWhatItAlwaysDid(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector allocates, too")
 	}
-	for name, o := range map[string]*server.Observer{"no observer": nil, "an empty observer": {}} {
+	for name, opts := range map[string]*server.Options{
+		"no observer":       {},
+		"an empty observer": {Observer: &server.Observer{}},
+		"four at once":      {MaximumParallelInvocationsPerClient: 4}, // what is short needs no goroutine
+	} {
 		var records atomic.Int64
 		reached := make(chan struct{}, 1)
-		c := openMemory(t, newHub(benchHub{}, &server.Options{Observer: o}), "json", 1, &records, reached)[0]
+		c := openMemory(t, newHub(benchHub{}, opts), "json", 1, &records, reached)[0]
 		c.wanted, c.end = 16, '!'
 		template := bytes.Repeat(clientFrame(`{"type":1,"invocationId":"17","target":"Echo","arguments":["x!"]}`), 16)
 		batch := make([]byte, len(template))

@@ -39,6 +39,8 @@ type Options struct {
 	// MaximumParallelInvocationsPerClient is how many ordinary calls of one
 	// client run at the same time; calls that stream are not counted. Zero
 	// means 1, which also keeps their order. Negative is an error of NewHub.
+	// A call may wait for a millisecond or two for the one before it, until it is
+	// seen that calls of that method take long (a tenth of a millisecond).
 	MaximumParallelInvocationsPerClient int
 
 	// StreamBufferCapacity is how many items of one client-to-server stream

@@ -5,6 +5,9 @@ import (
 	"sync"
 )
 
+// parallel reports whether several ordinary calls of a client may run at once.
+func (h *Hub) parallel() bool { return h.opts.MaximumParallelInvocationsPerClient > 1 }
+
 // permits bounds how many ordinary calls of one connection run at once. They are
 // given in the order of waiting. Its methods are safe for concurrent use.
 type permits struct {

@@ -1,0 +1,125 @@
+package server_test
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hubwire/hubwire/internal/race"
+	"github.com/hubwire/hubwire/server"
+)
+
+// meetingHub has calls that wait until so many run at once.
+type meetingHub struct {
+	mu   sync.Mutex
+	here int
+	all  chan struct{}
+}
+
+func (h *meetingHub) Meet(ctx context.Context, n int) error {
+	h.mu.Lock()
+	if h.all == nil {
+		h.all = make(chan struct{})
+	}
+	all := h.all
+	if h.here++; h.here == n {
+		h.here, h.all = 0, nil
+		close(all)
+	}
+	h.mu.Unlock()
+	select {
+	case <-all:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Calls that wait run at once, up to the bound, and do not hold each other up once it
+// is seen that they wait.
+func TestCallsThatWaitRunAtOnce(t *testing.T) {
+	for _, m := range modes {
+		if m.parallel == 1 {
+			continue
+		}
+		inBubble(t, m.name, func(t *testing.T) {
+			n := m.node(t, &meetingHub{}, &server.Options{})
+			c := m.connect(n)
+			for round := range 10 {
+				began := time.Now()
+				var calls sync.WaitGroup
+				for range m.parallel {
+					calls.Go(func() {
+						if err := c.Invoke(nil, "Meet", m.parallel); err != nil {
+							t.Errorf("round %d: %v", round, err)
+						}
+					})
+				}
+				calls.Wait()
+				if took := time.Since(began); round >= 3 && took > 0 {
+					t.Errorf("round %d took %v", round, took)
+				}
+				synctest.Wait()
+			}
+		})
+	}
+}
+
+// waitingHub has calls that wait until they are told.
+type waitingHub struct{ begun, over chan struct{} }
+
+func (h *waitingHub) Wait() {
+	h.begun <- struct{}{}
+	<-h.over
+}
+
+func (h *waitingHub) Nap() { time.Sleep(5 * time.Millisecond) }
+
+func (h *waitingHub) Echo(text string) string { return text }
+
+// Quiet clients have no goroutines of their own on Linux. A call of one that waits holds up
+// none of the others, though nothing detaches it, once such calls were seen to take long.
+func TestACallThatWaitsHoldsUpNoOtherClient(t *testing.T) {
+	before := runtime.GOMAXPROCS(1) // all clients are read by one goroutine
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	h := &waitingHub{begun: make(chan struct{}), over: make(chan struct{})}
+	hub := newHub(h, nil)
+	url := serve(t, hub)
+	var clients []*client
+	for range 20 {
+		clients = append(clients, connect(t, url))
+	}
+	hub.DetachNothing()
+	t.Cleanup(func() { close(h.over) }) // before the node is closed
+	hub.SetLong("Wait")
+	for i, c := range clients[:len(clients)-1] {
+		c.send(`{"type":1,"target":"Wait","arguments":[]}`)
+		<-h.begun
+		for _, other := range clients[i+1:] {
+			other.send(`{"type":1,"invocationId":"1","target":"Echo","arguments":["x"]}`)
+			other.expect(`{"type":3,"invocationId":"1","result":"x"}`)
+		}
+	}
+}
+
+// The read buffer of a call that was detached is used again.
+func TestACallThatWaitsAllocatesNoReadBuffer(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector drops what pools keep")
+	}
+	c := connect(t, serve(t, newHub(&waitingHub{}, nil)))
+	const calls = 100
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range calls {
+		c.send(`{"type":1,"invocationId":"1","target":"Nap","arguments":[]}`)
+		c.expect(`{"type":3,"invocationId":"1","result":null}`)
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / calls; each > 16<<10 {
+		t.Errorf("a call has allocated %d bytes, of which 32 KiB are a read buffer", each)
+	}
+}
