@@ -21,8 +21,9 @@ type App interface {
 
 	// Receive takes p, bytes in order of arrival; message and frame borders
 	// mean nothing. It is called by one goroutine at a time. p is valid only
-	// until it returns, or ReadOn is called in its place. It waits while the App cannot take more, which is the
-	// transport's backpressure, and stops waiting when the connection ends.
+	// until it returns, or ReadOn is called in its place. It waits while the App
+	// cannot take more, which is the transport's backpressure, and stops waiting
+	// when the connection ends.
 	//
 	// isReader says that the caller is the reader of a WebSocket, which has
 	// nothing to do but to read on: the App may run its own work, of any

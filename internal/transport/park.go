@@ -46,7 +46,7 @@ type parking struct {
 
 	// Owned by the goroutine that reads.
 	busy    bool
-	heavy   bool   // it has said more than heavyBytes in the tick now, or in the one of its last read before
+	heavy   bool   // see turns.go: it was in the tick now, or in that of its last read before
 	woken   bool   // there is something to read; of a socket that is not raw
 	emptied bool   // the last read has left nothing; of a raw socket
 	lately  uint8  // reads in the tick now, up to one more than quietReads
