@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"iter"
 	"runtime"
 	"sync"
 	"testing"
@@ -76,9 +77,19 @@ func (h *waitingHub) Wait() {
 	<-h.over
 }
 
+func (h *waitingHub) Stream() iter.Seq[int] {
+	h.Wait()
+	return func(func(int) bool) {}
+}
+
 func (h *waitingHub) Nap() { time.Sleep(5 * time.Millisecond) }
 
 func (h *waitingHub) Echo(text string) string { return text }
+
+// patient has hubs that do not ping, nor expect it.
+func patient() *server.Options {
+	return &server.Options{KeepAliveInterval: time.Hour, ClientTimeoutInterval: 3 * time.Hour}
+}
 
 // Quiet clients have no goroutines of their own on Linux. A call of one that waits holds up
 // none of the others, though nothing detaches it, once such calls were seen to take long.
@@ -86,17 +97,21 @@ func TestACallThatWaitsHoldsUpNoOtherClient(t *testing.T) {
 	before := runtime.GOMAXPROCS(1) // all clients are read by one goroutine
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 	h := &waitingHub{begun: make(chan struct{}), over: make(chan struct{})}
-	hub := newHub(h, nil)
+	hub := newHub(h, patient())
 	url := serve(t, hub)
 	var clients []*client
-	for range 20 {
+	for range 10 {
 		clients = append(clients, connect(t, url))
 	}
 	hub.DetachNothing()
 	t.Cleanup(func() { close(h.over) }) // before the node is closed
 	hub.SetLong("Wait")
+	hub.SetLong("Stream")
 	for i, c := range clients[:len(clients)-1] {
-		c.send(`{"type":1,"target":"Wait","arguments":[]}`)
+		c.send([]string{
+			`{"type":1,"target":"Wait","arguments":[]}`,
+			`{"type":4,"invocationId":"2","target":"Stream","arguments":[]}`,
+		}[i%2])
 		<-h.begun
 		for _, other := range clients[i+1:] {
 			other.send(`{"type":1,"invocationId":"1","target":"Echo","arguments":["x"]}`)
@@ -110,7 +125,7 @@ func TestACallThatWaitsAllocatesNoReadBuffer(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector drops what pools keep")
 	}
-	c := connect(t, serve(t, newHub(&waitingHub{}, nil)))
+	c := connect(t, serve(t, newHub(&waitingHub{}, patient())))
 	const calls = 100
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

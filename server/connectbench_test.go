@@ -1,10 +1,8 @@
 package server_test
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,7 +15,6 @@ import (
 type opener struct {
 	address   *net.TCPAddr
 	negotiate net.Conn // kept alive, as browsers do
-	answers   *bufio.Reader
 	request   []byte
 	in        [1 << 10]byte
 }
@@ -28,7 +25,7 @@ func newOpener(b testing.TB, address net.Addr) *opener {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = conn.Close() })
-	return &opener{address: address.(*net.TCPAddr), negotiate: conn, answers: bufio.NewReader(conn)}
+	return &opener{address: address.(*net.TCPAddr), negotiate: conn}
 }
 
 var (
@@ -36,56 +33,47 @@ var (
 		"User-Agent: Mozilla/5.0\r\nX-Requested-With: XMLHttpRequest\r\nX-SignalR-User-Agent: Microsoft SignalR/10.0\r\nAccept: */*\r\n\r\n")
 	upgradeRest = " HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nUser-Agent: Mozilla/5.0\r\n\r\n"
-	tokenName = []byte(`"connectionToken":"`)
-	quote     = []byte(`"`)
-	headEnd   = []byte("\r\n\r\n")
-	accepted  = []byte("{}\x1e")
+	tokenName    = []byte(`"connectionToken":"`)
+	quote        = []byte(`"`)
+	headEnd      = []byte("\r\n\r\n")
+	negotiateEnd = []byte("]}]}")
+	accepted     = []byte("{}\x1e")
 )
 
 // open negotiates, upgrades and shakes hands.
 func (o *opener) open() (net.Conn, error) {
-	if _, err := o.negotiate.Write(negotiateRequest); err != nil {
+	answer, err := o.exchange(o.negotiate, negotiateRequest, negotiateEnd)
+	if err != nil {
 		return nil, err
 	}
-	var length int
-	for {
-		line, err := o.answers.ReadSlice('\n')
-		if err != nil {
-			return nil, err
-		}
-		if value, is := bytes.CutPrefix(line, []byte("Content-Length: ")); is {
-			for _, digit := range bytes.TrimSpace(value) {
-				length = length*10 + int(digit-'0')
-			}
-		}
-		if len(line) == len("\r\n") {
-			break
-		}
-	}
-	body := o.in[:length]
-	if _, err := io.ReadFull(o.answers, body); err != nil {
-		return nil, err
-	}
-	_, token, _ := bytes.Cut(body, tokenName)
+	_, token, _ := bytes.Cut(answer, tokenName)
 	token, _, _ = bytes.Cut(token, quote)
 	o.request = append(append(append(o.request[:0], "GET /hub?id="...), token...), upgradeRest...)
 	conn, err := net.DialTCP("tcp", nil, o.address)
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range []struct{ write, until []byte }{{o.request, headEnd}, {handshakeFrame, accepted}} {
-		if _, err := conn.Write(step.write); err != nil {
-			return nil, err
+	if _, err := o.exchange(conn, o.request, headEnd); err != nil {
+		return nil, err
+	}
+	_, err = o.exchange(conn, handshakeFrame, accepted)
+	return conn, err
+}
+
+// exchange returns the answer, which has end in it; it is valid until the next one.
+func (o *opener) exchange(conn net.Conn, say, end []byte) ([]byte, error) {
+	if _, err := conn.Write(say); err != nil {
+		return nil, err
+	}
+	for have := 0; ; {
+		n, err := conn.Read(o.in[have:])
+		if have += n; bytes.Contains(o.in[:have], end) {
+			return o.in[:have], nil
 		}
-		for have := 0; !bytes.Contains(o.in[:have], step.until); {
-			n, err := conn.Read(o.in[have:])
-			if err != nil {
-				return nil, fmt.Errorf("after %q: %w", o.in[:have], err)
-			}
-			have += n
+		if err != nil {
+			return nil, fmt.Errorf("after %q: %w", o.in[:have], err)
 		}
 	}
-	return conn, nil
 }
 
 var (

@@ -205,7 +205,7 @@ func (l *leader) start(inv *invocation) {
 func (l *leader) run(inv *invocation) {
 	m := inv.method
 	short := m.isShort()
-	if !m.plain() || short && inv.turn%(2*timedCalls) >= 2 {
+	if short && inv.turn%(2*timedCalls) >= 2 {
 		inv.run()
 		return
 	}
@@ -214,7 +214,9 @@ func (l *leader) run(inv *invocation) {
 	}
 	began := sinceStart()
 	inv.run()
-	m.took(sinceStart() - began)
+	if l.turn.Load() == inv.turn { // else hasBlocked has noted it
+		m.took(sinceStart() - began)
+	}
 }
 
 // now is sinceStart for an observed call that begins on the goroutine of l. Where it

@@ -33,7 +33,7 @@ type method struct {
 	streams   int         // how many are streams that the client sends
 	result    resultShape
 	authorize func(*Call) error
-	blocks    atomic.Bool   // its calls are often long; of a method that streams: one was detached
+	blocks    atomic.Bool   // its calls are often long; of a method that streams: one was detached, ever
 	debt      atomic.Int32  // of long calls; see took
 	told      func(CallEnd) // for the observer; nil: nobody wants to know
 
@@ -96,7 +96,7 @@ func (m *method) took(d time.Duration) {
 	if m.isShort() { // as a rule: nothing is written that other processors read
 		return
 	}
-	if m.debt.Add(-1) <= 0 {
+	if m.debt.Add(-1) <= 0 && m.plain() {
 		m.blocks.Store(false)
 	}
 }
