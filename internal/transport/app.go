@@ -78,14 +78,14 @@ var (
 	ErrLost        = errors.New("transport: client went away without closing the connection")
 )
 
-// Readers says which goroutines read WebSockets. Only those over sockets of the
-// system, or stock TLS over them, can be parked, and only on Linux; others have a
+// Readers says which goroutines read WebSockets and event streams. Only those over sockets
+// of the system, or stock TLS over them, can be parked, and only on Linux; others have a
 // goroutine each.
 type Readers uint8
 
 const (
 	ReadersAuto      Readers = iota // of each client that is not idle
-	ReadersGoroutine                // one for each
+	ReadersGoroutine                // one for each; an event stream is written by that of its request
 	ReadersPoll                     // those that watch the parked ones: a client is parked whenever nothing is there
 )
 

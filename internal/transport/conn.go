@@ -26,7 +26,7 @@ type Conn struct {
 	foreign   bool      // somebody else has negotiated than who asks; nobody else knows the connection: see Endpoint.unclaimed
 	asleep    bool      // the sweeper leaves it alone for a while; see wheel
 	out       outbox
-	socket    *socket   // WebSockets: the one that is served
+	socket    *socket   // WebSockets, and event streams without a request: the one that is served
 	http      *requests // nil for WebSockets
 
 	// Owned by the goroutine that has set out.dirty: the way through the
@@ -59,10 +59,9 @@ type Conn struct {
 // the App has finished. How the two sides have ended is in their states.
 type end struct{ cause error }
 
-// requests is what a connection over SSE or long polling has in place of a
-// socket. It is guarded by Conn.mu.
+// requests is what a connection over SSE or long polling has. It is guarded by Conn.mu.
 type requests struct {
-	wake     chan struct{} // signals the request that serves
+	wake     chan struct{} // signals the request that serves; nil: a socket serves
 	poll     *poll         // the poll that runs
 	lastPoll *poll         // the last one that waits for its end
 	posting  chan struct{} // the POST that runs holds its one token

@@ -142,7 +142,7 @@ func (c *Conn) abort(cause error, reset bool) {
 	tell := c.endForLocked(cause)
 	c.mu.Unlock()
 	if s != nil {
-		s.cut(reset)
+		s.cut(reset && !s.events)
 	}
 	c.tellEnded(tell, cause)
 	if virtual != nil {

@@ -67,17 +67,22 @@ func (q *outbox) take(n, bytes int) { q.taken, q.inFlight = int32(n), bytes }
 // takeSome is take for as many frames as have most bytes, but one at least if
 // there is any. It returns a copy in dst, to be read without the lock.
 func (q *outbox) takeSome(dst []Frame, most int) []Frame {
-	waiting := q.waiting()
-	n, bytes := 0, 0
-	for _, f := range waiting {
+	n, bytes := q.upTo(most)
+	q.take(n, bytes)
+	return append(dst[:0], q.waiting()[:n]...)
+}
+
+// upTo says how many frames at the head have most bytes, one at least if there is any, and
+// how many bytes they have.
+func (q *outbox) upTo(most int) (n, bytes int) {
+	for _, f := range q.waiting() {
 		if n > 0 && bytes+len(f.buf) > most {
 			break
 		}
 		bytes += len(f.buf)
 		n++
 	}
-	q.take(n, bytes)
-	return append(dst[:0], waiting[:n]...)
+	return n, bytes
 }
 
 // written accounts for n bytes of what was taken.

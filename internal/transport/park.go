@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A WebSocket whose client says little is parked while it says nothing: no
+// A socket whose client says little is parked while it says nothing: no
 // goroutine waits for it, and its socket is in the set of its shard
 // (pollset_linux.go), which one goroutine watches. That goroutine reads what comes
 // and gives it to the App itself. It hands the set over to another one when it
@@ -82,7 +82,7 @@ func (s *socket) mayWait() bool {
 	case readers == ReadersPoll:
 		return false
 	default:
-		return s.busy || s.reads.Load() == 0 // the first message comes at once, as a rule
+		return s.busy || s.reads.Load() == 0 && !s.events // the first message comes at once, as a rule
 	}
 }
 

@@ -221,6 +221,17 @@ func TestWhatIsReadIsTheConnectionsOwnHoweverFastDescriptorsAreUsedAgain(t *test
 		clients.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(i), 3))
 			for round := range 60 {
+				if r.IntN(3) == 0 {
+					url := n.negotiate()
+					p, stream := n.openSSE(url)
+					mine := fmt.Sprintf("data: %d/%d%s\r\n\r\n", i, round, strings.Repeat("x", r.IntN(2*quietBytes)))
+					n.do("POST", url, mine[len("data: "):len(mine)-len("\r\n\r\n")])
+					if got := readN(t, stream, len(mine)); got != mine {
+						t.Errorf("got %.60q, want %.60q", got, mine)
+					}
+					_ = p.conn.Close()
+					continue
+				}
 				p := n.upgrade("/hub")
 				for word := range r.IntN(4) {
 					mine := fmt.Sprintf("%d/%d/%d%s", i, round, word, strings.Repeat("x", r.IntN(2*quietBytes)))

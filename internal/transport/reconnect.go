@@ -116,6 +116,9 @@ func (c *Conn) attach(s *socket) (reads, ok bool) {
 		c.wakeSendersLocked()
 	}
 	c.socket = s
+	if s.events {
+		c.http.wake = nil
+	}
 	reads = !c.reading
 	c.reading = true
 	c.mu.Unlock()

@@ -184,17 +184,17 @@ func (c *Conn) callWriterLocked() (push bool) {
 	switch {
 	case c.out.corked || c.out.dirty:
 		return false
-	case c.http != nil:
-		signal(c.http.wake)
+	case c.socket == nil:
+		c.wakeRequestLocked()
 		return false
-	case c.socket == nil || c.socket.writing:
+	case c.socket.writing:
 		return false // the goroutine that writes looks again
 	}
 	c.out.dirty = true
 	return true
 }
 
-// A shard writes for its share of an endpoint's WebSockets. Connections with
+// A shard writes for its share of an endpoint's sockets. Connections with
 // something to write are on its list; its goroutine exists only while there are
 // any. The first round after a quiet time starts at once; later ones wait a
 // moment, so that more can be joined in one write.

@@ -43,6 +43,12 @@ var openings = map[string]func(n *node) (p *peer, body io.Reader){
 		p.head()
 		return p, httputil.NewChunkedReader(p.r)
 	},
+	"ServerSentEvents of HTTP/1.0": func(n *node) (*peer, io.Reader) {
+		p := n.dial()
+		p.write("GET " + n.negotiate() + " HTTP/1.0\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+		p.head()
+		return p, p.r
+	},
 	"LongPolling": func(n *node) (*peer, io.Reader) {
 		p, url := n.dial(), n.negotiate()
 		p.request("GET", url, "")

@@ -12,7 +12,8 @@ import (
 // keepFrames is for how many frames a response keeps memory between two writes.
 const keepFrames = 4
 
-// serveSSE opens the stream; the goroutine of the request writes it.
+// serveSSE opens the stream. Where its TCP connection can be had it is served as that of a
+// WebSocket is (events.go), else the goroutine of the request writes the response.
 func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, user any) {
 	if !e.mayServe(w, r, c, ServerSentEvents, user) {
 		return
@@ -44,6 +45,13 @@ func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, use
 	h["X-Accel-Buffering"] = []string{"no"} // nginx with its defaults would keep the events back
 	stream := &eventStream{conn: c, w: w, rc: rc}
 	err := stream.write([]byte(":\r\n")) // a comment wakes up browsers
+	if err == nil {
+		if s := e.takeStream(w, r); s != nil {
+			s.conn = c
+			go c.serveSocket(s, true) // as that of a WebSocket
+			return
+		}
+	}
 	c.start()
 	if err == nil {
 		err = stream.run(r.Context().Done())

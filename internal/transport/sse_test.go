@@ -80,74 +80,93 @@ func readN(t testing.TB, r io.Reader, n int) string {
 	return string(b)
 }
 
+// bothStreams runs f with streams that have a socket, and with those that their request
+// serves.
+func bothStreams(t *testing.T, f func(t *testing.T, opts Options)) {
+	t.Helper()
+	t.Run("socket", func(t *testing.T) { f(t, withReaders(ReadersAuto)) })
+	t.Run("request", func(t *testing.T) { f(t, withReaders(ReadersGoroutine)) })
+}
+
 func TestStreamCarriesWhatIsSentAndEndsWithTheApp(t *testing.T) {
-	n := serve(t, defaults(), nil)
-	url := n.negotiate()
-	_, stream := n.openSSE(url)
-	a := n.app()
-	if !a.conn.TextOnly() || a.conn.Transport() != ServerSentEvents {
-		t.Error("SSE carries text only")
-	}
-	if r := n.do("POST", url, "hello"); r.status != 200 {
-		t.Fatalf("POST = %v", r)
-	}
-	want := "data: hello\r\n\r\n"
-	if got := readN(t, stream, len(want)); got != want {
-		t.Errorf("event = %q, want %q", got, want)
-	}
-	a.conn.Cork()
-	_ = a.conn.Send(text("one"))
-	_ = a.conn.Send(text("two"))
-	a.conn.Uncork()
-	want = "data: onetwo\r\n\r\n"
-	if got := readN(t, stream, len(want)); got != want {
-		t.Errorf("event = %q, want %q", got, want)
-	}
-	long := strings.Repeat("x", 120_000)
-	_ = a.conn.Send(text(long))
-	_ = a.conn.Send(text("last"))
-	a.conn.Finish()
-	rest, err := io.ReadAll(stream)
-	if err != nil || strings.ReplaceAll(string(rest), "\r\n\r\ndata: ", "") != "data: "+long+"last\r\n\r\n" {
-		t.Errorf("the rest is %.60q... (%d bytes), %v; want everything that was sent, and the end", rest, len(rest), err)
-	}
-	eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
-	if err := a.conn.Send(text("x")); err != ErrClosed {
-		t.Errorf("Send after the end = %v, want ErrClosed", err)
-	}
+	bothStreams(t, func(t *testing.T, opts Options) {
+		n := serve(t, opts, nil)
+		url := n.negotiate()
+		_, stream := n.openSSE(url)
+		a := n.app()
+		if !a.conn.TextOnly() || a.conn.Transport() != ServerSentEvents {
+			t.Error("SSE carries text only")
+		}
+		if got, want := a.conn.hasSocket(), opts.Readers == ReadersAuto && readersNow != "goroutine"; got != want {
+			t.Errorf("it has a socket: %v, want %v", got, want)
+		}
+		if r := n.do("POST", url, "hello"); r.status != 200 {
+			t.Fatalf("POST = %v", r)
+		}
+		want := "data: hello\r\n\r\n"
+		if got := readN(t, stream, len(want)); got != want {
+			t.Errorf("event = %q, want %q", got, want)
+		}
+		a.conn.Cork()
+		_ = a.conn.Send(text("one"))
+		_ = a.conn.Send(text("two"))
+		a.conn.Uncork()
+		want = "data: onetwo\r\n\r\n"
+		if got := readN(t, stream, len(want)); got != want {
+			t.Errorf("event = %q, want %q", got, want)
+		}
+		long := strings.Repeat("x", 120_000)
+		_ = a.conn.Send(text(long))
+		_ = a.conn.Send(text("last"))
+		a.conn.Finish()
+		rest, err := io.ReadAll(stream)
+		if err != nil || strings.ReplaceAll(string(rest), "\r\n\r\ndata: ", "") != "data: "+long+"last\r\n\r\n" {
+			t.Errorf("the rest is %.60q... (%d bytes), %v; want everything that was sent, and the end", rest, len(rest), err)
+		}
+		eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
+		if err := a.conn.Send(text("x")); err != ErrClosed {
+			t.Errorf("Send after the end = %v, want ErrClosed", err)
+		}
+	})
 }
 
 func TestStreamOfAnAppThatFailsEnds(t *testing.T) {
-	n := serve(t, defaults(), nil)
-	_, stream := n.openSSE(n.negotiate())
-	n.app().conn.FinishError()
-	if rest, err := io.ReadAll(stream); err != nil || len(rest) > 0 {
-		t.Errorf("the rest is %q, %v; want a proper end", rest, err)
-	}
+	bothStreams(t, func(t *testing.T, opts Options) {
+		n := serve(t, opts, nil)
+		_, stream := n.openSSE(n.negotiate())
+		n.app().conn.FinishError()
+		if rest, err := io.ReadAll(stream); err != nil || len(rest) > 0 {
+			t.Errorf("the rest is %q, %v; want a proper end", rest, err)
+		}
+	})
 }
 
 func TestAbortCutsTheStream(t *testing.T) {
-	n := serve(t, defaults(), nil)
-	_, stream := n.openSSE(n.negotiate())
-	a := n.app()
-	a.conn.Abort(io.ErrUnexpectedEOF)
-	if _, err := io.ReadAll(stream); err == nil {
-		t.Error("the stream ends properly, want a cut one")
-	}
-	if err := a.end(t); err != io.ErrUnexpectedEOF {
-		t.Errorf("cause = %v, want that of Abort", err)
-	}
-	eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
+	bothStreams(t, func(t *testing.T, opts Options) {
+		n := serve(t, opts, nil)
+		_, stream := n.openSSE(n.negotiate())
+		a := n.app()
+		a.conn.Abort(io.ErrUnexpectedEOF)
+		if _, err := io.ReadAll(stream); err == nil {
+			t.Error("the stream ends properly, want a cut one")
+		}
+		if err := a.end(t); err != io.ErrUnexpectedEOF {
+			t.Errorf("cause = %v, want that of Abort", err)
+		}
+		eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
+	})
 }
 
 func TestClientThatLeavesTheStreamEndsTheConnection(t *testing.T) {
-	n := serve(t, defaults(), nil)
-	p, _ := n.openSSE(n.negotiate())
-	_ = p.conn.Close()
-	if err := n.app().end(t); err != ErrLost {
-		t.Errorf("cause = %v, want ErrLost", err)
-	}
-	eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
+	bothStreams(t, func(t *testing.T, opts Options) {
+		n := serve(t, opts, nil)
+		p, _ := n.openSSE(n.negotiate())
+		_ = p.conn.Close()
+		if err := n.app().end(t); err != ErrLost {
+			t.Errorf("cause = %v, want ErrLost", err)
+		}
+		eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
+	})
 }
 
 func TestStreamNeedsAFlusher(t *testing.T) {
@@ -177,58 +196,62 @@ func TestUpgradeNeedsAHijacker(t *testing.T) {
 }
 
 func TestSendTimeoutClosesSSE(t *testing.T) {
-	inBubble(t, defaults(), nil, func(t *testing.T, n *node) {
-		p, _ := n.openSSE(n.negotiate())
-		a := n.app()
-		_ = a.conn.Send(text(strings.Repeat("x", 100_000))) // the client reads no more
-		time.Sleep(9 * time.Second)
-		synctest.Wait()
-		if a.hasEnded() {
-			t.Fatal("ended before the send timeout")
-		}
-		time.Sleep(2 * time.Second)
-		if err := a.end(t); err != ErrSendTimeout {
-			t.Errorf("cause = %v, want ErrSendTimeout", err)
-		}
-		if b, err := io.ReadAll(httputil.NewChunkedReader(p.r)); err == nil {
-			t.Errorf("%d bytes and a proper end, want a cut stream", len(bytes.TrimSpace(b)))
-		}
-		synctest.Wait()
-		if n.connections() != 0 {
-			t.Error("the connection is not forgotten")
-		}
+	bothStreams(t, func(t *testing.T, opts Options) {
+		inBubble(t, opts, nil, func(t *testing.T, n *node) {
+			p, _ := n.openSSE(n.negotiate())
+			a := n.app()
+			_ = a.conn.Send(text(strings.Repeat("x", 100_000))) // the client reads no more
+			time.Sleep(9 * time.Second)
+			synctest.Wait()
+			if a.hasEnded() {
+				t.Fatal("ended before the send timeout")
+			}
+			time.Sleep(2 * time.Second)
+			if err := a.end(t); err != ErrSendTimeout {
+				t.Errorf("cause = %v, want ErrSendTimeout", err)
+			}
+			if b, err := io.ReadAll(httputil.NewChunkedReader(p.r)); err == nil {
+				t.Errorf("%d bytes and a proper end, want a cut stream", len(bytes.TrimSpace(b)))
+			}
+			synctest.Wait()
+			if n.connections() != 0 {
+				t.Error("the connection is not forgotten")
+			}
+		})
 	})
 }
 
 func TestDeadlinesOfTheServerDoNotCutStreamsAndPolls(t *testing.T) {
-	n, mux := newNode(t, defaults(), nil)
-	server := httptest.NewUnstartedServer(mux)
-	server.Config.ReadTimeout = 100 * time.Millisecond
-	server.Config.WriteTimeout = 100 * time.Millisecond
-	server.Start()
-	t.Cleanup(func() { stop(n.endpoint); server.Close() })
-	n.connect = func() (net.Conn, error) { return net.Dial("tcp", server.Listener.Addr().String()) }
+	bothStreams(t, func(t *testing.T, opts Options) {
+		n, mux := newNode(t, opts, nil)
+		server := httptest.NewUnstartedServer(mux)
+		server.Config.ReadTimeout = 100 * time.Millisecond
+		server.Config.WriteTimeout = 100 * time.Millisecond
+		server.Start()
+		t.Cleanup(func() { stop(n.endpoint); server.Close() })
+		n.connect = func() (net.Conn, error) { return net.Dial("tcp", server.Listener.Addr().String()) }
 
-	_, stream := n.openSSE(n.negotiate())
-	sse := n.app()
-	url := n.negotiate()
-	n.do("GET", url, "")
-	polled := n.app()
-	poll := n.dial()
-	poll.request("GET", url, "")
-	ws := n.upgrade("/hub")
-	socket := n.app()
-	<-time.After(400 * time.Millisecond)
-	for _, a := range []*echoApp{sse, polled, socket} {
-		if err := a.conn.Send(text("late")); err != nil {
-			t.Errorf("%v: Send = %v", a.conn.Transport(), err)
+		_, stream := n.openSSE(n.negotiate())
+		sse := n.app()
+		url := n.negotiate()
+		n.do("GET", url, "")
+		polled := n.app()
+		poll := n.dial()
+		poll.request("GET", url, "")
+		ws := n.upgrade("/hub")
+		socket := n.app()
+		<-time.After(400 * time.Millisecond)
+		for _, a := range []*echoApp{sse, polled, socket} {
+			if err := a.conn.Send(text("late")); err != nil {
+				t.Errorf("%v: Send = %v", a.conn.Transport(), err)
+			}
 		}
-	}
-	if got := readN(t, stream, 14); got != "data: late\r\n\r\n" {
-		t.Errorf("event = %q", got)
-	}
-	if r := poll.response("GET"); r.status != 200 || r.body != "late" {
-		t.Errorf("poll = %v", r)
-	}
-	ws.expect(opText, "late")
+		if got := readN(t, stream, 14); got != "data: late\r\n\r\n" {
+			t.Errorf("event = %q", got)
+		}
+		if r := poll.response("GET"); r.status != 200 || r.body != "late" {
+			t.Errorf("poll = %v", r)
+		}
+		ws.expect(opText, "late")
+	})
 }

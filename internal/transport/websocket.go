@@ -17,11 +17,12 @@ const (
 	closeInternal = 1011
 )
 
-// A socket is one WebSocket under a connection.
+// A socket is one WebSocket under a connection, or its event stream.
 type socket struct {
-	conn *Conn
-	net  net.Conn
-	raw  syscall.RawConn // nil: net can only be used blocking
+	conn   *Conn
+	net    net.Conn
+	raw    syscall.RawConn // nil: net can only be used blocking
+	events bool            // it is an event stream, see events.go
 
 	parking
 	dead  atomic.Bool // cut: stop reading

@@ -157,6 +157,9 @@ const (
 func (s *socket) readAll() bool {
 	c := s.conn
 	for {
+		if s.events && s.buf != nil {
+			s.release()
+		}
 		if s.buf != nil && s.unparsed() {
 			c.Cork()
 			switch s.parse() {

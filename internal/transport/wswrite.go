@@ -13,12 +13,12 @@ const (
 	joinMost  = 64 << 10 // that are joined for one write
 )
 
-// A writer is the state of writing a WebSocket: beside it is the reader. One
+// A writer is the state of writing a socket: beside it is the reader. One
 // goroutine at a time writes, the one that has set writing; others only queue.
 // It looks again before it clears writing, so nothing stays queued.
 type writer struct {
 	// Guarded by conn.mu.
-	closeCode uint16 // not 0: the close frame to send when the outbox is empty
+	closeCode uint16 // not 0: the close frame, or the last chunk, is to be sent when the outbox is empty
 	writing   bool
 	closeSent bool
 	hangUp    bool // end TCP once that is written
@@ -34,7 +34,7 @@ func (s *socket) writeNow() {
 		return
 	}
 	s.writing = true
-	if len(c.out.waiting()) < 2 {
+	if len(c.out.waiting()) < 2 && !s.events {
 		s.write(nil)
 		return
 	}
@@ -48,7 +48,8 @@ func (s *socket) writeNow() {
 const mostWrites = 8
 
 // write writes until nothing is queued, without waiting for the client: several
-// short frames are joined in joined, and without it written one by one. What the
+// short frames are joined in joined, and without it written one by one (an event stream
+// must have it). What the
 // system does not take at once is left to a goroutine that may wait; what keeps
 // coming, to the shard. The caller has set writing and holds c.mu, which is
 // unlocked.
@@ -86,14 +87,14 @@ func (s *socket) write(joined *[]byte) {
 			if joined != nil && len(*joined) > 0 && &out[0] == &(*joined)[0] {
 				rest = slices.Clone(rest)
 			}
-			if s.account(n) {
+			if s.account(n, false) {
 				c.wakeLocked()
 				c.mu.Unlock()
 				go s.writeWaiting(rest) // the client does not keep up: the new goroutine waits, this one goes on with other connections
 			}
 			return
 		}
-		if !s.account(n) {
+		if !s.account(n, true) {
 			return
 		}
 		if c.out.empty() && s.closeCode == 0 && !s.hangUp { // as a rule; else see nextLocked and wroteAll
@@ -118,7 +119,13 @@ func (s *socket) nextLocked(joined *[]byte) []byte {
 			return nil
 		}
 		s.closeSent = true
+		if s.events {
+			return lastChunk
+		}
 		return []byte{0x88, 2, byte(s.closeCode >> 8), byte(s.closeCode)}
+	}
+	if s.events {
+		return s.nextEventLocked(joined)
 	}
 	if first := waiting[0].buf; len(waiting) == 1 || len(first) >= joinLimit || joined == nil {
 		q.take(1, len(first))
@@ -137,14 +144,18 @@ func (s *socket) nextLocked(joined *[]byte) []byte {
 	return b
 }
 
-// account locks c.mu and accounts for n bytes that s has taken. It
+// account locks c.mu and accounts for n bytes that s has taken, the last of what was being
+// written if it is whole: an event is longer or shorter than its frames. It
 // reports false, with c.mu unlocked, if another socket has taken the place of s.
-func (s *socket) account(n int) bool {
+func (s *socket) account(n int, whole bool) bool {
 	c := s.conn
 	c.mu.Lock()
 	if c.socket != s {
 		c.mu.Unlock()
 		return false
+	}
+	if whole {
+		n = c.out.inFlight
 	}
 	c.writtenLocked(n)
 	return true
@@ -153,7 +164,8 @@ func (s *socket) account(n int) bool {
 // wroteAll ends the writing when nothing is left. c.mu is held, and unlocked.
 func (s *socket) wroteAll() {
 	c := s.conn
-	if s.hangUp {
+	if s.hangUp || s.events && s.closeSent {
+		c.closeLocked(linkClosed)
 		c.socket = nil
 		c.mu.Unlock()
 		s.dead.Store(true)
@@ -180,9 +192,9 @@ func (s *socket) writeWaiting(out []byte) {
 	defer c.survive()
 	var joined *[]byte // borrowed once there are several frames
 	n, late := 0, 0    // late: parts of the send timeout, in a row, in which the client took nothing
-	for s.account(n) {
+	for s.account(n, len(out) == 0) {
 		if len(out) == 0 {
-			if joined == nil && len(c.out.waiting()) > 1 {
+			if joined == nil && (s.events || len(c.out.waiting()) > 1) {
 				joined = joinPool.Get().(*[]byte)
 			}
 			out = s.nextLocked(joined)

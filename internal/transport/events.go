@@ -1,0 +1,63 @@
+package transport
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// An event stream over HTTP/1.1 is a response in chunks that does not end. Once its head is
+// written it needs nothing of net/http, which would keep two goroutines and their buffers
+// for it: 33 KB, ten times what a WebSocket takes. So its TCP connection is taken from
+// net/http, as that of a WebSocket is; it is written and parked as one. What its client says
+// there is no message and is dropped: messages come as POSTs.
+
+// takeStream takes the connection of a response whose head is written. The result is nil
+// where the goroutine of the request must go on with it: over HTTP/2, behind a middleware
+// that compresses or hides net/http's writer, and on other servers. To the middleware it is
+// a response like any other, so only net/http's own writer is asked.
+func (e *Endpoint) takeStream(w http.ResponseWriter, r *http.Request) *socket {
+	if e.opts.Readers == ReadersGoroutine || !isChunked(w, r) {
+		return nil
+	}
+	conn, _, err := hijack(innermost(w)) // what it has read of the client is no message
+	if err != nil {
+		return nil
+	}
+	_ = conn.SetDeadline(time.Time{}) // fails only if it is closed already
+	return &socket{net: conn, raw: rawConn(conn), events: true}
+}
+
+// isChunked reports whether net/http writes the response to r as it is, in chunks.
+func isChunked(w http.ResponseWriter, r *http.Request) bool {
+	if _, is := r.Context().Value(http.ServerContextKey).(*http.Server); !is || r.ProtoMajor != 1 || r.ProtoMinor < 1 {
+		return false
+	}
+	h := w.Header()
+	for _, name := range [...]string{"Content-Length", "Transfer-Encoding", "Trailer"} {
+		if len(h[name]) > 0 {
+			return false
+		}
+	}
+	return h.Get("Content-Encoding") == "identity"
+}
+
+// lastChunk ends a response.
+var lastChunk = []byte("0\r\n\r\n")
+
+// nextEventLocked takes from the outbox what to write next: an event as a chunk, in the
+// memory of joined.
+func (s *socket) nextEventLocked(joined *[]byte) []byte {
+	q := &s.conn.out
+	n, bytes := q.upTo(joinMost)
+	q.take(n, bytes)
+	const room = len("7fffffffffffffff\r\n")
+	b := appendEvent(append((*joined)[:0], make([]byte, room)...), q.waiting()[:n])
+	var head [room]byte
+	at := copy(b, append(strconv.AppendUint(head[:0], uint64(len(b)-room), 16), "\r\n"...))
+	b = append(b[:at+copy(b[at:], b[room:])], "\r\n"...)
+	if cap(b) <= 2*joinMost { // one long message must not keep so much
+		*joined = b
+	}
+	return b
+}
