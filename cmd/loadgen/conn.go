@@ -24,7 +24,10 @@ type conn struct {
 
 	stream *stream // stream mode only
 
-	pend []byte // bytes of an incomplete frame
+	posts *posts // not nil: it has an event stream, and says all by POSTs
+	lines []byte // of an event stream: the beginning of a line
+
+	pend []byte // bytes of an incomplete frame, or chunk
 	rec  []byte // bytes of an incomplete hub message
 
 	lastSeq  uint32
@@ -52,6 +55,10 @@ func (c *conn) write(b []byte) {
 
 func (c *conn) writeLocked(b []byte) {
 	if c.closed {
+		return
+	}
+	if c.posts != nil {
+		c.posts.add(unframed(b))
 		return
 	}
 	if len(c.out) > 0 {

@@ -24,9 +24,11 @@ func (c *caller) loop(stop *atomic.Bool, opened *atomic.Uint64) {
 			c.r.note("%v", err)
 			continue
 		}
-		f, hdr := frame(8, []byte{3, 232})
-		maskFrame(f, hdr, x.mask)
-		_ = rawWrite(x.fd, f) // the server may have closed
+		if x.posts == nil {
+			f, hdr := frame(8, []byte{3, 232})
+			maskFrame(f, hdr, x.mask)
+			_ = rawWrite(x.fd, f) // the server may have closed
+		}
 		x.close()
 		opened.Add(1)
 		if c.r.measuring.Load() {

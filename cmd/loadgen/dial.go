@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// dial negotiates, upgrades and shakes hands. It waits as all of Go does, so that
+// dial negotiates, upgrades or opens an event stream, and shakes hands. It waits as all of Go does, so that
 // thousands that dial need no thousands of threads: at any priority those would
 // take the processors from a server on the same machine.
 func (t *target) dial() (*conn, error) {
@@ -37,7 +37,11 @@ func (t *target) dial() (*conn, error) {
 	}
 	defer socket.Close() // nothing is lost: c has a descriptor of its own
 	c := &conn{mask: rand.Uint32()}
-	if err := t.open(socket, c, &u); err != nil {
+	open := t.open
+	if t.events {
+		open = t.openEvents
+	}
+	if err := open(socket, c, &u); err != nil {
 		return nil, err
 	}
 	c.fd, err = descriptor(socket)

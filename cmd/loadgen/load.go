@@ -133,6 +133,7 @@ func (r *run) close() {
 	r.stop.Store(true)
 	r.pacing.Wait()
 	r.polling.Wait()
+	r.t.posting.Wait()
 	for _, c := range r.all {
 		c.close()
 	}

@@ -91,6 +91,12 @@ func TestEveryModeEndsWithoutALossOnAHub(t *testing.T) {
 		"-mode groups -groups 3 -c 2",
 		"-mode idle -c 4",
 		"-mode connect -c 2",
+		"-mode echo -c 4 -depth 3 -transport sse",
+		"-mode stream -c 3 -items 50 -transport sse",
+		"-mode broadcast -c 4 -depth 2 -transport sse",
+		"-mode groups -groups 3 -c 2 -transport sse",
+		"-mode idle -c 4 -transport sse",
+		"-mode connect -c 2 -transport sse",
 	} {
 		t.Run(flags, func(t *testing.T) {
 			rep, err := played(append(strings.Fields(flags), "-url", url, "-warmup", "0", "-settle", "0", "-duration", "50ms", "-stall", "1m"))

@@ -15,7 +15,8 @@ import (
 
 // config is what the flags say.
 type config struct {
-	mode, url, protocol, label, argument  string
+	mode, url, protocol, transport        string
+	label, argument                       string
 	skipNegotiate, invoke                 bool
 	conns, groups, depth, payload, items  int
 	processes                             int
@@ -42,6 +43,7 @@ func parse(args []string) (*config, error) {
 	flags.StringVar(&c.mode, "mode", "echo", "echo, stream, broadcast, groups, idle, connect, scale, or agent")
 	flags.StringVar(&c.url, "url", "http://127.0.0.1:5000/hub", "hub address")
 	flags.StringVar(&c.protocol, "protocol", "json", "json, messagepack, or raw (plain records, no hub)")
+	flags.StringVar(&c.transport, "transport", "websockets", "websockets, or sse: each client has an event stream, and says all by POSTs")
 	flags.BoolVar(&c.skipNegotiate, "skip-negotiate", false, "open the WebSocket without negotiating")
 	flags.IntVar(&c.conns, "c", 50, "connections (groups mode: per group)")
 	flags.IntVar(&c.groups, "groups", 10, "groups mode: number of groups")
@@ -91,6 +93,13 @@ const textMark = `"$text"`
 func (c *config) check() error {
 	if c.depth > ringSize/2 {
 		return fmt.Errorf("-depth: at most %d", ringSize/2)
+	}
+	switch {
+	case c.transport == "websockets":
+	case c.transport != "sse":
+		return fmt.Errorf("unknown transport %q", c.transport)
+	case c.protocol != "json" || c.skipNegotiate:
+		return errors.New("-transport sse: only with JSON, and after a negotiate")
 	}
 	if c.argument != "" && (c.mode != "echo" || c.protocol != "json" || !strings.Contains(c.argument, textMark)) {
 		return fmt.Errorf("-argument: only for echo with JSON, and it must hold %s", textMark)

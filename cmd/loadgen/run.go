@@ -138,12 +138,15 @@ func (r *run) adopt(c *conn) {
 	r.connMu.Lock()
 	w := r.workers[len(r.all)%len(r.workers)]
 	c.w, c.idx = w, len(w.conns)
+	if c.posts != nil {
+		c.posts.note = r.note
+	}
 	if r.mode == "stream" {
 		c.stream = newStream(r, c.mask)
 	}
 	c.lastPing = now() - rand.Int64N(int64(r.ping))
 	if len(c.pend) > 0 {
-		rest := w.frames(c, append([]byte(nil), c.pend...)) // before the worker sees it
+		rest := w.take(c, append([]byte(nil), c.pend...)) // before the worker sees it
 		c.pend = append(c.pend[:0], rest...)
 	}
 	r.all = append(r.all, c)

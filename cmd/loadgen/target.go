@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -21,6 +22,8 @@ type target struct {
 	address string
 	proto   protocol
 	skip    bool
+	events  bool           // by event streams
+	posting sync.WaitGroup // the goroutines of posts
 	headers []string
 	hc      *http.Client
 	hs      []byte
@@ -48,7 +51,7 @@ func newTarget(c *config, p protocol) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{u: u, address: a.String(), proto: p, skip: c.skipNegotiate || !p.hub(), headers: c.headers, hs: p.handshake()}
+	t := &target{u: u, address: a.String(), proto: p, skip: c.skipNegotiate || !p.hub(), events: c.transport == "sse", headers: c.headers, hs: p.handshake()}
 	for _, source := range c.sources {
 		ip := net.ParseIP(source)
 		if ip == nil || (ip.To4() == nil) != (a.IP.To4() == nil) {
@@ -56,7 +59,7 @@ func newTarget(c *config, p protocol) (*target, error) {
 		}
 		t.sources = append(t.sources, ip)
 	}
-	t.hc = &http.Client{Timeout: 100 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
+	t.hc = &http.Client{Timeout: 100 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: 5 * time.Second}}
 	return t, nil
 }
 
@@ -71,10 +74,7 @@ func (t *target) negotiate() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, h := range t.headers {
-		k, v, _ := strings.Cut(h, ":")
-		req.Header.Set(k, strings.TrimSpace(v))
-	}
+	t.addHeaders(req)
 	r, err := t.hc.Do(req)
 	if err != nil {
 		return "", err

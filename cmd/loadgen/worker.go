@@ -152,7 +152,7 @@ func (w *worker) readable(c *conn) {
 	w.bytes.Add(uint64(n))
 	w.reads.Add(1)
 	w.now = now()
-	rest := w.frames(c, w.buf[:k+n])
+	rest := w.take(c, w.buf[:k+n])
 	c.pend = append(c.pend[:0], rest...)
 	if len(c.pend) > len(w.buf)/2 {
 		w.buf = make([]byte, 2*len(w.buf))
@@ -180,26 +180,44 @@ func (w *worker) readable(c *conn) {
 	}
 }
 
+// take takes off b what is whole and returns the rest.
+func (w *worker) take(c *conn, b []byte) []byte {
+	if c.posts != nil {
+		return w.events(c, b)
+	}
+	return w.frames(c, b)
+}
+
+// frameSize returns the length of the payload of the frame at the beginning of b, and that
+// of its header without a mask; 0 where the header is not there whole.
+func frameSize(b []byte) (payload, header int) {
+	if len(b) < 2 {
+		return 0, 0
+	}
+	n, h := int(b[1]&0x7f), 2
+	switch n {
+	case 126:
+		if len(b) < 4 {
+			return 0, 0
+		}
+		n, h = int(b[2])<<8|int(b[3]), 4
+	case 127:
+		if len(b) < 10 {
+			return 0, 0
+		}
+		n, h = 0, 10
+		for _, x := range b[2:10] {
+			n = n<<8 | int(x)
+		}
+	}
+	return n, h
+}
+
 // frames takes the whole frames off b and returns the rest.
 func (w *worker) frames(c *conn, b []byte) []byte {
-	for len(b) >= 2 {
-		n, h := int(b[1]&0x7f), 2
-		switch n {
-		case 126:
-			if len(b) < 4 {
-				return b
-			}
-			n, h = int(b[2])<<8|int(b[3]), 4
-		case 127:
-			if len(b) < 10 {
-				return b
-			}
-			n, h = 0, 10
-			for _, x := range b[2:10] {
-				n = n<<8 | int(x)
-			}
-		}
-		if len(b)-h < n {
+	for {
+		n, h := frameSize(b)
+		if h == 0 || len(b)-h < n {
 			return b
 		}
 		p := b[h : h+n]
@@ -219,7 +237,6 @@ func (w *worker) frames(c *conn, b []byte) []byte {
 		}
 		b = b[h+n:]
 	}
-	return b
 }
 
 // stream cuts frame payloads into hub messages.

@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"context"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -158,13 +159,15 @@ func TestWhatAClientSaysOnItsStreamIsNoMessage(t *testing.T) {
 // serveStreams is serve with a middleware around streams.
 func serveStreams(t *testing.T, around func(mux http.Handler, w http.ResponseWriter, r *http.Request)) *node {
 	n, mux := newNode(t, withReaders(ReadersAuto), nil)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			around(mux, w, r)
 		} else {
 			mux.ServeHTTP(w, r)
 		}
 	}))
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.Start()
 	t.Cleanup(func() { stop(n.endpoint); server.Close() })
 	n.connect = func() (net.Conn, error) { return net.Dial("tcp", server.Listener.Addr().String()) }
 	return n

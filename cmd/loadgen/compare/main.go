@@ -76,6 +76,9 @@ var modes = []mode{
 	{name: "groups 50 x 20, 8 in flight", args: "-mode groups -groups 50 -c 20 -depth 8", figure: perDelivery, unit: micros},
 	{name: "paced, 20 broadcasts/s to 1,000", args: "-mode broadcast -c 1000 -rate 20", figure: perDelivery, unit: micros, p99: true},
 	{name: "idle connection, RSS of 4,000", args: "-mode idle -c 4000 -ramp 2000 -settle 5s", figure: perConn, unit: "B"},
+	{name: "event streams: echo, 1 in flight", args: "-mode echo -c 50 -transport sse", figure: perOp, unit: micros},
+	{name: "event streams: broadcast to 1,000", args: "-mode broadcast -c 1000 -transport sse", figure: perDelivery, unit: micros},
+	{name: "event streams: idle, RSS of 4,000", args: "-mode idle -c 4000 -ramp 1000 -settle 10s -transport sse", figure: perConn, unit: "B"},
 	{name: "connect + close", args: "-mode connect -c 8", figure: perOp, unit: micros},
 }
 
@@ -121,7 +124,7 @@ func (n node) args(m mode) (string, error) {
 	if n.protocol == "" {
 		return m.args, nil
 	}
-	if strings.Contains(m.args, "-protocol") || strings.Contains(m.args, "-argument") || strings.Contains(m.args, "groups") || strings.Contains(m.args, "stream") {
+	if strings.Contains(m.args, "-protocol") || strings.Contains(m.args, "-argument") || strings.Contains(m.args, "-transport") || strings.Contains(m.args, "groups") || strings.Contains(m.args, "stream") {
 		return "", errNot
 	}
 	return m.args + " -protocol " + n.protocol, nil
