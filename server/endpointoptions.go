@@ -142,10 +142,11 @@ type EndpointOptions struct {
 	// Zero means no limit.
 	MaximumAuthenticationExpiration time.Duration
 
-	// GoroutinePerWebSocket keeps a goroutine for each WebSocket. Without it one that
-	// is quiet has none on Linux, unless it comes over HTTP/2 or is wrapped by the
-	// application, and with it 4 to 5 KB. The environment variable
-	// HUBWIRE_READERS=goroutine does the same for the whole process.
+	// GoroutinePerWebSocket keeps a goroutine for each WebSocket, and the request of each
+	// event stream. Without it one that is quiet has none on Linux, unless it comes over
+	// HTTP/2 or is wrapped by the application; with it a WebSocket takes 4 to 5 KB more, and
+	// an event stream some 30. The environment variable HUBWIRE_READERS=goroutine does the
+	// same for the whole process.
 	GoroutinePerWebSocket bool
 
 	// EnableAuthenticationRefresh serves POST <route>/refresh: a client whose
