@@ -69,6 +69,41 @@ func TestCallsThatWaitRunAtOnce(t *testing.T) {
 	}
 }
 
+// tickingHub has streams that take as long as they are told.
+type tickingHub struct{}
+
+func (tickingHub) Tick(call *server.Call, wait time.Duration) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		time.Sleep(wait)
+		yield(1)
+	}
+}
+
+// Streams have goroutines once one was long, and none once many were short.
+func TestStreamsHaveGoroutinesWhileTheyAreLong(t *testing.T) {
+	for _, m := range modes {
+		inBubble(t, m.name, func(t *testing.T) {
+			n := m.node(t, tickingHub{}, &server.Options{})
+			c := m.connect(n)
+			stream := func(wait time.Duration) {
+				s, item := c.Stream("Tick", wait), 0
+				if !s.Next(&item) || s.Next(&item) {
+					t.Fatalf("the stream is not one item: %v", s.Err())
+				}
+				synctest.Wait()
+			}
+			for _, wait := range []time.Duration{0, time.Second, 0} {
+				for range 200 {
+					stream(wait)
+				}
+				if got := n.Hub().NeedsGoroutines("Tick"); got != (wait > 0) {
+					t.Errorf("streams of %v have goroutines: %t", wait, got)
+				}
+			}
+		})
+	}
+}
+
 // waitingHub has calls that wait until they are told.
 type waitingHub struct{ begun, over chan struct{} }
 

@@ -8,6 +8,9 @@ func (h *Hub) DetachNothing() { h.watch.running.Store(true) }
 // SetLong makes calls of a method what they are after one that took long.
 func (h *Hub) SetLong(method string) { h.methods.find(method).wasLong() }
 
+// NeedsGoroutines reports whether calls of a method were often long.
+func (h *Hub) NeedsGoroutines(method string) bool { return h.methods.find(method).blocks.Load() }
+
 // SetCodec makes codec what clients of the hub get for its name, without the
 // guard that codecs of users have: its panics are those of the hub itself.
 func (h *Hub) SetCodec(codec protocol.Codec) { h.codecs[codec.Name()] = codec }

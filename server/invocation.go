@@ -80,7 +80,7 @@ func (inv *invocation) runAlone() {
 	defer inv.conn.survive()
 	inv.conn.track(inv)
 	defer inv.finish()
-	if !inv.method.plain() {
+	if len(inv.uploads) > 0 { // these always run here
 		inv.run()
 		return
 	}

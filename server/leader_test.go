@@ -85,4 +85,10 @@ func TestMethodsAreGivenUpToGoroutinesWhileTheirCallsAreLong(t *testing.T) {
 	if stream.hasBlocked(); !stream.blocks.Load() {
 		t.Error("a stream that has blocked gets no goroutine")
 	}
+	for range manyLongs + perLong {
+		stream.took(short)
+	}
+	if stream.blocks.Load() {
+		t.Error("streams that were short for long still get goroutines")
+	}
 }

@@ -33,7 +33,7 @@ type method struct {
 	streams   int         // how many are streams that the client sends
 	result    resultShape
 	authorize func(*Call) error
-	blocks    atomic.Bool   // its calls are often long; of a method that streams: one was detached, ever
+	blocks    atomic.Bool   // its calls are often long
 	debt      atomic.Int32  // of long calls; see took
 	told      func(CallEnd) // for the observer; nil: nobody wants to know
 
@@ -79,12 +79,14 @@ const (
 
 // hasBlocked notes that a call was detached.
 func (m *method) hasBlocked() {
-	switch {
-	case m.plain():
+	if m.plain() {
 		m.wasLong()
-	case m.streamsResult() && !m.blocks.Load():
-		m.blocks.Store(true)
+		return
 	}
+	// A stream that is long once is so as a rule, and keeps its client from opening others
+	// until it is detached.
+	m.debt.Store(manyLongs + perLong)
+	m.blocks.Store(true)
 }
 
 // took notes how long a call has taken.
@@ -96,7 +98,7 @@ func (m *method) took(d time.Duration) {
 	if m.isShort() { // as a rule: nothing is written that other processors read
 		return
 	}
-	if m.debt.Add(-1) <= 0 && m.plain() {
+	if m.debt.Add(-1) <= 0 {
 		m.blocks.Store(false)
 	}
 }
