@@ -34,7 +34,6 @@ func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, use
 		}
 	}()
 	rc := http.NewResponseController(w)
-	e.clearDeadlines(w, r, rc)
 	h := w.Header()
 	h["Content-Type"] = []string{"text/event-stream"}
 	h["Cache-Control"] = []string{"no-cache,no-store"}
@@ -52,6 +51,7 @@ func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, use
 			return
 		}
 	}
+	e.clearDeadlines(w, r, rc)
 	c.start()
 	if err == nil {
 		err = stream.run(r.Context().Done())
