@@ -12,12 +12,19 @@ import (
 // net/http, as that of a WebSocket is; it is written and parked as one. What its client says
 // there is no message and is dropped: messages come as POSTs.
 
-// takeStream takes the connection of a response whose head is written. The result is nil
-// where the goroutine of the request must go on with it: over HTTP/2, behind a middleware
-// that compresses or hides net/http's writer, and on other servers. To the middleware it is
-// a response like any other, so only net/http's own writer is asked.
-func (e *Endpoint) takeStream(w http.ResponseWriter, r *http.Request) *socket {
-	if e.opts.Readers == ReadersGoroutine || !isChunked(w, r) {
+// mayTakeStream reports whether the connection of a response can be taken once its head is
+// written, and the head then says that it ends with the response. The goroutine of the
+// request must go on with the response over HTTP/2, behind a middleware that compresses or
+// hides net/http's writer, and on other servers.
+func (e *Endpoint) mayTakeStream(w http.ResponseWriter, r *http.Request) bool {
+	return e.opts.Readers != ReadersGoroutine && canHijack(w) && isChunked(w, r)
+}
+
+// takeStream takes the connection of a response whose head is written, or returns nil where
+// it could not. To the middleware it is a response like any other, so only net/http's own
+// writer is asked.
+func takeStream(w http.ResponseWriter, r *http.Request) *socket {
+	if !isChunked(w, r) { // a middleware has changed its mind
 		return nil
 	}
 	conn, _, err := hijack(innermost(w)) // what it has read of the client is no message

@@ -173,6 +173,35 @@ func serveStreams(t *testing.T, around func(mux http.Handler, w http.ResponseWri
 	return n
 }
 
+// A client may send its next request where a stream has ended, unless the head said that it
+// must not: Node's http got an error for it.
+func TestAStreamSaysThatTCPEndsWithIt(t *testing.T) {
+	for readers, want := range map[Readers]bool{ReadersPoll: true, ReadersGoroutine: false} {
+		n := serve(t, withReaders(readers), nil)
+		p := n.dial()
+		p.request("GET", n.negotiate(), "", "Accept: text/event-stream")
+		res, err := http.ReadResponse(p.r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Close != want {
+			t.Errorf("it ends with the stream: %t, want %t", res.Close, want)
+		}
+		n.app().conn.Finish()
+		if _, err := io.ReadAll(res.Body); err != nil {
+			t.Fatal(err)
+		}
+		if !want {
+			p.request("POST", "/hub/negotiate", "")
+			if r := p.response("POST"); r.status != 200 {
+				t.Errorf("the next request: %v", r)
+			}
+		} else if _, err := p.r.ReadByte(); err != io.EOF {
+			t.Errorf("after the stream: %v, want the end", err)
+		}
+	}
+}
+
 // To a middleware a stream is a response whose handler has returned; what it writes then
 // does not reach the client.
 func TestAStreamOutlivesItsHandler(t *testing.T) {

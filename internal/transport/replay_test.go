@@ -365,6 +365,7 @@ func head(said string) string {
 		res.Header.Del("Content-Length")
 	}
 	var b bytes.Buffer
-	_ = res.Header.Write(&b) // sorted
-	return fmt.Sprintf("%d close=%v\n%s", res.StatusCode, res.Close, b.String())
+	_ = res.Header.Write(&b)                                                     // sorted
+	closes := res.Close && res.Header.Get("Content-Type") != "text/event-stream" // see takeStream
+	return fmt.Sprintf("%d close=%v\n%s", res.StatusCode, closes, b.String())
 }

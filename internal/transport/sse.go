@@ -42,10 +42,14 @@ func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, use
 		h["Content-Encoding"] = []string{"identity"} // keeps compressors away
 	}
 	h["X-Accel-Buffering"] = []string{"no"} // nginx with its defaults would keep the events back
+	mayTake := e.mayTakeStream(w, r)
+	if mayTake { // else a client may send its next request there when the stream has ended
+		h["Connection"] = []string{"close"}
+	}
 	stream := &eventStream{conn: c, w: w, rc: rc}
 	err := stream.write([]byte(":\r\n")) // a comment wakes up browsers
-	if err == nil {
-		if s := e.takeStream(w, r); s != nil {
+	if err == nil && mayTake {
+		if s := takeStream(w, r); s != nil {
 			s.conn = c
 			go c.serveSocket(s, true) // as that of a WebSocket
 			return

@@ -7,7 +7,8 @@
 // A scenario becomes lanes: one for each socket (or HTTP exchange) and direction, one for what the client's user sees.
 // A lane is a list of texts and must be equal, text by text. Not compared: random ids and tokens (named in order of
 // appearance), invocation ids the server makes, ports, times, `_=`, Date and Server headers, X-Accel-Buffering
-// (we send `no` with event streams, because nginx holds them back without it; ASP.NET Core's hang there), order and case of header
+// (we send `no` with event streams, because nginx holds them back without it; ASP.NET Core's hang there) and Connection of
+// event streams (ours end with TCP, as `close` says), order and case of header
 // names, chunking and Content-Length (bodies are), WebSocket fragments, how many hub messages share a frame, event or
 // body, how many pings there are (but whether there are any is), the order of events in different lanes; the tables
 // below; and in dialogues the farewell of both sides once the user has called stop.
@@ -145,8 +146,9 @@ function nextMessage(bytes, packed) {
 // --- HTTP -----------------------------------------------------------------------------------------------------------
 /** Headers in one order; of Sec-WebSocket-Accept whether it is right. */
 function headers(lines, accept = "<accept>") {
+    const own = lines.some((l) => /^content-type:\s*text\/event-stream$/i.test(l)) ? /^(connection|x-accel-buffering)$/ : /^$/;
     return lines.map((l) => { const [, name, value] = l.match(/^([^:]*):\s*(.*)$/) ?? [, l, ""]; return [name.toLowerCase(), value]; })
-        .filter(([name]) => !/^(date|server|content-length|transfer-encoding|x-accel-buffering)$/.test(name))
+        .filter(([name]) => !/^(date|server|content-length|transfer-encoding)$/.test(name) && !own.test(name))
         .map(([name, value]) => `${name}: ${name === "sec-websocket-accept" ? (value === accept ? "<right>" : "<wrong>") : value}`).sort().join(" | ");
 }
 /** Splits the answers on one socket: head, body without chunks, and whether the body came to its end. */
