@@ -163,6 +163,19 @@ func (s *setup) more() error {
 	return nil
 }
 
+// headEnd ends the head of an answer.
+const headEnd = "\r\n\r\n"
+
+// until reads until text has come.
+func (s *setup) until(text string) error {
+	for !bytes.Contains(s.buf, []byte(text)) {
+		if err := s.more(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // skip drops n bytes.
 func (s *setup) skip(n int) { s.buf = s.buf[:copy(s.buf, s.buf[n:])] }
 
@@ -181,13 +194,10 @@ func (t *target) upgrade(s *setup, u *url.URL) error {
 	if err := s.write(req.Bytes()); err != nil {
 		return err
 	}
-	end := -1
-	for end < 0 {
-		if err := s.more(); err != nil {
-			return err
-		}
-		end = bytes.Index(s.buf, []byte("\r\n\r\n"))
+	if err := s.until(headEnd); err != nil {
+		return err
 	}
+	end := bytes.Index(s.buf, []byte(headEnd))
 	if !bytes.HasPrefix(s.buf, []byte("HTTP/1.1 101")) {
 		return fmt.Errorf("upgrade refused: %.200s", s.buf)
 	}
@@ -195,7 +205,7 @@ func (t *target) upgrade(s *setup, u *url.URL) error {
 	if !bytes.Contains(s.buf[:end], []byte(base64.StdEncoding.EncodeToString(sum[:]))) {
 		return errors.New("wrong Sec-WebSocket-Accept")
 	}
-	s.skip(end + 4)
+	s.skip(end + len(headEnd))
 	return nil
 }
 

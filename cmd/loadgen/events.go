@@ -28,7 +28,7 @@ func (t *target) openEvents(socket net.Conn, c *conn, u *url.URL) error {
 	if err := s.write(req.Bytes()); err != nil {
 		return err
 	}
-	if err := s.until("\r\n\r\n"); err != nil {
+	if err := s.until(headEnd); err != nil {
 		return err
 	}
 	if !bytes.HasPrefix(s.buf, []byte("HTTP/1.1 200")) || !bytes.Contains(bytes.ToLower(s.buf), []byte("transfer-encoding: chunked")) {
@@ -37,7 +37,7 @@ func (t *target) openEvents(socket net.Conn, c *conn, u *url.URL) error {
 	if err := c.posts.send(unframed(t.hs)); err != nil {
 		return err
 	}
-	s.skip(bytes.Index(s.buf, []byte("\r\n\r\n")) + 4)
+	s.skip(bytes.Index(s.buf, []byte(headEnd)) + len(headEnd))
 	for {
 		rest, err := c.dechunk(s.buf)
 		if err != nil {
@@ -53,16 +53,6 @@ func (t *target) openEvents(socket net.Conn, c *conn, u *url.URL) error {
 			return fmt.Errorf("handshake, after %q: %w", c.lines, err)
 		}
 	}
-}
-
-// until reads until text has come.
-func (s *setup) until(text string) error {
-	for !bytes.Contains(s.buf, []byte(text)) {
-		if err := s.more(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // posts sends what the client of an event stream says, in order: one request at a time, with

@@ -59,6 +59,7 @@ func newTarget(c *config, p protocol) (*target, error) {
 		}
 		t.sources = append(t.sources, ip)
 	}
+	// Browsers keep connections for requests, too, but not while a page is idle for long.
 	t.hc = &http.Client{Timeout: 100 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: 5 * time.Second}}
 	return t, nil
 }

@@ -49,16 +49,7 @@ func idleClients(t *testing.T, n *node) {
 			peers[i].expect(opText, fmt.Sprint("hello ", i, round))
 		}
 	}
-	readers := func() (n int) {
-		buf := make([]byte, 1<<20)
-		for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-			if strings.Contains(stack, "transport.(*socket).readAll") {
-				n++
-			}
-		}
-		return n
-	}
-	eventually(t, "no goroutine reads for one client", func() bool { return readers() == 0 })
+	eventually(t, "no goroutine reads for one client", func() bool { return countStacks("transport.(*socket).readAll") == 0 })
 	for _, c := range conns {
 		eventually(t, "the client is parked, without a read buffer", func() bool {
 			set := &c.shard.parked

@@ -48,11 +48,10 @@ func (s *socket) writeNow() {
 const mostWrites = 8
 
 // write writes until nothing is queued, without waiting for the client: several
-// short frames are joined in joined, and without it written one by one (an event stream
-// must have it). What the
-// system does not take at once is left to a goroutine that may wait; what keeps
-// coming, to the shard. The caller has set writing and holds c.mu, which is
-// unlocked.
+// short frames are joined in joined, and without it written one by one; an event
+// stream must have it. What the system does not take at once is left to a goroutine
+// that may wait; what keeps coming, to the shard. The caller has set writing and
+// holds c.mu, which is unlocked.
 func (s *socket) write(joined *[]byte) {
 	c := s.conn
 	if s.raw == nil {
