@@ -144,3 +144,56 @@ func TestACodecThatEmbedsOursInheritsNoFraming(t *testing.T) {
 		}
 	}
 }
+
+// What Next has returned is decoded as the codec does it, also where members come in
+// another order, with blanks, escaped names, twice, or not at all.
+func TestDecoderUnmarshalsWhatItHasRead(t *testing.T) {
+	type point struct {
+		X    int               `json:"x"`
+		Y    *int              `json:"y"`
+		Name string            `json:"näme"`
+		Tags map[string]string `json:"tags"`
+		Any  any               `json:"any"`
+		Next []point           `json:"next"`
+	}
+	for _, value := range []string{
+		`{}`, `{ }`, `{"x":1,"y":2,"näme":"a","tags":{"k":"v"},"any":[1],"next":[]}`,
+		`{"y":2,"x":1}`, `{"x":1,"X":2}`, `{"x":1,"x":2,"y":3}`, `{ "x" : 1 , "y" : 2 }`, `{"x":1, "y":2}`,
+		`{"\u0078":7,"y":8}`, `{"n\u00e4me":"b"}`, `{"other":{"x":[1,"]}"]},"x":1,"y":null}`, `{"x":1,"yy":2}`, `{"x":-9223372036854775808}`,
+		`{"x":9223372036854775808}`, `{"x":1.0}`, `{"x":"1"}`, `{"x":null}`, `{"next":[{"x":1,"next":[{"y":2}]},{"x":3}]}`,
+		`[]`, `"text"`, `1`, `null`, `{"any":{"x":1,"x":[2]}}`,
+	} {
+		for _, codec := range []protocol.Codec{protocol.JSON{}, protocol.MessagePack{}} {
+			raw := protocol.Raw(value)
+			if codec.Binary() {
+				var v any
+				if err := (protocol.JSON{}).Unmarshal(raw, &v); err != nil {
+					t.Fatal(err)
+				}
+				var err error
+				if raw, err = codec.AppendValue(nil, v); err != nil {
+					t.Fatal(err)
+				}
+			}
+			message, err := codec.Append(nil, &protocol.Invocation{Target: "T", Arguments: []any{raw}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := protocol.NewDecoder(codec)
+			m, _, err := d.Next(message)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got, want point
+			gotErr := d.Unmarshal(m.(*protocol.Invocation).RawArguments[0], &got)
+			wantErr := codec.Unmarshal(raw, &want)
+			if fmt.Sprint(gotErr) != fmt.Sprint(wantErr) || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: %s: got %+v, error %v, want %+v, error %v", codec.Name(), value, got, gotErr, want, wantErr)
+			}
+			var anything, wanted any
+			if gotErr, wantErr := d.Unmarshal(raw, &anything), codec.Unmarshal(raw, &wanted); fmt.Sprint(gotErr) != fmt.Sprint(wantErr) || !reflect.DeepEqual(anything, wanted) {
+				t.Errorf("%s: %s into any: got %v, error %v, want %v, error %v", codec.Name(), value, anything, gotErr, wanted, wantErr)
+			}
+		}
+	}
+}

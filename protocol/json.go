@@ -236,7 +236,15 @@ func parseUint(digits []byte, bits int) (u uint64, ok bool) {
 	if len(digits) == 0 || len(digits) > 20 {
 		return 0, false
 	}
-	for _, c := range digits {
+	safe := min(len(digits), 19) // digits that 64 bits have space for
+	for _, c := range digits[:safe] {
+		d := uint64(c - '0')
+		if d > 9 {
+			return 0, false
+		}
+		u = u*10 + d
+	}
+	for _, c := range digits[safe:] {
 		d := uint64(c - '0')
 		if d > 9 || u > (1<<64-1-d)/10 {
 			return 0, false

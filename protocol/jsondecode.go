@@ -381,16 +381,21 @@ func (d *jsonDecoder) structure(v reflect.Value, ms *members, c byte) error {
 		return errKind
 	}
 	d.i++
-	var m *member
-	for i, at := 0, 0; d.element(i); i++ {
-		name, plain, _ := d.str()
-		if !plain && bytes.IndexByte(name, '\\') >= 0 {
-			name, _ = unescape(make([]byte, 0, len(name)), name) // checkText has seen it
-		}
-		d.colon()
-		if m, at = ms.findFolded(name, at); m == nil {
-			d.value(0)
-			continue
+	for i, at := 0, 0; ; i++ {
+		m := d.expected(ms, at, i)
+		if m == nil {
+			if !d.element(i) {
+				return nil
+			}
+			name, plain, _ := d.str()
+			if !plain && bytes.IndexByte(name, '\\') >= 0 {
+				name, _ = unescape(make([]byte, 0, len(name)), name) // checkText has seen it
+			}
+			d.colon()
+			if m, at = ms.findFolded(name, at); m == nil {
+				d.value(0)
+				continue
+			}
 		}
 		at++
 		x, err := m.reach(v)
@@ -406,7 +411,27 @@ func (d *jsonDecoder) structure(v reflect.Value, ms *members, c byte) error {
 			return m.failed(err)
 		}
 	}
-	return nil
+}
+
+// expected passes the comma, name and colon of the member with the number at, if they are
+// what comes, written without blanks, as element i of an object: peers, too, write members
+// in their order. BenchmarkPayloads/page_of_100_orders takes 1.15 times as long to decode
+// without.
+func (d *jsonDecoder) expected(ms *members, at, i int) *member {
+	if at >= len(ms.list) {
+		return nil
+	}
+	m := &ms.list[at]
+	label := m.label
+	if i == 0 {
+		label = label[1:]
+	}
+	end := d.i + len(label)
+	if end > len(d.b) || string(d.b[d.i:end]) != label {
+		return nil
+	}
+	d.i = end
+	return m
 }
 
 // fromString decodes a value inside a string, as the tag's option "string" asks

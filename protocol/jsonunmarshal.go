@@ -21,9 +21,13 @@ import (
 // already, and what existing pointers refer to, are filled.
 func (c JSON) Unmarshal(raw Raw, v any) error {
 	if err := c.unmarshal(raw, v); err != nil {
-		return &ValueError{Where: fmt.Sprintf("decode JSON into %T", v), Err: err}
+		return errDecodeJSON(v, err)
 	}
 	return nil
+}
+
+func errDecodeJSON(v any, err error) error {
+	return &ValueError{Where: fmt.Sprintf("decode JSON into %T", v), Err: err}
 }
 
 var (
@@ -37,15 +41,20 @@ func (c JSON) unmarshal(raw Raw, v any) error {
 		return nil
 	}
 	s := jsonScanner{b: raw}
-	first := s.next()
+	s.space()
 	start := s.i
 	if !s.value(0) {
 		return errNoJSON
 	}
 	token := raw[start:s.i]
-	if s.next(); s.i != len(raw) {
+	if s.space(); s.i != len(raw) {
 		return errNoJSON
 	}
+	return c.unmarshalToken(token, v)
+}
+
+// unmarshalToken is unmarshal of what is one value, without blanks around it.
+func (c JSON) unmarshalToken(token Raw, v any) error {
 	if p, ok := v.(*Raw); ok {
 		*p = bytes.Clone(token)
 		return nil
@@ -53,6 +62,7 @@ func (c JSON) unmarshal(raw Raw, v any) error {
 	if c.Values != nil {
 		return c.Values.Unmarshal(token, v)
 	}
+	first := first(token)
 	switch p := v.(type) {
 	case *string:
 		return unmarshalString(token, first, p)

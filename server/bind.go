@@ -30,7 +30,7 @@ func errArgumentCount(got, want int) error {
 // bind decodes the arguments of m into the variables of its parameters. JSON
 // finds a wrong type before a wrong count, MessagePack the other way round, as in
 // ASP.NET Core.
-func (inv *invocation) bind(m *protocol.Invocation) error {
+func (inv *invocation) bind(l *leader, m *protocol.Invocation) error {
 	method, codec, raw := inv.method, inv.conn.codec, m.RawArguments
 	switch {
 	case m.ArgumentsErr != nil:
@@ -46,7 +46,7 @@ func (inv *invocation) bind(m *protocol.Invocation) error {
 		if n == len(raw) {
 			return errArgumentCount(len(raw), method.arguments)
 		}
-		if err := unmarshal(codec, raw[n], inv.args[i]); err != nil {
+		if err := l.unmarshal(raw[n], inv.args[i]); err != nil {
 			return &unfitError{i, p.t, raw[n], errBinding}
 		}
 		n++

@@ -74,7 +74,7 @@ func (c *connection) invoke(l *leader, m *protocol.Invocation, streaming bool) {
 	if len(m.Headers) > 0 && !method.pool.reuse { // a copy: m is decoded into memory that is used again
 		inv.headers = slices.Clone(m.Headers)
 	}
-	if err := inv.bind(m); err != nil {
+	if err := inv.bind(l, m); err != nil {
 		c.failUnfit(m, inv, err)
 		return
 	}

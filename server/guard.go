@@ -42,7 +42,8 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 // PanicValue is what an Observer knows the error of a panic by.
 func (e *panicError) PanicValue() any { return e.value }
 
-// unmarshal decodes raw into what v points to, by methods of v where it has some.
+// unmarshal decodes raw into what v points to, by methods of v where it has some; see
+// leader.unmarshal.
 func unmarshal(codec protocol.Codec, raw protocol.Raw, v any) (err error) {
 	defer catch(&err)
 	return codec.Unmarshal(raw, v)

@@ -157,6 +157,13 @@ func (l *leader) handshake() {
 	}
 }
 
+// unmarshal decodes a value of the message that is being dispatched into what v points
+// to, by methods of v where it has some.
+func (l *leader) unmarshal(raw protocol.Raw, v any) (err error) {
+	defer catch(&err)
+	return l.decoder.Unmarshal(raw, v)
+}
+
 // take adds what has come meanwhile to what is left. l resigns if there is no
 // whole message among it.
 func (l *leader) take() {

@@ -137,7 +137,7 @@ func (c *connection) uploadItem(l *leader, m *protocol.StreamItem) {
 	if u == nil {
 		return
 	}
-	if err := unmarshal(c.codec, m.RawItem, u.items.variable()); err != nil {
+	if err := l.unmarshal(m.RawItem, u.items.variable()); err != nil {
 		c.removeUpload(u)
 		if c.hub.log.Enabled(c.Context(), slog.LevelDebug) {
 			c.hub.log.Debug("stream item does not fit", "connection", c.ID(), "want", u.item.String(), "got", kindOf(c.codec, m.RawItem))

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"github.com/vmihailenco/msgpack/v5"
 
@@ -62,11 +63,11 @@ func (d *dictionary) UnmarshalJSON(text []byte) error {
 			return nil
 		}
 		var e entry
-		if err := (protocol.JSON{}).Unmarshal(key, &e.key); err != nil {
+		if err := setString(&e.key, key); err != nil {
 			return err
 		}
 		value, after := token(after)
-		if err := (protocol.JSON{}).Unmarshal(value, &e.value); err != nil {
+		if err := setString(&e.value, value); err != nil {
 			return err
 		}
 		d.set(e.key, e.value)
@@ -74,10 +75,21 @@ func (d *dictionary) UnmarshalJSON(text []byte) error {
 	}
 }
 
+// setString sets s to what token is as JSON.
+func setString(s *string, token protocol.Raw) error {
+	if token[0] == '"' && bytes.IndexByte(token, '\\') < 0 { // nearly always
+		*s = string(token[1 : len(token)-1])
+		return nil
+	}
+	return protocol.JSON{}.Unmarshal(token, s)
+}
+
 // token cuts the first string, or other scalar or bracket, off JSON text that has
 // one.
 func token(text []byte) (first protocol.Raw, rest []byte) {
-	text = bytes.TrimLeft(text, " \t\r\n,:")
+	for strings.IndexByte(" \t\r\n,:", text[0]) >= 0 {
+		text = text[1:]
+	}
 	n := 1
 	for text[0] == '"' && text[n] != '"' {
 		if text[n] == '\\' {
