@@ -44,7 +44,8 @@ type BusOptions struct {
 	// its own.
 	Receive func(payload []byte)
 
-	// MaximumWaiting bounds the bytes that wait for Redis. Zero means 64 MiB.
+	// MaximumWaiting bounds the bytes that wait for Redis. Zero or negative means
+	// 64 MiB.
 	MaximumWaiting int64
 
 	// PublishTimeout is how long a message waits for a Redis that is away, and a

@@ -6,7 +6,7 @@
 // round. It starts no goroutine, opens no connection, reads no clock and logs
 // nothing. Everything in it is safe for concurrent use unless said otherwise.
 //
-// What it writes is byte for byte what ASP.NET Core 10 writes. What it accepts
+// What it writes is byte for byte what ASP.NET Core 11 writes. What it accepts
 // is what ASP.NET Core accepts; what it refuses gets an *Error with the type
 // and text that ASP.NET Core would give it. A peer's bytes never make it panic,
 // and a length that a peer announces never makes it allocate: memory follows

@@ -46,7 +46,8 @@ type SingleClient interface {
 }
 
 // Invoke calls the method target of one client and returns what it answers. It
-// waits without limit: use a ctx with a deadline. Errors: *ConnectionError if
+// waits until ctx is done; with a backplane, for a client of another node, at
+// most backplane.Options.ClientResultTimeout. Errors: *ConnectionError if
 // the connection does not exist or ends, *HubError for the client's error, an
 // answer that does not fit T, or a ctx that was done first,
 // ErrTooManyClientResults, ErrNoClientResults, and after Hub.Shutdown

@@ -71,8 +71,8 @@ type EndpointOptions struct {
 	PollTimeout time.Duration
 
 	// DisconnectTimeout is how long a connection lives without a request that
-	// serves it: negotiated but not connected, or between polls. Zero means 15
-	// seconds.
+	// serves it: negotiated but not connected, between polls, or lost while it can
+	// be resumed (AllowStatefulReconnects). Zero means 15 seconds.
 	DisconnectTimeout time.Duration
 
 	// MaximumPostSize bounds the body of one POST, in bytes. Zero means
@@ -81,7 +81,7 @@ type EndpointOptions struct {
 
 	// MaximumConnections bounds the connections of the endpoint that have been
 	// connected by a transport. Negotiate and WebSockets without negotiate are
-	// answered 503 beyond it. Zero means no bound.
+	// answered 503 beyond it. Zero means no bound; negative is an error of NewHub.
 	MaximumConnections int
 
 	// MaximumNegotiated bounds the connections of the endpoint that were

@@ -64,6 +64,10 @@ type Hub struct {
 // a type of the standard library or of this package. MethodOptions.Hidden keeps
 // an exported method from clients.
 //
+// The error that OnDisconnected is given is nil when the client has closed the
+// connection, when the network was lost, and after Abort and Shutdown, as in
+// ASP.NET Core; the log says which.
+//
 // NewHub returns a *HubTypeError that names every method that cannot be served,
 // and why, and every option that is wrong; opts.LifetimeManager can then serve
 // a hub as before. NewHub keeps a copy of opts. H should be the hub's own type:
@@ -218,9 +222,9 @@ func (h *Hub) Groups() Groups { return Groups{h.manager, h.opts.MaximumGroupName
 // elsewhere (a Close message with allowReconnect, close frame 1000), and waits
 // until all have gone and OnDisconnected has returned for each. When ctx is
 // done first, it cuts what is left and returns ctx.Err(). The hub cannot be
-// used afterwards: sends and changes of groups return ErrShutdown. Register it
-// with http.Server.RegisterOnShutdown or call it before Server.Shutdown, which
-// does not know hijacked connections. Drain does the same without haste.
+// used afterwards: sends and changes of groups return ErrShutdown. Call it
+// before http.Server.Shutdown, which does not know hijacked connections, as a
+// Node does. Drain does the same without haste.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	h.down = true

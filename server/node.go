@@ -36,8 +36,8 @@ var (
 // fields must not be changed after the first call of a method. Without Serve or
 // ListenAndServe it is a pair of handlers for health checks.
 type Node struct {
-	// Server is the web server, with Addr and Handler. With a TLSConfig that has
-	// certificates it serves TLS, by way of [TLSListener].
+	// Server is the web server, with Addr and Handler. With a TLSConfig, which must
+	// then have certificates, it serves TLS, by way of [TLSListener].
 	Server *http.Server
 
 	// Hubs are all hubs and raw endpoints that Server serves. They are drained at

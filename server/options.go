@@ -77,7 +77,9 @@ type Options struct {
 	DropOldestLimit int
 
 	// StatefulReconnectBufferSize bounds the messages kept for a client that
-	// may reconnect statefully, in bytes. Zero means 100,000.
+	// may reconnect statefully, in bytes. Beyond it a method that sends to its own
+	// caller waits for an Ack, and the connection ends after 5 seconds without one;
+	// for other sends SlowClientTimeout counts. Zero means 100,000.
 	StatefulReconnectBufferSize int
 
 	// MaximumStreamsPerClient bounds the streams of one client that are open at
