@@ -47,7 +47,7 @@ type Options struct {
 	Sticky StickyMode
 
 	// AccessTokenLifetime is how long the tokens of clients and service connections
-	// are valid. Zero means one hour.
+	// are valid. Zero or negative means one hour.
 	AccessTokenLifetime time.Duration
 
 	// AccessTokenAlgorithm signs them. Zero means HS256.
@@ -75,7 +75,7 @@ type Options struct {
 
 	// MaximumQueuedBytes is how much may be queued for one service connection. Sends
 	// wait while the queue is full, and answers stay in the queue of their client,
-	// with its bounds. Zero means 1 MiB.
+	// with its bounds. Zero or negative means 1 MiB.
 	MaximumQueuedBytes int
 
 	// Transport dials. Nil means a clone of http.DefaultTransport, which uses the
@@ -125,7 +125,7 @@ type GracefulShutdown struct {
 	Mode ShutdownMode
 
 	// Timeout is how long the clients may take to leave, in the modes that wait.
-	// Zero means 30 seconds. The context of Shutdown is a limit as well.
+	// Zero or negative means 30 seconds. The context of Shutdown is a limit as well.
 	Timeout time.Duration
 
 	// Hooks are called once the service sends no new clients, one after another, in

@@ -49,7 +49,7 @@ type BusOptions struct {
 	MaximumWaiting int64
 
 	// PublishTimeout is how long a message waits for a Redis that is away, and a
-	// sender for space. Zero means 5 seconds.
+	// sender for space. Zero means 5 seconds; negative means not at all.
 	PublishTimeout time.Duration
 
 	// OnStateChange is called for each change of Health; see Options.

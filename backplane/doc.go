@@ -16,14 +16,10 @@
 // was published; ErrOutcomeUnknown that it may have been, because the connection
 // broke after the message was written. No message is published twice.
 //
-// # Where to start reading
+// # While Redis is away
 //
-// redis.go has the type and what it owns, publish.go the way out, receive.go the
-// way in, link.go and writer.go the subscribing connection. About 500 of the lines
-// are there because of one sentence, "a send that returned nil has reached its own
-// node": PUBLISH and SUBSCRIBE are on two connections, so a PING must pass between
-// them (fence.go), a loss in between must be noticed (link.go, with its table of
-// commands that are not answered yet, and pulse.go), go-redis must not publish
-// again by itself (publishCmd), and after a loss the other nodes are awaited
-// (peers.go). Without that promise each of them could go.
+// Clients stay connected and calls go on. Sends, joins and connecting clients wait for
+// Options.PublishTimeout and then fail with ErrUnavailable; Health and
+// OnStateChange say how it is. Once Redis is back the node subscribes again by
+// itself; what other nodes sent meanwhile has not reached its clients.
 package backplane

@@ -105,7 +105,7 @@ func NewAdmission(opts AdmissionOptions) *Admission {
 // which all listeners of an Admission share. A client can be held back only once its
 // request was read. Thousands that come in one moment are thousands of goroutines
 // that accept, shake hands by TLS, and read, before that of a call which came a
-// moment later: for a second running clients wait for tenths of a second. With the
+// moment later: for about a second, clients that are already connected wait 100 ms and more. With the
 // pace those who come wait in the backlog of the operating system, and cost nothing.
 //
 // Whoever needs a new TCP connection waits there, too, behind those who came
