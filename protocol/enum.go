@@ -7,8 +7,8 @@ import (
 )
 
 // An Enum is an integer type whose values have names, like an enum of .NET.
-// JSON carries the number, MessagePack the name, and what has no name as its
-// digits. MessagePack accepts names with their exact case, digits, and several
+// JSON carries the number, but the name in the keys of maps, and MessagePack the name; what
+// has no name stands as its digits. MessagePack accepts names with their exact case, digits, and several
 // of them with commas in between, which are combined by OR; a number in place
 // of a string is refused, as in ASP.NET Core.
 //
@@ -80,6 +80,19 @@ func (e *enumNames) parse(name []byte) (value int64, ok bool) {
 	return value, true
 }
 
+// parseKey is parse for a key in JSON, for which case does not matter.
+func (e *enumNames) parseKey(name string) (value int64, ok bool) {
+	if value, ok = e.parse([]byte(name)); ok {
+		return value, true
+	}
+	for known, value := range e.byName {
+		if strings.EqualFold(known, name) {
+			return value, true
+		}
+	}
+	return 0, false
+}
+
 // enum reads the name of a value.
 func (r *mpReader) enum(v reflect.Value, names *enumNames) error {
 	s, ok := r.Str()
@@ -87,9 +100,15 @@ func (r *mpReader) enum(v reflect.Value, names *enumNames) error {
 		return errKind
 	}
 	value, ok := names.parse(s)
-	switch {
-	case !ok:
+	if !ok {
 		return errKind
+	}
+	return setEnum(v, value)
+}
+
+// setEnum sets v to the value of an enum.
+func setEnum(v reflect.Value, value int64) error {
+	switch {
 	case v.CanInt() && !v.OverflowInt(value):
 		v.SetInt(value)
 	case v.CanUint() && value >= 0 && !v.OverflowUint(uint64(value)):

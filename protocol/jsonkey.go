@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding"
+	"encoding/json"
 	"reflect"
 	"slices"
 	"strconv"
@@ -132,7 +133,7 @@ func mayCopy(elem *plan) bool {
 
 // jsonKey is the key of a map as text. Like ASP.NET Core, and unlike
 // encoding/json, it takes bools, floats, and interfaces that hold a key of such
-// a type.
+// a type; enums have their name, and types of this package the text of their values.
 func jsonKey(v reflect.Value) (string, error) {
 	for v.Kind() == reflect.Interface && !v.IsNil() {
 		v = v.Elem()
@@ -143,6 +144,16 @@ func jsonKey(v reflect.Value) (string, error) {
 	if t, ok := v.Interface().(time.Time); ok {
 		quoted, err := appendJSONTime(nil, t)
 		return string(bytesInside(quoted)), err
+	}
+	if p := planOf(v.Type()); p.enum != nil {
+		return p.enum().name(enumValue(v)), nil
+	} else if p.isOwnText() {
+		quoted, err := v.Interface().(jsonAppender).appendJSON(nil)
+		if err != nil {
+			return "", err
+		}
+		var name string
+		return name, unmarshalString(quoted, '"', &name)
 	}
 	if text, ok := v.Interface().(encoding.TextMarshaler); ok {
 		if v.Kind() == reflect.Pointer && v.IsNil() {
@@ -167,6 +178,12 @@ func jsonKey(v reflect.Value) (string, error) {
 	return "", unsupported(v.Type(), "keys in JSON")
 }
 
+// isOwnText reports a type of this package whose JSON is a string, and that is no
+// encoding.TextMarshaler of its own: some have the one of the time.Time in them.
+func (p *plan) isOwnText() bool {
+	return p.json.encode == byOwn && p.json.decode == byJSON && p.typ != reflect.TypeFor[Decimal]()
+}
+
 // bytesInside is the text of a string that needs no escapes, without its
 // quotes.
 func bytesInside(quoted []byte) []byte {
@@ -186,6 +203,16 @@ func setJSONKey(v reflect.Value, p *plan, name string) error {
 		c, err := parseClock([]byte(name))
 		*t = c.instant()
 		return err
+	}
+	if p.enum != nil {
+		value, ok := p.enum().parseKey(name)
+		if !ok {
+			return errKind
+		}
+		return setEnum(v, value)
+	}
+	if p.isOwnText() {
+		return v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(appendJSONString(nil, name))
 	}
 	if t, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		v.SetZero()
