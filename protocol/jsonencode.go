@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // maxJSONHops is how many pointers and interfaces may be passed on the way to
@@ -78,16 +80,27 @@ func (e *jsonEncoder) any(dst []byte, v any) ([]byte, error) {
 	return e.value(dst, r, planOf(r.Type()))
 }
 
-// raw appends a value that is JSON already.
+// raw appends a value that is JSON already. It must be UTF-8, since a WebSocket whose text
+// is not ends. A carriage return, which can only be a blank, would end the line of an event
+// stream.
 func (e *jsonEncoder) raw(dst []byte, raw Raw) ([]byte, error) {
 	if raw == nil {
 		return append(dst, "null"...), nil
+	}
+	if !utf8.Valid(raw) {
+		return nil, errInvalidUTF8
 	}
 	s := jsonScanner{b: raw}
 	if !s.value(maxJSONDepth-e.left) || s.i != len(raw) {
 		return nil, errNoJSON
 	}
-	return append(dst, raw...), nil
+	start := len(dst)
+	dst = append(dst, raw...)
+	for i := bytes.IndexByte(dst[start:], '\r'); i >= 0; i = bytes.IndexByte(dst[start:], '\r') {
+		start += i
+		dst[start] = ' '
+	}
+	return dst, nil
 }
 
 // list appends a list whose elements are of any type.

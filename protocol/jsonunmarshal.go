@@ -56,6 +56,9 @@ func (c JSON) unmarshal(raw Raw, v any) error {
 // unmarshalToken is unmarshal of what is one value, without blanks around it.
 func (c JSON) unmarshalToken(token Raw, v any) error {
 	if p, ok := v.(*Raw); ok {
+		if err := checkText(token); err != nil {
+			return err
+		}
 		*p = bytes.Clone(token)
 		return nil
 	}

@@ -123,3 +123,25 @@ func TestJSONValuesNestAsDeepAsTheMessageAllows(t *testing.T) {
 		}
 	}
 }
+
+// A client's bytes that are passed on as they are must not end the connections of those
+// who get them.
+func TestARawValueIsSafeToSend(t *testing.T) {
+	bad := protocol.Raw("[\"\xff\"]")
+	var got protocol.Raw
+	if err := (protocol.JSON{}).Unmarshal(bad, &got); err == nil {
+		t.Errorf("Unmarshal(%q) into a Raw has no error", bad)
+	}
+	for _, value := range []any{bad, []any{bad}, map[string]protocol.Raw{"a": bad}} {
+		if text, err := (protocol.JSON{}).AppendValue(nil, value); err == nil {
+			t.Errorf("AppendValue(%q) = %q, want an error", value, text)
+		}
+	}
+	if text, err := (protocol.JSON{}).Append(nil, &protocol.Completion{InvocationID: "1", Kind: protocol.ResultValue, RawResult: bad}); err == nil {
+		t.Errorf("Append of a raw result that is not UTF-8 = %q, want an error", text)
+	}
+	const blanks = "{\r\n\"a\" :\t[1,\r2]}"
+	if text, err := (protocol.JSON{}).AppendValue([]byte("\r"), protocol.Raw(blanks)); err != nil || string(text) != "\r{ \n\"a\" :\t[1, 2]}" {
+		t.Errorf("AppendValue(%q) = %q, error %v, want it without carriage returns", blanks, text, err)
+	}
+}

@@ -12,7 +12,9 @@ type Header struct{ Name, Value string }
 
 // Raw is one value still in its codec's encoding: JSON text, or the bytes of
 // one MessagePack value. A Raw that was decoded aliases the buffer it was
-// decoded from and is valid only as long as that buffer is not reused.
+// decoded from and is valid only as long as that buffer is not reused. It does
+// not say which codec it is of: as an argument it suits hubs of one protocol, since
+// in the other it is an error, or means something else.
 type Raw []byte
 
 // MarshalJSON lets a Raw be part of a value that the JSON codec encodes; nil is
