@@ -176,7 +176,7 @@ func (r *mpReader) fixedArray(v reflect.Value, p *plan, depth int) error {
 		if len(b) != v.Len() {
 			return fmt.Errorf("%d bytes for an array of %d", len(b), v.Len())
 		}
-		reflect.Copy(v, reflect.ValueOf(b))
+		copy(v.Bytes(), b)
 		return nil
 	}
 	n, ok := r.Array()

@@ -216,9 +216,10 @@ func (e *mpEncoder) container(dst []byte, v reflect.Value, p *plan) ([]byte, err
 		return e.structure(dst, v, p.pack.members)
 	case reflect.Array:
 		if p.pack.bytes {
-			b := make([]byte, v.Len())
-			reflect.Copy(reflect.ValueOf(b), v)
-			return appendMPBytes(dst, b), nil
+			if !v.CanAddr() {
+				v = reflect.ValueOf(withPointerMethods(v)).Elem()
+			}
+			return appendMPBytes(dst, v.Bytes()), nil
 		}
 		return e.array(dst, v, p.elem)
 	}

@@ -279,3 +279,27 @@ func TestValuesWithoutATypeAreEncodedAsThoseWithOne(t *testing.T) {
 		t.Errorf("%d of %d are errors", errs, len(values))
 	}
 }
+
+type digit uint8
+
+// Bytes have a type of their own in some programs.
+func TestArraysOfNamedBytesAreByteStrings(t *testing.T) {
+	type key struct{ Digits [2]digit }
+	for _, tt := range []struct{ value, plain any }{
+		{[2]digit{1, 2}, [2]byte{1, 2}},
+		{&[2]digit{1, 2}, &[2]byte{1, 2}},
+		{[][2]digit{{1, 2}, {3, 4}}, [][2]byte{{1, 2}, {3, 4}}},
+		{key{[2]digit{5, 6}}, struct{ Digits [2]byte }{[2]byte{5, 6}}},
+		{map[string][2]digit{"a": {7, 8}}, map[string][2]byte{"a": {7, 8}}},
+	} {
+		got, err := protocol.MessagePack{}.AppendValue(nil, tt.value)
+		want, wantErr := protocol.MessagePack{}.AppendValue(nil, tt.plain)
+		if err != nil || wantErr != nil || !bytes.Equal(got, want) {
+			t.Errorf("AppendValue(%v) = % x, error %v, want % x, error %v", tt.value, got, err, want, wantErr)
+		}
+		back := reflect.New(reflect.TypeOf(tt.value))
+		if err := (protocol.MessagePack{}).Unmarshal(got, back.Interface()); err != nil || !reflect.DeepEqual(back.Elem().Interface(), tt.value) {
+			t.Errorf("Unmarshal(% x) = %v, error %v, want %v", got, back.Elem(), err, tt.value)
+		}
+	}
+}
