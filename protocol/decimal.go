@@ -61,16 +61,17 @@ func ParseDecimal(s string) (Decimal, error) {
 	case scale < 0:
 		n.Mul(n, powerOfTen(-scale))
 		scale = 0
-	case scale > maxDecimalScale:
-		n = divideToEven(n, powerOfTen(scale-maxDecimalScale))
-		scale = maxDecimalScale
 	}
-	exact := new(big.Int).Set(n)
-	for drop := 1; n.BitLen() > 96; drop++ {
+	exact, places := n, scale // which is rounded once
+	if scale > maxDecimalScale {
+		scale = maxDecimalScale
+		n = divideToEven(exact, powerOfTen(places-scale))
+	}
+	for n.BitLen() > 96 {
 		if scale--; scale < 0 {
 			return Decimal{}, errDecimal
 		}
-		n = divideToEven(exact, powerOfTen(drop))
+		n = divideToEven(exact, powerOfTen(places-scale))
 	}
 	d := Decimal{scale: uint8(scale), low: new(big.Int).And(n, maxUint64).Uint64(), high: uint32(new(big.Int).Rsh(n, 64).Uint64())}
 	d.negative = negative && n.Sign() != 0

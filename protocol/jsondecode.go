@@ -334,9 +334,12 @@ func (d *jsonDecoder) dict(v reflect.Value, p *plan, c byte) error {
 			return readDict(d, dict, p.elem)
 		}
 	}
-	key, value := reflect.New(p.key.typ).Elem(), reflect.New(p.elem.typ).Elem()
+	var key, value reflect.Value
 	d.i++
 	for i := 0; d.element(i); i++ {
+		if i == 0 { // an empty map, of which a list may have many, needs none
+			key, value = reflect.New(p.key.typ).Elem(), reflect.New(p.elem.typ).Elem()
+		}
 		name, err := d.text('"')
 		if err != nil {
 			return err

@@ -291,7 +291,7 @@ func (p *plan) setNull(v reflect.Value) error {
 // left is how many follow, -1 where that is not known: they get it at once where that
 // is little, or at most eight times the unread bytes.
 func growList(elem *plan, i, left, read, unread int) int {
-	more := 4
+	more := max(1, min(4, 1024/int(max(1, elem.typ.Size()))))
 	switch {
 	case i > 0:
 		more = min(unread*i/max(read, 1)+1, 3*i)
