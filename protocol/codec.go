@@ -34,7 +34,9 @@ type Codec interface {
 	// null for a value that cannot be nil. What it decodes is no part of raw.
 	Unmarshal(raw Raw, v any) error
 
-	// AppendValue appends the encoding of v, without any framing, to dst.
+	// AppendValue appends the encoding of v, without any framing, to dst. What is
+	// behind dst in its memory may be overwritten, beyond the result too; so it is
+	// with Append.
 	AppendValue(dst []byte, v any) ([]byte, error)
 }
 
