@@ -90,9 +90,14 @@ func (c *client) Codec() protocol.Codec { return c.codec }
 // Start implements transport.App.
 func (a *clientApp) Start() {}
 
-// Receive implements transport.App. It never keeps the goroutine.
-func (a *clientApp) Receive(p []byte, _ bool) bool {
-	c := (*client)(a)
+// Receive implements transport.App. It never keeps the goroutine: one that reads goes on,
+// also after the client has ended, since it is who sees the close frame and the end of TCP.
+func (a *clientApp) Receive(p []byte, isReader bool) bool {
+	return (*client)(a).take(p) || isReader
+}
+
+// take handles what the client has said, and reports false once it has ended.
+func (c *client) take(p []byte) bool {
 	if c.codec == nil {
 		if p = c.handshake(p); p == nil {
 			return true
@@ -292,12 +297,15 @@ func (c *client) forwardAll(p []byte) bool {
 // blocks while that does not keep up. ok is false when one of them has ended.
 func (c *client) forward(p []byte) (n int, ok bool) {
 	c.mu.Lock()
-	server := c.server
+	server, ended := c.server, c.ended
 	c.mu.Unlock()
+	if ended {
+		return 0, false // it may have had no server yet
+	}
 	if server.conn.WouldWait() {
 		c.beforeWait()
 		if server.conn.AwaitSpace(until{context.Background(), c.conn.Done()}) != nil {
-			return 0, false
+			return 0, c.hasMoved(server) // then the other one gets p
 		}
 	}
 	c.mu.Lock()
@@ -315,6 +323,13 @@ func (c *client) forward(p []byte) (n int, ok bool) {
 		c.hub.move(c)
 	}
 	return n, true
+}
+
+// hasMoved reports whether the client has gone on to another app server than from.
+func (c *client) hasMoved(from *serverConn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.ended && c.server != from
 }
 
 // Ended implements transport.App.
