@@ -41,12 +41,13 @@ const largestBody = 1 << 20
 
 // A restCall is a request that was let in.
 type restCall struct {
-	w    http.ResponseWriter
-	r    *http.Request
-	hub  *hub
-	old  bool   // version v1
-	api  string // the version, if it is a later one
-	path []string
+	w       http.ResponseWriter
+	r       *http.Request
+	hub     *hub
+	old     bool   // version v1
+	api     string // the version, if it is a later one
+	path    []string
+	actions []bool // which parts of it begin with a colon that is not escaped
 }
 
 // A restError is an answer that refuses a request.
@@ -125,6 +126,7 @@ func (g *Gateway) newRESTCall(w http.ResponseWriter, r *http.Request) (*restCall
 			return nil, badRequest("The path cannot be read.")
 		}
 		c.path = append(c.path, plain)
+		c.actions = append(c.actions, strings.HasPrefix(part, ":")) // a name has %3A there
 	}
 	if len(c.path) < 2 || c.path[0] != "hubs" {
 		return nil, errNoRoute
@@ -136,7 +138,7 @@ func (g *Gateway) newRESTCall(w http.ResponseWriter, r *http.Request) (*restCall
 	if app != "" {
 		name = app + "_" + name
 	}
-	c.hub, c.path = g.hub(name), c.path[2:]
+	c.hub, c.path, c.actions = g.hub(name), c.path[2:], c.actions[2:]
 	c.r.Body = http.MaxBytesReader(w, r.Body, largestBody)
 	return c, nil
 }
@@ -147,7 +149,7 @@ func (c *restCall) run() (status int, err error) {
 	form := make([]string, len(c.path))
 	for i, part := range c.path {
 		form[i] = "*"
-		if i%2 == 0 || strings.HasPrefix(part, ":") {
+		if i%2 == 0 || c.actions[i] {
 			form[i] = part
 		}
 	}
