@@ -216,7 +216,9 @@ func (b fleetBus) Heard(ctx context.Context, channel string) (heard bool, err er
 func (b fleetBus) Publish(ctx context.Context, channel string, payload []byte) (int64, error) {
 	var n int64
 	err := b.try(ctx, func() (err error) {
-		n, err = b.r.client.Publish(ctx, channel, payload).Result()
+		publish := newPublishCmd(ctx, channel, payload)
+		_ = b.r.client.Process(ctx, publish) // the command has its error
+		n, err = publish.Result()
 		return err
 	})
 	if b.r.cluster {

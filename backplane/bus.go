@@ -129,7 +129,7 @@ func (b *Bus) publish(channel string, payload []byte, done func(int64, error)) e
 	if !b.reserve(size) {
 		return ErrBusFull
 	}
-	p := newPublish(channel, payload, time.Now().Add(max(b.r.opts.PublishTimeout, 0)))
+	p := newPublish(channel, payload, time.Now().Add(b.r.patience()))
 	p.then = func(hearers int64, err error) {
 		b.release(size)
 		if done != nil {

@@ -15,6 +15,9 @@ import (
 	"github.com/hubwire/hubwire/protocol"
 )
 
+// defaultPublishTimeout is that of Options and BusOptions.
+const defaultPublishTimeout = 5 * time.Second
+
 // Options configures the backplane of one hub. For every duration, zero means
 // the default.
 type Options struct {
@@ -50,8 +53,8 @@ type Options struct {
 
 	// PublishTimeout is how long a send, a join or a connecting client waits
 	// for a Redis that is away; the context of a send or join may end it
-	// earlier. Zero means 5 seconds, as in ASP.NET Core;
-	// negative means not at all.
+	// earlier. Zero means 5 seconds, as in ASP.NET Core; negative means not at
+	// all, and 5 seconds for the answer of one that is there.
 	PublishTimeout time.Duration
 
 	// OnStateChange is called for each change of Health, one after the other.
@@ -122,7 +125,7 @@ func (o *Options) withDefaults() (*Options, error) {
 	for _, d := range []struct {
 		value  *time.Duration
 		preset time.Duration
-	}{{&c.AckTimeout, 30 * time.Second}, {&c.ClientResultTimeout, time.Minute}, {&c.PublishTimeout, 5 * time.Second}} {
+	}{{&c.AckTimeout, 30 * time.Second}, {&c.ClientResultTimeout, time.Minute}, {&c.PublishTimeout, defaultPublishTimeout}} {
 		if *d.value == 0 {
 			*d.value = d.preset
 		}

@@ -234,7 +234,7 @@ func (r *Redis) mayHaveMissed(ctx context.Context, p *presence) bool {
 		return true
 	}
 	name := r.opts.ServerName
-	err := r.client.Publish(ctx, p.events, appendNetstrings(nil, string(PresenceReset), "", "", "", name, name)).Err()
+	err := r.client.Process(ctx, newPublishCmd(ctx, p.events, appendNetstrings(nil, string(PresenceReset), "", "", "", name, name)))
 	if err != nil {
 		r.drop(slog.LevelWarn, "presence cannot be written", "error", err)
 	}

@@ -102,9 +102,21 @@ func (r *Redis) publishSome(ctx context.Context, payload []byte, channels []stri
 // publishTime bounds what waits for the publisher. The publisher gives up at
 // until; the context ends a little later.
 func (r *Redis) publishTime(ctx context.Context) (limited context.Context, until time.Time, cancel context.CancelFunc) {
-	until = time.Now().Add(max(r.opts.PublishTimeout, 0))
+	until = time.Now().Add(r.patience())
 	limited, cancel = context.WithDeadlineCause(ctx, until.Add(publisherSlack), ErrUnavailable)
 	return limited, until, cancel
+}
+
+// patience is how long what begins now waits for Redis. A negative PublishTimeout does not
+// wait for one that is away; of one that is there the answer is awaited.
+func (r *Redis) patience() time.Duration {
+	if t := r.opts.PublishTimeout; t > 0 {
+		return t
+	}
+	if r.state.ready() {
+		return defaultPublishTimeout
+	}
+	return 0
 }
 
 // failures are the errors of one send to many: each text once, and few of them.
@@ -317,7 +329,7 @@ func (r *Redis) pipeline(ctx context.Context, batch []*publish) (written bool, e
 	pipe := r.client.Pipeline()
 	commands := make([]*publishCmd, len(batch))
 	for i, p := range batch {
-		commands[i] = &publishCmd{IntCmd: redis.NewIntCmd(ctx, "publish", p.channel, p.payload)}
+		commands[i] = &publishCmd{IntCmd: newPublishCmd(ctx, p.channel, p.payload)}
 		_ = pipe.Process(ctx, commands[i]) // it only queues
 	}
 	counted := r.count(ctx, pipe)
@@ -352,6 +364,15 @@ func (r *Redis) pipeline(ctx context.Context, batch []*publish) (written bool, e
 	r.stats.published.Add(uint64(len(batch)))
 	r.fence.add(generation, fenced)
 	return true, nil
+}
+
+// newPublishCmd returns a PUBLISH that goes, in a Redis Cluster, by the master of the
+// channel's slot. go-redis would send one to any of them, and a pipeline to all at once, so
+// that messages of one sender overtook each other.
+func newPublishCmd(ctx context.Context, channel string, payload []byte) *redis.IntCmd {
+	c := redis.NewIntCmd(ctx, "publish", channel, payload)
+	c.SetFirstKeyPos(1)
+	return c
 }
 
 // A publishCmd is a PUBLISH that is written once at most: go-redis would write

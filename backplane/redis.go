@@ -286,7 +286,7 @@ func (r *Redis) Disconnected(c server.Receiver) {
 
 // bounded is a context for work that waits for Redis.
 func (r *Redis) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, max(r.opts.PublishTimeout, 0), ErrUnavailable)
+	return context.WithTimeoutCause(ctx, r.patience(), ErrUnavailable)
 }
 
 // Send implements server.LifetimeManager. A single connection of this node gets
