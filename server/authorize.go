@@ -61,6 +61,7 @@ func (inv *invocation) startIfAllowed(l *leader) {
 	if inv.allowed {
 		l.start(inv)
 	} else {
+		inv.endContext() // Authorize may have made it
 		inv.conn.refusedCall(inv.method, CallUnauthorized)
 		inv.conn.fail(inv.id, unauthorizedText(inv.method))
 	}

@@ -184,6 +184,7 @@ func (l *leader) take() {
 func (l *leader) start(inv *invocation) {
 	c := l.conn
 	if refusal := inv.admit(); refusal != "" {
+		inv.endContext() // Authorize may have made it
 		c.refusedCall(inv.method, CallRefused)
 		c.fail(inv.id, refusal)
 		return
