@@ -55,7 +55,7 @@ func (inv *invocation) admit() (refusal string) {
 	switch {
 	case len(inv.streamIDs) > 0:
 		refusal = c.streamCountText(m, len(inv.streamIDs))
-	case m.cancellable && !c.track(inv): // others are tracked once they are detached
+	case m.cancellable && !c.track(inv): // others are tracked once they have a goroutine of their own
 		refusal = idInUseText(inv.id)
 	default:
 		return ""
@@ -78,7 +78,6 @@ func (inv *invocation) needsGoroutine() bool {
 // runAlone runs the call on a goroutine of its own.
 func (inv *invocation) runAlone() {
 	defer inv.conn.survive()
-	inv.conn.track(inv)
 	defer inv.finish()
 	if len(inv.uploads) > 0 { // these always run here
 		inv.run()

@@ -190,6 +190,9 @@ func (l *leader) start(inv *invocation) {
 		return
 	}
 	if inv.needsGoroutine() || !c.hub.watch.enter(l, inv) {
+		if !inv.method.pool.reuse { // else no user code could tell that it is cancelled
+			c.track(inv) // before the next message is looked at, which may cancel it
+		}
 		c.hub.running.Go(inv.runAlone)
 		return
 	}

@@ -78,6 +78,40 @@ func TestACancellationIsReadWhileACallWaits(t *testing.T) {
 	}
 }
 
+// plainCancelHub has a method that takes no context, and finds it in its Call.
+type plainCancelHub struct{}
+
+func (plainCancelHub) Until(call *server.Call) { <-call.Context().Done() }
+
+// TestACancellationRightBehindItsCallIsSeen, though the call has a goroutine of its
+// own that has not begun.
+func TestACancellationRightBehindItsCallIsSeen(t *testing.T) {
+	call := func(id string) string {
+		return fmt.Sprintf(`{"type":1,"invocationId":"%s","target":"Until","arguments":[]}`, id)
+	}
+	for name, records := range map[string][]string{
+		"dispatched": {call("1"), callCancel("1"), call("2"), callCancel("2"), call("3"), callCancel("3")},
+		"read ahead": {call("1"), call("2"), call("3"), callCancel("1"), callCancel("2"), callCancel("3")},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			hub := newHub(plainCancelHub{}, &server.Options{MaximumParallelInvocationsPerClient: 2})
+			for !hub.NeedsGoroutines("Until") {
+				hub.SetLong("Until")
+			}
+			c := openFake(t, hub)
+			c.say(`{"protocol":"json","version":1}`)
+			for i := 1; i <= 20; i++ {
+				c.say(strings.Join(records, "\x1e"))
+				time.Sleep(time.Second)
+				if got := c.count(`"type":3`); got != 3*i {
+					t.Fatalf("%d calls of %d were cancelled", got, 3*i)
+				}
+			}
+			c.end(t, hub)
+		})
+	}
+}
+
 // TestACancellationIsForTheCallBeforeIt: one that follows a call with the same
 // id is for that one, and is not read ahead.
 func TestACancellationIsForTheCallBeforeIt(t *testing.T) {
