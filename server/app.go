@@ -62,8 +62,7 @@ func (a *hubApp) Ended(cause error) {
 func (a *hubApp) Shutdown() {
 	c := (*connection)(a)
 	c.watch.shutDown()
-	if c.state.Load() == handshaking {
-		c.refuse(HandshakeShutdown, handshakeCanceled)
+	if c.refuse(HandshakeShutdown, handshakeCanceled) {
 		return
 	}
 	c.end(ending{allowReconnect: true, how: endedByShutdown})

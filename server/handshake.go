@@ -197,15 +197,18 @@ func (c *connection) identify() (refusal string) {
 }
 
 // refuse ends a connection whose handshake cannot be accepted. Nothing else
-// knows of it, so there is no Close message and no OnDisconnected.
-func (c *connection) refuse(why HandshakeRefusal, text string) {
-	if c.state.CompareAndSwap(handshaking, refused) {
-		if c.hub.log.Enabled(c.Context(), slog.LevelInfo) {
-			c.hub.log.Info("handshake refused", "connection", c.ID(), "transport", c.Transport().String(), "error", short(text))
-		}
-		c.observeRefusal(why)
-		c.end(ending{handshake: text})
+// knows of it, so there is no Close message and no OnDisconnected. It reports
+// false if the handshake was accepted before.
+func (c *connection) refuse(why HandshakeRefusal, text string) bool {
+	if !c.state.CompareAndSwap(handshaking, refused) {
+		return c.state.Load() == refused
 	}
+	if c.hub.log.Enabled(c.Context(), slog.LevelInfo) {
+		c.hub.log.Info("handshake refused", "connection", c.ID(), "transport", c.Transport().String(), "error", short(text))
+	}
+	c.observeRefusal(why)
+	c.end(ending{handshake: text})
+	return true
 }
 
 // handshakeFrame is the answer to the handshake; errText is empty where it is

@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"net/http/httptest"
+	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/hubwire/hubwire/internal/transport"
@@ -50,4 +53,35 @@ func TestAConnectionIsOpenBeforeItsHandshakeIsAnswered(t *testing.T) {
 		t.Errorf("answered in state %d, want %d", s, open)
 	}
 	conn.Left()
+}
+
+// TestAShutdownDuringTheHandshakeEndsTheConnection, whichever of them comes first. The
+// hub would wait for the client else, for as long as it likes.
+func TestAShutdownDuringTheHandshakeEndsTheConnection(t *testing.T) {
+	hub, err := NewHub(struct{}{}, &Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := httptest.NewRequest("GET", "/hub", nil)
+	for i := range 10_000 {
+		id := strconv.Itoa(i)
+		link := &spyLink{state: make(chan int32, 1)}
+		conn, err := hub.main.Open(transport.Virtual{ID: id, Request: request, Link: link})
+		if err != nil {
+			t.Fatal(err)
+		}
+		app := hub.main.App(id).(*hubApp)
+		link.conn = (*connection)(app)
+		var both sync.WaitGroup
+		both.Go(func() { _ = conn.Received([]byte(`{"protocol":"json","version":1}`+"\x1e"), 1<<10) })
+		both.Go(app.Shutdown)
+		both.Wait()
+		if !app.leaving() {
+			t.Fatalf("round %d: the connection goes on after Shutdown", i)
+		}
+		conn.Left()
+	}
+	if err := hub.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
