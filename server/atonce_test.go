@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"iter"
+	"net/http"
 	"runtime"
 	"sync"
 	"testing"
@@ -153,6 +154,28 @@ func TestACallThatWaitsHoldsUpNoOtherClient(t *testing.T) {
 			other.expect(`{"type":3,"invocationId":"1","result":"x"}`)
 		}
 	}
+}
+
+// A user's id that takes time to find, as from a database, is found while others are read.
+func TestAUserIDThatWaitsHoldsUpNoOtherClient(t *testing.T) {
+	before := runtime.GOMAXPROCS(1) // all clients are read by one goroutine
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	h := &waitingHub{begun: make(chan struct{}), over: make(chan struct{})}
+	opts := patient()
+	opts.UserID = func(r *http.Request, _ server.User) string {
+		if r.URL.Query().Has("slow") {
+			h.Wait()
+		}
+		return "x"
+	}
+	url := serve(t, newHub(h, opts))
+	quiet, late := connect(t, url), dial(t, url, "?slow")
+	t.Cleanup(func() { close(h.over) }) // before the node is closed
+	late.send(`{"protocol":"json","version":1}`)
+	<-h.begun
+	quiet.call("1", "Echo", `["x"]`, `"result":"x"`)
+	h.over <- struct{}{}
+	late.expect(`{}`)
 }
 
 // The read buffer of a call that was detached is used again.

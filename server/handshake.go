@@ -185,6 +185,7 @@ func (c *connection) identify() (refusal string) {
 		c.userID = c.User().ID
 		return ""
 	}
+	c.bytes.BeforeWait() // others read the clients that are parked with this one
 	err := guard(func() error {
 		c.userID = own(c.Request(), c.User())
 		return nil
