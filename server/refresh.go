@@ -112,7 +112,7 @@ const maximumRefreshes = 16
 func (a *hubApp) Refreshed(r *http.Request) {
 	c := (*connection)(a)
 	hook := c.hub.methods.onAuthenticationRefreshed
-	if hook == nil || c.state.Load() != open {
+	if hook == nil || c.state.Load() != open || c.Context().Err() != nil { // nothing follows OnDisconnected
 		return
 	}
 	if c.hub.methods.create != nil && c.instance.Load() == nil {
@@ -130,6 +130,9 @@ func (a *hubApp) Refreshed(r *http.Request) {
 			return
 		}
 		defer c.permits.release()
+		if c.Context().Err() != nil {
+			return // its turn had come, too
+		}
 		defer c.bytes.Uncork()
 		call := c.invocationOf(nil)
 		call.connecting.Store(true) // it may not wait for client results

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -255,6 +256,45 @@ func TestRefreshesThatWaitAreBounded(t *testing.T) {
 		c.expect(`{"type":1,"target":"Refreshed","arguments":["writer/writer"]}`)
 	}
 	c.call("2", "Who", "[]", `"result":"writer/writer"`)
+}
+
+// leavingHub notes what comes behind OnDisconnected.
+type leavingHub struct {
+	left, over chan struct{}
+	late       atomic.Int32
+}
+
+func (h *leavingHub) Leave(call *server.Call) { call.Abort() }
+
+func (h *leavingHub) OnDisconnected(*server.Call, error) {
+	close(h.left)
+	<-h.over
+}
+
+func (h *leavingHub) OnAuthenticationRefreshed(*server.Call) error {
+	h.late.Add(1)
+	return nil
+}
+
+// A refresh may still find a connection that is about to go: the client is told that it
+// has come, but the hub has said goodbye.
+func TestNoRefreshIsToldOnceOnDisconnectedHasBegun(t *testing.T) {
+	for range 10 {
+		h := &leavingHub{left: make(chan struct{}), over: make(chan struct{})}
+		url, token, c := refreshable(t, h)
+		c.send(`{"type":1,"target":"Leave","arguments":[]}`)
+		<-h.left
+		for range 4 {
+			if status, _, body := refresh(t, "POST", url, token, "alice/writer/0"); status != 200 {
+				t.Errorf("refresh: %d %s", status, body)
+			}
+		}
+		close(h.over)
+		c.expect(`{"type":7}`, "close 1000")
+		if n := h.late.Load(); n > 0 {
+			t.Fatalf("OnAuthenticationRefreshed was called %d times after OnDisconnected", n)
+		}
+	}
 }
 
 type anyoneHub struct{}
