@@ -64,6 +64,7 @@ type connection struct {
 type rareOfConnection struct {
 	uploads map[string]*upload // by stream id
 	items   *sync.Map          // see Items
+	made    chan struct{}      // see whenMade
 }
 
 // rarelyLocked returns what is rare, to be changed.

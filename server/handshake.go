@@ -128,6 +128,7 @@ func (c *connection) register() {
 	failed.allowReconnect = false
 	if failed.cause = c.callOnConnected(); failed.cause == nil {
 		c.connected = true
+		c.hubMade()
 	}
 }
 

@@ -115,14 +115,12 @@ func (a *hubApp) Refreshed(r *http.Request) {
 	if hook == nil || c.state.Load() != open || c.Context().Err() != nil { // nothing follows OnDisconnected
 		return
 	}
-	if c.hub.methods.create != nil && c.instance.Load() == nil {
-		return // the hub of the connection is being made, and finds the new user
-	}
 	if c.refreshing.Add(1) > maximumRefreshes {
 		c.refreshing.Add(-1)
 		return
 	}
 	turn, request := c.permits.enqueue(), context.WithoutCancel(r.Context())
+	made := c.whenMade()
 	c.hub.running.Go(func() {
 		defer c.survive()
 		defer c.refreshing.Add(-1)
@@ -130,6 +128,10 @@ func (a *hubApp) Refreshed(r *http.Request) {
 			return
 		}
 		defer c.permits.release()
+		select {
+		case <-made: // the hub is there, which was being made for the user before
+		case <-c.Context().Done():
+		}
 		if c.Context().Err() != nil {
 			return // its turn had come, too
 		}
@@ -141,6 +143,33 @@ func (a *hubApp) Refreshed(r *http.Request) {
 			c.logFailure("OnAuthenticationRefreshed", err)
 		}
 	})
+}
+
+// whenMade returns a channel that is closed once the connection has a hub. Where each
+// has its own, one that was not made yet is told after its OnConnected.
+func (c *connection) whenMade() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.hub.methods.create == nil || c.instance.Load() != nil {
+		return closedChannel
+	}
+	rare := c.rarelyLocked()
+	if rare.made == nil {
+		rare.made = make(chan struct{})
+	}
+	return rare.made
+}
+
+// hubMade lets refreshes go on that have waited; see whenMade.
+func (c *connection) hubMade() {
+	if c.hub.methods.create == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rare != nil && c.rare.made != nil {
+		close(c.rare.made)
+	}
 }
 
 // OnAuthenticationRefresh replaces the rule that a refresh must be of the same

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -295,6 +296,58 @@ func TestNoRefreshIsToldOnceOnDisconnectedHasBegun(t *testing.T) {
 			t.Fatalf("OnAuthenticationRefreshed was called %d times after OnDisconnected", n)
 		}
 	}
+}
+
+// An ownRefreshedHub is the hub of one connection.
+type ownRefreshedHub struct{ log []string }
+
+func (h *ownRefreshedHub) note(what string, call *server.Call) {
+	h.log = append(h.log, what+" "+call.User().Claims["role"].(string))
+}
+
+func (h *ownRefreshedHub) OnConnected(call *server.Call) error {
+	h.note("connected", call)
+	return nil
+}
+
+func (h *ownRefreshedHub) OnAuthenticationRefreshed(call *server.Call) error {
+	h.note("refreshed", call)
+	return nil
+}
+
+func (h *ownRefreshedHub) Log() string { return strings.Join(h.log, ", ") }
+
+// A refresh that comes while the hub of its connection is being made, which is for the
+// user before, is told to that hub.
+func TestARefreshWhileItsHubIsMadeIsToldToIt(t *testing.T) {
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	hub, err := server.NewHubFunc(func(call *server.Call) (*ownRefreshedHub, error) {
+		close(begun)
+		<-goOn
+		h := &ownRefreshedHub{}
+		h.note("made", call)
+		return h, nil
+	}, &server.Options{
+		Logger:       slog.New(slog.DiscardHandler),
+		Authenticate: tokenUser(time.Now()),
+		Endpoint:     server.EndpointOptions{EnableAuthenticationRefresh: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := serve(t, hub)
+	n := negotiate(t, url, "alice/reader/0")
+	c := dial(t, url, "?id="+n.ConnectionToken+"&access_token=alice/reader/0")
+	c.handshake()
+	<-begun
+	for _, role := range []string{"writer", "guest"} {
+		if status, _, body := refresh(t, "POST", url, n.ConnectionToken, "alice/"+role+"/0"); status != 200 {
+			t.Errorf("refresh: %d %s", status, body)
+		}
+	}
+	c.send(`{"type":1,"invocationId":"1","target":"Log","arguments":[]}`)
+	close(goOn)
+	c.expect(`{"type":3,"invocationId":"1","result":"made reader, connected reader, refreshed guest, refreshed guest"}`)
 }
 
 type anyoneHub struct{}
