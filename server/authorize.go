@@ -43,6 +43,7 @@ func (inv *invocation) authorize() bool {
 func (inv *invocation) authorizeWhileOthersWait() {
 	c := inv.conn
 	answer := make(chan bool, 1)
+	inv.authorizing.Store(true)
 	c.hub.running.Go(func() {
 		defer c.survive()
 		ok := false
@@ -58,6 +59,7 @@ func (inv *invocation) authorizeWhileOthersWait() {
 
 // startIfAllowed follows authorizeWhileOthersWait.
 func (inv *invocation) startIfAllowed(l *leader) {
+	inv.authorizing.Store(false)
 	if inv.allowed {
 		l.start(inv)
 	} else {

@@ -159,6 +159,48 @@ func TestAQuestionEndsWithoutAnAnswer(t *testing.T) {
 	})
 }
 
+// An askStreamHub streams what its clients answer.
+type askStreamHub struct{ askHub }
+
+func (h askStreamHub) AskStream(call *server.Call, question string) (<-chan int, error) {
+	answer, err := h.Ask(call, question)
+	items := make(chan int, 1)
+	items <- answer
+	close(items)
+	return items, err
+}
+
+// While Authorize of a call that streams runs its client is not read, and its answer would
+// never come. Methods, and Authorize of others, may ask.
+func TestAuthorizeOfAStreamCannotAsk(t *testing.T) {
+	forEachMode(t, func(t *testing.T, m mode) {
+		var asked error
+		guarded := server.MethodOptions{Authorize: func(call *server.Call) error {
+			_, asked = server.Invoke[int](call.Context(), call.Clients().Caller(), "May")
+			if call.Method() == "Echo" {
+				return asked
+			}
+			return nil
+		}}
+		n := m.node(t, askStreamHub{}, &server.Options{Methods: map[string]server.MethodOptions{"Echo": guarded, "AskStream": guarded}})
+		c := m.connect(n)
+		echo := c.Start("Echo", "x")
+		c.Expect("May").Answer(1)
+		if err := echo.Wait(nil); err != nil {
+			t.Error(err)
+		}
+		stream, got := c.Stream("AskStream", "q"), 0
+		c.Expect("Question", "q").Answer(42)
+		if !stream.Next(&got) || got != 42 || stream.Next(&got) {
+			t.Errorf("the stream has %d, %v, want 42", got, stream.Err())
+		}
+		if asked == nil || !strings.Contains(asked.Error(), "Authorize") {
+			t.Errorf("Invoke in Authorize of a stream: %v, want an error", asked)
+		}
+		c.ExpectNone()
+	})
+}
+
 // Below: what clients see on the wire.
 
 func TestQuestionsOnTheWire(t *testing.T) {

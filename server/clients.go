@@ -54,7 +54,8 @@ type SingleClient interface {
 // ErrShutdown.
 //
 // In a hub method the call's permit is given back, so that the client may
-// call the hub before it answers. Not in OnConnected.
+// call the hub before it answers. Not in OnConnected, nor in the Authorize of a
+// method that streams: it is an error there, as the client is not read.
 func Invoke[T any](ctx context.Context, client SingleClient, target string, args ...any) (T, error) {
 	var value T
 	err := client.Invoke(ctx, &value, target, args...)

@@ -23,17 +23,18 @@ type invocation struct {
 	cancel context.CancelFunc // of ctx
 	over   bool               // cancelled, or the method has returned
 
-	connecting atomic.Bool // OnConnected is running
-	id         string
-	streaming  bool // it came as a StreamInvocation
-	headers    []protocol.Header
-	args       []any           // a pointer for each parameter, *upload for streams
-	cells      []reflect.Value // what args point to, where an invocation is reused; see pool.go
-	streamIDs  []string
-	uploads    []*upload
-	streams    int          // counted in conn.streams
-	permit     atomic.Int32 // noPermit, permitHeld or permitReturned
-	completion protocol.Completion
+	connecting  atomic.Bool // OnConnected is running
+	authorizing atomic.Bool // authorizeWhileOthersWait is
+	id          string
+	streaming   bool // it came as a StreamInvocation
+	headers     []protocol.Header
+	args        []any           // a pointer for each parameter, *upload for streams
+	cells       []reflect.Value // what args point to, where an invocation is reused; see pool.go
+	streamIDs   []string
+	uploads     []*upload
+	streams     int          // counted in conn.streams
+	permit      atomic.Int32 // noPermit, permitHeld or permitReturned
+	completion  protocol.Completion
 
 	leader *leader // that began to run it, in its turn; nil: it began on a goroutine of its own
 	turn   uint64
@@ -200,14 +201,21 @@ func (inv *invocation) sendCaller(ctx context.Context, m *Message) error {
 	return err
 }
 
-var errNoResultsInOnConnected = WithErrorType("InvalidOperationException",
-	errors.New("Client results inside OnConnectedAsync Hub methods are not allowed."))
+var (
+	errNoResultsInOnConnected = WithErrorType("InvalidOperationException",
+		errors.New("Client results inside OnConnectedAsync Hub methods are not allowed."))
+	errNoResultsInAuthorize = WithErrorType("InvalidOperationException",
+		errors.New("Client results inside Authorize of Hub methods that stream are not allowed."))
+)
 
 // beforeClientResult lets the connection read on while this call waits for a
 // client result, which may be the caller's own.
 func (inv *invocation) beforeClientResult() error {
 	if inv.connecting.Load() {
 		return errNoResultsInOnConnected
+	}
+	if inv.authorizing.Load() { // the answer would wait behind the call
+		return errNoResultsInAuthorize
 	}
 	inv.mayBlock()
 	if inv.permit.CompareAndSwap(permitHeld, permitReturned) {

@@ -193,7 +193,9 @@ type MethodOptions struct {
 
 	// Authorize decides whether a call may go on, once per call, after its
 	// arguments were read. A non-nil error refuses it; the client sees only
-	// that it is unauthorized. See RequireUser.
+	// that it is unauthorized. What its client sends after a call that streams
+	// waits for it: that client cannot be asked for a result meanwhile. See
+	// RequireUser.
 	Authorize func(call *Call) error
 
 	// Hidden keeps an exported method from clients: to them it does not exist.
