@@ -292,9 +292,12 @@ func (r *Buffer) Resume() error {
 	return nil
 }
 
-// joined makes one frame of several, which have size bytes.
+// joined makes one frame of several, which have size bytes. It is no frame that is kept,
+// which may be counted by the queue limit: a queue that is not behind does not count what
+// it takes, and would end the counting of what is still kept when it has written it. Only
+// one that is longer than FreeBytes is left as it is, as every queue counts that itself.
 func joined(frames []transport.Frame, size int, binary bool) transport.Frame {
-	if len(frames) == 1 {
+	if len(frames) == 1 && size > transport.FreeBytes {
 		return frames[0]
 	}
 	buf := transport.NewFrameBuffer(size)

@@ -1,9 +1,13 @@
 package replay
 
 import (
+	"bytes"
 	"math"
+	"net/http/httptest"
 	"runtime"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
@@ -83,5 +87,72 @@ func TestAckedMessagesDoNotMakeTheListGrow(t *testing.T) {
 	}
 	if cap(r.kept) > 100 {
 		t.Errorf("space for %d frames with 10 kept", cap(r.kept))
+	}
+}
+
+// A silentApp has nothing to say to its client.
+type silentApp struct{ conn *transport.Conn }
+
+func (silentApp) Start()                       {}
+func (silentApp) Receive([]byte, bool) bool    { return true }
+func (a silentApp) Ended(error)                { a.conn.Finish() }
+func (a silentApp) Shutdown()                  { a.conn.Finish() }
+func (silentApp) Tick(time.Time) time.Duration { return 0 }
+
+// A framesLink keeps what goes to the client.
+type framesLink struct{ frames []transport.Frame }
+
+func (l *framesLink) Write(f transport.Frame) bool {
+	l.frames = append(l.frames, f)
+	return true
+}
+
+func (*framesLink) Closed(bool) {}
+
+// What is kept beyond the free bytes is counted by the queue limit until it is
+// acknowledged, and no longer, whatever queues do with what is sent again.
+func TestWhatIsSentAgainIsStillCountedAsKept(t *testing.T) {
+	limit := transport.NewLimit(100 << 20)
+	e := transport.NewEndpoint(transport.Options{Limit: limit}, func(c *transport.Conn) transport.App { return silentApp{c} })
+	link := &framesLink{}
+	conn, err := e.Open(transport.Virtual{ID: "a", Request: httptest.NewRequest("GET", "/", nil), Link: link})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sequence := transport.BuildFrame(append(transport.NewFrameBuffer(1), 's'), false)
+	r := New(conn, func(protocol.Message) (transport.Frame, error) { return sequence, nil }, false, 100_000)
+	r.Lose()
+	var want []byte
+	for _, size := range []int{resendFrame, 10, resendFrame, transport.FreeBytes + 1, resendFrame, transport.FreeBytes} {
+		text := strings.Repeat("x", size)
+		want = append(want, text...)
+		if err := r.Send(transport.BuildFrame(append(transport.NewFrameBuffer(size), text...), false)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	counted := limit.Used()
+	if err := r.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	var got []byte
+	for i, f := range link.frames {
+		got = append(got, f.Payload()...)
+		if f.Len() <= transport.FreeBytes && conn.Release(link.frames[i:i+1]) != 0 {
+			t.Errorf("a queue that is not behind may take frame %d, of %d bytes, as one that it has counted", i, f.Len())
+		}
+	}
+	if want = append([]byte("s"), want...); !bytes.Equal(got, want) {
+		t.Errorf("%d bytes were sent again, want the %d that are kept", len(got), len(want))
+	}
+	if limit.Used() != counted {
+		t.Errorf("%d bytes are counted, want %d", limit.Used(), counted)
+	}
+	r.ack(r.sent)
+	if limit.Used() != 0 {
+		t.Errorf("%d bytes are counted with nothing kept", limit.Used())
+	}
+	conn.Left()
+	if err := e.Shutdown(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
