@@ -154,7 +154,9 @@ func (c *Call) Method() string {
 // without *Call; a Filter may change what they point to. For a stream that the
 // client sends, and for a context, there is nil.
 func (c *Call) Arguments() []any {
+	c.inv.conn.mu.Lock() // a goroutine of Authorize may ask while openUploads changes them
 	args := slices.Clone(c.inv.args)
+	c.inv.conn.mu.Unlock()
 	for i, a := range args {
 		if _, stream := a.(*upload); stream {
 			args[i] = nil
@@ -169,7 +171,10 @@ func (c *Call) Arguments() []any {
 // method that takes its stream as a channel asks it once the channel is closed;
 // an iter.Seq2[T, error] yields the same error itself.
 func (c *Call) UploadError() error {
-	for _, u := range c.inv.uploads {
+	c.inv.conn.mu.Lock() // as in Arguments
+	uploads := c.inv.uploads
+	c.inv.conn.mu.Unlock()
+	for _, u := range uploads {
 		if err := u.failure(); err != nil {
 			return err
 		}

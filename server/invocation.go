@@ -18,7 +18,7 @@ type invocation struct {
 	method *method // nil in the hub's hooks
 	user   User    // where refreshes are enabled: who it was when the call began
 
-	ctxMu  sync.Mutex         // guards ctx, cancel and over
+	ctxMu  sync.Mutex         // guards ctx, cancel, over, and what beginsIn notes
 	ctx    context.Context    // made when it is first used
 	cancel context.CancelFunc // of ctx
 	over   bool               // cancelled, or the method has returned
@@ -36,7 +36,7 @@ type invocation struct {
 	permit      atomic.Int32 // noPermit, permitHeld or permitReturned
 	completion  protocol.Completion
 
-	leader *leader // that began to run it, in its turn; nil: it began on a goroutine of its own
+	leader *leader // that began to run it, in its turn; nil: it began on a goroutine of its own; see beginsIn
 	turn   uint64
 
 	allowed    bool        // set by authorizeWhileOthersWait
@@ -157,11 +157,25 @@ func (inv *invocation) finishInTime() {
 	inv.recycle()
 }
 
+// beginsIn notes that l runs the call, in the given turn.
+func (inv *invocation) beginsIn(l *leader, turn uint64) {
+	if !inv.allowed { // no user code knows the call yet
+		inv.leader, inv.turn = l, turn
+		return
+	}
+	inv.ctxMu.Lock() // Authorize may have given it to a goroutine that is in mayBlock
+	inv.leader, inv.turn = l, turn
+	inv.ctxMu.Unlock()
+}
+
 // mayBlock is called where user code is about to wait. The leader that runs the
 // call, if one does, is detached.
 func (inv *invocation) mayBlock() {
-	if inv.leader != nil {
-		inv.leader.detach(inv.turn)
+	inv.ctxMu.Lock()
+	l, turn := inv.leader, inv.turn
+	inv.ctxMu.Unlock()
+	if l != nil {
+		l.detach(turn)
 	}
 }
 

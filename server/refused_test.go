@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -76,5 +77,40 @@ func TestTheContextOfARefusedCallEnds(t *testing.T) {
 			mu.Unlock()
 			c.end(t, hub)
 		})
+	}
+}
+
+// keptHub has methods that stream, of which Authorize keeps the Call.
+type keptHub struct{}
+
+func (keptHub) Numbers() <-chan int          { return numbers(1) }
+func (keptHub) Sum(items <-chan int) (n int) { return n + <-items }
+
+// TestAuthorizeMayGiveItsCallToAGoroutine, which uses it while the call begins. The race
+// detector finds what is wrong.
+func TestAuthorizeMayGiveItsCallToAGoroutine(t *testing.T) {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	guarded := server.MethodOptions{Authorize: func(call *server.Call) error {
+		tasks.Go(func() {
+			for range 30 {
+				_ = call.Clients().Caller().Invoke(done, nil, "Q")
+				_, _, _ = call.Arguments(), call.UploadError(), call.Context().Err()
+			}
+		})
+		return nil
+	}}
+	c := connect(t, serve(t, newHub(keptHub{}, &server.Options{Methods: map[string]server.MethodOptions{"Numbers": guarded, "Sum": guarded}})))
+	for range 20 {
+		for _, records := range [][]string{
+			{`{"type":4,"invocationId":"1","target":"Numbers","arguments":[]}`},
+			{`{"type":1,"invocationId":"1","target":"Sum","arguments":[],"streamIds":["s"]}`, `{"type":2,"invocationId":"s","item":1}`},
+		} {
+			c.send(records...)
+			for !strings.HasPrefix(c.receive(), `{"type":3`) { // items, and questions
+			}
+		}
 	}
 }

@@ -31,8 +31,8 @@ func (w *watch) enter(l *leader, inv *invocation) bool {
 		if i > 0 {
 			w.next.Store(slot)
 		}
-		l.slot, l.running, inv.leader = int32(slot), inv, l
-		inv.turn = l.turn.Add(1)
+		l.slot, l.running = int32(slot), inv
+		inv.beginsIn(l, l.turn.Add(1))
 		w.entered.Add(1)
 		if !w.running.Load() && w.running.CompareAndSwap(false, true) {
 			w.tasks.Go(w.run)
