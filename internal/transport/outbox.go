@@ -15,7 +15,7 @@ type outbox struct {
 	dirty  bool  // on the shard's list already
 	corked bool  // some goroutine will uncork
 	used   bool  // something was written or dropped since the last tick
-	pongs  uint8 // among frames
+	pongs  uint8 // among frames, or more: those that cut has dropped
 
 	watch *slowWatch // nil while nothing waits for long
 }
@@ -110,6 +110,13 @@ func (q *outbox) pop(n int32) {
 	first := q.frames[q.head : q.head+n]
 	if q.watch != nil {
 		q.watch.release(first)
+	}
+	if q.pongs > 0 { // else the bytes of frames are not touched
+		for _, f := range first {
+			if f.buf[0] == pongByte {
+				q.pongs--
+			}
+		}
 	}
 	if n == 1 {
 		first[0] = Frame{} // half of the time of clear

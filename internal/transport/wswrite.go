@@ -272,6 +272,9 @@ func deadline(d time.Duration) time.Time {
 // reading gets no more than that many.
 const maximumPongs = 16
 
+// pongByte is the first byte of a pong, and of no other frame.
+const pongByte = 0x8a
+
 // pong queues the answer to a ping.
 func (c *Conn) pong(payload []byte) {
 	c.mu.Lock()
@@ -280,7 +283,7 @@ func (c *Conn) pong(payload []byte) {
 		return
 	}
 	c.out.pongs++
-	c.out.add(controlFrame(0x8a, payload))
+	c.out.add(controlFrame(pongByte, payload))
 	push := c.callWriterLocked()
 	c.mu.Unlock()
 	if push {

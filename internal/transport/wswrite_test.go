@@ -196,6 +196,34 @@ func TestCloseFrameOvertakesTheQueueButNoFrame(t *testing.T) {
 	p.expectEnd()
 }
 
+// A client that reads gets a pong for each ping, though its queue is never empty; one that
+// does not read gets as many as may wait.
+func TestPongsOfAClientForWhichSomethingAlwaysWaits(t *testing.T) {
+	conns, _ := sinks(1)
+	c := conns[0]
+	c.Cork() // nothing is written but here
+	c.out.add(text("first"))
+	for i := range 3 * maximumPongs {
+		c.pong([]byte{byte(i)})
+		c.out.add(text("next"))
+		if got := c.out.waiting()[1].buf; got[0] != pongByte || got[2] != byte(i) {
+			t.Fatalf("behind ping %d waits % x, want its pong", i, got)
+		}
+		c.out.take(2, len(c.out.frames[c.out.head].buf)+3)
+		c.out.written(c.out.inFlight)
+	}
+	for range 3 * maximumPongs {
+		c.pong(nil)
+	}
+	if got := len(c.out.waiting()) - 1; got != maximumPongs {
+		t.Errorf("%d pongs wait, want %d", got, maximumPongs)
+	}
+	c.out.drop()
+	if c.out.pongs != 0 {
+		t.Errorf("%d pongs are counted in an empty queue", c.out.pongs)
+	}
+}
+
 func TestLossOfTheClient(t *testing.T) {
 	n := serve(t, defaults(), nil)
 	ways := map[string]func(*net.TCPConn){
