@@ -3,7 +3,10 @@ package transport
 import (
 	"context"
 	"io"
+	"net"
+	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,6 +77,58 @@ func TestAPanicEndsOneConnection(t *testing.T) {
 		}
 	}
 }
+
+// A write that fails tells the App of the loss, on the goroutine of the shard. One that ends
+// that goroutine holds up neither what is sent to others, nor its own next socket, nor a
+// Shutdown.
+func TestAShardWritesOnAfterAnAppHasEndedItsGoroutine(t *testing.T) {
+	if !haveRaw {
+		t.Skip("on this system goroutines of their own write")
+	}
+	opts := defaults()
+	opts.AllowStatefulReconnects = true
+	opts.Readers = ReadersGoroutine // this socket cannot be parked
+	inBubble(t, opts, nil, func(t *testing.T, n *node) {
+		echo := n.endpoint.newApp
+		n.endpoint.newApp = func(c *Conn) App {
+			c.shard = &n.endpoint.shards[0]
+			return &statefulApp{echoApp: echo(c).(*echoApp), onLost: func() { runtime.Goexit() }}
+		}
+		url := n.negotiate("&useStatefulReconnect=true")
+		n.upgrade(url)
+		bad := n.app().conn
+		synctest.Wait() // the reader waits for bytes
+		bad.socket.raw = brokenSystem{}
+		others, conns := make([]*peer, 5), make([]*Conn, 5)
+		for i := range others {
+			others[i] = n.upgrade("/hub")
+			conns[i] = n.app().conn
+		}
+		n.endpoint.shards[0].running.Store(true) // all are on one list when it begins
+		_ = conns[0].Send(text("hello"))
+		_ = conns[1].Send(text("hello"))
+		_ = bad.Send(text("hello"))
+		_ = conns[2].Send(text("hello"))
+		_ = conns[3].Send(text("hello"))
+		go n.endpoint.shards[0].run(nil)
+		for _, p := range others[:4] {
+			p.expect(opText, "hello")
+		}
+		synctest.Wait()
+		_ = conns[4].Send(text("later"))
+		others[4].expect(opText, "later")
+		if n.endpoint.shards[0].wait(); n.endpoint.shards[0].running.Load() {
+			t.Error("the goroutine of the shard has not ended")
+		}
+		n.upgrade(url).expect(opText, "sequence")
+	})
+}
+
+// A brokenSystem is the raw side of a socket that was reset.
+type brokenSystem struct{ syscall.RawConn }
+
+func (brokenSystem) Read(func(uintptr) bool) error  { return net.ErrClosed }
+func (brokenSystem) Write(func(uintptr) bool) error { return syscall.ECONNRESET }
 
 func crashOnce(t *testing.T, n *node, at, transport string) {
 	other := n.upgrade("/hub")

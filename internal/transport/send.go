@@ -227,31 +227,39 @@ func (s *shard) push(c *Conn) {
 			continue
 		}
 		if first == nil && !s.running.Load() && s.running.CompareAndSwap(false, true) {
-			go s.run()
+			go s.run(nil)
 		}
 		return
 	}
 }
 
-// run writes until the list is empty.
-func (s *shard) run() {
+// run writes for c and those that follow it, and until the list is empty.
+func (s *shard) run(c *Conn) {
+	over := false
+	defer func() {
+		if !over { // an App or a log of the user's has called runtime.Goexit: another goroutine writes
+			go s.run(c)
+		}
+	}()
 	for {
-		c := s.list.Swap(nil)
+		if c == nil {
+			c = s.list.Swap(nil)
+		}
 		if c == nil {
 			s.running.Store(false)
 			if s.list.Load() == nil || !s.running.CompareAndSwap(false, true) {
 				s.tellQuiet()
+				over = true
 				return
 			}
 			continue
 		}
 		began := time.Now()
 		for c != nil {
-			next := c.next
-			c.next = nil // once flush has cleared dirty, the goroutine that sets it again owns next
-			c.flush(&s.joined)
+			now := c
+			c, now.next = c.next, nil // once flush has cleared dirty, the goroutine that sets it again owns next
+			now.flush(&s.joined)
 			s.turns.taken(1, turnWrites)
-			c = next
 		}
 		if s.list.Load() != nil {
 			time.Sleep(min(max(time.Since(began)/4, shortestPause), longestPause))

@@ -87,8 +87,8 @@ func (c *Conn) awaitSocket(s *socket, err error) {
 	if before != nil {
 		<-before
 	}
+	defer close(done) // though Lost, or a log of the user's, has called runtime.Goexit
 	c.tell(func() { c.handler.(Reconnector).Lost(err) })
-	close(done)
 }
 
 // sendTimedOut cuts a client that does not take what is written.
