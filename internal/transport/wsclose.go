@@ -34,10 +34,9 @@ func (c *Conn) hangUp(s *socket, code uint16, cause error) {
 	c.closeLocked(linkClosed)
 	tell := c.endForLocked(cause)
 	s.closeCode, s.hangUp = code, true
-	if s.writing {
-		wait := min(c.endpoint.opts.CloseTimeout, c.endpoint.opts.TransportSendTimeout)
-		_ = s.net.SetWriteDeadline(deadline(wait)) // fails only if it is closed already
-	}
+	// For the write that runs, and for the close frame if the system does not take that.
+	wait := min(c.endpoint.opts.CloseTimeout, c.endpoint.opts.TransportSendTimeout)
+	_ = s.net.SetWriteDeadline(deadline(wait)) // fails only if it is closed already
 	s.writeNow()
 	c.tellEnded(tell, cause)
 	c.forgetIfDone()

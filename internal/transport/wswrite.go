@@ -209,11 +209,15 @@ func (s *socket) writeWaiting(out []byte) {
 			}
 			return
 		}
+		size, wait := s.piece()
+		if !bounded {
+			_ = s.net.SetWriteDeadline(deadline(wait)) // with c.mu, so that it comes before that of hangUp; fails only if it is closed already
+		}
 		c.mu.Unlock()
 		var err error
-		n, err = s.writePiece(out, bounded)
+		n, err = s.net.Write(out[:min(size, len(out))])
 		switch {
-		case n > 0:
+		case n > 0: // whatever the error is: the client reads
 			out, late = out[n:], 0
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if late++; bounded || s.raw == nil || late == looks {
@@ -232,26 +236,22 @@ func (s *socket) writeWaiting(out []byte) {
 // anew. TLS cannot go on after a time-out, so it must be short there.
 const piece = 16 << 10
 
-// looks is how often within the send timeout writePiece returns to say whether
+// looks is how often within the send timeout a write returns to say whether
 // the client has taken something: when it did so within a write cannot be seen,
 // and to ask for the time after each write would cost a fifth of a delivery.
 const looks = 4
 
-// writePiece writes the first bytes of out within the send timeout, or a part of
-// it where writing can go on after a time-out. If the client has taken some of
-// them writing goes on, whatever the error is.
-func (s *socket) writePiece(out []byte, bounded bool) (int, error) {
-	size, timeout := piece, s.conn.endpoint.opts.TransportSendTimeout
-	if s.raw != nil {
-		size = joinMost
-		if timeout != forever {
-			timeout /= looks
-		}
+// piece returns how many bytes are written at once, within which time: the send timeout,
+// or a part of it where writing can go on after a time-out.
+func (s *socket) piece() (size int, wait time.Duration) {
+	wait = s.conn.endpoint.opts.TransportSendTimeout
+	if s.raw == nil {
+		return piece, wait
 	}
-	if !bounded {
-		_ = s.net.SetWriteDeadline(deadline(timeout)) // fails only if it is closed already
+	if wait != forever {
+		wait /= looks
 	}
-	return s.net.Write(out[:min(size, len(out))])
+	return joinMost, wait
 }
 
 // writeDeadline is the deadline of a write that begins now; zero for none.

@@ -155,6 +155,54 @@ func TestAClientThatStopsInTheMiddleOfAWriteIsCutInTime(t *testing.T) {
 	})
 }
 
+// A client that takes nothing more is not waited for, whoever has begun the end.
+func TestTheLastWriteHasADeadline(t *testing.T) {
+	for name, raw := range map[string]syscall.RawConn{"a system that takes nothing now": busySystem{}, "a net.Conn": nil} {
+		for _, end := range []string{"the client", "the App", "the App of a stream"} {
+			if raw != nil && !haveRaw {
+				continue
+			}
+			t.Run(end+", "+name, func(t *testing.T) {
+				opts := defaults()
+				opts.Readers = ReadersGoroutine // this socket cannot be parked
+				if end == "the App of a stream" {
+					opts.Readers = ReadersPoll // or it would have none; the pipe beside it cannot be parked
+				}
+				inBubble(t, opts, nil, func(t *testing.T, n *node) {
+					var p *peer
+					if end == "the App of a stream" {
+						p, _ = n.openSSE(n.negotiate())
+					} else {
+						p = n.upgrade("/hub")
+					}
+					c := n.app().conn
+					synctest.Wait() // the reader waits for bytes
+					if c.socket == nil {
+						t.Skip("HUBWIRE_READERS says that the request serves the stream")
+					}
+					c.socket.raw = raw
+					begun := time.Now()
+					if end == "the client" {
+						p.send(opClose, "\x03\xe8")
+					} else {
+						c.Finish()
+					}
+					for n.connections() > 0 && time.Since(begun) < time.Minute {
+						time.Sleep(100 * time.Millisecond)
+					}
+					want := opts.TransportSendTimeout
+					if end == "the client" {
+						want = min(want, opts.CloseTimeout)
+					}
+					if took := time.Since(begun); took < want || took > want*5/4 {
+						t.Errorf("forgotten after %v, want %v to %v", took, want, want*5/4)
+					}
+				})
+			})
+		}
+	}
+}
+
 func TestSendTimeoutOfARealSocket(t *testing.T) {
 	opts := defaults()
 	opts.TransportSendTimeout = 50 * time.Millisecond
