@@ -20,6 +20,7 @@ type h2Stream struct {
 	done chan struct{} // closed by Close
 
 	mu     sync.Mutex // held while writing
+	ending sync.Mutex // held while done is closed, or a deadline is set: beside a write that waits, which that is to end
 	closed sync.Once
 }
 
@@ -69,7 +70,9 @@ func (s *h2Stream) Close() error {
 			_ = s.rc.SetWriteDeadline(time.Now())
 			s.mu.Lock()
 		}
+		s.ending.Lock()
 		close(s.done)
+		s.ending.Unlock()
 		s.mu.Unlock()
 	})
 	return nil
@@ -89,26 +92,19 @@ func (s *h2Stream) SetDeadline(t time.Time) error {
 	return s.SetWriteDeadline(t)
 }
 
-func (s *h2Stream) SetReadDeadline(t time.Time) error {
-	if s.over() {
-		return os.ErrClosed
-	}
-	return s.rc.SetReadDeadline(t)
-}
+func (s *h2Stream) SetReadDeadline(t time.Time) error { return s.set(s.rc.SetReadDeadline, t) }
 
-func (s *h2Stream) SetWriteDeadline(t time.Time) error {
-	if s.over() {
-		return os.ErrClosed
-	}
-	return s.rc.SetWriteDeadline(t)
-}
+func (s *h2Stream) SetWriteDeadline(t time.Time) error { return s.set(s.rc.SetWriteDeadline, t) }
 
-func (s *h2Stream) over() bool {
+// set sets a deadline before the handler returns: net/http panics after that.
+func (s *h2Stream) set(deadline func(time.Time) error, t time.Time) error {
+	s.ending.Lock()
+	defer s.ending.Unlock()
 	select {
 	case <-s.done:
-		return true
+		return os.ErrClosed
 	default:
-		return false
+		return deadline(t)
 	}
 }
 

@@ -6,8 +6,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 	"golang.org/x/net/http2"
@@ -109,6 +112,61 @@ func TestWebSocketsOverHTTP2(t *testing.T) {
 	}
 	_ = mouth.Close()
 	eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
+}
+
+// A streamWriter is net/http's writer of a stream: once the handler has returned its methods
+// must not be called.
+type streamWriter struct {
+	http.ResponseWriter
+	returned bool // not guarded: the race detector sees who comes too late, too
+	overdue  chan struct{}
+	reset    sync.Once
+}
+
+func (w *streamWriter) use() error {
+	if w.returned {
+		panic("the handler has returned")
+	}
+	return nil
+}
+
+func (w *streamWriter) FlushError() error               { return w.use() }
+func (w *streamWriter) SetReadDeadline(time.Time) error { return w.use() }
+func (w *streamWriter) SetWriteDeadline(t time.Time) error {
+	if t == longAgo {
+		w.reset.Do(func() { close(w.overdue) })
+	}
+	return w.use()
+}
+
+func (w *streamWriter) Write(p []byte) (int, error) {
+	<-w.overdue
+	return 0, os.ErrDeadlineExceeded
+}
+
+// Deadlines are set beside a write that waits, and never after the handler has returned.
+func TestDeadlinesOfAStreamOfHTTP2ComeBeforeItsEnd(t *testing.T) {
+	for range 200 {
+		w := &streamWriter{overdue: make(chan struct{})}
+		s := &h2Stream{w: w, rc: http.NewResponseController(w), done: make(chan struct{})}
+		var all sync.WaitGroup
+		all.Go(func() { _, _ = s.Write([]byte("x")) })
+		all.Go(func() {
+			for s.SetReadDeadline(time.Time{}) == nil && s.SetWriteDeadline(longAgo) == nil {
+				runtime.Gosched()
+			}
+		})
+		all.Go(func() {
+			<-w.overdue
+			_ = s.Close()
+		})
+		<-s.done
+		w.returned = true
+		all.Wait()
+		if err := s.SetDeadline(time.Time{}); err != os.ErrClosed {
+			t.Errorf("a deadline after the end: %v, want ErrClosed", err)
+		}
+	}
 }
 
 func TestAbortEndsTheStreamOfHTTP2(t *testing.T) {
