@@ -86,8 +86,8 @@ func (s *socket) mayWait() bool {
 	}
 }
 
-// readAlone lets another goroutine watch the set if this one does. It is called by
-// the goroutine that reads s, or by one that takes its place.
+// readAlone lets another goroutine watch the set if that one does which reads s. It is
+// called by this, by one that takes its place, or by one that ends s.
 func (s *socket) readAlone() {
 	s.inline.Swap(nil).handOver()
 }
@@ -124,7 +124,7 @@ func (s *socket) filled() {
 }
 
 // BeforeWait is called by an App on the goroutine that has called Receive, before
-// it waits for longer than a lock is held.
+// it waits for longer than a lock is held. A socket that was lost has seen to the rest.
 func (c *Conn) BeforeWait() {
 	c.mu.Lock()
 	s := c.socket

@@ -98,15 +98,19 @@ func TestAClientThatSaysNothingIsParkedAndOneThatSaysMuchIsNot(t *testing.T) {
 // What one client makes wait holds up no other one that is watched by the same
 // goroutine: neither an App that waits nor a method that keeps the goroutine.
 func TestParkedClientsDoNotWaitForEachOther(t *testing.T) {
-	for _, how := range []string{"the App waits", "a method keeps the goroutine", "the goroutine ends"} {
+	for _, how := range []string{
+		"the App waits", "a method keeps the goroutine", "the goroutine ends",
+		"its socket is lost, and the App waits", "its connection is aborted, and a method keeps the goroutine",
+	} {
 		t.Run(how, func(t *testing.T) {
-			release, first := make(chan struct{}), true
+			release, began, first := make(chan struct{}), make(chan struct{}), true
 			n := serve(t, withReaders(ReadersPoll), func(a *echoApp) {
 				if !first {
 					return
 				}
 				first = false
 				a.receive = func(p []byte, isReader bool) bool {
+					close(began)
 					switch how {
 					case "the App waits":
 						a.conn.BeforeWait()
@@ -115,6 +119,13 @@ func TestParkedClientsDoNotWaitForEachOther(t *testing.T) {
 					case "the goroutine ends":
 						go a.conn.ReadOn()
 						runtime.Goexit()
+					case "its socket is lost, and the App waits":
+						a.conn.lost(a.conn.socket, io.EOF)
+						a.conn.BeforeWait()
+						<-release
+						return true
+					case "its connection is aborted, and a method keeps the goroutine":
+						a.conn.Abort(io.EOF)
 					}
 					go a.conn.ReadOn()
 					<-release
@@ -124,13 +135,21 @@ func TestParkedClientsDoNotWaitForEachOther(t *testing.T) {
 			slow := n.upgrade("/hub")
 			c := n.app().conn
 			eventually(t, "it is parked", c.isParkedNow)
-			slow.send(opText, "wait")
-			for range 2 * len(n.endpoint.shards) { // some are in the same set
-				p := n.upgrade("/hub")
+			others := make([]*peer, 2*len(n.endpoint.shards)) // some are in the same set
+			for i := range others {
+				others[i] = n.upgrade("/hub")
 				eventually(t, "it is parked", n.app().conn.isParkedNow)
+			}
+			slow.send(opText, "wait")
+			<-began
+			for _, p := range others {
 				p.send(opText, "hello")
 				p.expect(opText, "hello")
 			}
+			p := n.upgrade("/hub")
+			eventually(t, "it is parked", n.app().conn.isParkedNow)
+			p.send(opText, "hello")
+			p.expect(opText, "hello")
 			close(release)
 		})
 	}

@@ -8,9 +8,16 @@ import (
 	"os"
 )
 
+// die lets nobody read s any more. A goroutine that watches a set may be in the App with what
+// it has read: nobody else can relieve it once s is not the socket of its connection.
+func (s *socket) die() {
+	s.dead.Store(true)
+	s.readAlone()
+}
+
 // cut ends TCP at once. With reset, what the system still has to send is lost.
 func (s *socket) cut(reset bool) {
-	s.dead.Store(true)
+	s.die()
 	conn := s.net
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn() // Close of a TLS connection writes

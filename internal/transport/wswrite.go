@@ -167,7 +167,7 @@ func (s *socket) wroteAll() {
 		c.closeLocked(linkClosed)
 		c.socket = nil
 		c.mu.Unlock()
-		s.dead.Store(true)
+		s.die()
 		_ = s.net.Close() // the client has gone, or has nothing more to expect
 		s.keep()
 		c.forgetIfDone()
