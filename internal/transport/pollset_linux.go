@@ -32,7 +32,13 @@ type watch struct {
 	turns  turns // batches of events since it has waited
 }
 
-const readable = syscall.EPOLLIN | syscall.EPOLLRDHUP
+const (
+	readable = syscall.EPOLLIN | syscall.EPOLLRDHUP
+
+	// disarmed reports the end of a socket, for that cannot be switched off, but once: with
+	// no flag epoll would do so whenever it is asked, until the socket is closed.
+	disarmed = syscall.EPOLLONESHOT
+)
 
 // add parks s. It reports false if that cannot be done, now or ever.
 func (p *pollSet) add(s *socket) bool {
@@ -73,7 +79,8 @@ func (p *pollSet) placeLocked(s *socket) *watch {
 }
 
 // take makes the caller the one that reads the socket at place, if it is parked.
-// There may be none, or another one, since the event.
+// There may be none, or another one, since the event: that one has nothing to read, and
+// parks again.
 func (p *pollSet) take(place int32) *socket {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,7 +97,7 @@ func (p *pollSet) take(place int32) *socket {
 	}
 	if s.watched {
 		s.watched = false
-		p.watch.arm(s, syscall.EPOLL_CTL_MOD, 0) // fails only if it is closed already
+		p.watch.arm(s, syscall.EPOLL_CTL_MOD, disarmed) // fails only if it is closed already
 	}
 	return nil
 }
@@ -101,9 +108,9 @@ func (p *pollSet) keep(s *socket) (wasParked bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	wasParked = s.how.Swap(isKept) == isParked
-	if s.watched {
-		s.watched = false
-		p.watch.arm(s, syscall.EPOLL_CTL_MOD, 0)
+	s.watched = false
+	if s.placed { // it leaves epoll with its place, which the next socket gets
+		p.watch.arm(s, syscall.EPOLL_CTL_DEL, 0) // fails only if it is closed already
 	}
 	p.removeLocked(s)
 	return wasParked
@@ -153,7 +160,8 @@ func (p *pollSet) openLocked() bool {
 	return true
 }
 
-// arm says for which events s is reported; op is EPOLL_CTL_ADD once for each socket.
+// arm says for which events s is reported; op is EPOLL_CTL_ADD once for each socket, and
+// EPOLL_CTL_DEL at its end.
 // It is called with the lock of the set, so
 // that no event comes before the place is known.
 func (w *watch) arm(s *socket, op int, events uint32) bool {
