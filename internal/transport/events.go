@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -10,7 +11,7 @@ import (
 // written it needs nothing of net/http, which would keep two goroutines and their buffers
 // for it: 33 KB, ten times what a WebSocket takes. So its TCP connection is taken from
 // net/http, as that of a WebSocket is; it is written and parked as one. What its client says
-// there is no message and is dropped: messages come as POSTs.
+// there is no message and is dropped: messages come as POSTs. It ends if that is much.
 
 // mayTakeStream reports whether the connection of a response can be taken once its head is
 // written, and the head then says that it ends with the response. The goroutine of the
@@ -47,6 +48,20 @@ func isChunked(w http.ResponseWriter, r *http.Request) bool {
 		}
 	}
 	return h.Get("Content-Encoding") == "identity"
+}
+
+// mostOnStream is how many bytes a client may say on its stream: a request that it has sent
+// too early is shorter as a rule. No client has a reason to, and to read what nobody wants is
+// work that no limit of a rate sees.
+const mostOnStream = 4 << 10
+
+var errSaidTooMuch = errors.New("the client has said more on its event stream than a request has")
+
+// saidTooMuch drops what was read, and reports whether it was too much.
+func (s *socket) saidTooMuch() bool {
+	s.left += int64(len(s.buf.left))
+	s.release()
+	return s.left > mostOnStream
 }
 
 // lastChunk ends a response.

@@ -3,6 +3,7 @@ package transport
 import (
 	"compress/gzip"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -130,30 +131,53 @@ func TestAStreamIsWholeHoweverItIsWritten(t *testing.T) {
 	}
 }
 
-// What a client says where its stream is comes after its request, and is none.
+// What a client says where its stream is comes after its request, and is none. One that says
+// much is not read on.
 func TestWhatAClientSaysOnItsStreamIsNoMessage(t *testing.T) {
 	if readersNow == "goroutine" {
 		t.Skip("HUBWIRE_READERS says that the request serves the stream")
 	}
-	n := serve(t, withReaders(ReadersAuto), nil)
+	for name, n := range map[string]*node{
+		"plain": serve(t, withReaders(ReadersAuto), nil),
+		"TLS":   serveTLS(t, withReaders(ReadersAuto), bareTLS),
+	} {
+		t.Run(name, func(t *testing.T) {
+			talkOnStream(t, n, func(p *peer) { _ = p.conn.(interface{ CloseWrite() error }).CloseWrite() })
+			talkOnStream(t, n, func(p *peer) { _, _ = io.WriteString(p.conn, "x") })
+			talkOnStream(t, n, func(p *peer) {
+				for { // to its end
+					if _, err := io.WriteString(p.conn, strings.Repeat("x", 100_000)); err != nil {
+						return
+					}
+				}
+			})
+		})
+	}
+}
+
+// talkOnStream says as much as may be said, and then what ends the stream.
+func talkOnStream(t *testing.T, n *node, end func(*peer)) {
+	t.Helper()
 	p, stream := n.openSSE(n.negotiate())
 	a := n.app()
-	for range 20 {
-		p.write("POST /hub HTTP/1.1\r\n" + strings.Repeat("x", 100_000))
-	}
-	_ = a.conn.Send(text("hello"))
-	const want = "data: hello\r\n\r\n"
-	if got := readN(t, stream, len(want)); got != want {
-		t.Errorf("event = %q, want %q", got, want)
+	said := "POST /hub HTTP/1.1\r\n" + strings.Repeat("x", mostOnStream)
+	for _, word := range []string{said[:100], said[100:mostOnStream]} {
+		p.write(word)
+		_ = a.conn.Send(text("hello"))
+		const want = "data: hello\r\n\r\n"
+		if got := readN(t, stream, len(want)); got != want {
+			t.Errorf("event = %q, want %q", got, want)
+		}
 	}
 	if a.mu.Lock(); len(a.received) > 0 {
 		t.Errorf("%.60q was received", a.received)
 	}
 	a.mu.Unlock()
-	_ = p.conn.(*net.TCPConn).CloseWrite()
-	if err := a.end(t); err != ErrLost {
+	end(p)
+	if err := a.end(t); !errors.Is(err, ErrLost) {
 		t.Errorf("cause = %v, want ErrLost", err)
 	}
+	eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
 }
 
 // serveStreams is serve with a middleware around streams.

@@ -36,7 +36,7 @@ func takeBuffer(pool *sync.Pool, size int) *readBuffer {
 type reader struct {
 	buf   *readBuffer // borrowed while there are bytes in it
 	part  *part       // not nil: something has not arrived whole
-	left  int64       // of the payload of the frame
+	left  int64       // of the payload of the frame; of an event stream: the bytes that its client has said
 	mask  [4]byte     // of the frame
 	runes runeCheck
 
@@ -157,8 +157,10 @@ const (
 func (s *socket) readAll() bool {
 	c := s.conn
 	for {
-		if s.events && s.buf != nil {
-			s.release()
+		if s.events && s.buf != nil && s.saidTooMuch() {
+			s.ended = true
+			c.lost(s, errSaidTooMuch)
+			return true
 		}
 		if s.buf != nil && s.unparsed() {
 			c.Cork()
