@@ -67,6 +67,8 @@ type requests struct {
 	posting  chan struct{} // the POST that runs holds its one token
 	posts    int           // POSTs that run or wait
 
+	eventLeft int // of the frame that a socket writes in pieces: the bytes behind the piece that is written
+
 	virtual *virtual // not nil: there are no requests; set before the connection is known to anybody
 }
 

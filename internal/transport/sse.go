@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"time"
@@ -47,7 +48,7 @@ func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, use
 		h["Connection"] = []string{"close"}
 	}
 	stream := &eventStream{conn: c, w: w, rc: rc}
-	err := stream.write([]byte(":\r\n")) // a comment wakes up browsers
+	err := stream.write([]byte(":\r\n"), 0) // a comment wakes up browsers
 	if err == nil && mayTake {
 		if s := takeStream(w, r); s != nil {
 			s.conn = c
@@ -112,10 +113,13 @@ func (s *eventStream) run(gone <-chan struct{}) error {
 func (s *eventStream) events() error {
 	joined := joinPool.Get().(*[]byte)
 	defer joinPool.Put(joined)
-	*joined = appendEvent((*joined)[:0], s.frames)
-	err := s.write(*joined)
+	var err error
+	for left, more := 0, true; err == nil && more; more = left > 0 {
+		*joined, left = appendEventPiece((*joined)[:0], s.frames, left)
+		err = s.write(*joined, left)
+	}
 	if cap(*joined) > 2*joinMost {
-		*joined = nil // one long message must not keep so much
+		*joined = nil // one long event must not keep so much
 	}
 	s.conn.writtenUpTo(0) // line ends may have made the event longer
 	clear(s.frames)
@@ -125,15 +129,16 @@ func (s *eventStream) events() error {
 	return err
 }
 
-// write writes p and flushes it. Each piece has the send timeout for itself.
-func (s *eventStream) write(p []byte) error {
+// write writes p and flushes it; left bytes of what was taken come behind it. Each piece has
+// the send timeout for itself.
+func (s *eventStream) write(p []byte, left int) error {
 	var err error
 	for err == nil && len(p) > 0 {
 		n := min(piece, len(p))
 		_ = s.rc.SetWriteDeadline(s.conn.writeDeadline()) // unsupported only in tests
 		if _, err = s.w.Write(p[:n]); err == nil {
 			if p = p[n:]; len(p) > 0 {
-				s.conn.writtenUpTo(len(p))
+				s.conn.writtenUpTo(len(p) + left)
 			} else {
 				err = flush(s.rc)
 			}
@@ -168,11 +173,33 @@ func (s *eventStream) end(err error) {
 	}
 }
 
-// appendEvent appends one event with the payloads of frames. Line ends inside
-// them begin another data line; JSON has none.
+// field begins each line of an event.
+const field = "data: "
+
+// appendEventPiece appends to b the event with the payloads of frames, or if that is one long
+// frame a piece of it: a client that takes nothing keeps no copy of all, which no Limit would
+// count. left is what the piece before has returned, 0 at first: how many bytes of the frame
+// are in no piece yet. It is 0 again behind the last one.
+func appendEventPiece(b []byte, frames []Frame, left int) (_ []byte, after int) {
+	p := frames[0].Payload()
+	if len(frames) > 1 || len(p) <= joinMost {
+		return appendEvent(b, frames), 0
+	}
+	if left == 0 {
+		left = len(p)
+		b = append(b, field...)
+	}
+	at := len(p) - left
+	b, at = appendLines(b, p, at, len(b)+joinMost)
+	if at == len(p) {
+		b = append(b, "\r\n\r\n"...)
+	}
+	return b, len(p) - at
+}
+
+// appendEvent appends one event with the payloads of frames.
 // Source: docs/reference/transports.md, section 5.
 func appendEvent(b []byte, frames []Frame) []byte {
-	const field = "data: "
 	b = append(b, field...)
 	at := len(b)
 	lines := false
@@ -185,20 +212,26 @@ func appendEvent(b []byte, frames []Frame) []byte {
 		return append(b[:at-len(field)], "\r\n"...)
 	}
 	if lines {
-		payload := bytes.Clone(b[at:])
-		b = b[:at]
-		for {
-			line, rest, more := bytes.Cut(payload, []byte("\n"))
-			if more && len(line) > 1 && line[len(line)-1] == '\r' {
-				line = line[:len(line)-1]
-			}
-			b = append(b, line...)
-			if !more {
-				break
-			}
-			b = append(b, "\r\n"+field...)
-			payload = rest
-		}
+		b, _ = appendLines(b[:at], bytes.Clone(b[at:]), 0, math.MaxInt)
 	}
 	return append(b, "\r\n\r\n"...)
+}
+
+// appendLines appends p[at:] until b has about most bytes, and returns up to where. Line ends
+// inside p begin another data line; JSON has none.
+func appendLines(b, p []byte, at, most int) ([]byte, int) {
+	for at < len(p) && len(b) < most {
+		end := at + min(most-len(b), len(p)-at)
+		n := bytes.IndexByte(p[at:min(end+1, len(p))], '\n') // one more: "\r\n" is not divided
+		if n < 0 {
+			return append(b, p[at:end]...), end
+		}
+		line := p[at : at+n]
+		if at += n; at > 1 && p[at-1] == '\r' && p[at-2] != '\n' { // a line that is nothing else keeps it
+			line = line[:n-1]
+		}
+		b = append(append(b, line...), "\r\n"+field...)
+		at++
+	}
+	return b, at
 }

@@ -3,10 +3,12 @@ package transport
 import (
 	"bytes"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -42,6 +44,81 @@ func TestEventFraming(t *testing.T) {
 			}
 		}
 	}
+}
+
+// However a long event is divided, the pieces are the event, and none of them is long.
+func TestPiecesOfALongEventAreTheEvent(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for round := range 24 {
+		payload := make([]byte, r.IntN(4*joinMost)+2)
+		rare := []int{2, 10, 1000, 1 << 20}[round%4] // how many bytes between line ends, about
+		for i := range payload {
+			switch r.IntN(rare) {
+			case 0:
+				payload[i] = '\n'
+			case 1:
+				payload[i] = '\r'
+			default:
+				payload[i] = 'x'
+			}
+		}
+		for at := joinMost - 20; at < len(payload); at += joinMost / 2 { // where one piece may end
+			copy(payload[min(at+r.IntN(40), len(payload)-2):], "\r\n")
+		}
+		frames := []Frame{text(string(payload))}
+		want := appendEvent(nil, frames)
+		var got []byte
+		for left, more := 0, true; more; more = left > 0 {
+			var p []byte
+			if p, left = appendEventPiece([]byte("before"), frames, left); len(payload) > joinMost && len(p) > joinMost+100 {
+				t.Errorf("a piece of %d bytes, want about %d at most", len(p), joinMost)
+			}
+			got = append(got, p[len("before"):]...)
+		}
+		if !bytes.Equal(got, want) {
+			t.Fatalf("round %d: the pieces of %d bytes are %d, and not the event of %d", round, len(payload), len(got), len(want))
+		}
+	}
+}
+
+// What waits for streams whose clients take nothing is what the Limit counts: they share a
+// frame.
+func TestStreamsThatWaitKeepNoCopyOfALongMessage(t *testing.T) {
+	bothStreams(t, func(t *testing.T, opts Options) {
+		const clients, size = 20, 8 << 20
+		opts.TransportSendTimeout = 5 * time.Minute // they wait until the test ends
+		opts.Limit = NewLimit(10 * size)
+		n := serve(t, opts, func(a *echoApp) { a.silent = true })
+		peers, conns := make([]*peer, clients), make([]*Conn, clients)
+		for i := range conns {
+			peers[i], _ = n.openSSE(n.negotiate())
+			conns[i] = n.app().conn
+		}
+		inUse := func() int64 {
+			var m runtime.MemStats
+			for range 3 { // what pools keep goes, too
+				runtime.GC()
+			}
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
+		}
+		f := text(strings.Repeat("x", size))
+		before := inUse()
+		for _, c := range conns {
+			_ = c.Send(f)
+		}
+		eventually(t, "all wait for their clients", func() bool {
+			return countStacks("(*socket).writeWaiting")+countStacks("(*eventStream).write") == clients
+		})
+		if more, used := inUse()-before, opts.Limit.Used(); used < size || more > size {
+			t.Errorf("the heap grew by %d bytes for %d streams; the Limit counts %d for all, the frame, which was there", more, clients, used)
+		}
+		runtime.KeepAlive(f)
+		for _, p := range peers {
+			_ = p.conn.Close()
+		}
+		eventually(t, "all are forgotten", func() bool { return n.connections() == 0 })
+	})
 }
 
 // openSSE opens a stream and reads up to the comment.

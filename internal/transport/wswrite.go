@@ -153,7 +153,13 @@ func (s *socket) account(n int, whole bool) bool {
 		c.mu.Unlock()
 		return false
 	}
-	if whole {
+	if s.events {
+		most := max(0, c.out.inFlight-c.http.eventLeft) // 0: it was dropped
+		n = min(n, most)
+		if whole {
+			n = most
+		}
+	} else if whole {
 		n = c.out.inFlight
 	}
 	c.writtenLocked(n)
