@@ -50,20 +50,36 @@ func (r *Redis) addLocal(ctx context.Context, c *connection, group string) error
 	}
 	r.mu.Lock()
 	if _, member := c.groups[group]; !member {
-		if err := server.CheckJoin(c.Receiver, group, len(c.groups)+c.joining); err != nil {
+		if err := server.CheckJoin(c.Receiver, group, len(c.groups)+len(c.joining)); err != nil {
 			r.mu.Unlock()
 			return err
 		}
 	}
-	c.joining++
+	c.joining = append(c.joining, group)
 	number := r.changing(c, group, false)
 	r.mu.Unlock()
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
-	err := r.join(ctx, r.channels.Group(group), c, group)
+	channel := r.channels.Group(group)
+	err := r.join(ctx, channel, c, group)
 	r.mu.Lock()
-	c.joining--
+	for err == nil && r.connections[c.ID()] == c {
+		s, added := r.enterLocked(channel, c.Receiver)
+		if !added {
+			break
+		}
+		r.mu.Unlock() // a Remove came in between, which counts as the one before
+		err = r.await(ctx, s, false)
+		r.mu.Lock()
+	}
+	i := slices.Index(c.joining, group)
+	if c.joining = slices.Delete(c.joining, i, i+1); len(c.joining) == 0 {
+		c.joining = nil
+	}
 	gone := r.connections[c.ID()] != c
+	if _, member := c.groups[group]; err != nil && (gone || !member && !slices.Contains(c.joining, group)) {
+		r.leaveLocked(channel, c.ID()) // no other join has made it a member, or may
+	}
 	if err == nil && !gone {
 		c.groups[group] = struct{}{}
 		if c.kept != nil {
@@ -79,7 +95,7 @@ func (r *Redis) addLocal(ctx context.Context, c *connection, group string) error
 	}
 	r.present(c, group, true)
 	if gone { // it has disconnected meanwhile, without this group in its list
-		r.leave(r.channels.Group(group), c.ID())
+		r.leave(channel, c.ID())
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ type connection struct {
 
 	// Guarded by Redis.mu:
 	groups  map[string]struct{}
-	joining int // joins on their way
+	joining []string // the group of each join on its way
 }
 
 // Errors of sends and joins.

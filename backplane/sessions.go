@@ -237,7 +237,7 @@ func (r *Redis) adopt(s *sessions, c *connection, state savedState) (entered []*
 		return nil // it has gone, or a newer state was adopted meanwhile
 	}
 	enter := func(group string) bool {
-		if server.CheckJoin(c.Receiver, group, len(c.groups)+c.joining) != nil {
+		if server.CheckJoin(c.Receiver, group, len(c.groups)+len(c.joining)) != nil {
 			return false
 		}
 		c.groups[group] = struct{}{}

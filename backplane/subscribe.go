@@ -97,6 +97,11 @@ func (r *Redis) hear(channel string) {
 func (r *Redis) leave(channel, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.leaveLocked(channel, id)
+}
+
+// leaveLocked is leave with Redis.mu held.
+func (r *Redis) leaveLocked(channel, id string) {
 	if s := r.subscribed[channel]; s != nil {
 		s.members.Remove(id)
 		r.markLocked(s)
@@ -119,21 +124,16 @@ func (r *Redis) markLocked(s *subscription) {
 
 // join makes c a member of the channel of a group. When it returns nil, Redis has
 // confirmed the subscription, and has the group in the session of c, if it has
-// one. On an error c is no member, unless it was one before. A join that Redis
-// refuses fails at once, with Redis' reason.
+// one. On an error the caller ends the membership, unless there is another reason for
+// it. A join that Redis refuses fails at once, with Redis' reason.
 func (r *Redis) join(ctx context.Context, channel string, c *connection, group string) error {
-	s, added := r.enter(channel, c.Receiver)
-	var err error
+	s, _ := r.enter(channel, c.Receiver)
 	if c.hasSession() { // while Redis confirms the channel
-		err = r.saveJoin(ctx, c, group)
+		if err := r.saveJoin(ctx, c, group); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = r.await(ctx, s, false)
-	}
-	if err != nil && added {
-		r.leave(channel, c.ID())
-	}
-	return err
+	return r.await(ctx, s, false)
 }
 
 // await waits until Redis has confirmed s; if whileReady, only as long as this
