@@ -24,7 +24,8 @@ type Options struct {
 	InstanceID string
 
 	// MaximumClients bounds the clients that are connected; more are answered
-	// 503. Zero means no bound.
+	// 503. Those whose tokens allow other transports (asrs.s.htt) count apart.
+	// Zero means no bound.
 	MaximumClients int
 
 	// MaximumNegotiated bounds the clients that have negotiated but not connected yet;
