@@ -131,7 +131,7 @@ func draw(t theme, ratios map[string]float64) string {
 <title>CPU time and memory of Hubwire beside ASP.NET Core, by docs/performance.md</title>
 `, width, height, width, height)
 	label(left, 20, "start", t.text, "CPU time of the server, and memory, as a part of what ASP.NET Core needs")
-	label(left, 42, "start", t.faint, "the whole bar: the cheaper of ASP.NET Core 10 and 11")
+	label(left, 42, "start", t.faint, "the whole bar: the cheaper of ASP.NET Core 10 and 11, warmed up; give or take 10 %")
 	for i, row := range shown {
 		y, ratio := first+i*step, ratios[row[0]]
 		label(left-12, y+14, "end", t.text, row[1])
