@@ -48,8 +48,8 @@ func TestAServerlessClientThatEndsLeavesNothing(t *testing.T) {
 	}
 }
 
-// full makes a client whose app server does not read until it is blocked.
-func (w *world) full(from *fakeServer) *hubclient.Conn {
+// accepted returns a client whose handshake its app server has answered by hand.
+func (w *world) accepted(from *fakeServer) *hubclient.Conn {
 	opened := make(chan *hubclient.Conn)
 	go func() { opened <- w.raw(protocol.JSON{}) }()
 	open := await[*wire.OpenConnection](from)
@@ -62,7 +62,7 @@ func (w *world) full(from *fakeServer) *hubclient.Conn {
 func TestAClientWhoseAppServerEndsWhileItWaitsLeavesNothing(t *testing.T) {
 	inWorld(t, &gateway.Options{ServerBufferSize: 64 << 10}, func(w *world) {
 		link := w.net.Link(nil)
-		conn := w.full(w.serverWith("server-1", serverOptions{link: link, mute: true}))
+		conn := w.accepted(w.serverWith("server-1", serverOptions{link: link, mute: true}))
 		link.SetReading(false)
 		over := make(chan struct{})
 		go func() {
@@ -82,7 +82,7 @@ func TestAClientThatIsMovedWhileItWaitsGoesOn(t *testing.T) {
 	inWorld(t, &gateway.Options{ServerBufferSize: 64 << 10}, func(w *world) {
 		link := w.net.Link(nil)
 		from := w.serverWith("server-1", serverOptions{link: link, mute: true})
-		conn := w.full(from)
+		conn := w.accepted(from)
 		to := w.server("server-2")
 		link.SetReading(false)
 		call, err := protocol.JSON{}.Append(nil, &protocol.Invocation{Target: "x", Arguments: []any{strings.Repeat("y", 1000)}})
