@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"regexp"
 	"runtime"
 	"runtime/pprof"
@@ -17,8 +16,8 @@ import (
 type census struct {
 	goroutines    map[string]int // by their functions
 	all           int
-	heap          uint64 // bytes, after a collection
-	descriptors   int    // without those of connections to Redis
+	heap          uint64   // bytes, after a collection
+	descriptors   []string // what they are, without connections to Redis
 	subscriptions []string
 	subscribers   int    // connections to Redis with subscriptions
 	pooled        int    // connections to Redis without
@@ -32,18 +31,17 @@ const heapSlack = 4 << 20
 
 func (s *soak) census() census {
 	s.t.Helper()
-	// go-redis also keeps connections that came after a send had given up waiting
-	// for them, at most as many again, until they are used.
-	c := census{pools: 2 * poolSize * len(s.nodes)}
+	// A node has two pools of poolSize, one of them for pipelines. go-redis also keeps
+	// connections that came after a send had given up waiting for them, at most as many
+	// again, until they are used.
+	c := census{pools: 2 * 2 * poolSize * len(s.nodes)}
 	c.goroutines, c.all = goroutines()
 	runtime.GC()
 	runtime.GC() // pools are empty after two
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	c.heap = m.HeapAlloc
-	if open, err := os.ReadDir("/proc/self/fd"); err == nil { // Linux; elsewhere they are not counted
-		c.descriptors = len(open)
-	}
+	c.descriptors = descriptors(s.redis.Addr)
 	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
 	defer cancel()
 	channels, err := s.nodes[0].redis.PubSubChannels(ctx, "*").Result()
@@ -60,9 +58,6 @@ func (s *soak) census() census {
 			c.subscribers++
 		}
 	}
-	for _, n := range s.nodes {
-		c.descriptors -= int(n.redis.PoolStats().TotalConns)
-	}
 	c.redisClients = list
 	return c
 }
@@ -77,8 +72,9 @@ func (c census) grown(now census) (what []string) {
 	if now.heap > c.heap+heapSlack {
 		what = append(what, fmt.Sprintf("%d bytes of heap, before %d", now.heap, c.heap))
 	}
-	if now.descriptors > c.descriptors {
-		what = append(what, fmt.Sprintf("%d descriptors, before %d", now.descriptors, c.descriptors))
+	if len(now.descriptors) > len(c.descriptors) {
+		what = append(what, fmt.Sprintf("%d descriptors, before %d:\n\t%s\nbefore:\n\t%s", len(now.descriptors), len(c.descriptors),
+			strings.Join(now.descriptors, "\n\t"), strings.Join(c.descriptors, "\n\t")))
 	}
 	if !slices.Equal(now.subscriptions, c.subscriptions) {
 		what = append(what, fmt.Sprintf("subscriptions %q, before %q", now.subscriptions, c.subscriptions))
@@ -98,7 +94,7 @@ func compare(before, after census) string {
 	b.WriteString("| | before | after |\n|---|---|---|\n")
 	fmt.Fprintf(&b, "| goroutines | %d | %d |\n", before.all, after.all)
 	fmt.Fprintf(&b, "| heap, KiB | %d | %d |\n", before.heap>>10, after.heap>>10)
-	fmt.Fprintf(&b, "| descriptors | %d | %d |\n", before.descriptors, after.descriptors)
+	fmt.Fprintf(&b, "| descriptors | %d | %d |\n", len(before.descriptors), len(after.descriptors))
 	fmt.Fprintf(&b, "| subscriptions | %d | %d |\n", len(before.subscriptions), len(after.subscriptions))
 	fmt.Fprintf(&b, "| connections with subscriptions | %d | %d |\n", before.subscribers, after.subscribers)
 	fmt.Fprintf(&b, "| other connections to Redis | %d | %d |\n", before.pooled, after.pooled)

@@ -67,8 +67,8 @@ func (soakHub) Ask(call *server.Call) (string, error) {
 
 func (soakHub) Kick(call *server.Call) { call.Abort() }
 
-// poolSize is how many connections to Redis a node has, beside that of its
-// subscriptions.
+// poolSize is how many connections to Redis a node has for pipelines, and how many for
+// other commands, beside that of its subscriptions.
 const poolSize = 4
 
 // A node serves the hub on a port of its own.
@@ -79,7 +79,7 @@ type node struct {
 }
 
 func newNode(t *testing.T, name, redisAddr string) *node {
-	client := redis.NewClient(&redis.Options{Addr: redisAddr, PoolSize: poolSize})
+	client := redis.NewClient(&redis.Options{Addr: redisAddr, PoolSize: poolSize, PipelinePoolSize: poolSize})
 	quiet := slog.New(slog.DiscardHandler)
 	manager, err := backplane.New(client, &backplane.Options{
 		HubName: "Soak", ServerName: name, Logger: quiet, PublishTimeout: time.Second, AckTimeout: time.Second,
