@@ -80,11 +80,11 @@ func heapOfAClient(t *testing.T, h http.Handler, before func(context.Context, *m
 	for range idleClients { // tables and pools have grown
 		all = append(all, idleClient(t, listener.Addr().String(), token))
 	}
-	first := heap()
+	first := settledHeap(t)
 	for range idleClients {
 		all = append(all, idleClient(t, listener.Addr().String(), token))
 	}
-	each := (heap() - first) / idleClients
+	each := (settledHeap(t) - first) / idleClients
 	for _, c := range all {
 		_ = c.Close()
 	}
@@ -117,6 +117,28 @@ func idleClient(t *testing.T, address, token string) net.Conn {
 		}
 	}
 	return c
+}
+
+// settledHeap is what is in use once nothing changes any more. A client that has its
+// answer is not idle yet: the goroutine that wrote it still has its buffers, and so has
+// what earlier tests have just ended.
+func settledHeap(t *testing.T) int {
+	t.Helper()
+	const same, most = 4, 4 << 10 // samples, and the bytes that they may differ by
+	var lastHeap, lastGoroutines, quiet int
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		heap, goroutines := heap(), runtime.NumGoroutine()
+		if d := heap - lastHeap; goroutines == lastGoroutines && -most < d && d < most {
+			if quiet++; quiet == same {
+				return heap
+			}
+		} else {
+			quiet = 0
+		}
+		lastHeap, lastGoroutines = heap, goroutines
+	}
+	t.Fatal("the heap does not become quiet")
+	return 0
 }
 
 func heap() int {
