@@ -118,7 +118,7 @@ func (d *jsonDecoder) pointer(v reflect.Value, p *plan, c byte) error {
 
 // follow decodes into v, which a pointer refers to.
 func (d *jsonDecoder) follow(v reflect.Value, p *plan) error {
-	if d.hops++; d.hops > maxJSONHops {
+	if d.hops++; d.hops > maxHops {
 		return errTooDeep
 	}
 	err := d.into(v, p)

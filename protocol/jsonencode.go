@@ -14,9 +14,9 @@ import (
 	"unicode/utf8"
 )
 
-// maxJSONHops is how many pointers and interfaces may be passed on the way to
+// maxHops is how many pointers, and in JSON interfaces, may be passed on the way to
 // a value. Only a value that contains itself has so many.
-const maxJSONHops = 1000
+const maxHops = 1000
 
 // errJSONTooDeep has ASP.NET Core's text.
 var errJSONTooDeep = &Error{"JsonException", "A possible object cycle was detected. This can either be due to a cycle or if the object depth is larger than the maximum allowed depth of 64. Consider using ReferenceHandler.Preserve on JsonSerializerOptions to support cycles."}
@@ -247,7 +247,7 @@ func (e *jsonEncoder) byKind(dst []byte, v reflect.Value, p *plan) ([]byte, erro
 
 // target appends what the pointer or interface v refers to.
 func (e *jsonEncoder) target(dst []byte, v reflect.Value, p *plan) (_ []byte, err error) {
-	if e.hops++; e.hops > maxJSONHops {
+	if e.hops++; e.hops > maxHops {
 		return nil, errJSONTooDeep
 	}
 	if p.kind == reflect.Interface {

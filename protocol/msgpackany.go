@@ -16,6 +16,7 @@ const maxMessagePackDepth = 500
 // A mpReader reads values of MessagePack into values of Go.
 type mpReader struct {
 	msgp.Reader
+	hops  int // pointers passed
 	short shortTexts
 }
 

@@ -26,7 +26,7 @@ func (r *mpReader) into(v reflect.Value, p *plan, depth int) error {
 		if v.IsNil() {
 			v.Set(reflect.New(p.elem.typ))
 		}
-		return r.into(v.Elem(), p.elem, depth+1)
+		return r.follow(v.Elem(), p.elem, depth)
 	case reflect.Interface:
 		return r.intoInterface(v, depth)
 	}
@@ -66,6 +66,16 @@ func (r *mpReader) into(v reflect.Value, p *plan, depth int) error {
 		return r.number(v)
 	}
 	return r.byKind(v, p, depth)
+}
+
+// follow decodes into v, which a pointer refers to.
+func (r *mpReader) follow(v reflect.Value, p *plan, depth int) error {
+	if r.hops++; r.hops > maxHops {
+		return errTooDeep
+	}
+	err := r.into(v, p, depth)
+	r.hops--
+	return err
 }
 
 // byKind decodes into a v that does not decode itself. The value is not nil.

@@ -23,7 +23,8 @@ type mpEncoder struct {
 	// wide says that an interface was passed on the way to the value. There,
 	// ASP.NET Core writes integers in the full width of their type.
 	wide  bool
-	depth int
+	depth int // containers that are open
+	hops  int // pointers passed
 }
 
 // value appends v, whose plan is p.
@@ -98,7 +99,7 @@ func (e *mpEncoder) concrete(dst []byte, v reflect.Value) ([]byte, error) {
 
 // anyList is array for elements of any type.
 func (e *mpEncoder) anyList(dst []byte, list []any) (_ []byte, err error) {
-	if e.depth++; e.depth > maxMessagePackDepth {
+	if e.depth++; e.depth > maxMessagePackDepth && len(list) > 0 {
 		return nil, errTooDeep
 	}
 	if list == nil {
@@ -117,7 +118,7 @@ func (e *mpEncoder) anyList(dst []byte, list []any) (_ []byte, err error) {
 
 // anyDict is dict for a map of text and values of any type.
 func (e *mpEncoder) anyDict(dst []byte, dict map[string]any) (_ []byte, err error) {
-	if e.depth++; e.depth > maxMessagePackDepth {
+	if e.depth++; e.depth > maxMessagePackDepth && len(dict) > 0 {
 		return nil, errTooDeep
 	}
 	if dict == nil {
@@ -138,17 +139,12 @@ func (e *mpEncoder) anyDict(dst []byte, dict map[string]any) (_ []byte, err erro
 	return dst, nil
 }
 
-// element appends an element of a list or map of any type: an interface, which is as
-// deep as a container.
+// element appends an element of a list or map of any type.
 func (e *mpEncoder) element(dst []byte, x any) ([]byte, error) {
-	if e.depth++; e.depth > maxMessagePackDepth {
-		return nil, errTooDeep
-	}
 	wide := e.wide
 	e.wide = true
 	dst, err := e.any(dst, x)
 	e.wide = wide
-	e.depth--
 	return dst, err
 }
 
@@ -175,8 +171,15 @@ func (e *mpEncoder) byKind(dst []byte, v reflect.Value, p *plan) ([]byte, error)
 		dst = msgp.AppendFloat64(dst, v.Float())
 	case reflect.String:
 		dst = appendMPString(dst, v.String())
-	case reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
+	case reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
 		return e.nested(dst, v, p)
+	case reflect.Pointer:
+		return e.target(dst, v, p)
+	case reflect.Interface: // is no deeper than what it holds
+		wide := e.wide
+		dst, err := e.held(dst, v, p)
+		e.wide = wide
+		return dst, err
 	default:
 		return nil, unsupported(p.typ, "encoded")
 	}
@@ -198,9 +201,10 @@ func wideSize(p *plan, fits32 bool) int {
 	return p.typ.Bits() / 8
 }
 
-// nested appends a v that may contain other values.
+// nested appends a v that may contain other values. What is deepest may be a container
+// without any, as where it is decoded.
 func (e *mpEncoder) nested(dst []byte, v reflect.Value, p *plan) ([]byte, error) {
-	if e.depth++; e.depth > maxMessagePackDepth {
+	if e.depth++; e.depth > maxMessagePackDepth && holdsValues(v, p) {
 		return nil, errTooDeep
 	}
 	wide := e.wide
@@ -208,6 +212,39 @@ func (e *mpEncoder) nested(dst []byte, v reflect.Value, p *plan) ([]byte, error)
 	e.depth--
 	e.wide = wide
 	return dst, err
+}
+
+// target appends what the pointer v refers to.
+func (e *mpEncoder) target(dst []byte, v reflect.Value, p *plan) (_ []byte, err error) {
+	if v.IsNil() {
+		return append(dst, msgp.Nil), nil
+	}
+	if e.hops++; e.hops > maxHops {
+		return nil, errTooDeep
+	}
+	dst, err = e.value(dst, v.Elem(), p.elem)
+	e.hops--
+	return dst, err
+}
+
+// held appends what the interface v holds.
+func (e *mpEncoder) held(dst []byte, v reflect.Value, p *plan) ([]byte, error) {
+	e.wide = true
+	switch {
+	case v.IsNil():
+		return append(dst, msgp.Nil), nil
+	case p.typ.NumMethod() == 0:
+		return e.any(dst, v.Interface())
+	}
+	return e.concrete(dst, v.Elem())
+}
+
+// holdsValues reports whether there are others in v.
+func holdsValues(v reflect.Value, p *plan) bool {
+	if p.kind == reflect.Struct {
+		return len(p.pack.members.list) > 0
+	}
+	return v.Len() > 0 && !p.pack.bytes
 }
 
 func (e *mpEncoder) container(dst []byte, v reflect.Value, p *plan) ([]byte, error) {
@@ -226,14 +263,6 @@ func (e *mpEncoder) container(dst []byte, v reflect.Value, p *plan) ([]byte, err
 	switch {
 	case v.IsNil():
 		return append(dst, msgp.Nil), nil
-	case p.kind == reflect.Pointer:
-		return e.value(dst, v.Elem(), p.elem)
-	case p.kind == reflect.Interface && p.typ.NumMethod() == 0:
-		e.wide = true
-		return e.any(dst, v.Interface())
-	case p.kind == reflect.Interface:
-		e.wide = true
-		return e.concrete(dst, v.Elem())
 	case p.kind == reflect.Map:
 		return e.dict(dst, v, p)
 	case p.pack.bytes:
