@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -87,7 +88,7 @@ func dotnetProgram(dir string, properties []string, build dotnetBuilder) (string
 		return "", fmt.Errorf("%d projects in %s, want 1", len(projects), dir)
 	}
 	name := strings.TrimSuffix(filepath.Base(projects[0]), ".csproj") + ".dll"
-	sources, err := dotnetSources(dir)
+	sources, project, err := dotnetSources(dir, projects[0])
 	if err != nil {
 		return "", err
 	}
@@ -95,7 +96,7 @@ func dotnetProgram(dir string, properties []string, build dotnetBuilder) (string
 		if err := sources.copy(from); err != nil {
 			return err
 		}
-		if err := build(from, to, properties); err != nil {
+		if err := build(filepath.Join(from, project), to, properties); err != nil {
 			return err
 		}
 		_, err := os.Stat(filepath.Join(to, name))
@@ -104,10 +105,49 @@ func dotnetProgram(dir string, properties []string, build dotnetBuilder) (string
 	return filepath.Join(folder, name), err
 }
 
+// included are the files of other folders that a project compiles, too.
+var included = regexp.MustCompile(`<Compile Include="((?:\.\./)+)([^"]+)"`)
+
 // dotnetSources reads the sources below dir, without what a build by hand has
-// left there.
-func dotnetSources(dir string) (sourceFiles, error) {
-	return readSources(dir, ".cs", ".csproj")
+// left there, and those of other folders that its project names. They are where they
+// are in relation to each other; project is the folder of the project among them.
+func dotnetSources(dir, projectFile string) (sources sourceFiles, project string, err error) {
+	own, err := readSources(dir, ".cs", ".csproj")
+	if err != nil {
+		return nil, "", err
+	}
+	others := included.FindAllSubmatch(own[filepath.Base(projectFile)], -1)
+	if len(others) == 0 {
+		return own, ".", nil
+	}
+	up := "" // the longest way up
+	for _, other := range others {
+		if len(other[1]) > len(up) {
+			up = string(other[1])
+		}
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, "", err
+	}
+	top := filepath.Join(dir, filepath.FromSlash(up))
+	if project, err = filepath.Rel(top, dir); err != nil {
+		return nil, "", err
+	}
+	sources = sourceFiles{}
+	for name, text := range own {
+		sources[filepath.Join(project, name)] = text
+	}
+	for _, other := range others {
+		path := filepath.Join(dir, filepath.FromSlash(string(other[1])+string(other[2])))
+		name, err := filepath.Rel(top, path)
+		if err != nil {
+			return nil, "", err
+		}
+		if sources[name], err = os.ReadFile(path); err != nil {
+			return nil, "", err
+		}
+	}
+	return sources, project, nil
 }
 
 // errRestore is the error of a build that did not get its packages.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,16 +14,7 @@ func TestProgramsAreBuiltOncePerSources(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", cache)
 	t.Setenv("HOME", cache) // where there is no XDG
 	dir := t.TempDir()
-	write := func(name, text string) {
-		t.Helper()
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	write := func(name, text string) { t.Helper(); writeFile(t, dir, name, text) }
 	builds := 0
 	build := func(from, to string, _ []string) error {
 		builds++
@@ -67,6 +59,54 @@ func TestProgramsAreBuiltOncePerSources(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(first)), "building-*")); len(left) > 0 {
 		t.Errorf("folders left behind: %v", left)
+	}
+}
+
+func TestAProgramIsBuiltWithTheSourcesOfOtherFoldersThatItNames(t *testing.T) {
+	top := t.TempDir()
+	write := func(name, text string) { t.Helper(); writeFile(t, top, name, text) }
+	write("a/node/p.csproj", `<Compile Include="../../shared/More.cs" /><Compile Include="../Near.cs" />`)
+	write("a/node/Program.cs", "1")
+	write("a/Near.cs", "1")
+	write("shared/More.cs", "1")
+	write("shared/Other.cs", "1") // is not named
+	dir := filepath.Join(top, "a", "node")
+	read := func() (sourceFiles, string) {
+		t.Helper()
+		sources, project, err := dotnetSources(dir, filepath.Join(dir, "p.csproj"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sources, filepath.ToSlash(project)
+	}
+	first, project := read()
+	var names []string
+	for name := range first {
+		names = append(names, filepath.ToSlash(name))
+	}
+	slices.Sort(names)
+	want := []string{"a/Near.cs", "a/node/Program.cs", "a/node/p.csproj", "shared/More.cs"}
+	if !slices.Equal(names, want) || project != "a/node" {
+		t.Errorf("the sources are %q and the project is in %q, want %q and a/node", names, project, want)
+	}
+	write("shared/More.cs", "2")
+	if second, _ := read(); second.hash() == first.hash() {
+		t.Error("another text of a file of another folder does not change the hash")
+	}
+	write("a/node/p.csproj", `<Compile Include="../Gone.cs" />`)
+	if _, _, err := dotnetSources(dir, filepath.Join(dir, "p.csproj")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
+func writeFile(t *testing.T, dir, name, text string) {
+	t.Helper()
+	path := filepath.Join(dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
