@@ -87,27 +87,35 @@ func TestShutdownLetsAnAppSayFarewellThatIsBeingStarted(t *testing.T) {
 	}
 	for name, open := range open {
 		t.Run(name, func(t *testing.T) {
-			begun, release := make(chan struct{}), make(chan struct{})
-			n := serve(t, defaults(), func(a *echoApp) {
+			var begun, release chan struct{} // a bubble wants its own
+			slow := func(a *echoApp) {
 				a.onStart = func() { close(begun); <-release }
-			})
-			all := open(n)
-			<-begun
-			a := n.app()
-			down := make(chan error)
-			go func() { down <- n.endpoint.Shutdown(t.Context()) }()
-			eventually(t, "the connection knows", func() bool {
-				a.conn.mu.Lock()
-				defer a.conn.mu.Unlock()
-				return a.conn.rare != nil && a.conn.rare.shutdown
-			})
-			close(release)
-			if got := all(); !strings.Contains(got, "farewell") {
-				t.Errorf("got %q, want the farewell", got)
 			}
-			if err := <-down; err != nil {
-				t.Errorf("Shutdown = %v", err)
+			shut := func(t *testing.T, n *node) {
+				begun, release = make(chan struct{}), make(chan struct{})
+				all := open(n)
+				<-begun
+				a := n.app()
+				down := make(chan error)
+				go func() { down <- n.endpoint.Shutdown(t.Context()) }()
+				eventually(t, "the connection knows", func() bool {
+					a.conn.mu.Lock()
+					defer a.conn.mu.Unlock()
+					return a.conn.rare != nil && a.conn.rare.shutdown
+				})
+				close(release)
+				if got := all(); !strings.Contains(got, "farewell") {
+					t.Errorf("got %q, want the farewell", got)
+				}
+				if err := <-down; err != nil {
+					t.Errorf("Shutdown = %v", err)
+				}
 			}
+			if name != "long polling" {
+				shut(t, serve(t, defaults(), slow))
+				return
+			}
+			inBubble(t, defaults(), slow, shut) // the next poll must come within pollGrace
 		})
 	}
 }

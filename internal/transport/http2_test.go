@@ -12,7 +12,7 @@ import (
 func TestStreamsPollsAndPostsOverHTTP2(t *testing.T) {
 	opts := defaults()
 	opts.PollTimeout = 50 * time.Millisecond
-	opts.TransportSendTimeout = 200 * time.Millisecond
+	opts.TransportSendTimeout = 2 * time.Second
 	n, mux := newNode(t, opts, nil)
 	server := httptest.NewUnstartedServer(mux)
 	server.EnableHTTP2 = true
@@ -56,7 +56,7 @@ func TestStreamsPollsAndPostsOverHTTP2(t *testing.T) {
 	if got := readN(t, stream.Body, 15); got != "data: hello\r\n\r\n" {
 		t.Errorf("event = %q", got)
 	}
-	<-time.After(300 * time.Millisecond) // longer than a write may take
+	<-time.After(opts.TransportSendTimeout * 5 / 4) // longer than a write may take
 	a := n.app()
 	_ = a.conn.Send(text("late"))
 	a.conn.Finish()

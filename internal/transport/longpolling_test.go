@@ -265,19 +265,21 @@ func TestDeleteEndsPendingPoll(t *testing.T) {
 }
 
 func TestDeleteLetsTheAppSayFarewell(t *testing.T) {
-	n := serve(t, defaults(), func(a *echoApp) { a.linger = true })
-	url := n.negotiate()
-	n.do("GET", url, "")
-	a := n.app()
-	p := n.pendingPoll(url, a)
-	n.do("DELETE", url, "")
-	_ = a.end(t)
-	if err := a.conn.SendLast(text("farewell")); err != nil {
-		t.Errorf("SendLast = %v", err)
-	}
-	a.conn.Finish()
-	checkPoll(t, "pending poll", p.response("GET"), 200, octetStream, "farewell")
-	eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
+	lingers := func(a *echoApp) { a.linger = true }
+	inBubble(t, defaults(), lingers, func(t *testing.T, n *node) { // it has deleteGrace
+		url := n.negotiate()
+		n.do("GET", url, "")
+		a := n.app()
+		p := n.pendingPoll(url, a)
+		n.do("DELETE", url, "")
+		_ = a.end(t)
+		if err := a.conn.SendLast(text("farewell")); err != nil {
+			t.Errorf("SendLast = %v", err)
+		}
+		a.conn.Finish()
+		checkPoll(t, "pending poll", p.response("GET"), 200, octetStream, "farewell")
+		eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
+	})
 }
 
 func TestDeleteBetweenPolls(t *testing.T) {

@@ -157,24 +157,25 @@ func TestParkedClientsDoNotWaitForEachOther(t *testing.T) {
 
 func TestAParkedClientIsClosedAsAnyOther(t *testing.T) {
 	t.Run("plain", func(t *testing.T) {
-		closeParked(t, func(t *testing.T) *node { return serve(t, withReaders(ReadersPoll), nil) })
+		closeParked(t, func(t *testing.T, opts Options) *node { return serve(t, opts, nil) })
 	})
 	t.Run("TLS", func(t *testing.T) {
-		closeParked(t, func(t *testing.T) *node { return serveTLS(t, withReaders(ReadersPoll), bareTLS) })
+		closeParked(t, func(t *testing.T, opts Options) *node { return serveTLS(t, opts, bareTLS) })
 	})
 	t.Run("TLS of a lean listener", func(t *testing.T) {
-		closeParked(t, func(t *testing.T) *node { return serveTLS(t, withReaders(ReadersPoll), LeanTLS) })
+		closeParked(t, func(t *testing.T, opts Options) *node { return serveTLS(t, opts, LeanTLS) })
 	})
 }
 
-func closeParked(t *testing.T, serve func(*testing.T) *node) {
-	open := func(t *testing.T) (*node, *peer, *echoApp) {
-		n := serve(t)
+func closeParked(t *testing.T, serve func(*testing.T, Options) *node) {
+	openWith := func(t *testing.T, opts Options) (*node, *peer, *echoApp) {
+		n := serve(t, opts)
 		p := n.upgrade("/hub")
 		a := n.app()
 		eventually(t, "it is parked", a.conn.isParkedNow)
 		return n, p, a
 	}
+	open := func(t *testing.T) (*node, *peer, *echoApp) { return openWith(t, withReaders(ReadersPoll)) }
 	gone := func(t *testing.T, n *node) {
 		t.Helper()
 		eventually(t, "the connection is forgotten", func() bool { return n.connections() == 0 })
@@ -205,7 +206,9 @@ func closeParked(t *testing.T, serve func(*testing.T) *node) {
 		gone(t, n)
 	})
 	t.Run("by the server, and the client does not answer", func(t *testing.T) {
-		n, p, a := open(t)
+		opts := withReaders(ReadersPoll)
+		opts.CloseTimeout = 100 * time.Millisecond
+		n, p, a := openWith(t, opts)
 		a.conn.Finish()
 		p.expect(opClose, `1000 ""`)
 		gone(t, n)

@@ -62,6 +62,6 @@ func webSocketOverTLS(t *testing.T, n *node) {
 func withReaders(r Readers) Options {
 	opts := defaults()
 	opts.Readers = r
-	opts.CloseTimeout = 100 * time.Millisecond
+	opts.CloseTimeout = time.Minute
 	return opts
 }
