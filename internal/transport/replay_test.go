@@ -39,14 +39,14 @@ func TestRecordedScenarios(t *testing.T) {
 	if err := json.Unmarshal(data, &groups); err != nil {
 		t.Fatal(err)
 	}
-	n := serveReplay(t)
+	n, find := serveReplay(t)
 	for _, g := range groups {
 		for _, s := range g.Scenarios {
 			t.Run(g.Group+"/"+s.Name, func(t *testing.T) {
 				if why := differs[g.Group+"/"+s.Name]; why != "" {
 					t.Skip(why)
 				}
-				p := &replay{t: t, n: n, sockets: map[string]*replaySocket{}, known: map[string]string{}}
+				p := &replay{t: t, n: n, find: find, sockets: map[string]*replaySocket{}, known: map[string]string{}}
 				for i, e := range s.Events {
 					note := ""
 					if len(e) > 3 {
@@ -60,12 +60,13 @@ func TestRecordedScenarios(t *testing.T) {
 	}
 }
 
-// serveReplay serves the routes of the reference node.
-func serveReplay(t *testing.T) *node {
-	n := &node{t: t}
+// serveReplay serves the routes of the reference node. What find returns is the connection
+// with a token, or nil.
+func serveReplay(t *testing.T) (n *node, find func(token string) *Conn) {
+	n = &node{t: t}
 	route := func(change func(*Options), hub bool) *Endpoint {
 		opts := defaults()
-		opts.PollTimeout = 1500 * time.Millisecond
+		opts.PollTimeout = 3 * time.Second // for one scenario; others have data in less
 		opts.DisconnectTimeout = 4 * time.Second
 		opts.AllowStatefulReconnects = true
 		change(&opts)
@@ -110,7 +111,17 @@ func serveReplay(t *testing.T) *node {
 		}
 		return all
 	})
-	return n
+	return n, func(token string) *Conn {
+		for _, e := range routes {
+			e.mu.Lock()
+			c := e.table[token]
+			e.mu.Unlock()
+			if c != nil {
+				return c
+			}
+		}
+		return nil
+	}
 }
 
 // A tinyHub answers what the recorded clients ask a hub.
@@ -147,6 +158,7 @@ func (h *tinyHub) receive(p []byte, _ bool) bool {
 type replay struct {
 	t       *testing.T
 	n       *node
+	find    func(token string) *Conn
 	sockets map[string]*replaySocket
 	known   map[string]string // recorded token or id -> that of this run
 	spoke   string            // the socket that spoke to the server last, if no answer came since
@@ -155,6 +167,7 @@ type replay struct {
 type replaySocket struct {
 	*peer
 	method   string
+	token    string    // of the connection that it asks for
 	stream   io.Reader // of a body without end
 	upgraded bool
 }
@@ -179,8 +192,9 @@ func (p *replay) event(name, direction, said, note string, last bool) {
 		s = &replaySocket{peer: d}
 		p.sockets[name] = s
 	}
-	if direction == ">" && p.spoke != "" && p.spoke != name {
-		<-time.After(30 * time.Millisecond) // the recorder left the server the time, too
+	quiet := p.spoke == ""
+	if direction == ">" && !quiet && p.spoke != name {
+		p.taken(p.sockets[p.spoke])
 	}
 	if p.spoke = ""; direction == ">" {
 		p.spoke = name
@@ -189,22 +203,28 @@ func (p *replay) event(name, direction, said, note string, last bool) {
 	case direction == ">" && note == "FIN":
 		_ = s.conn.(*net.TCPConn).CloseWrite()
 	case direction == ">" && note == "RST":
+		p.taken(s)
 		_ = s.conn.(*net.TCPConn).SetLinger(0)
 		_ = s.conn.Close()
-		<-time.After(50 * time.Millisecond) // as the recorder did: the server sees it first
+		p.settles(s) // as the recorder did: the server sees it first
+		p.spoke = ""
 	case direction == ">":
 		if !s.upgraded {
 			s.method, _, _ = strings.Cut(said, " ")
 			for theirs, ours := range p.known {
 				said = strings.ReplaceAll(said, theirs, ours)
 			}
+			s.token = tokenIn(said)
+		}
+		if c := p.find(s.token); quiet && c != nil && c.Transport() == LongPolling {
+			p.settles(s) // the poll before has been answered, and may not have ended
 		}
 		if _, err := io.WriteString(s.conn, said); err != nil && !last {
 			p.t.Logf("write: %v", err) // the server may have ended already, as recorded
 		}
 	case note == "FIN" || note == "RST" || note == "ECONNRESET":
 		_, _ = io.Copy(io.Discard, s.r)
-		<-time.After(20 * time.Millisecond) // the recorder went on when the App had ended, too
+		p.settles(s) // the recorder went on when the App had ended, too
 	case s.upgraded:
 		p.frames(s, said)
 	case s.stream != nil && strings.Contains(said, "\x1e"):
@@ -216,6 +236,38 @@ func (p *replay) event(name, direction, said, note string, last bool) {
 		s.upgraded = true
 	default:
 		p.answer(s, said)
+	}
+}
+
+func tokenIn(request string) string {
+	line, _, _ := strings.Cut(request, "\r\n")
+	_, token, _ := strings.Cut(line, "id=")
+	return token[:len(token)-len(strings.TrimLeft(token, idCharacters))]
+}
+
+const idCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// taken waits until the server serves what s has asked for without an answer so far.
+func (p *replay) taken(s *replaySocket) {
+	p.soon(func() bool {
+		c := p.find(s.token)
+		return c == nil || s.method != "GET" || linkOf(c) == linkServing
+	})
+}
+
+// settles waits until the connection that s has asked for is served no more.
+func (p *replay) settles(s *replaySocket) {
+	p.soon(func() bool {
+		c := p.find(s.token)
+		return c == nil || s.method != "GET" || linkOf(c) == linkWaiting || linkOf(c) == linkLost
+	})
+}
+
+// soon waits until something happens, if it does. Not all do that the recorder left the
+// server time for: what a scenario must show is what it answers.
+func (p *replay) soon(happens func() bool) {
+	for end := time.Now().Add(5 * time.Second); !happens() && time.Now().Before(end); {
+		<-time.After(time.Millisecond)
 	}
 }
 
