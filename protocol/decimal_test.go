@@ -49,7 +49,7 @@ func TestManyDigitsOfADecimalTakeLittleTime(t *testing.T) {
 	for _, in := range []string{strings.Repeat("9", 1_000_000), "0." + strings.Repeat("9", 1_000_000), "1e-999999999", "0." + strings.Repeat("0", 1_000_000) + "1e1000000"} {
 		_, _ = protocol.ParseDecimal(in) // some fit, some do not
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > time.Minute { // it is 20 ms; the square of a million digits would be more
 		t.Errorf("four hostile decimals took %v", took)
 	}
 }

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/hubwire/hubwire/hubtest"
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -198,22 +200,29 @@ func TestAFilterRefusesConnections(t *testing.T) {
 }
 
 func TestExampleFilters(t *testing.T) {
-	var n notes
-	url := serve(t, newHub(Chat{}, &server.Options{
-		Authenticate: tokenUser(time.Now()),
-		Filters:      []server.Filter{noting(&n, "log"), rateLimit(3), moderation},
-		Methods:      map[string]server.MethodOptions{"Say": {Authorize: server.RequireUser}},
-	}))
-	c := dial(t, url, "?access_token=mallory/reader/0")
-	c.handshake()
-	c.call("1", "Say", `["staff","x"]`, `"error":"An unexpected error occurred invoking 'Say' on the server. HubException: only staff speaks in this room"`)
-	c.call("2", "Say", `["lobby","x"]`, `"result":null`)
-	c.call("3", "Join", `["lobby"]`, `"result":null`)
-	c.call("4", "Join", `["lobby"]`, `"error":"An unexpected error occurred invoking 'Join' on the server. HubException: no more than 3 calls a second"`)
-	if got := n.all(); len(got) != 10 {
-		t.Errorf("logged %q", got)
-	}
-	c = dial(t, url, "?access_token=staff-ann/reader/0")
-	c.handshake()
-	c.call("1", "Say", `["staff","x"]`, `"result":null`)
+	synctest.Test(t, func(t *testing.T) { // the window of the rate limit has a clock
+		var n notes
+		node := hubtest.New(t, Chat{}, &server.Options{
+			Filters: []server.Filter{noting(&n, "log"), rateLimit(3), moderation},
+			Methods: map[string]server.MethodOptions{"Say": {Authorize: server.RequireUser}},
+		})
+		c := node.Connect(hubtest.User(server.User{ID: "mallory"}))
+		refused := func(want, method string, args ...any) {
+			t.Helper()
+			var call *hubtest.CallError
+			if err := c.Invoke(nil, method, args...); !errors.As(err, &call) || call.Text != want {
+				t.Errorf("%s = %v, want %s", method, err, want)
+			}
+		}
+		refused("An unexpected error occurred invoking 'Say' on the server. HubException: only staff speaks in this room", "Say", "staff", "x")
+		c.Do("Say", "lobby", "x")
+		c.Do("Join", "lobby")
+		refused("An unexpected error occurred invoking 'Join' on the server. HubException: no more than 3 calls a second", "Join", "lobby")
+		if got := n.all(); len(got) != 10 {
+			t.Errorf("logged %q", got)
+		}
+		time.Sleep(time.Second)
+		c.Do("Join", "lobby")
+		node.Connect(hubtest.User(server.User{ID: "staff-ann"})).Do("Say", "staff", "x")
+	})
 }
