@@ -36,7 +36,7 @@ func (e *entries) value(x entry) reflect.Value {
 
 // sortedEntries returns the entries of the map v in the order of the names that
 // name gives them. They must be freed.
-func sortedEntries(v reflect.Value, p *plan, name func(key reflect.Value) (string, error)) (*entries, error) {
+func sortedEntries(v reflect.Value, p *plan, name func(key reflect.Value, p *plan) (string, error)) (*entries, error) {
 	e, ok := p.entries.Get().(*entries)
 	if !ok {
 		e = &entries{key: reflect.New(p.key.typ).Elem()}
@@ -63,7 +63,7 @@ func sortedEntries(v reflect.Value, p *plan, name func(key reflect.Value) (strin
 			x.name = e.key.String()
 		} else {
 			var err error
-			if x.name, err = name(e.key); err != nil {
+			if x.name, err = name(e.key, p.key); err != nil {
 				return nil, err
 			}
 		}
@@ -134,35 +134,21 @@ func mayCopy(elem *plan) bool {
 // jsonKey is the key of a map as text. Like ASP.NET Core, and unlike
 // encoding/json, it takes bools, floats, and interfaces that hold a key of such
 // a type; enums have their name, and types of this package the text of their values.
-func jsonKey(v reflect.Value) (string, error) {
+func jsonKey(v reflect.Value, p *plan) (string, error) {
 	for v.Kind() == reflect.Interface && !v.IsNil() {
 		v = v.Elem()
+		p = planOf(v.Type())
 	}
-	if v.Kind() == reflect.String {
+	k := v.Kind()
+	if k == reflect.String {
 		return v.String(), nil
 	}
-	if t, ok := v.Interface().(time.Time); ok {
-		quoted, err := appendJSONTime(nil, t)
-		return string(bytesInside(quoted)), err
-	}
-	if p := planOf(v.Type()); p.enum != nil {
-		return p.enum().name(enumValue(v)), nil
-	} else if p.isOwnText() {
-		quoted, err := v.Interface().(jsonAppender).appendJSON(nil)
-		if err != nil {
-			return "", err
+	if p.enum != nil || p.json.encode != byKind || refersOn(p.typ) { // numbers need no search, and no memory for it
+		if name, ok, err := ownJSONKey(v, p); ok {
+			return name, err
 		}
-		var name string
-		return name, unmarshalString(quoted, '"', &name)
 	}
-	if text, ok := v.Interface().(encoding.TextMarshaler); ok {
-		if v.Kind() == reflect.Pointer && v.IsNil() {
-			return "", nil
-		}
-		b, err := text.MarshalText()
-		return string(b), err
-	}
-	switch k := v.Kind(); {
+	switch {
 	case v.CanInt():
 		return strconv.FormatInt(v.Int(), 10), nil
 	case v.CanUint():
@@ -176,6 +162,33 @@ func jsonKey(v reflect.Value) (string, error) {
 		return "False", nil
 	}
 	return "", unsupported(v.Type(), "keys in JSON")
+}
+
+// ownJSONKey is the name of a key whose type says what it is; ok is false for others.
+func ownJSONKey(v reflect.Value, p *plan) (name string, ok bool, err error) {
+	if p.enum != nil {
+		return p.enum().name(enumValue(v)), true, nil
+	}
+	if p.isOwnText() {
+		quoted, err := v.Interface().(jsonAppender).appendJSON(nil)
+		if err != nil {
+			return "", true, err
+		}
+		err = unmarshalString(quoted, '"', &name)
+		return name, true, err
+	}
+	switch key := v.Interface().(type) {
+	case time.Time:
+		quoted, err := appendJSONTime(nil, key)
+		return string(bytesInside(quoted)), true, err
+	case encoding.TextMarshaler:
+		if v.Kind() == reflect.Pointer && v.IsNil() {
+			return "", true, nil
+		}
+		b, err := key.MarshalText()
+		return string(b), true, err
+	}
+	return "", false, nil
 }
 
 // isOwnText reports a type of this package whose JSON is a string, and that is no
