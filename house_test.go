@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"backplane": {"backplane", "server", "protocol", "internal/msgp", "internal/members", "internal/fleet", "internal/rescue", "internal/transport", "internal/instruments"},
 	"hubtest":   {"hubtest", "server", "protocol", "internal/hubclient", "internal/memnet"},
 	"cmd":       {"cmd", "azure", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm"}, // the demo has clients and builds its page
-	"interop":   {"interop", "azure", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm", "cmd/demo/angular"},
+	"interop":   {"interop", "azure", "backplane", "server", "protocol", "hubtest", "internal/hubclient", "internal/npm", "internal/testport", "cmd/demo/angular"},
 	"internal":  {"internal", "protocol"},
 	"examples":  {"backplane", "server", "protocol", "hubtest"},
 }
@@ -36,6 +36,7 @@ var testOnly = []string{
 	"go.uber.org/goleak",
 	module + "/internal/testvectors",
 	module + "/internal/testcert",
+	module + "/internal/testport",
 	module + "/internal/race",
 }
 
