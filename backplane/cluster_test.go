@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/hubwire/hubwire/internal/testport"
 )
 
 // A redisCluster is three masters.
@@ -21,7 +23,7 @@ func startCluster(t *testing.T) *redisCluster {
 	needRedis(t)
 	c := &redisCluster{}
 	for i := range 3 {
-		port, bus := freePort(t), freePort(t)
+		port, bus := testport.Hold(t), testport.Hold(t)
 		addr := "127.0.0.1:" + port
 		launch(t, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(),
 			"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000")

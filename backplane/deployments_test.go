@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/hubwire/hubwire/internal/testcert"
+	"github.com/hubwire/hubwire/internal/testport"
 )
 
 // eventually retries f until it succeeds. Sentinels and clusters tell nobody when
@@ -36,7 +37,7 @@ func eventually(t *testing.T, what string, f func() error) {
 func TestTLSWithAnACLUserByURL(t *testing.T) {
 	t.Parallel()
 	needRedis(t)
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), testport.Hold(t)
 	pool := testcert.Write(t, dir)
 	url := "rediss://hubwire:s%3Acret@127.0.0.1:" + port
 	options, err := redis.ParseURL(url)
@@ -83,7 +84,7 @@ func admin(t *testing.T, addr string) *redis.Client {
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
 	needRedis(t)
-	masterPort, replicaPort := freePort(t), freePort(t)
+	masterPort, replicaPort := testport.Hold(t), testport.Hold(t)
 	server := func(port string, args ...string) (kill func()) {
 		return launch(t, append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(), "--repl-diskless-sync-delay", "0"}, args...)...)
 	}
@@ -91,7 +92,7 @@ func TestSentinelFailover(t *testing.T) {
 	server(replicaPort, "--replicaof", "127.0.0.1 "+masterPort)
 	var sentinels []string
 	for range 3 {
-		port := freePort(t)
+		port := testport.Hold(t)
 		file := filepath.Join(t.TempDir(), "sentinel.conf")
 		text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor main 127.0.0.1 %s 2\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n",
 			port, filepath.Dir(file), masterPort)

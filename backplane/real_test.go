@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/hubwire/hubwire/internal/testport"
 )
 
 // A redisServer is a real redis-server of the test.
@@ -33,46 +35,17 @@ func needRedis(t testing.TB) {
 	}
 }
 
-// freePort returns a port that is free now.
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
 func startRedis(t testing.TB) *redisServer {
 	t.Helper()
 	needRedis(t)
-	s := &redisServer{t: t}
-	var err error
-	for range 5 { // the free port may be taken before Redis has it
-		s.addr = "127.0.0.1:" + freePort(t)
-		if s.end, err = tryLaunch(t, s.args()...); err == nil {
-			return s
-		}
-	}
-	t.Fatal(err)
-	return nil
+	s := &redisServer{t: t, addr: "127.0.0.1:" + testport.Hold(t)}
+	s.start()
+	return s
 }
 
 // launch starts redis-server with args, and waits until it says that it is ready.
 // end kills it, as does the end of the test.
 func launch(t testing.TB, args ...string) (end func()) {
-	t.Helper()
-	end, err := tryLaunch(t, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return end
-}
-
-// tryLaunch is launch with the error of a server that has ended at once.
-func tryLaunch(t testing.TB, args ...string) (end func(), _ error) {
 	t.Helper()
 	cmd := exec.Command("redis-server", args...)
 	out, err := cmd.StdoutPipe()
@@ -108,9 +81,9 @@ func tryLaunch(t testing.TB, args ...string) (end func(), _ error) {
 	t.Cleanup(end)
 	if !<-ready {
 		end()
-		return nil, fmt.Errorf("redis-server %q has ended: %s", args, said.String())
+		t.Fatalf("redis-server %q has ended: %s", args, said.String())
 	}
-	return end, nil
+	return end
 }
 
 func (s *redisServer) start() {

@@ -16,6 +16,7 @@ import (
 	"github.com/hubwire/hubwire/azure/gateway"
 	"github.com/hubwire/hubwire/azure/internal/wire"
 	"github.com/hubwire/hubwire/internal/memnet"
+	"github.com/hubwire/hubwire/internal/testport"
 	"github.com/hubwire/hubwire/protocol"
 	"github.com/redis/go-redis/v9"
 )
@@ -30,7 +31,7 @@ type fleetOf struct {
 func newFleetOf(t *testing.T, n int, o gateway.Options) *fleetOf {
 	f := &fleetOf{T: t, redis: miniredis.NewMiniRedis()}
 	redis.SetLogger(noLog{}) // the tests end servers on purpose
-	if err := f.redis.Start(); err != nil {
+	if err := f.redis.StartAddr("127.0.0.1:" + testport.Hold(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.redis.Close)

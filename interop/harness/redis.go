@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/testport"
 )
 
 // Redis starts a redis-server of the test's own on a free port, that keeps
@@ -34,44 +36,26 @@ type RedisServer struct {
 func StartRedis(t testing.TB) *RedisServer {
 	t.Helper()
 	r := &RedisServer{t: t, program: Tool(t, "redis-server")}
-	for range 5 { // the free port may be taken before Redis has it
-		r.Addr = FreeAddress(t)
-		if err := r.start(); err != nil {
-			t.Logf("redis-server on %s: %v", r.Addr, err)
-			continue
-		}
-		return r
-	}
-	t.Fatal("redis-server did not start")
-	return nil
+	r.Addr = "127.0.0.1:" + testport.Hold(t)
+	r.Restart()
+	return r
 }
 
 // Kill ends the server with SIGKILL and waits for its end.
 func (r *RedisServer) Kill() { r.process.Kill() }
 
 // Restart starts the server again, after Kill, on the same port, and waits
-// until it answers. A connection of another program may have got its port
-// meanwhile: then it is tried again.
+// until it answers.
 func (r *RedisServer) Restart() {
 	r.t.Helper()
-	var err error
-	for range 10 {
-		if err = r.start(); err == nil {
-			return
-		}
-		r.t.Logf("redis-server on %s again: %v", r.Addr, err)
-		r.Kill()
-	}
-	r.t.Fatalf("redis-server on %s again: %v", r.Addr, err)
-}
-
-func (r *RedisServer) start() error {
 	_, port, err := net.SplitHostPort(r.Addr)
 	if err != nil {
-		return err
+		r.t.Fatal(err)
 	}
 	r.process = Start(r.t, exec.Command(r.program, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", r.t.TempDir()))
-	return waitForRedis(r.Addr, 15*time.Second)
+	if err := waitForRedis(r.Addr, time.Minute); err != nil {
+		r.t.Fatalf("redis-server on %s: %v", r.Addr, err)
+	}
 }
 
 // FreeAddress returns an address of this machine, "127.0.0.1:port", on which
