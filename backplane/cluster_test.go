@@ -26,11 +26,12 @@ func startCluster(t *testing.T) *redisCluster {
 		port, bus := testport.Hold(t), testport.Hold(t)
 		addr := "127.0.0.1:" + port
 		launch(t, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(),
-			"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000")
+			// No test wants one of them to fail: none is to be taken for failed because it is slow.
+			"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "60000")
 		c.addrs = append(c.addrs, addr)
 		succeed(t, admin(t, addr).ClusterAddSlotsRange(t.Context(), i*16384/3, (i+1)*16384/3-1).Err())
-		if i > 0 {
-			succeed(t, admin(t, c.addrs[0]).Do(t.Context(), "cluster", "meet", "127.0.0.1", port, bus).Err())
+		for _, earlier := range c.addrs[:i] { // all of them: gossip may take seconds
+			succeed(t, admin(t, earlier).Do(t.Context(), "cluster", "meet", "127.0.0.1", port, bus).Err())
 		}
 	}
 	for _, addr := range c.addrs {
