@@ -94,7 +94,7 @@ func TestSentinelFailover(t *testing.T) {
 	for range 3 {
 		port := testport.Hold(t)
 		file := filepath.Join(t.TempDir(), "sentinel.conf")
-		text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor main 127.0.0.1 %s 2\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n",
+		text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor main 127.0.0.1 %s 2\nsentinel down-after-milliseconds main 60000\nsentinel failover-timeout main 3000\n",
 			port, filepath.Dir(file), masterPort)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -121,7 +121,12 @@ func TestSentinelFailover(t *testing.T) {
 	}
 	whole(t, a, c, "g")
 	started := time.Now()
-	readyAfter(t, killMaster, a, b)
+	readyAfter(t, func() {
+		for _, s := range sentinels { // not earlier: a master that is slow for a moment is not dead
+			succeed(t, admin(t, s).Do(t.Context(), "sentinel", "set", "main", "down-after-milliseconds", "500").Err())
+		}
+		killMaster()
+	}, a, b)
 	t.Logf("both nodes are ready %v after the master was killed", time.Since(started).Round(time.Millisecond))
 	whole(t, a, c, "g")
 }
