@@ -30,6 +30,18 @@ func setUser(t *testing.T, s *redisServer, rights ...any) {
 	}
 }
 
+// refused waits until Redis has said code to r: what fails before has no such cause. A
+// newer cause of the same state is told to nobody.
+func refused(t *testing.T, r *Redis, code string) {
+	t.Helper()
+	eventually(t, code, func() error {
+		if h := r.Health(); !says(h.Err, code) {
+			return fmt.Errorf("health %+v", h)
+		}
+		return nil
+	})
+}
+
 // everythingBut are the rights to all channels of the tests but the group secret.
 func everythingBut() []any {
 	rights := []any{"resetchannels", "&App.Hub:all", "&App.Hub:internal:*", "&App.Hub:connection:*", "&App.Hub:user:*"}
@@ -202,6 +214,7 @@ func TestNoRightsAndWrongPasswordsOnRealRedis(t *testing.T) {
 	none := nodeOn(t, redis.NewClient(&redis.Options{Addr: s.addr, Username: "node", Password: "secret"}), Options{PublishTimeout: 200 * time.Millisecond, HubName: "Other"})
 	for code, r := range map[string]*Redis{"NOPERM": r, "WRONGPASS": wrong} {
 		client(t, r, "c", "")
+		refused(t, r, code)
 		for method, err := range map[string]error{
 			"join": r.AddToGroup(t.Context(), "c", "g"), "SendAll": r.Send(t.Context(), toAll(), message("x")), "far join": r.AddToGroup(t.Context(), "far", "g"), "invoke": invoke(t.Context(), r, "far"),
 		} {

@@ -64,7 +64,8 @@ func TestTLSWithAnACLUserByURL(t *testing.T) {
 	expectOnly(t, a, map[*fakeClient][]string{c2: {"x"}})
 	// A node that may not use its channels says so, and is never ready.
 	denied := nodeOn(t, redis.NewClient(options), Options{ChannelPrefix: "Other:", PublishTimeout: 200 * time.Millisecond})
-	client(t, denied, "c", "") // waits for Redis a moment
+	client(t, denied, "c", "")
+	refused(t, denied, "NOPERM")
 	if err := denied.Send(t.Context(), toAll(), message("x")); !says(err, "NOPERM") {
 		t.Errorf("SendAll = %v, want the cause", err)
 	}
