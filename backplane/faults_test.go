@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/hubwire/hubwire/server"
 )
 
@@ -117,12 +119,12 @@ func atEachStep(t *testing.T, m *memoryRedis, r *Redis, send func(text string)) 
 
 func TestAPausedRedisFailsSendsInTimeAndDeliversNothingTwice(t *testing.T) {
 	on(t, func(t *testing.T, s testRedis) {
-		const timeout = 200 * time.Millisecond
+		timeout, pause := longer(s, 200*time.Millisecond, 3*time.Second), longer(s, time.Second, 7*time.Second)
 		a, b, c := twoNodes(t, s, s, Options{PublishTimeout: timeout})
-		beside := s.client()
+		beside := s.client(func(o *redis.Options) { o.ReadTimeout = -1 }) // it waits for the end of the pause
 		defer beside.Close()
 		succeed(t, beside.Ping(t.Context()).Err())
-		s.pause(time.Second)
+		s.pause(pause)
 		over := make(chan struct{})
 		go func() { _ = beside.Ping(context.Background()).Err(); close(over) }()
 		sent, failed := 0, 0
@@ -179,8 +181,9 @@ func eventuallySent(t *testing.T, r *Redis, text string) {
 func TestAPartitionedNodeNoticesAndMissesNothingWhenItIsOver(t *testing.T) {
 	on(t, func(t *testing.T, s testRedis) {
 		n := s.line()
-		a, b, c := twoNodes(t, s, n, Options{PublishTimeout: time.Second})
-		start := time.Now()
+		timeout := longer(s, time.Second, 3*time.Second)
+		a, b, c := twoNodes(t, s, n, Options{PublishTimeout: timeout})
+		losses, start := b.Stats().Losses, time.Now()
 		n.partition()
 		becomes(t, b, Degraded) // it has to notice by itself
 		exactly(t, s, "degraded", start, (1+silentAfter)*heartbeat)
@@ -188,7 +191,7 @@ func TestAPartitionedNodeNoticesAndMissesNothingWhenItIsOver(t *testing.T) {
 		if err := b.Send(t.Context(), toAll(), message("lost")); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("SendAll = %v, want ErrUnavailable", err)
 		}
-		exactly(t, s, "the send has ended", start, time.Second)
+		exactly(t, s, "the send has ended", start, timeout)
 		start = time.Now()
 		own := client(t, b, "own", "bob") // clients come and are served by their own node
 		exactly(t, s, "connected", start, 0)
@@ -199,11 +202,20 @@ func TestAPartitionedNodeNoticesAndMissesNothingWhenItIsOver(t *testing.T) {
 		start = time.Now()
 		n.heal()
 		ready(t, b)
+		took := time.Since(start)
 		exactly(t, s, "ready again", start, 0)
-		for i := range 100 {
-			if got, want := c.next(t), fmt.Sprintf(`m%d"`, i); !strings.HasPrefix(got, want) {
+		succeed(t, a.Send(t.Context(), toGroups("g"), message("over")))
+		arrived := 0
+		for got := c.next(t); !strings.HasPrefix(got, `over"`); got = c.next(t) {
+			if want := fmt.Sprintf(`m%d"`, arrived); !strings.HasPrefix(got, want) {
 				t.Fatalf("received %s, want %s", got, want)
 			}
+			arrived++
+		}
+		// A busy machine may keep the node from the link for all of probeGrace. Only then
+		// the link is replaced, and may lose the end of what was sent.
+		if replaced := b.Stats().Losses > losses && took >= probeGrace; arrived < 100 && !replaced {
+			t.Errorf("%d of 100 arrived, ready %v after the end, %d losses", arrived, took, b.Stats().Losses-losses)
 		}
 		whole(t, a, c, "g")
 		if got := own.next(t); !strings.HasPrefix(got, "own") {

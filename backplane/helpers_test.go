@@ -72,6 +72,15 @@ func exactly(t *testing.T, s testRedis, what string, start time.Time, d time.Dur
 	}
 }
 
+// longer is d, and on a real Redis real: there is a real clock then, and other programs
+// may keep the nodes and Redis from the processor for a while.
+func longer(s testRedis, d, real time.Duration) time.Duration {
+	if _, fake := s.(*memoryRedis); fake {
+		return d
+	}
+	return real
+}
+
 // settle waits until nothing happens any more, where there is a fake clock.
 func settle(p place) {
 	switch p.(type) {
