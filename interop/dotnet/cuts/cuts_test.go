@@ -18,6 +18,10 @@ var step = flag.Int("step", 0, "how many bytes lie between two cuts; 0 means 1, 
 const (
 	// playLimit bounds one run of the program: half a minute on two cores.
 	playLimit = 8 * time.Minute
+	// dialogueLimit is far more than a dialogue needs, also the first one of a
+	// program and of a node. stuckLimit is that of those which are expected never
+	// to end: they would cost a minute.
+	dialogueLimit, stuckLimit = 30 * time.Second, 5 * time.Second
 	// sideBySide is how many dialogues are played at a time.
 	sideBySide = 12
 	// Before the dialogue itself less can go wrong.
@@ -208,12 +212,20 @@ type dialogue struct {
 	play           *play
 }
 
+// limit is how long the dialogue may take.
+func (d dialogue) limit() time.Duration {
+	if d.streamEnds == "first" && d.play.after > 0 {
+		return stuckLimit
+	}
+	return dialogueLimit
+}
+
 // run runs the program once and returns what it printed.
 func run(t *testing.T, program string, n *network, all ...dialogue) []result {
 	t.Helper()
 	var lines strings.Builder
 	for _, d := range all {
-		fmt.Fprintf(&lines, "%s %s %s %s\n", d.protocol, d.name, cmp.Or(d.streamEnds, "last"), n.prepare(d.name, d.play))
+		fmt.Fprintf(&lines, "%s %s %s %.0f %s\n", d.protocol, d.name, cmp.Or(d.streamEnds, "last"), d.limit().Seconds(), n.prepare(d.name, d.play))
 	}
 	cmd := exec.Command("dotnet", program, strconv.Itoa(sideBySide))
 	cmd.Stdin = strings.NewReader(lines.String())

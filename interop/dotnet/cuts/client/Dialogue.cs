@@ -7,7 +7,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Hubwire.Cuts;
 
 /// <summary>A line of the input.</summary>
-public sealed record Line(string Protocol, string Name, bool StreamEndsFirst, Uri Url);
+public sealed record Line(string Protocol, string Name, bool StreamEndsFirst, TimeSpan Limit, Uri Url);
 
 /// <summary>A line of the output. Starts is how often StartAsync had to be called.</summary>
 public sealed record Result(string Name, int Starts, string? Error, long Ms);
@@ -19,9 +19,6 @@ public sealed record Result(string Name, int Starts, string? Error, long Ms);
 public sealed class Dialogue
 {
     const int Count = 4;
-
-    /// <summary>Far more than a dialogue needs: only one that would never end reaches it, as some do whose stream ends first.</summary>
-    TimeSpan Limit => TimeSpan.FromSeconds(streamEndsFirst ? 5 : 30);
 
     readonly HubConnection hub;
     readonly bool streamEndsFirst;
@@ -47,9 +44,9 @@ public sealed class Dialogue
         var watch = Stopwatch.StartNew();
         var d = new Dialogue(line);
         string? error = null;
-        try { await d.Play().WaitAsync(d.Limit); }
+        try { await d.Play().WaitAsync(line.Limit); }
         catch (Exception e) { error = $"{e}; received {Show(d.got)}"; }
-        try { await d.hub.DisposeAsync().AsTask().WaitAsync(d.Limit); }
+        try { await d.hub.DisposeAsync().AsTask().WaitAsync(line.Limit); }
         catch (Exception e) { error ??= $"at the end: {e}"; }
         return new(line.Name, d.starts, error, watch.ElapsedMilliseconds);
     }
