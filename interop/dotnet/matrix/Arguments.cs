@@ -2,7 +2,7 @@ namespace Hubwire.Matrix;
 
 /// <summary>
 /// The nodes that the scenarios need, all with the hub of the reference node: Plain has default options; Detailed has
-/// --detailed true; Impatient has --keepalive-ms 300 --client-timeout-ms 1500 --handshake-timeout-ms 500.
+/// --detailed true; Impatient has --keepalive-ms 300 --client-timeout-ms 1500 --handshake-timeout-ms 5000.
 /// </summary>
 public sealed record Nodes(Uri Plain, Uri Detailed, Uri Impatient);
 

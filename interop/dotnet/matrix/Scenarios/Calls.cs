@@ -82,9 +82,16 @@ public static class Calls
         }),
         new("a caller that gives up does not disturb the connection", async t =>
         {
-            var hub = (await t.Connect()).Hub;
-            using var cancel = new CancellationTokenSource(50);
-            await t.Fails("TaskCanceledException: A task was canceled.", hub.InvokeAsync<string>("Slow", "late", 300, cancel.Token));
+            // The call is answered when another client answers a question, and that does so after the caller has given up.
+            var (hub, asked) = ((await t.Connect()).Hub, await t.Connect());
+            var (came, answer) = (new TaskCompletionSource(), new TaskCompletionSource<string>());
+            using var asking = asked.Hub.On<string, string>("Late", _ => { came.TrySetResult(); return answer.Task; });
+            using var cancel = new CancellationTokenSource();
+            var call = hub.InvokeAsync<string>("Ask", await asked.Id(), "Late", "q", cancel.Token);
+            await Task.WhenAny(came.Task, call);
+            await cancel.CancelAsync();
+            await t.Fails("TaskCanceledException: A task was canceled.", call);
+            answer.SetResult("late");
             t.Equal("still here", await hub.InvokeAsync<string>("Echo", "still here"));
         }),
         new("the client knows its connection's id, unless it did not negotiate", async t =>

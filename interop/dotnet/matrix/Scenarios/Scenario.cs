@@ -10,6 +10,9 @@ public sealed record Scenario(string Name, Func<Case, Task> Play)
 /// <summary>All scenarios, by topic.</summary>
 public static class Scenarios
 {
+    /// <summary>What is played in each mode before all others, and not reported then.</summary>
+    public static Scenario First => Calls.All[0];
+
     public static IEnumerable<Scenario> All =>
     [
         .. Calls.All, .. Handlers.All, .. Receivers.All, .. Streams.All, .. Uploads.All, .. ClientResults.All, .. Errors.All,
