@@ -45,7 +45,7 @@ func visits() map[string]visit {
 		"invoke, WebSockets without negotiate":  with("/hub", order{"method": "skip"}, echo),
 		"send without id":                       hub(do("send", "Echo", "x"), nothing),
 		"stream":                                hub(do("stream", "Counter", 3, 0)),
-		"stream, cancelled":                     hub(do("stream and cancel", "Counter", 1000, 50), nothing),
+		"stream, cancelled":                     hub(do("stream and cancel", "Counter", 1000, 500), nothing),
 		"stream, throws":                        hub(do("stream", "CounterThenThrow", 2, "no")),
 		"upload":                                hub(do("upload", "Sum")),
 		"invoke, throws":                        hub(do("invoke", "Throw", "no")),
@@ -56,7 +56,7 @@ func visits() map[string]visit {
 		"receives a send":                       hub(do("invoke", "SendAll", "M", "x")),
 		"start refused, 404":                    with("/nowhere", nil),
 		"stateful reconnect allowed":            with("/hub", order{"method": "stateful"}, echo),
-		"invoke and cancel":                     hub(do("invoke and cancel", "Slow", "x", 500)),
+		"invoke and cancel":                     hub(do("invoke and cancel", "Slow", "x", 600_000)),
 		"path with a parameter":                 with("/hub-pattern/1", nil, echo),
 		"query in the address":                  with("/hub?name=alice", nil, do("invoke", "OnlyUsers")),
 		"invoke and cancel, throws":             hub(do("invoke and cancel", "ThrowOnCancel"), nothing),
@@ -129,6 +129,12 @@ func (c *dotnetClient) do(t *testing.T, o order) string {
 	if _, err := c.in.Write(append(line, '\n')); err != nil {
 		t.Fatal(err)
 	}
+	if o["do"] == "invoke and cancel" {
+		c.rec.waitForCall(t, o["method"].(string))
+		if _, err := io.WriteString(c.in, "cancel\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	select {
 	case outcome, ok := <-c.done:
 		if !ok {
@@ -164,11 +170,31 @@ func (v visit) play(t *testing.T, c *dotnetClient) (f facts) {
 		notes = append(notes, fmt.Sprintf("%s %s: %s", o["do"], method, c.do(t, o)))
 	}
 	notes = append(notes, "stop: "+c.do(t, order{"do": "stop"}))
+	close(n.rec.left)
 	n.rec.waitForEnd(t)
 	n.stop(t)
 	f = n.rec.facts()
 	f.notes = notes
 	return f
+}
+
+// waitForCall waits until the span of a call of the method has begun.
+func (r *recorder) waitForCall(t *testing.T, method string) {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		r.mu.Lock()
+		changed, begun := r.changed, slices.ContainsFunc(r.starts, func(st *started) bool { return strings.HasSuffix(st.span.Name(), "/"+method) })
+		r.mu.Unlock()
+		if begun {
+			return
+		}
+		select {
+		case <-changed:
+		case <-late:
+			t.Fatalf("%s has not begun after %v", method, patience)
+		}
+	}
 }
 
 // waitForEnd waits until all connections and spans have ended.

@@ -120,7 +120,10 @@ func (h *telemetryHub) Echo(call *server.Call, text string) string {
 }
 
 func (h *telemetryHub) Slow(text string, milliseconds int32) string {
-	time.Sleep(time.Duration(milliseconds) * time.Millisecond)
+	select {
+	case <-time.After(time.Duration(milliseconds) * time.Millisecond):
+	case <-h.rec.left:
+	}
 	return text
 }
 

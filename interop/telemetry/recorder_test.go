@@ -31,7 +31,8 @@ const (
 // A recorder names spans as the recording does, and keeps what was measured and
 // traced. It is safe for concurrent use.
 type recorder struct {
-	address string // of the node, which stands as 127.0.0.1 in the recording
+	address string        // of the node, which stands as 127.0.0.1 in the recording
+	left    chan struct{} // closed when the .NET client has left
 
 	mu           sync.Mutex
 	names        map[trace.SpanID]string
@@ -54,7 +55,7 @@ type started struct {
 }
 
 func newRecorder(address string) *recorder {
-	r := &recorder{address: address, names: map[trace.SpanID]string{}, counts: map[string]int{}, changed: make(chan struct{}), seenBySample: map[string][2]int{}}
+	r := &recorder{address: address, left: make(chan struct{}), names: map[trace.SpanID]string{}, counts: map[string]int{}, changed: make(chan struct{}), seenBySample: map[string][2]int{}}
 	for id, name := range map[string]string{driverHTTP: "driver-http", driverCall: "driver-message"} {
 		r.name(id, name)
 	}

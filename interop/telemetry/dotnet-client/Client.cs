@@ -1,6 +1,6 @@
 // The official .NET client, which traces. Each line on standard input is one order, {"do": ..., "url", "transport", ...};
 // {"t":"done"} answers it, with what the caller saw. One connection lives from "start" to "stop". Between them it prints
-// {"t":"start"} for each activity of the client, in order.
+// {"t":"start"} for each activity of the client, in order. A call to be cancelled is cancelled by the next line, whatever it says.
 
 using System.Diagnostics;
 using System.Text.Json;
@@ -82,13 +82,27 @@ static class Client
                 await foreach (var item in connection!.StreamAsyncCore<object?>(o.Method!, args)) items.Add(item);
                 return $"items {string.Join(",", items)}";
             case "stream and cancel":
-                using (var cancel = new CancellationTokenSource(200))
+                using (var cancel = new CancellationTokenSource())
                 {
-                    await foreach (var item in connection!.StreamAsyncCore<object?>(o.Method!, args, cancel.Token)) { }
+                    // Behind the first item, while it waits for another one: else the exception is another.
+                    await using var stream = connection!.StreamAsyncCore<object?>(o.Method!, args, cancel.Token).GetAsyncEnumerator();
+                    var next = stream.MoveNextAsync();
+                    do
+                    {
+                        if (!await next) return "ended";
+                        next = stream.MoveNextAsync();
+                    } while (next.IsCompleted);
+                    cancel.Cancel();
+                    return $"goes on: {await next}";
                 }
-                return "ended";
             case "invoke and cancel":
-                using (var cancel = new CancellationTokenSource(200)) return $"returned {await connection!.InvokeCoreAsync<object?>(o.Method!, args, cancel.Token)}";
+                using (var cancel = new CancellationTokenSource())
+                {
+                    var call = connection!.InvokeCoreAsync<object?>(o.Method!, args, cancel.Token);
+                    Console.In.ReadLine();
+                    cancel.Cancel();
+                    return $"returned {await call}";
+                }
             case "upload": return $"returned {await connection!.InvokeAsync<int>("Sum", Items())}";
             case "refresh": await connection!.RefreshAuthenticationAsync(); return "refreshed";
             default: throw new NotSupportedException(o.Do);
