@@ -14,6 +14,8 @@ import (
 const (
 	// faultTime is how long one fault may take to be played.
 	faultTime = 3 * time.Minute
+	// replays bounds how often a fault is played again that has cost too much.
+	replays = 3
 	// unknown is how many sends may be delivered although they have failed:
 	// they were written, and the connection was lost before the answer.
 	unknown = 10
@@ -30,12 +32,15 @@ type row struct {
 	refused, closed, twice                                int
 }
 
-// played are the faults of CI, and the bounds of what is different in each:
-// a subscriber that was disconnected has lost what was on its way.
-var played = []struct {
+// A fault has bounds of what is different in each: a subscriber that was
+// disconnected has lost what was on its way.
+type fault struct {
 	name                  string
 	failed, lostElsewhere int
-}{
+}
+
+// played are the faults of CI.
+var played = []fault{
 	{"Redis down at start, there after 2 s", 0, 0},
 	{"Redis killed, back after 0.1 s", 20, 20},
 	{"Redis killed, back after 2 s", 20, 20},
@@ -50,34 +55,67 @@ func TestAFaultOfRedisCostsNoMoreThanTheTableSays(t *testing.T) {
 	harness.Long(t, "takes half a minute")
 	harness.Need(t, "redis-server")
 	modules, command := harness.Modules(t, filepath.Join("..", "conformance")), harness.NodeCommand(t)
-	for _, fault := range played {
-		t.Run(fault.name, func(t *testing.T) {
-			t.Parallel()
-			r := play(t, modules, command, fault.name)
-			for what, over := range map[string]int{
-				"sends that were done are lost at the sender's own node": r.lostAtHome,
-				"sends that were done are lost at the other node":        r.lostElsewhere - fault.lostElsewhere,
-				"sends have failed":                     r.failed - fault.failed,
-				"sends have failed, but were delivered": r.failedButDelivered - unknown,
-				"clients were disconnected":             r.closed,
-				"messages were received twice":          r.twice,
-			} {
-				if over > 0 {
-					t.Errorf("more %s than may be: %d", what, over)
+	dear := make([][]string, len(played)) // what is more than may be
+	t.Run("side by side", func(t *testing.T) {
+		for i, fault := range played {
+			t.Run(fault.name, func(t *testing.T) {
+				t.Parallel()
+				dear[i] = fault.play(t, modules, command)
+			})
+		}
+	})
+	// On a machine that has other work a node or Redis may come back too late for bounds
+	// that are times, or depend on them. What is too much each time is no accident.
+	for i, fault := range played {
+		if dear[i] == nil {
+			continue
+		}
+		t.Run(fault.name+", alone", func(t *testing.T) {
+			for range replays {
+				t.Logf("played again: %q", dear[i])
+				if dear[i] = fault.play(t, modules, command); dear[i] == nil {
+					return
 				}
 			}
-			if r.whole > wholeAgain {
-				t.Errorf("the cluster was whole again only after %v s", r.whole)
-			}
-			if r.slowest > slowestSend {
-				t.Errorf("a send has taken %v s", r.slowest)
-			}
+			t.Errorf("%q", dear[i])
 		})
 	}
 }
 
-// play plays one fault and returns its line.
-func play(t *testing.T, modules, command, name string) row {
+// play plays the fault and says what it has cost more than it may. What must not be,
+// however slow the machine is, fails the test.
+func (f fault) play(t *testing.T, modules, command string) (dear []string) {
+	t.Helper()
+	r := measure(t, modules, command, f.name)
+	for what, n := range map[string]int{
+		"sends that were done are lost at the sender's own node": r.lostAtHome,
+		"clients were disconnected":                              r.closed,
+		"messages were received twice":                           r.twice,
+	} {
+		if n > 0 {
+			t.Errorf("%d %s", n, what)
+		}
+	}
+	for what, over := range map[string]int{
+		"sends that were done are lost at the other node": r.lostElsewhere - f.lostElsewhere,
+		"sends have failed":                     r.failed - f.failed,
+		"sends have failed, but were delivered": r.failedButDelivered - unknown,
+	} {
+		if over > 0 {
+			dear = append(dear, fmt.Sprintf("more %s than may be: %d", what, over))
+		}
+	}
+	if r.whole > wholeAgain {
+		dear = append(dear, fmt.Sprintf("the cluster was whole again only after %v s", r.whole))
+	}
+	if r.slowest > slowestSend {
+		dear = append(dear, fmt.Sprintf("a send has taken %v s", r.slowest))
+	}
+	return dear
+}
+
+// measure plays one fault and returns its line.
+func measure(t *testing.T, modules, command, name string) row {
 	t.Helper()
 	cmd := harness.Script(t, modules, "faults.mjs", name)
 	cmd.Env = append(os.Environ(), "NODE_COMMAND="+command)
