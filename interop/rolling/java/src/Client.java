@@ -15,6 +15,7 @@ final class Client {
     private static final long AWAY = 42_000;
 
     private static final long LIMIT = 20; // of each wait, in seconds
+    private static final long FIRST_LIMIT = 90; // of those for the first connection, for which the library is loaded
 
     /** What a client has seen. */
     static final class Seen {
@@ -49,7 +50,7 @@ final class Client {
 
     /** Connects, joins, and goes on by itself. */
     void begin() {
-        connect();
+        connect(FIRST_LIMIT);
         thread.start();
     }
 
@@ -86,7 +87,7 @@ final class Client {
     }
 
     /** A HubConnection that is started again would keep the cookie of its first node: DefaultHttpClient never replaces one. */
-    private void connect() {
+    private void connect(long limit) {
         hub = HubConnectionBuilder.create(url).withTransport(transport).build();
         hub.on("Tick", this::tick, Integer.class);
         hub.onClosed(e -> {
@@ -96,13 +97,13 @@ final class Client {
                 }
             }
         });
-        if (!hub.start().blockingAwait(LIMIT, TimeUnit.SECONDS)) {
+        if (!hub.start().blockingAwait(limit, TimeUnit.SECONDS)) {
             throw new IllegalStateException("the start takes too long");
         }
         synchronized (seen) {
             gap = true; // a tick of the old connection may have come late
         }
-        if (!hub.invoke("Join").blockingAwait(LIMIT, TimeUnit.SECONDS)) {
+        if (!hub.invoke("Join").blockingAwait(limit, TimeUnit.SECONDS)) {
             throw new IllegalStateException("Join is not answered");
         }
     }
@@ -152,7 +153,7 @@ final class Client {
         }
         for (;;) {
             try {
-                connect();
+                connect(LIMIT);
                 break;
             } catch (RuntimeException e) {
                 if (System.currentTimeMillis() - began > AWAY) {
