@@ -164,7 +164,7 @@ func TestRunEndsTheWholeGroupAtItsLimit(t *testing.T) {
 	Need(t, "sh", "sleep")
 	start := time.Now()
 	// The child holds standard output open, so that Run would wait for it.
-	out, err := Run(t, exec.Command("sh", "-c", "echo begun; sleep 60 & wait"), 300*time.Millisecond)
+	out, err := Run(t, exec.Command("sh", "-c", "echo begun; sleep 60 & wait"), 5*time.Second)
 	if err == nil || string(out) != "begun\n" || time.Since(start) > 20*time.Second {
 		t.Errorf("Run = %q, %v after %v", out, err, time.Since(start))
 	}
