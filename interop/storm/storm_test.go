@@ -172,7 +172,7 @@ func weather(t *testing.T, loadgen, how string) string {
 		stormy = startNode(t, "listener", false)
 	}
 	traffic := func() func() figure {
-		return figures(t, priority(*first, 2, loadgen), "-mode", "echo", "-c", "20", "-rate", "200", "-settle", "0s", "-warmup", "0s",
+		return figures(t, priority(*first, 2, loadgen), "-mode", "echo", "-c", "20", "-rate", "200", "-settle", "0s", "-warmup", "0s", "-stall", "1m",
 			"-duration", fmt.Sprintf("%ds", *seconds), "-every", "1s", "-url", "http://"+addresses[0]+"/hub")
 	}
 	before := traffic()()
