@@ -87,9 +87,13 @@ func click(t *testing.T, modules, site, chromium string, backplane bool, shots s
 // build builds the page, once for all tests.
 func build(t *testing.T) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), buildTime)
-	defer cancel()
-	dist, err := angular.Build(ctx, func(step string) { t.Log(step) })
+	var dist string
+	err := harness.Fetch(func() (err error) {
+		ctx, cancel := context.WithTimeout(t.Context(), buildTime)
+		defer cancel()
+		dist, err = angular.Build(ctx, func(step string) { t.Log(step) })
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,8 +24,7 @@ const kustomize = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.1"
 // skips, as Need does, where the go command cannot fetch kustomize.
 func build(t *testing.T, overlay string) string {
 	t.Helper()
-	fetch := exec.Command("go", "run", kustomize, "version")
-	if out, err := fetch.CombinedOutput(); err != nil {
+	if out, err := harness.FetchBy(".", "go", "run", kustomize, "version"); err != nil {
 		harness.Missing(t, "%s: %v\n%s", kustomize, err, out)
 	}
 	out := harness.Output(t, exec.Command("go", "run", kustomize, "build", root+"/deploy/kubernetes/overlays/"+overlay), checkTime)

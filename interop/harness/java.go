@@ -45,9 +45,7 @@ func JavaProgram(t testing.TB, dir, property string) string {
 
 func javaBuild(from, to, property string) error {
 	lib := filepath.Join(to, "lib")
-	fetch := exec.Command("mvn", "--batch-mode", "--quiet", mavenCopy, "-D"+property, "-DoutputDirectory="+lib)
-	fetch.Dir = from
-	if out, err := fetch.CombinedOutput(); err != nil {
+	if out, err := FetchBy(from, "mvn", "--batch-mode", "--quiet", mavenCopy, "-D"+property, "-DoutputDirectory="+lib); err != nil {
 		return fmt.Errorf("%w: mvn: %w\n%s", errPackages, err, out)
 	}
 	files, err := filepath.Glob(filepath.Join(from, "src", "*.java"))

@@ -54,7 +54,7 @@ func Tool(t testing.TB, tool string) string {
 // HUBWIRE_REQUIRE_TOOLS=1. It does not return.
 func Missing(t testing.TB, format string, args ...any) {
 	t.Helper()
-	if os.Getenv("HUBWIRE_REQUIRE_TOOLS") == "1" {
+	if toolsRequired() {
 		t.Fatalf(format+" (HUBWIRE_REQUIRE_TOOLS=1)", args...)
 	}
 	t.Skipf(format, args...)

@@ -18,7 +18,11 @@ import (
 func Modules(t testing.TB, dir string) string {
 	t.Helper()
 	Need(t, "node", "npm")
-	folder, err := npm.Install(t.Context(), os.DirFS(dir))
+	var folder string
+	err := Fetch(func() (err error) {
+		folder, err = npm.Install(t.Context(), os.DirFS(dir))
+		return err
+	})
 	if err != nil {
 		Missing(t, "npm packages of %s: %v", dir, err)
 	}

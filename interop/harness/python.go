@@ -46,7 +46,7 @@ func pipInstall(python, from, to string) error {
 		{python, "-m", "venv", env},
 		{filepath.Join(env, "bin", "python"), "-m", "pip", "install", "--quiet", "--no-deps", "--target", to, "--requirement", filepath.Join(from, "requirements.txt")},
 	} {
-		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+		if out, err := FetchBy(from, words...); err != nil {
 			return fmt.Errorf("%w: %v: %w\n%s", errPackages, words[1:3], err, out)
 		}
 	}

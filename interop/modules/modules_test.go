@@ -50,9 +50,7 @@ func TestEveryModuleIsTestedHere(t *testing.T) {
 func testModule(t *testing.T, module string) {
 	harness.Long(t, "builds another module")
 	dir := filepath.Join("..", "..", filepath.FromSlash(module))
-	fetch := exec.Command("go", "mod", "download")
-	fetch.Dir = dir
-	if out, err := fetch.CombinedOutput(); err != nil {
+	if out, err := harness.FetchBy(dir, "go", "mod", "download"); err != nil {
 		harness.Missing(t, "modules of %s: %v\n%s", module, err, out)
 	}
 	test := append(append([]string{"test"}, harness.BuildFlags()...), "-count=1", "./...")
