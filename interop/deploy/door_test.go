@@ -59,7 +59,6 @@ func startCompose(t *testing.T) *compose {
 	t.Cleanup(c.web.CloseIdleConnections)
 	text := strings.Replace(string(config), "bind :8080", "bind ADDR", 1)
 	for _, name := range []string{"node1", "node2"} {
-		c.addresses[name] = harness.FreeAddress(t)
 		c.start(t, name)
 		before := text
 		if text = strings.Replace(text, name+":8080", c.addresses[name], 1); text == before {
@@ -70,13 +69,14 @@ func startCompose(t *testing.T) *compose {
 	return c
 }
 
-// start starts a node as Compose does, and waits until it is ready.
+// start starts a node as Compose does, where it was before, and waits until it is ready.
 func (c *compose) start(t *testing.T, name string) {
 	t.Helper()
-	cmd := exec.Command(c.program, "-node", c.addresses[name], "-drain", "2s")
-	cmd.Env = append(os.Environ(), "REDIS_URL="+c.redis)
-	c.nodes[name] = harness.Start(t, cmd)
-	await(t, name+" to be ready", func() error { return c.ready(t, "http://"+c.addresses[name]) })
+	c.nodes[name], c.addresses[name] = harness.StartListening(t, c.addresses[name], func(address string) *exec.Cmd {
+		cmd := exec.Command(c.program, "-node", address, "-drain", "2s")
+		cmd.Env = append(os.Environ(), "REDIS_URL="+c.redis)
+		return cmd
+	}, func(address string) error { return c.ready(t, "http://"+address) })
 }
 
 func (c *compose) ready(t *testing.T, base string) error {

@@ -17,28 +17,32 @@ import (
 // The component redis-tls gives a node nothing but these two variables: an
 // address with a password, and who has signed the certificate of Redis.
 func TestANodeTrustsTheRedisWhoseAuthorityItIsGiven(t *testing.T) {
-	program, dir, addr := demo(t), t.TempDir(), harness.FreeAddress(t)
+	program, redis, dir := demo(t), harness.Tool(t, "redis-server"), t.TempDir()
 	testcert.Write(t, dir)
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
 	config := filepath.Join(dir, "redis.conf")
-	// A user with what a node of the demo needs: its channels, and the register
-	// of people. docs/security.md has the rights of a backplane alone.
-	text := testcert.RedisConfig(dir, port, "demo on >s:cret &Demo:* ~Demo:* +@connection +@pubsub +@hash +@transaction")
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	harness.Start(t, exec.Command(harness.Tool(t, "redis-server"), config))
+	_, addr := harness.StartListening(t, "", func(address string) *exec.Cmd {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A user with what a node of the demo needs: its channels, and the register
+		// of people. docs/security.md has the rights of a backplane alone.
+		text := testcert.RedisConfig(dir, port, "demo on >s:cret &Demo:* ~Demo:* +@connection +@pubsub +@hash +@transaction")
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return exec.Command(redis, config)
+	}, harness.Listens)
 	c := &compose{program: program, redis: "rediss://demo:s%3Acret@" + addr, web: &http.Client{Transport: &http.Transport{}}}
 	t.Cleanup(c.web.CloseIdleConnections)
 	node := func(authority string) (url string, log *harness.Tail) {
-		addr, log := harness.FreeAddress(t), &harness.Tail{}
-		cmd := exec.Command(program, "-node", addr, "-drain", "0s")
-		cmd.Env = append(os.Environ(), "REDIS_URL="+c.redis, "SSL_CERT_FILE="+filepath.Join(dir, authority))
-		cmd.Stderr = log
-		harness.Start(t, cmd)
+		log = &harness.Tail{}
+		_, addr := harness.StartListening(t, "", func(address string) *exec.Cmd {
+			cmd := exec.Command(program, "-node", address, "-drain", "0s")
+			cmd.Env = append(os.Environ(), "REDIS_URL="+c.redis, "SSL_CERT_FILE="+filepath.Join(dir, authority))
+			cmd.Stderr = log
+			return cmd
+		}, harness.Listens)
 		return "http://" + addr, log
 	}
 	trusting, _ := node("cert.pem")

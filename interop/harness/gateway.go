@@ -64,7 +64,8 @@ func (g *Gateway) Kill() {
 	}
 }
 
-// StartAgain starts a new gateway where the old one was.
+// StartAgain starts a new gateway where the old one was. A connection of another program
+// may have got its port meanwhile: then it is tried again.
 func (g *Gateway) StartAgain(t testing.TB) {
 	t.Helper()
 	o := g.options
@@ -74,10 +75,11 @@ func (g *Gateway) StartAgain(t testing.TB) {
 		t.Fatal(err)
 	}
 	g.Gateway = handler
-	listener, err := net.Listen("tcp", g.address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var listener net.Listener
+	Await(t, "the port of "+g.address, listenTime, func() (err error) {
+		listener, err = net.Listen("tcp", g.address)
+		return err
+	})
 	g.address = listener.Addr().String()
 	server := &http.Server{Handler: handler}
 	served := make(chan struct{})

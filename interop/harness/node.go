@@ -88,12 +88,43 @@ var ready = regexp.MustCompile(`^READY (\S+)$`)
 // that does not end with status 0 fails the test.
 func StartNode(t testing.TB, command string, args ...string) *Node {
 	t.Helper()
-	words := strings.Fields(command)
-	cmd := exec.Command(words[0], append(append(words[1:], "--urls", "http://127.0.0.1:0"), args...)...)
 	n := &Node{t: t}
-	n.process, n.URL = StartUntil(t, cmd, ready, startTime)
+	n.process, n.URL = StartUntil(t, nodeAt("127.0.0.1:0", command, args), ready, startTime)
 	t.Cleanup(n.Stop)
 	return n
+}
+
+// StartNodeAt is StartNode for a node whose address is known before, or that of a node
+// that has ended. An empty address stands for any free one, and ADDR in args for what
+// it is. A node that ends before it is ready is started again, a few times, because
+// another program may have got its port.
+func StartNodeAt(t testing.TB, address, command string, args ...string) *Node {
+	t.Helper()
+	for range starts {
+		at := address
+		if at == "" {
+			at = FreeAddress(t)
+		}
+		cmd := nodeAt(at, command, args)
+		n, begun := &Node{t: t}, false
+		if n.process, n.URL, begun = startUntil(t, cmd, ready, startTime); begun {
+			t.Cleanup(n.Stop)
+			return n
+		}
+		t.Logf("a node at %s ended with %v", at, n.process.Wait())
+		time.Sleep(startPause)
+	}
+	t.Fatalf("%s cannot listen", command)
+	return nil
+}
+
+// nodeAt returns the command of a node that is to listen at an address.
+func nodeAt(address, command string, args []string) *exec.Cmd {
+	words := append(strings.Fields(command), "--urls", "http://"+address)
+	for _, arg := range args {
+		words = append(words, strings.ReplaceAll(arg, "ADDR", address))
+	}
+	return exec.Command(words[0], words[1:]...)
 }
 
 // Stop stops the node and waits for its end. Stopping twice is allowed.

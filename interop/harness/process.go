@@ -65,6 +65,17 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 // and returns the first group of that. It goes on reading what cmd prints.
 func StartUntil(t testing.TB, cmd *exec.Cmd, ready *regexp.Regexp, limit time.Duration) (p *Process, group string) {
 	t.Helper()
+	p, group, ok := startUntil(t, cmd, ready, limit)
+	if !ok {
+		t.Fatalf("%s ended before it printed %s", strings.Join(cmd.Args, " "), ready)
+	}
+	return p, group
+}
+
+// startUntil is StartUntil, but reports whether the program has printed the line
+// before its end.
+func startUntil(t testing.TB, cmd *exec.Cmd, ready *regexp.Regexp, limit time.Duration) (p *Process, group string, ok bool) {
+	t.Helper()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -83,15 +94,12 @@ func StartUntil(t testing.TB, cmd *exec.Cmd, ready *regexp.Regexp, limit time.Du
 		}
 	}()
 	select {
-	case group, ok := <-found:
-		if !ok {
-			t.Fatalf("%s ended before it printed %s", strings.Join(cmd.Args, " "), ready)
-		}
-		return p, group
+	case group, ok = <-found:
+		return p, group, ok
 	case <-time.After(limit):
 		t.Fatalf("%s did not print %s within %v", strings.Join(cmd.Args, " "), ready, limit)
 	}
-	return nil, ""
+	return nil, "", false
 }
 
 // Talk starts cmd as Start does, for a program that ends with its standard input,

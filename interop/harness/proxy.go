@@ -2,37 +2,27 @@ package harness
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
-
-// proxyTime is how long a proxy may take to listen.
-const proxyTime = time.Minute
 
 // Proxy starts nginx or haproxy, which tool names, on a free port until the test
 // ends, and returns its URL. In config DIR is a folder for its files, and ADDR
 // where it is to listen. It skips as Need does.
 func Proxy(t testing.TB, tool, config string) string {
 	t.Helper()
-	program, dir, addr := Tool(t, tool), t.TempDir(), FreeAddress(t)
+	program, dir := Tool(t, tool), t.TempDir()
 	file := filepath.Join(dir, "config")
-	text := strings.NewReplacer("DIR", dir, "ADDR", addr).Replace(config)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	Start(t, exec.Command(program, map[string]string{"nginx": "-c", "haproxy": "-f"}[tool], file))
-	Await(t, tool+" to listen", proxyTime, func() error {
-		conn, err := net.DialTimeout("tcp", addr, time.Second)
-		if err == nil {
-			conn.Close()
+	_, addr := StartListening(t, "", func(addr string) *exec.Cmd {
+		text := strings.NewReplacer("DIR", dir, "ADDR", addr).Replace(config)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
-		return err
-	})
+		return exec.Command(program, map[string]string{"nginx": "-c", "haproxy": "-f"}[tool], file)
+	}, Listens)
 	return "http://" + addr
 }
 

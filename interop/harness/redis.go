@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -56,18 +55,6 @@ func (r *RedisServer) Restart() {
 	if err := waitForRedis(r.Addr, time.Minute); err != nil {
 		r.t.Fatalf("redis-server on %s: %v", r.Addr, err)
 	}
-}
-
-// FreeAddress returns an address of this machine, "127.0.0.1:port", on which
-// nothing listens now.
-func FreeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "127.0.0.1:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // waitForRedis sends PING until it is answered or limit is over.

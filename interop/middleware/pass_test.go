@@ -34,8 +34,8 @@ type goNode struct {
 	had      map[string]int // requests
 }
 
-// startGoNode starts both. The middleware has another address, where nobody listens:
-// each second request is passed over that.
+// startGoNode starts both. The middleware has another address, where nobody ever
+// listens: each second request is passed over that.
 func startGoNode(t *testing.T, args ...string) *goNode {
 	t.Helper()
 	harness.Long(t, "starts an ASP.NET Core node")
@@ -49,7 +49,7 @@ func startGoNode(t *testing.T, args ...string) *goNode {
 		Timeout:       waitTime,
 	}
 	t.Cleanup(n.client.CloseIdleConnections)
-	args = append([]string{"--go", "http://" + harness.FreeAddress(t) + " " + n.server.URL}, args...)
+	args = append([]string{"--go", "http://127.0.0.1:1 " + n.server.URL}, args...)
 	n.asp = harness.StartNode(t, nodeCommand(t, harness.Net10), args...).URL
 	return n
 }
@@ -375,8 +375,7 @@ func (n *goNode) passNothingElse(t *testing.T) {
 func TestANodeThatIsItsOwnGoNodeSaysSo(t *testing.T) {
 	harness.Long(t, "starts an ASP.NET Core node")
 	harness.Dotnet(t)
-	url := "http://" + harness.FreeAddress(t)
-	node := harness.StartNode(t, nodeCommand(t, harness.Net10), "--urls", url, "--go", url)
+	node := harness.StartNodeAt(t, "", nodeCommand(t, harness.Net10), "--go", "http://ADDR")
 	client := &http.Client{Transport: &http.Transport{}, Timeout: waitTime}
 	defer client.CloseIdleConnections()
 	answer, err := client.Get(node.URL + "/hub?id=hw1.x")

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hubwire/hubwire/interop/harness"
 )
@@ -16,7 +15,6 @@ const (
 	startingPage = "docs/getting-started.md"
 	pageAddr     = "127.0.0.1:8080" // of the page
 	hubwire      = "github.com/hubwire/hubwire"
-	serverTime   = time.Minute // for a server to listen
 )
 
 // The first steps of a stranger, as the page tells them: a module with the
@@ -48,15 +46,19 @@ func TestGettingStartedRuns(t *testing.T) {
 // returns its address.
 func startChat(t *testing.T) string {
 	t.Helper()
-	addr, dir := harness.FreeAddress(t), t.TempDir()
-	program := harness.Blocks(t, startingPage, "go")[0]
+	dir, program := t.TempDir(), harness.Blocks(t, startingPage, "go")[0]
 	if !strings.Contains(program, pageAddr) {
 		t.Fatalf("the server does not listen on %s", pageAddr)
 	}
-	write(t, dir, "main.go", strings.ReplaceAll(program, pageAddr, addr))
-	build(t, dir, "example.com/chat")
-	harness.Start(t, exec.Command(filepath.Join(dir, "chat")))
-	waitFor(t, "http://"+addr+"/chat")
+	write(t, dir, "main.go", program)
+	build(t, dir, "example.com/chat") // which takes long the first time; the address may be lost meanwhile
+	_, addr := harness.StartListening(t, "", func(address string) *exec.Cmd {
+		write(t, dir, "main.go", strings.ReplaceAll(program, pageAddr, address))
+		build(t, dir, "example.com/chat")
+		return exec.Command(filepath.Join(dir, "chat"))
+	}, func(address string) error {
+		return answers("POST", "http://"+address+"/chat/negotiate?negotiateVersion=1")
+	})
 	return addr
 }
 

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
@@ -23,19 +24,19 @@ func TestTheTemplateRunsAsItsReadmeSays(t *testing.T) {
 	if !strings.Contains(read(t, template+"/README.md"), `export JWT_KEY="`+templateKey+`"`) {
 		t.Fatal("the README has another key")
 	}
-	addr := harness.FreeAddress(t)
 	program := filepath.Join(copyOfTemplate(t), "blog")
-	env := append(os.Environ(), "JWT_KEY="+templateKey, "ADDR="+addr, "REDIS_URL=", "AUTHORITY=")
+	env := append(os.Environ(), "JWT_KEY="+templateKey, "REDIS_URL=", "AUTHORITY=")
 	ask := exec.Command(program, "-token", "alice", "-role", "author")
 	ask.Env = env
 	token, err := ask.Output()
 	if err != nil {
 		t.Fatalf("blog -token: %v", err)
 	}
-	server := exec.Command(program)
-	server.Env = env
-	process := harness.Start(t, server)
-	waitFor(t, "http://"+addr+"/readyz")
+	process, addr := harness.StartListening(t, "", func(address string) *exec.Cmd {
+		server := exec.Command(program)
+		server.Env = append(env[:len(env):len(env)], "ADDR="+address)
+		return server
+	}, func(address string) error { return answers("GET", "http://"+address+"/readyz") })
 	for authorization, want := range map[string]int{"Bearer " + strings.TrimSpace(string(token)): http.StatusAccepted, "": http.StatusUnauthorized} {
 		r, err := http.NewRequest("POST", "http://"+addr+"/api/posts/42/publish", strings.NewReader("title=What+a+hub+is"))
 		if err != nil {
@@ -81,15 +82,20 @@ func copyOfTemplate(t *testing.T) (dir string) {
 	return dir
 }
 
-// waitFor returns when url is answered.
-func waitFor(t *testing.T, url string) {
-	t.Helper()
+// answers returns an error unless the request is answered 200.
+func answers(method, url string) error {
 	defer http.DefaultClient.CloseIdleConnections()
-	harness.Await(t, url, serverTime, func() error {
-		answer, err := http.Get(url)
-		if err == nil {
-			answer.Body.Close()
-		}
+	r, err := http.NewRequest(method, url, nil)
+	if err != nil {
 		return err
-	})
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return errors.New(answer.Status)
+	}
+	return nil
 }

@@ -53,16 +53,12 @@ func (chat) Say(call *server.Call, room, text string) error {
 	return call.Clients().Group(room).Send(call.Context(), "Said", text)
 }
 
-// serveChat serves a chat on addr, until stop is called.
-func serveChat(t *testing.T, addr string, connected *atomic.Int32) (stop func()) {
+// serveChat serves a chat, until stop is called.
+func serveChat(t *testing.T, l net.Listener, connected *atomic.Int32) (stop func()) {
 	t.Helper()
 	hub := server.MustHub(chat{connected}, nil)
 	mux := http.NewServeMux()
 	server.Mount(mux, "/chat", hub)
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
 	web := &http.Server{Handler: mux}
 	ended := make(chan struct{})
 	go func() { // ends with web.Close
@@ -84,7 +80,12 @@ func serveChat(t *testing.T, addr string, connected *atomic.Int32) (stop func())
 // again after the server was away.
 func TestTheAngularServiceStartsOnceAndJoinsItsRoomAgain(t *testing.T) {
 	dir := folderWith(t, harness.Modules(t, "."))
-	addr := harness.FreeAddress(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // again, if all went well
+	addr := l.Addr().String()
 	service := harness.Blocks(t, "README.md", "ts")[0]
 	if !strings.Contains(service, pageAddr) {
 		t.Fatalf("the service does not connect to %s", pageAddr)
@@ -95,7 +96,7 @@ func TestTheAngularServiceStartsOnceAndJoinsItsRoomAgain(t *testing.T) {
 	compile(t, dir, "chat.ts")
 
 	var connected atomic.Int32
-	stop := serveChat(t, addr, &connected)
+	stop := serveChat(t, l, &connected)
 	drive := harness.Script(t, dir, filepath.Join(dir, "drive.mjs"))
 	in, err := drive.StdinPipe()
 	if err != nil {
@@ -113,7 +114,12 @@ func TestTheAngularServiceStartsOnceAndJoinsItsRoomAgain(t *testing.T) {
 	}
 	stop()
 	expect("offline")
-	stop = serveChat(t, addr, &connected)
+	// A connection of another program may have got the port meanwhile.
+	harness.Await(t, "the port of "+addr, limit, func() (err error) {
+		l, err = net.Listen("tcp", addr)
+		return err
+	})
+	stop = serveChat(t, l, &connected)
 	defer stop()
 	expect("online")
 	if _, err := in.Write([]byte("say\n")); err != nil {

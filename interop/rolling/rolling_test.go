@@ -277,7 +277,7 @@ func startFleet(t *testing.T, proxy string, size size) *fleet {
 	}
 	var addresses []string
 	for range nodes {
-		n := f.startNode(t, "http://"+harness.FreeAddress(t))
+		n := harness.StartNode(t, f.build, f.args...)
 		f.nodes = append(f.nodes, n)
 		addresses = append(addresses, strings.TrimPrefix(n.URL, "http://"))
 	}
@@ -287,11 +287,6 @@ func startFleet(t *testing.T, proxy string, size size) *fleet {
 	return f
 }
 
-func (f *fleet) startNode(t *testing.T, url string) *harness.Node {
-	t.Helper()
-	return harness.StartNode(t, f.build, append([]string{"-urls", url}, f.args...)...)
-}
-
 // restart ends node i as Kubernetes would, starts it again, and waits until the
 // proxy gives it requests. It returns how long the end took.
 func (f *fleet) restart(t *testing.T, i int) time.Duration {
@@ -299,8 +294,8 @@ func (f *fleet) restart(t *testing.T, i int) time.Duration {
 	begin := time.Now()
 	f.nodes[i].Stop()
 	took := time.Since(begin)
-	f.nodes[i] = f.startNode(t, f.nodes[i].URL)
 	want := strings.TrimPrefix(f.nodes[i].URL, "http://")
+	f.nodes[i] = harness.StartNodeAt(t, want, f.build, f.args...)
 	harness.Await(t, "requests from the proxy at "+want, startTime, func() error {
 		answer, err := f.web.Get(f.proxy + "/api/who")
 		if err != nil {
