@@ -32,9 +32,11 @@ class Client {
         const s = this.seen;
         if (n < 0) { this.over = true; n = -n; }
         if (s.received++ > 0 && n !== s.last + 1) {
-            if (this.gap && n > s.last) s.lost += n - s.last - 1;
+            // Behind a gap an old tick may come again: the new node may be late with what Redis has sent.
+            if (this.gap) s.lost += Math.max(n - s.last - 1, 0);
             else s.wrong.push(`${n} after ${s.last}`);
         }
+        if (n <= s.last) return;
         this.gap = false;
         s.last = n;
     }

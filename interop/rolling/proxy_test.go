@@ -9,7 +9,9 @@ import (
 	"github.com/hubwire/hubwire/interop/harness"
 )
 
-// The settings of the proxies are those of docs/rolling-restart.md.
+// The settings of the proxies are those of docs/rolling-restart.md. But here a check may
+// take longer than the time between two: a node that answers late on a busy machine is
+// not down.
 
 // haproxy asks the nodes whether they are ready, each INTER. SERVERS are the nodes.
 const haproxy = `defaults
@@ -18,6 +20,7 @@ const haproxy = `defaults
   timeout client 100s
   timeout server 100s
   timeout tunnel 1h
+  timeout check 5s
   # Else an event of Server-Sent Events may wait for 200 ms for the next one.
   option http-no-delay
 frontend hub
@@ -46,6 +49,7 @@ const balanced = `defaults
   timeout client 100s
   timeout server 100s
   timeout tunnel 1h
+  timeout check 5s
   option http-no-delay
 frontend hub
   bind ADDR

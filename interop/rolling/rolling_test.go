@@ -30,6 +30,11 @@ const (
 	// startTime is how long the clients may take to connect, and a node to be
 	// given requests by the proxy.
 	startTime = 2 * time.Minute
+	// requestTime is how long one request may take.
+	requestTime = 30 * time.Second
+	// noNodeTime is how long the proxy may say that there is no node: as long as
+	// all of them were late with their health checks.
+	noNodeTime = 10 * time.Second
 	// perProgram is how many JavaScript clients a program has: it has one thread.
 	perProgram = 30
 )
@@ -269,7 +274,7 @@ type fleet struct {
 
 func startFleet(t *testing.T, proxy string, size size) *fleet {
 	t.Helper()
-	f := &fleet{build: harness.GoProgram(t, "./node", harness.BuildFlags()...), web: &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}}
+	f := &fleet{build: harness.GoProgram(t, "./node", harness.BuildFlags()...), web: &http.Client{Transport: &http.Transport{}, Timeout: requestTime}}
 	t.Cleanup(f.web.CloseIdleConnections)
 	f.args = []string{"-redis", harness.Redis(t), "-notice", size.notice.String(), "-spread", size.spread.String()}
 	if size.anyNode {
@@ -299,7 +304,7 @@ func (f *fleet) restart(t *testing.T, i int) time.Duration {
 	harness.Await(t, "requests from the proxy at "+want, startTime, func() error {
 		answer, err := f.web.Get(f.proxy + "/api/who")
 		if err != nil {
-			t.Fatalf("a request while a node is restarted: %v", err)
+			return err
 		}
 		defer answer.Body.Close()
 		who, err := io.ReadAll(answer.Body)
@@ -323,9 +328,9 @@ func (f *fleet) tick(t *testing.T, every time.Duration) (stop func() int) {
 		n := 1
 		for ; ctx.Err() == nil; n++ {
 			if f.over.Load() {
-				f.send(t, -n)
+				f.send(ctx, t, -n)
 			} else {
-				f.send(t, n)
+				f.send(ctx, t, n)
 			}
 			<-pause.C
 		}
@@ -337,14 +342,31 @@ func (f *fleet) tick(t *testing.T, every time.Duration) (stop func() int) {
 	}
 }
 
-func (f *fleet) send(t *testing.T, n int) {
+// send sends a tick. A 503 is of the proxy, which has given the tick to no node. Once
+// ctx is done, nobody waits for the tick any more.
+func (f *fleet) send(ctx context.Context, t *testing.T, n int) {
+	for end := time.Now().Add(noNodeTime); ; time.Sleep(50 * time.Millisecond) {
+		status, err := f.sendOnce(n)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if status != http.StatusServiceUnavailable || time.Now().After(end) {
+			t.Errorf("tick %d: %v", n, err)
+			return
+		}
+		t.Logf("tick %d is sent again: %v", n, err)
+	}
+}
+
+// sendOnce returns the status, 0 if there is none, and an error unless it is 200.
+func (f *fleet) sendOnce(n int) (status int, err error) {
 	answer, err := f.web.Post(fmt.Sprint(f.proxy, "/api/tick?n=", n), "", nil)
 	if err != nil {
-		t.Errorf("tick %d: %v", n, err)
-		return
+		return 0, err
 	}
 	defer answer.Body.Close()
 	if text, err := io.ReadAll(answer.Body); err != nil || answer.StatusCode != http.StatusOK {
-		t.Errorf("tick %d is answered %s %q, %v", n, answer.Status, text, err)
+		return answer.StatusCode, fmt.Errorf("answered %s %q, %v", answer.Status, text, err)
 	}
+	return answer.StatusCode, nil
 }

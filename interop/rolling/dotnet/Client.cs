@@ -105,14 +105,18 @@ sealed class Client
             }
             if (Seen.Received++ > 0 && n != Seen.Last + 1)
             {
-                if (gap && n > Seen.Last)
+                if (gap) // an old tick may come again: the new node may be late with what Redis has sent
                 {
-                    Seen.Lost += n - Seen.Last - 1;
+                    Seen.Lost += Math.Max(n - Seen.Last - 1, 0);
                 }
                 else
                 {
                     Seen.Wrong.Add($"{n} after {Seen.Last}");
                 }
+            }
+            if (n <= Seen.Last)
+            {
+                return;
             }
             gap = false;
             Seen.Last = n;

@@ -75,11 +75,14 @@ final class Client {
                 n = -n;
             }
             if (seen.received++ > 0 && n != seen.last + 1) {
-                if (gap && n > seen.last) {
-                    seen.lost += n - seen.last - 1;
+                if (gap) { // an old tick may come again: the new node may be late with what Redis has sent
+                    seen.lost += Math.max(n - seen.last - 1, 0);
                 } else {
                     seen.wrong.add(n + " after " + seen.last);
                 }
+            }
+            if (n <= seen.last) {
+                return;
             }
             gap = false;
             seen.last = n;
