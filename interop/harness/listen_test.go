@@ -38,10 +38,9 @@ func TestAProgramThatCannotHaveItsPortIsStartedAgain(t *testing.T) {
 	}
 }
 
-func TestAnAddressIsFreeUntilSomethingListens(t *testing.T) {
-	address := FreeAddress(t)
-	if err := Listens(address); err == nil {
-		t.Errorf("something listens on %s", address)
+func TestListensSaysWhetherSomethingListens(t *testing.T) {
+	if err := Listens("127.0.0.1:1"); err == nil {
+		t.Error("something listens on port 1")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -56,7 +55,7 @@ func TestAnAddressIsFreeUntilSomethingListens(t *testing.T) {
 func TestANodeThatCannotHaveItsPortIsStartedAgain(t *testing.T) {
 	Need(t, "sh")
 	dir := t.TempDir()
-	// It ends before it is ready, but for the second time.
+	// It ends before it is ready, the first time.
 	command := scriptedNode(t, `mkdir `+dir+`/first 2>/dev/null && exit 1; trap 'exit 0' TERM; echo "READY $2"; while :; do sleep 0.05; done`)
 	n := StartNodeAt(t, "", command, "--go", "http://ADDR")
 	if !strings.HasPrefix(n.URL, "http://127.0.0.1:") {

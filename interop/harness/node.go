@@ -105,12 +105,16 @@ func StartNodeAt(t testing.TB, address, command string, args ...string) *Node {
 		if at == "" {
 			at = FreeAddress(t)
 		}
-		cmd := nodeAt(at, command, args)
+		own := make([]string, len(args))
+		for i, arg := range args {
+			own[i] = strings.ReplaceAll(arg, "ADDR", at)
+		}
 		n, begun := &Node{t: t}, false
-		if n.process, n.URL, begun = startUntil(t, cmd, ready, startTime); begun {
+		if n.process, n.URL, begun = startUntil(t, nodeAt(at, command, own), ready, startTime); begun {
 			t.Cleanup(n.Stop)
 			return n
 		}
+		n.process.Kill() // if it only has closed its output
 		t.Logf("a node at %s ended with %v", at, n.process.Wait())
 		time.Sleep(startPause)
 	}
@@ -120,10 +124,7 @@ func StartNodeAt(t testing.TB, address, command string, args ...string) *Node {
 
 // nodeAt returns the command of a node that is to listen at an address.
 func nodeAt(address, command string, args []string) *exec.Cmd {
-	words := append(strings.Fields(command), "--urls", "http://"+address)
-	for _, arg := range args {
-		words = append(words, strings.ReplaceAll(arg, "ADDR", address))
-	}
+	words := append(append(strings.Fields(command), "--urls", "http://"+address), args...)
 	return exec.Command(words[0], words[1:]...)
 }
 
