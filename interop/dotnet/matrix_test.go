@@ -20,9 +20,9 @@ const (
 	playLimit = 8 * time.Minute
 	// jobs is how many cases are played at once: they wait for most of their time.
 	jobs = "6"
-	// mostAgain bounds what is played again: if more fails, it is not by chance.
+	// mostAgain bounds what is played again, in all: if more fails, it is not by chance.
 	mostAgain = 20
-	// replays bounds how often one case is played again.
+	// replays bounds how often each case is played again.
 	replays = 3
 )
 
@@ -111,22 +111,24 @@ func playOn(t *testing.T, program, command string, p playing) []result {
 			failed = append(failed, r)
 		}
 	}
-	if len(failed) > mostAgain {
-		t.Logf("%d cases failed, too many to play again", len(failed))
-		failed = nil
-	}
-	for _, r := range failed {
-		for range replays {
+	left := mostAgain
+	for round := 0; round < replays && len(failed) > 0; round++ {
+		if left -= len(failed); left < 0 {
+			t.Logf("%d cases failed, too many to play again", len(failed))
+			break
+		}
+		var still []result
+		for _, r := range failed {
 			t.Logf("played again, because it failed: %s\n%s", r.name(), r.Error)
 			// Another case's name may hold this one: all of them count.
 			again := run(t, program, append(args, "--only", r.name(), "--jobs", "1")...)
 			maps.Copy(played, byName(again))
-			failed := slices.IndexFunc(again, func(r result) bool { return !r.OK })
-			if failed < 0 {
-				break
+			if i := slices.IndexFunc(again, func(r result) bool { return !r.OK }); i >= 0 {
+				r.Error = again[i].Error
+				still = append(still, r)
 			}
-			r.Error = again[failed].Error
 		}
+		failed = still
 	}
 	if len(list) == 0 || len(list) != len(played) {
 		t.Fatalf("%d cases were played, %d are listed", len(played), len(list))
