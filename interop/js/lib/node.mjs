@@ -43,9 +43,9 @@ export function node(...args) {
 }
 after(async () => { for (const n of shared.values()) await (await n).stop(); });
 
-/** What OnDisconnected of a connection was given: "null", or type and text of an error; waits until it has run. */
+/** What OnDisconnected of a connection was given: "null", or type and text of an error; waits until it has run, or nearly for a test's time. */
 export async function ended(n, id) {
-    for (let end = Date.now() + 10000; Date.now() < end; ) {
+    for (let end = Date.now() + 50000; Date.now() < end; ) {
         const all = await (await fetch(`${n.url}/api/ended`)).json();
         if (id in all) return all[id];
         await new Promise((ok) => setTimeout(ok, 20));
