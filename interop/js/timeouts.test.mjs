@@ -1,7 +1,7 @@
 // Who is silent for too long is left.
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
-import { connect, it, sleep } from "./lib/client.mjs";
+import { connect, it, settled, sleep } from "./lib/client.mjs";
 import { forEachMode } from "./lib/modes.mjs";
 import { ended, node } from "./lib/node.mjs";
 import { Proxy } from "./lib/proxy.mjs";
@@ -26,7 +26,8 @@ forEachMode((mode) => {
     it("a client that has pinged and is silent is closed", async () => {
         const n = await node("--keepalive-ms", "1000", "--client-timeout-ms", "2500"), proxy = await Proxy.to(n.url);
         const c = await connect(mode, proxy.url, { keepAlive: 300 }), id = await c.invoke("ConnectionId");
-        await sleep(1000);
+        await proxy.heard(); // a ping,
+        await settled(); // all of it
         proxy.hold(); // what it says does not arrive any more
         assert.equal(await ended(n, id), "OperationCanceledException: Client hasn't sent a message/ping within the configured ClientTimeoutInterval.");
         await proxy.close();

@@ -18,20 +18,27 @@ export class Proxy {
     onCut;
     /** What may still pass before the cut. */
     #left;
+    /** Where the node is. */
+    #node;
+    /** Those who wait for a word of a client. */
+    #listeners = [];
 
     static async to(url) {
         const p = new Proxy();
         open.add(p);
         p.servers = [];
-        p.url = await p.#listen(url);
-        if (service) p.#service = await p.#listen(service);
+        p.lead(url);
+        p.url = await p.#listen(() => p.#node);
+        if (service) { const target = new URL(service); p.#service = await p.#listen(() => target); }
         return p;
     }
+    /** New connections are to the node at url. */
+    lead(url) { this.#node = new URL(url); }
     /** Where it is in front of the service. */
     #service;
     /** Listens on a port of its own, and returns its URL. */
-    async #listen(url) {
-        const target = new URL(url), server = net.createServer((client) => this.#join(client, target));
+    async #listen(target) {
+        const server = net.createServer((client) => this.#join(client, target()));
         this.servers.push(server);
         await new Promise((ok) => server.listen(0, "127.0.0.1", ok));
         return `http://127.0.0.1:${server.address().port}`;
@@ -60,6 +67,7 @@ export class Proxy {
     cutAfter(n, direction) { this.#left = { direction, n }; }
     /** Writes data, or the part of it that may still pass. */
     #pass(to, data, direction) {
+        if (direction === "up") for (const heard of this.#listeners.splice(0)) heard();
         if (this.#left?.direction !== direction) { to.write(data); return; }
         const part = data.subarray(0, this.#left.n);
         this.#left.n -= part.length;
@@ -70,6 +78,8 @@ export class Proxy {
         // What was written before may still arrive; a reset at once would take it back.
         to.write(part, () => setTimeout(() => { this.onCut?.(); for (const { client, server } of broken) { client.resetAndDestroy(); server.resetAndDestroy(); } }, 3));
     }
+    /** Waits until a client says something more, which the node gets. */
+    heard() { return new Promise((ok) => this.#listeners.push(ok)); }
     /** Keeps back what clients say, also on new connections. */
     hold() { this.#held = true; for (const { client } of this.#pairs) client.pause(); }
     /** Resets every connection and takes no new ones. */
