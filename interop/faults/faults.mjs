@@ -100,10 +100,10 @@ async function freePort() {
     return port;
 }
 
-async function node(command, port) {
+async function node(command, port, ...args) {
     const [program, ...words] = command.split(" ");
     // Calls of one client run side by side: a send that waits for Redis holds up no other.
-    const p = spawn(program, [...words, "--urls", "http://127.0.0.1:0", "--redis", `127.0.0.1:${port}`, "--parallel", "10000"], { stdio: ["ignore", "pipe", "inherit"] });
+    const p = spawn(program, [...words, "--urls", "http://127.0.0.1:0", "--redis", `127.0.0.1:${port}`, "--parallel", "10000", ...args], { stdio: ["ignore", "pipe", "inherit"] });
     const url = await new Promise((ok, fail) => {
         let out = "";
         p.stdout.on("data", (d) => { const m = (out += d).match(/READY (\S+)/); if (m) ok(m[1]); });
@@ -153,7 +153,8 @@ async function measure(command, name, { play, atStart }) {
     const redis = new Redis(await freePort());
     if (!atStart) await redis.start({ anyPort: true });
     const links = name.includes("cut off") ? [await Link.to(redis.port), await Link.to(redis.port)] : [];
-    const a = await node(command, links[0]?.port ?? redis.port), b = await node(command, links[1]?.port ?? redis.port);
+    const alone = atStart ? ["--redis-wait-ms", "1000"] : []; // then a node of ours serves without Redis
+    const [a, b] = [await node(command, links[0]?.port ?? redis.port, ...alone), await node(command, links[1]?.port ?? redis.port, ...alone)];
     const connecting = Promise.all([client(a.url, "g"), client(b.url, "g"), client(a.url)]);
     let playing, back;
     if (atStart) playing = play({ redis, links }).then(() => { back = Date.now(); });

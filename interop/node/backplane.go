@@ -17,8 +17,9 @@ import (
 // share the Redis.
 const hubName = "Interop.TestHub"
 
-// readyTime is how long a node waits for Redis before it serves without.
-const readyTime = time.Second
+// redisWait is how long a node waits for Redis before it serves without, where no
+// flag says so. A node of a fleet without the fleet's key refuses what others gave out.
+const redisWait = time.Minute
 
 // A bus joins this node with others over Redis.
 type bus struct {
@@ -48,8 +49,8 @@ func (d *deliveries) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]int64{"own": d.own.Load(), "other": d.other.Load()})
 }
 
-// openBus returns nil if there is no --redis.
-func openBus(c *config) (*bus, error) {
+// openBus returns nil if there is no --redis. It waits for Redis until ctx is done.
+func openBus(ctx context.Context, c *config) (*bus, error) {
 	if c.redis == "" {
 		return nil, nil
 	}
@@ -79,7 +80,7 @@ func openBus(c *config) (*bus, error) {
 	if b.door != nil {
 		b.door.serve(manager.NodeHandler(), c)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), readyTime)
+	ctx, cancel := context.WithTimeout(ctx, c.redisWait)
 	defer cancel()
 	if err := manager.Ready(ctx); err != nil {
 		c.logger.Warn("serving without Redis for now", "error", err)

@@ -21,6 +21,7 @@ type config struct {
 	addresses        []string      // host:port
 	azure            azure.Options // without a connection string: clients connect here
 	redis, prefix    string
+	redisWait        time.Duration // until the node serves without Redis
 	detailed         bool
 	logger           *slog.Logger
 	maximumMessage   int
@@ -42,7 +43,7 @@ type config struct {
 const clientTimeout = 30 * time.Second
 
 func parseConfig(args []string) (*config, error) {
-	c := &config{logger: slog.New(slog.DiscardHandler)}
+	c := &config{logger: slog.New(slog.DiscardHandler), redisWait: redisWait}
 	flags := flag.NewFlagSet("node", flag.ContinueOnError)
 	c.addAzureFlags(flags)
 	flags.Func("urls", "addresses to listen on, divided by semicolons; port 0 is a free one", c.setAddresses)
@@ -74,6 +75,7 @@ func parseConfig(args []string) (*config, error) {
 		return err
 	})
 	for name, d := range map[string]*time.Duration{
+		"redis-wait-ms":         &c.redisWait,
 		"client-timeout-ms":     &c.clientTimeout,
 		"keepalive-ms":          &c.keepAlive,
 		"handshake-timeout-ms":  &c.handshakeTimeout,

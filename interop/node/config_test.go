@@ -13,7 +13,7 @@ import (
 
 func TestFlagsAreThoseOfTheReferenceNode(t *testing.T) {
 	c, err := parseConfig([]string{
-		"--urls", "http://127.0.0.1:0;http://localhost", "--redis", "h:1", "--prefix", "P:", "--detailed", "True", "--log", "Warning",
+		"--urls", "http://127.0.0.1:0;http://localhost", "--redis", "h:1", "--redis-wait-ms", "6", "--prefix", "P:", "--detailed", "True", "--log", "Warning",
 		"--max-message", "1000", "--parallel", "2", "--stateful-buffer", "5", "--client-timeout-ms", "1.5", "--keepalive-ms", "2",
 		"--handshake-timeout-ms", "3", "--poll-timeout-ms", "4", "--disconnect-timeout-ms=5",
 		"--nodes", "3", "--direct", "True", "--application", "app", "--connections", "4", "--shutdown", "MigrateClients", "--sticky", "Required",
@@ -30,7 +30,7 @@ func TestFlagsAreThoseOfTheReferenceNode(t *testing.T) {
 	got := *c
 	got.addresses, got.logger = nil, nil
 	want := config{
-		redis: "h:1", prefix: "P:", detailed: true, maximumMessage: 1000, parallel: 2, statefulBuffer: 5,
+		redis: "h:1", redisWait: 6 * time.Millisecond, prefix: "P:", detailed: true, maximumMessage: 1000, parallel: 2, statefulBuffer: 5,
 		clientTimeout: 1500 * time.Microsecond, keepAlive: 2 * time.Millisecond, handshakeTimeout: 3 * time.Millisecond,
 		pollTimeout: 4 * time.Millisecond, disconnect: 5 * time.Millisecond, nodes: 3, direct: true,
 		azure: azure.Options{
@@ -51,7 +51,7 @@ func TestWithoutFlagsTheDefaultsOfTheReferenceNodeHold(t *testing.T) {
 	if c.logger.Enabled(t.Context(), slog.LevelError) {
 		t.Error("the node logs without --log")
 	}
-	if !slices.Equal(c.addresses, []string{"127.0.0.1:5000"}) || c.maximumMessage != 32768 || c.parallel != 1 || c.detailed {
+	if !slices.Equal(c.addresses, []string{"127.0.0.1:5000"}) || c.maximumMessage != 32768 || c.parallel != 1 || c.detailed || c.redisWait != time.Minute {
 		t.Errorf("parseConfig() = %+v", c)
 	}
 }

@@ -12,7 +12,7 @@ import (
 // one.
 type fleet []*node
 
-func newFleet(c *config) (fleet, error) {
+func newFleet(ctx context.Context, c *config) (fleet, error) {
 	switch {
 	case c.nodes > 1 && c.redis == "":
 		return nil, errors.New("--nodes needs --redis")
@@ -22,7 +22,7 @@ func newFleet(c *config) (fleet, error) {
 	ended := &endings{} // whichever node is asked
 	var f fleet
 	for range max(c.nodes, 1) {
-		n, err := newNode(c, ended)
+		n, err := newNode(ctx, c, ended)
 		if err != nil {
 			return nil, errors.Join(err, f.shutdown(context.Background()))
 		}

@@ -2,7 +2,7 @@
 // methods, events, routes and flags, so that every test of interop, the load
 // generator and the recorders of conformance drive either of the two.
 //
-//	node --urls http://127.0.0.1:0 [--redis 127.0.0.1:6379]
+//	node --urls http://127.0.0.1:0 [--redis 127.0.0.1:6379] [--redis-wait-ms 60000]
 //	     [--prefix BlogApp:SignalR:] [--detailed true] [--log Information]
 //	     [--max-message 32768] [--parallel 1] [--client-timeout-ms N]
 //	     [--keepalive-ms N] [--handshake-timeout-ms N] [--poll-timeout-ms N]
@@ -18,10 +18,10 @@
 // directly, and not over Redis. GET /api/forwards says how many they have passed on,
 // and how many of those directly. With --metrics it measures what server/otel does.
 //
-// It prints "READY <url>" for each address when it accepts connections, and
-// ends with status 0 on SIGTERM, after five seconds at the latest. With --azure the
-// service has the clients, and may take a minute to move them; the flags are those of
-// interop/azure/node.
+// It prints "READY <url>" for each address when it accepts connections, with --redis
+// once it has Redis or has waited for it in vain, and ends with status 0 on SIGTERM,
+// after five seconds at the latest. With --azure the service has the clients, and may
+// take a minute to move them; the flags are those of interop/azure/node.
 package main
 
 import (
@@ -63,7 +63,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	n, err := newFleet(config)
+	n, err := newFleet(ctx, config)
 	if err != nil {
 		return err
 	}

@@ -144,7 +144,7 @@ func TestNodeReportsWhyItCannotStart(t *testing.T) {
 }
 
 func TestNodeWithoutItsRedisServesAlone(t *testing.T) {
-	url := start(t, "--redis", "127.0.0.1:1", "--prefix", "P:")
+	url := start(t, "--redis", "127.0.0.1:1", "--redis-wait-ms", "100", "--prefix", "P:")
 	if status, _, text := ask(t, "GET", url+"/healthz", ""); status != 200 || text != "ok" {
 		t.Errorf("/healthz = %d %q", status, text)
 	}

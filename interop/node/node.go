@@ -25,8 +25,8 @@ type node struct {
 	bus     *bus // nil without --redis
 }
 
-func newNode(c *config, ended *endings) (*node, error) {
-	bus, err := openBus(c)
+func newNode(ctx context.Context, c *config, ended *endings) (*node, error) {
+	bus, err := openBus(ctx, c)
 	if err != nil {
 		return nil, err
 	}
