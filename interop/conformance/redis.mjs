@@ -1,34 +1,35 @@
 // Records what two real ASP.NET Core nodes put on Redis for every operation.
-//   REFERENCE_DLL=.../reference.dll node redis.mjs REDIS_PORT > redis.json     (redis-server running on that port)
+//   REFERENCE_DLL=.../reference.dll node redis.mjs REDIS_PORT [TIMES] > redis.json     (redis-server running on that port)
+// It waits fixed times for what Redis and clients see, TIMES as long on a slow machine.
 // NODE_COMMAND records another program in place of the reference node, NODE_COMMAND_B another one as node B: a mixed cluster.
 // Run from a folder whose node_modules has @microsoft/signalr and @microsoft/signalr-protocol-msgpack.
 import { node, client, watchRedis, sleep, finish } from "./lib.mjs";
-const port = Number(process.argv[2]);
-const runs = [];
-for (const prefix of ["", "BlogApp:SignalR:"]) {
-    const w = await watchRedis(port);
+const port = Number(process.argv[2]), times = Number(process.argv[3] ?? 1);
+const settle = (ms) => sleep(ms * times);
+
+/** Plays every operation with a watcher w of Redis. What was done is in `run`, the nodes that were started in `nodes`. */
+async function play({ prefix, ids, steps }, w, nodes) {
     const args = ["--redis", `127.0.0.1:${port}`, ...(prefix ? ["--prefix", prefix] : [])];
-    const steps = [];
     let m0 = 0, c0 = 0;
     const step = async (name, f) => {
         process.stderr.write(name + "\n");
         m0 = w.messages.length; c0 = w.commands.length;
         let result, error;
         try { result = await f(); } catch (e) { error = e.message; }
-        await sleep(150);
+        await settle(150);
         steps.push({ step: name, ...(result !== undefined && { result }), ...(error && { error }), commands: w.commands.slice(c0), messages: w.messages.slice(m0) });
     };
     let a, b, c1, c2, c3, received;
-    await step("node A starts", async () => { a = await node(args); });
-    await step("node B starts", async () => { b = await node(args, process.env.NODE_COMMAND_B); });
+    await step("node A starts", async () => { nodes.push(a = await node(args)); });
+    await step("node B starts", async () => { nodes.push(b = await node(args, process.env.NODE_COMMAND_B)); });
     const answers = { Ask: (q) => `answer to ${q}`, AskInt: () => 42, AskFails: () => { throw new Error("client says no"); }, AskNull: () => null, AskLate: () => sleep(600).then(() => "late") };
     await step("c1 (json, user alice) connects to A", async () => { c1 = await client(a.url, { user: "alice", on: answers }); return c1.connectionId; });
     await step("c2 (messagepack, user bob) connects to B", async () => { c2 = await client(b.url, { protocol: "messagepack", user: "bob", on: answers }); return c2.connectionId; });
     await step("c3 (json, user alice) connects to B", async () => { c3 = await client(b.url, { user: "alice", on: answers }); return c3.connectionId; });
-    const id = { c1: c1.connectionId, c2: c2.connectionId, c3: c3.connectionId };
+    const id = Object.assign(ids, { c1: c1.connectionId, c2: c2.connectionId, c3: c3.connectionId });
     const call = (name, c, method, ...args) => step(name, async () => {
         for (const x of [c1, c2, c3]) x.received.length = 0;
-        const r = await c.invoke(method, ...args); await sleep(100);
+        const r = await c.invoke(method, ...args); await settle(100);
         return { returned: r, received: { c1: [...c1.received], c2: [...c2.received], c3: [...c3.received] } };
     });
     await call("c1: All", c1, "SendAll", "M", "hello");
@@ -70,14 +71,23 @@ for (const prefix of ["", "BlogApp:SignalR:"]) {
     await call("c1 asks c3, client answers null", c1, "Ask", id.c3, "AskNull", "q");
     await call("c1 asks c2, no handler", c1, "Ask", id.c2, "NoSuchHandler", "q");
     await step("A asks nobody, gives up after 1 s", async () => (await fetch(a.url + "/api/ask/nobody/Ask?timeout=1000", { method: "POST" })).text());
-    await step("A asks c3, which answers after A gave up", async () => { const r = await (await fetch(a.url + `/api/ask/${id.c3}/AskLate?timeout=300`, { method: "POST" })).text(); await sleep(700); return r; });
+    await step("A asks c3, which answers after A gave up", async () => { const r = await (await fetch(a.url + `/api/ask/${id.c3}/AskLate?timeout=300`, { method: "POST" })).text(); await settle(700); return r; });
     await step("POST /api/posts/42/publish on A", async () => { await fetch(a.url + "/api/posts/42/publish", { method: "POST" }); });
     await step("c3 stops", async () => { await c3.stop(); });
     await step("c1 stops", async () => { await c1.stop(); });
     await step("c2 stops", async () => { await c2.stop(); });
     await step("node B stops", async () => { await b.stop(); });
     await step("node A stops", async () => { await a.stop(); });
-    runs.push({ prefix, ids: id, steps });
+}
+
+const runs = [];
+for (const prefix of ["", "BlogApp:SignalR:"]) {
+    const run = { prefix, ids: {}, steps: [] }, nodes = [], w = await watchRedis(port);
+    runs.push(run);
+    try { await play(run, w, nodes); } catch (e) { // a client has not come: the recording ends here, and so it differs
+        process.stderr.write(`${e.stack}\n`);
+        await Promise.all(nodes.map((n) => n.stop()));
+    }
     w.close();
 }
 finish(JSON.stringify(runs, null, 1));
