@@ -25,8 +25,8 @@ export async function settled() {
     } while (pending.size > 0);
 }
 
-/** A test with a limit in time; `skip` may say why it is not played. */
-export const it = (name, f, { timeout = 60000, skip } = {}) => test(name, { timeout, skip }, f);
+/** A test with a limit in time, that of TEST_MS where the test does not say; `skip` may say why it is not played. */
+export const it = (name, f, { timeout = Number(process.env.TEST_MS ?? 60000), skip } = {}) => test(name, { timeout, skip }, f);
 export const sleep = (ms) => new Promise((ok) => setTimeout(ok, ms));
 
 /**
