@@ -18,19 +18,24 @@ const polling = "LongPolling json"
 const unordered = "its POSTs run side by side, so that the items of an upload arrive in any order, and the end may be first"
 
 func TestMicrosoftsClient(t *testing.T) {
-	play(t, func(testing.TB) []string { return nil })
+	play(t, func(testing.TB) ([]string, func() int) { return nil, nil })
 }
 
 // TestMicrosoftsClientOnAnyNode plays the same on three nodes, of which each request
 // gets a random one.
-func TestMicrosoftsClientOnAnyNode(t *testing.T) { play(t, harness.AnyNode) }
+func TestMicrosoftsClientOnAnyNode(t *testing.T) {
+	play(t, func(t testing.TB) ([]string, func() int) {
+		args, refused := harness.Refusals(t)
+		return append(args, harness.AnyNode(t)...), refused
+	})
+}
 
-// play plays the cases with both versions, each on a node of its own with these
-// arguments.
-func play(t *testing.T, args func(testing.TB) []string) {
+// play plays the cases with both versions, each on a node of its own with the
+// arguments that node returns; its function is that of cases.Client.Refused.
+func play(t *testing.T, node func(testing.TB) (args []string, refused func() int)) {
 	t.Helper()
 	harness.Long(t, "starts Java")
-	java, node := harness.Tool(t, "java"), harness.NodeCommand(t)
+	java, command := harness.Tool(t, "java"), harness.NodeCommand(t)
 	for version, lacks := range map[string][]cases.Lack{
 		"9.0.3": nil,
 		"7.0.4": {{Case: "a question without handler", Why: "it does not answer"}},
@@ -38,8 +43,10 @@ func play(t *testing.T, args func(testing.TB) []string) {
 		classes := harness.JavaProgram(t, ".", "signalr="+version) // one after the other: they share Maven's folder
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
+			args, refused := node(t)
 			cases.Play(t, &cases.Client{
-				Modes: []string{"WebSockets json", "WebSockets json without negotiation", polling},
+				Refused: refused,
+				Modes:   []string{"WebSockets json", "WebSockets json without negotiation", polling},
 				Words: map[string]string{
 					"an upload that fails":       `"HubException: java.lang.RuntimeException: upload failed"`,
 					"a question without handler": `"An unexpected error occurred invoking 'Ask' on the server. HubException: Client failed to parse argument(s)."`,
@@ -52,7 +59,7 @@ func play(t *testing.T, args func(testing.TB) []string) {
 				Command: func(args ...string) *exec.Cmd {
 					return exec.Command(java, append([]string{"-cp", classes, "Main"}, args...)...)
 				},
-			}, harness.StartNode(t, node, args(t)...).URL)
+			}, harness.StartNode(t, command, args...).URL)
 		})
 	}
 }

@@ -51,6 +51,11 @@ func run(t *testing.T, file, modules string, env ...string) {
 		env = append(env, "REDIS="+harness.Redis(t))
 	}
 	outcomes, err := harness.RunNodeTests(t, modules, file, env...)
+	report(t, file, outcomes, err)
+}
+
+// report reports what RunNodeTests says of a file.
+func report(t *testing.T, file string, outcomes []harness.Outcome, err error) {
 	for _, o := range outcomes {
 		t.Run(o.Name(), func(t *testing.T) {
 			switch {

@@ -37,6 +37,7 @@ type config struct {
 	nodes            int
 	direct           bool
 	metrics          bool
+	refusals         string // a file
 }
 
 // clientTimeout is how long clients may be silent where no flag says so.
@@ -70,6 +71,7 @@ func parseConfig(args []string) (*config, error) {
 		c.direct, err = strconv.ParseBool(strings.ToLower(s))
 		return err
 	})
+	flags.StringVar(&c.refusals, "refusals", "", "file to which a byte is added for each answer of 503")
 	flags.Func("metrics", "true: measure what server/otel measures, with OpenTelemetry's SDK", func(s string) (err error) {
 		c.metrics, err = strconv.ParseBool(strings.ToLower(s))
 		return err

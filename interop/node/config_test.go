@@ -16,7 +16,7 @@ func TestFlagsAreThoseOfTheReferenceNode(t *testing.T) {
 		"--urls", "http://127.0.0.1:0;http://localhost", "--redis", "h:1", "--redis-wait-ms", "6", "--prefix", "P:", "--detailed", "True", "--log", "Warning",
 		"--max-message", "1000", "--parallel", "2", "--stateful-buffer", "5", "--client-timeout-ms", "1.5", "--keepalive-ms", "2",
 		"--handshake-timeout-ms", "3", "--poll-timeout-ms", "4", "--disconnect-timeout-ms=5",
-		"--nodes", "3", "--direct", "True", "--application", "app", "--connections", "4", "--shutdown", "MigrateClients", "--sticky", "Required",
+		"--nodes", "3", "--direct", "True", "--refusals", "f", "--application", "app", "--connections", "4", "--shutdown", "MigrateClients", "--sticky", "Required",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func TestFlagsAreThoseOfTheReferenceNode(t *testing.T) {
 	want := config{
 		redis: "h:1", redisWait: 6 * time.Millisecond, prefix: "P:", detailed: true, maximumMessage: 1000, parallel: 2, statefulBuffer: 5,
 		clientTimeout: 1500 * time.Microsecond, keepAlive: 2 * time.Millisecond, handshakeTimeout: 3 * time.Millisecond,
-		pollTimeout: 4 * time.Millisecond, disconnect: 5 * time.Millisecond, nodes: 3, direct: true,
+		pollTimeout: 4 * time.Millisecond, disconnect: 5 * time.Millisecond, nodes: 3, direct: true, refusals: "f",
 		azure: azure.Options{
 			ApplicationName: "app", InitialConnections: 4, Sticky: azure.StickyRequired,
 			Shutdown: azure.GracefulShutdown{Mode: azure.ShutdownMigrateClients},

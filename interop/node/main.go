@@ -7,7 +7,7 @@
 //	     [--max-message 32768] [--parallel 1] [--client-timeout-ms N]
 //	     [--keepalive-ms N] [--handshake-timeout-ms N] [--poll-timeout-ms N]
 //	     [--disconnect-timeout-ms N] [--stateful-buffer BYTES] [--stamps true]
-//	     [--nodes 1] [--direct true] [--metrics true]
+//	     [--nodes 1] [--direct true] [--metrics true] [--refusals FILE]
 //	     [--azure "Endpoint=...;AccessKey=...;Version=1.0;" [--application NAME] [--connections 2]
 //	     [--shutdown Off|WaitForClientsClose|MigrateClients] [--sticky Preferred|Required]]
 //
@@ -17,6 +17,7 @@
 // one of so many nodes gets each request; with --direct they pass requests on
 // directly, and not over Redis. GET /api/forwards says how many they have passed on,
 // and how many of those directly. With --metrics it measures what server/otel does.
+// With --refusals it adds a byte to a file for each answer of 503.
 //
 // It prints "READY <url>" for each address when it accepts connections, with --redis
 // once it has Redis or has waited for it in vain, and ends with status 0 on SIGTERM,
@@ -38,6 +39,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire/azure"
+	"github.com/hubwire/hubwire/interop/internal/refusals"
 )
 
 // shutdownTime is how long clients and methods have to end by themselves, and
@@ -67,7 +69,15 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	web := &http.Server{Handler: n, ReadHeaderTimeout: 30 * time.Second, ErrorLog: n[0].httpLog}
+	var handler http.Handler = n
+	if config.refusals != "" {
+		handler = refusals.Handler(n, func() {
+			if err := refusals.Note(config.refusals); err != nil {
+				config.logger.Error("an answer of 503 is not noted", "error", err)
+			}
+		})
+	}
+	web := &http.Server{Handler: handler, ReadHeaderTimeout: 30 * time.Second, ErrorLog: n[0].httpLog}
 	var listeners []net.Listener
 	for _, address := range config.addresses {
 		l, err := net.Listen("tcp", address)

@@ -11,6 +11,7 @@ package cases
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os/exec"
 	"reflect"
@@ -68,6 +69,9 @@ type Client struct {
 	Words map[string]string
 	// Lacks are the cases that it does not play.
 	Lacks []Lack
+	// Refused, if it is not nil, counts the node's answers of 503: cases that fail
+	// meanwhile are played again.
+	Refused func() int
 	// Command makes the command line of its program from the arguments.
 	Command func(args ...string) *exec.Cmd
 }
@@ -104,20 +108,42 @@ type report struct {
 func Play(t *testing.T, c *Client, url string) {
 	t.Helper()
 	names := slices.Sorted(maps.Keys(wants))
-	args := []string{url}
-	for _, mode := range c.Modes {
-		for _, name := range names {
-			if c.lacks(mode, name) != "" {
-				args = append(args, mode+"/"+name)
+	reports := map[[2]string]report{}
+	var ended error // how the program has ended
+	play := func() (failed string) {
+		args := []string{url}
+		for _, mode := range c.Modes {
+			for _, name := range names {
+				if r, played := reports[[2]string{mode, name}]; c.lacks(mode, name) != "" || c.failure(name, r, played) == "" {
+					args = append(args, mode+"/"+name)
+				}
 			}
 		}
+		cmd := c.Command(args...)
+		out, err := harness.Run(t, cmd, playTime)
+		if ended = err; err != nil {
+			ended = fmt.Errorf("%s ended with %w", cmd.Path, err)
+			failed = ended.Error()
+		}
+		maps.Copy(reports, parse(t, out))
+		for _, mode := range c.Modes {
+			for _, name := range names {
+				r, played := reports[[2]string{mode, name}]
+				if text := c.failure(name, r, played); text != "" && c.lacks(mode, name) == "" {
+					failed += "\n" + mode + "/" + name + ": " + text
+				}
+			}
+		}
+		return failed
 	}
-	cmd := c.Command(args...)
-	out, err := harness.Run(t, cmd, playTime)
-	if err != nil {
-		t.Errorf("%s ended with %v", cmd.Path, err)
+	if c.Refused == nil {
+		play()
+	} else {
+		harness.Again(t, c.Refused, play)
 	}
-	reports := parse(t, out)
+	if ended != nil {
+		t.Error(ended)
+	}
 	for _, mode := range c.Modes {
 		t.Run(mode, func(t *testing.T) {
 			for _, name := range names {
@@ -153,32 +179,32 @@ func (c *Client) check(t *testing.T, mode, name string, r report, played bool) {
 		}
 		t.Skip("the client lacks it: " + why)
 	}
-	if !played {
-		t.Fatal("the program does not report this case")
-	}
-	if r.Error != "" {
-		t.Fatal(r.Error)
-	}
-	want, ok := c.Words[name]
-	if !ok {
-		want = wants[name]
-	}
-	if !equal(t, string(r.Got), want) {
-		t.Errorf("\n got: %s\nwant: %s", r.Got, want)
+	if text := c.failure(name, r, played); text != "" {
+		t.Error(text)
 	}
 }
 
-// equal compares two values in JSON.
-func equal(t *testing.T, a, b string) bool {
-	t.Helper()
-	var left, right any
-	if err := json.Unmarshal([]byte(a), &left); err != nil {
-		t.Errorf("%q is no JSON: %v", a, err)
-		return false
+// failure says how a case has failed, or "".
+func (c *Client) failure(name string, r report, played bool) string {
+	if !played {
+		return "the program does not report this case"
 	}
-	if err := json.Unmarshal([]byte(b), &right); err != nil {
-		t.Errorf("%q is no JSON: %v", b, err)
-		return false
+	if r.Error != "" {
+		return r.Error
 	}
-	return reflect.DeepEqual(left, right)
+	wanted, ok := c.Words[name]
+	if !ok {
+		wanted = wants[name]
+	}
+	var got, want any
+	if err := json.Unmarshal(r.Got, &got); err != nil {
+		return fmt.Sprintf("%q is no JSON: %v", r.Got, err)
+	}
+	if err := json.Unmarshal([]byte(wanted), &want); err != nil {
+		return fmt.Sprintf("%q is no JSON: %v", wanted, err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		return fmt.Sprintf("\n got: %s\nwant: %s", r.Got, wanted)
+	}
+	return ""
 }

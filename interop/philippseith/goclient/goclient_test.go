@@ -244,12 +244,37 @@ func caller() (*http.Client, func()) {
 		}
 		return conn, err
 	}
-	return &http.Client{Transport: &http.Transport{DialContext: dial}}, func() {
+	return &http.Client{Transport: patient{&http.Transport{DialContext: dial}}}, func() {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, conn := range conns {
 			// An error means that the connection has ended before.
 			_ = conn.Close()
+		}
+	}
+}
+
+// mostAgain is how often a request is sent again.
+const mostAgain = 3
+
+// patient sends a request again that is answered 503. A node does that when another
+// one or Redis was too slow for it, on a machine that has other work: clients are to
+// try again then, and this one does not.
+type patient struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
+	for left := mostAgain; ; left-- {
+		answer, err := p.RoundTripper.RoundTrip(r)
+		if err != nil || answer.StatusCode != http.StatusServiceUnavailable || left == 0 || r.Body != nil && r.GetBody == nil {
+			return answer, err
+		}
+		_ = answer.Body.Close() // what it has is not read
+		r = r.Clone(r.Context())
+		if r.GetBody != nil {
+			if r.Body, err = r.GetBody(); err != nil {
+				return nil, err
+			}
 		}
 	}
 }
