@@ -5,7 +5,9 @@ import (
 	"errors"
 	"reflect"
 	"runtime"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/hubwire/hubwire/internal/testvectors"
 	"github.com/hubwire/hubwire/protocol"
@@ -29,6 +31,8 @@ func fuzzNext(f *testing.F, codec protocol.Codec) {
 			f.Add([]byte(v.Wire))
 		}
 	}
+	f.Add([]byte(`{"type":1,"target":"M","arguments":["` + "\x90" + `"]}` + "\x1e"))
+	f.Add([]byte(`{"type":1,"target":"M","arguments":[[1,` + "\r" + `2]]}` + "\x1e"))
 	f.Fuzz(func(t *testing.T, buf []byte) {
 		msg, rest, err := codec.Next(buf)
 		var e *protocol.Error
@@ -46,15 +50,17 @@ func fuzzNext(f *testing.F, codec protocol.Codec) {
 		case msg == nil || !bytes.HasSuffix(buf, rest) || len(rest) >= len(buf):
 			t.Fatalf("message %v, rest %q of %q", msg, rest, buf)
 		}
-		checkAgain(t, codec, msg)
+		checkAgain(t, codec, msg, buf[:len(buf)-len(rest)])
 	})
 }
 
-// checkAgain encodes msg and decodes the result.
-func checkAgain(t *testing.T, codec protocol.Codec, msg protocol.Message) {
+// checkAgain encodes msg, which is what said says, and decodes the result.
+func checkAgain(t *testing.T, codec protocol.Codec, msg protocol.Message, said []byte) {
 	wire, err := codec.Append(nil, msg)
 	if err != nil {
-		if mayFail(msg) {
+		// Text that is not UTF-8 is found where a value is decoded, or passed on.
+		badText := !codec.Binary() && !utf8.Valid(said) && strings.Contains(err.Error(), "invalid UTF-8")
+		if mayFail(msg) || badText {
 			return
 		}
 		t.Fatalf("Append(%#v): %v", msg, err)
@@ -65,6 +71,13 @@ func checkAgain(t *testing.T, codec protocol.Codec, msg protocol.Message) {
 	}
 	if c, ok := msg.(*protocol.Completion); ok && c.Kind == protocol.ResultError && c.Error == "" && codec.Name() == "json" {
 		return // ASP.NET Core writes an empty error as no result
+	}
+	if !codec.Binary() && bytes.IndexByte(said, '\r') >= 0 {
+		// One in a value that is passed on as it is becomes a blank.
+		if twice, err := codec.Append(nil, again); err != nil || !bytes.Equal(twice, wire) {
+			t.Fatalf("%#v is encoded as %q, and then as %q, error %v", msg, wire, twice, err)
+		}
+		return
 	}
 	if !reflect.DeepEqual(again, msg) {
 		t.Fatalf("%#v is encoded as %q, which is %#v", msg, wire, again)
