@@ -122,11 +122,8 @@ type ending struct {
 }
 
 func newConnection(h *Hub, conn *transport.Conn, opts EndpointOptions) *connection {
-	c := &connection{
-		hub:     h,
-		bytes:   conn,
-		permits: permits{free: h.opts.MaximumParallelInvocationsPerClient},
-	}
+	c := &connection{hub: h, bytes: conn}
+	c.permits.set(h.opts.MaximumParallelInvocationsPerClient)
 	c.mute.Store(true)
 	c.rates = h.opts.RateLimit.of(func() string { return opts.clientAddress(conn.Request()) })
 	c.expires = opts.CloseOnAuthenticationExpiration

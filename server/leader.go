@@ -47,7 +47,7 @@ type leader struct {
 	// odd then, and goes up by one when the call returns or is detached,
 	// whichever comes first.
 	running *invocation
-	slot    int32 // in the hub's watch
+	slot    int32 // in the hub's watch, from 1 on; 0: none
 	turn    atomic.Uint64
 }
 
@@ -189,7 +189,7 @@ func (l *leader) start(inv *invocation) {
 		c.fail(inv.id, refusal)
 		return
 	}
-	if inv.needsGoroutine() || !c.hub.watch.enter(l, inv) {
+	if inv.needsGoroutine() || !c.hub.watch.begin(l, inv) {
 		if !inv.method.pool.reuse { // else no user code could tell that it is cancelled
 			c.track(inv) // before the next message is looked at, which may cancel it
 		}
@@ -205,7 +205,7 @@ func (l *leader) start(inv *invocation) {
 	}()
 	l.run(inv)
 	exited = false
-	if !c.hub.watch.leave(l) {
+	if !c.hub.watch.end(l) {
 		l.finishDetached(inv)
 		return
 	}
@@ -279,6 +279,7 @@ func (l *leader) await(inv *invocation, wait func(), then func(*leader)) {
 		return
 	}
 	l.clock = 0
+	c.hub.watch.leave(l)
 	c.in.hold(len(l.rest))
 	c.bytes.Uncork()
 	c.waitLooking(l.rest, inv, wait)
@@ -308,7 +309,7 @@ func (l *leader) detach(turn uint64) {
 	// when that returns it sees by turn that it was detached.
 	c, inv := l.conn, l.running
 	c.hub.running.enter() // the method may outlive its connection, also on a goroutine of the transport
-	c.hub.watch.slots[l.slot].Store(nil)
+	c.hub.watch.leave(l)
 	inv.method.hasBlocked()
 	next := newLeader(c, l.isReader)
 	next.rest, next.borrowed = l.rest, true
@@ -349,6 +350,9 @@ func (l *leader) goOnLeading(first func(*leader)) (readOn bool) {
 // end is deferred by every goroutine that may lead. Where user code has ended the
 // goroutine by runtime.Goexit, which no guard can stop, nobody leads any more.
 func (l *leader) end() {
+	if l.role != detached { // else its slot was taken
+		l.conn.hub.watch.leave(l)
+	}
 	switch v := recover(); {
 	case v != nil:
 		l.conn.crash(v)

@@ -12,17 +12,18 @@ func TestACallThatIsOverDetachesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &watch{tasks: &tasks{}}
 		l, first, second := &leader{}, &invocation{}, &invocation{}
-		if !w.enter(l, first) || !w.leave(l) {
+		if !w.begin(l, first) || !w.end(l) {
 			t.Fatal("the first call was detached")
 		}
 		first.mayBlock()
-		if !w.enter(l, second) {
+		if !w.begin(l, second) {
 			t.Fatal("the second call is not watched")
 		}
 		first.mayBlock()
-		if !w.leave(l) {
+		if !w.end(l) {
 			t.Error("the second call was detached by the first one, which is over")
 		}
+		w.leave(l)
 		time.Sleep(10 * watchPeriod) // until the watch has ended
 	})
 }
@@ -32,7 +33,7 @@ func TestNoCallIsWatchedWhereTooManyRun(t *testing.T) {
 		w := &watch{tasks: &tasks{}}
 		var watched []*leader
 		for range 10 * len(w.slots) {
-			if l := new(leader); w.enter(l, &invocation{}) {
+			if l := new(leader); w.begin(l, &invocation{}) {
 				watched = append(watched, l)
 			}
 		}
@@ -40,13 +41,21 @@ func TestNoCallIsWatchedWhereTooManyRun(t *testing.T) {
 			t.Errorf("%d leaders are watched, want one for each of %d slots", len(watched), len(w.slots))
 		}
 		for _, l := range watched {
-			if !w.leave(l) {
+			if !w.end(l) {
 				t.Error("a call was detached that has just begun")
 			}
 		}
-		if l := new(leader); !w.enter(l, &invocation{}) || !w.leave(l) {
-			t.Error("no slot is free though no call runs")
+		if w.begin(new(leader), &invocation{}) {
+			t.Error("a leader has lost its slot between two calls")
 		}
+		for _, l := range watched {
+			w.leave(l)
+		}
+		l := new(leader)
+		if !w.begin(l, &invocation{}) || !w.end(l) {
+			t.Error("no slot is free though nobody leads")
+		}
+		w.leave(l)
 		time.Sleep(10 * watchPeriod)
 	})
 }
