@@ -14,3 +14,6 @@ func (h *Hub) NeedsGoroutines(method string) bool { return h.methods.find(method
 // SetCodec makes codec what clients of the hub get for its name, without the
 // guard that codecs of users have: its panics are those of the hub itself.
 func (h *Hub) SetCodec(codec protocol.Codec) { h.codecs[codec.Name()] = codec }
+
+// IsWatching reports whether the goroutine of the hub's watch runs.
+func (h *Hub) IsWatching() bool { return h.watch.running.Load() }

@@ -112,6 +112,35 @@ func TestACancellationRightBehindItsCallIsSeen(t *testing.T) {
 	}
 }
 
+func (plainCancelHub) Echo(text string) string { return text }
+
+// TestALeaderThatWaitsIsNotWatched, though it has run a call before: there would be
+// too few slots for those that run some, and the watch would never end.
+func TestALeaderThatWaitsIsNotWatched(t *testing.T) {
+	inBubble(t, "for a permit", func(t *testing.T) {
+		hub := newHub(plainCancelHub{}, &server.Options{MaximumParallelInvocationsPerClient: 2})
+		for !hub.NeedsGoroutines("Until") {
+			hub.SetLong("Until")
+		}
+		c := openFake(t, hub)
+		c.say(`{"protocol":"json","version":1}`)
+		until := func(id string) string {
+			return fmt.Sprintf(`{"type":1,"invocationId":"%s","target":"Until","arguments":[]}`, id)
+		}
+		c.say(strings.Join([]string{until("1"), until("2"), until("3"), callEcho("4"), until("5"), until("6")}, "\x1e"))
+		c.say(callCancel("1")) // 3 has its permit, on a goroutine of its own
+		c.say(callCancel("2")) // 4 has it, and when it is over 5; the leader waits with 6
+		time.Sleep(time.Second)
+		if got := c.count(answerOf("4", "4")); got != 1 {
+			t.Fatalf("%d answers to the short call, want 1", got)
+		}
+		if hub.IsWatching() {
+			t.Error("a leader that waits is watched")
+		}
+		c.end(t, hub)
+	})
+}
+
 // TestACancellationIsForTheCallBeforeIt: one that follows a call with the same
 // id is for that one, and is not read ahead.
 func TestACancellationIsForTheCallBeforeIt(t *testing.T) {
