@@ -49,6 +49,8 @@ type leader struct {
 	running *invocation
 	slot    int32 // in the hub's watch, from 1 on; 0: none
 	turn    atomic.Uint64
+
+	lastSlot int32 // that it had in a watch, from 1 on
 }
 
 // The roles of a goroutine that may lead.

@@ -12,8 +12,7 @@ func (h *Hub) parallel() bool { return h.opts.MaximumParallelInvocationsPerClien
 
 // permits bounds how many ordinary calls of one connection run at once. They are
 // given in the order of waiting. Its methods are safe for concurrent use. Nearly no
-// call waits, and those that do not take no lock: with it BenchmarkEcho, with 16 in
-// flight, takes 1.03 times as long.
+// call waits, and those that do not take no lock (BenchmarkPermits).
 type permits struct {
 	free    atomic.Int32
 	waiting atomic.Int32  // how many turns there are: while there are some no call overtakes them
