@@ -127,8 +127,8 @@ func TestAShardWritesOnAfterAnAppHasEndedItsGoroutine(t *testing.T) {
 // A brokenSystem is the raw side of a socket that was reset.
 type brokenSystem struct{ syscall.RawConn }
 
-func (brokenSystem) Read(func(uintptr) bool) error  { return net.ErrClosed }
-func (brokenSystem) Write(func(uintptr) bool) error { return syscall.ECONNRESET }
+func (brokenSystem) Read(func(uintptr) bool) error { return net.ErrClosed }
+func (brokenSystem) Control(func(uintptr)) error   { return syscall.ECONNRESET }
 
 func crashOnce(t *testing.T, n *node, at, transport string) {
 	other := n.upgrade("/hub")

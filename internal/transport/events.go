@@ -67,22 +67,22 @@ func (s *socket) saidTooMuch() bool {
 // lastChunk ends a response.
 var lastChunk = []byte("0\r\n\r\n")
 
-// nextEventLocked takes from the outbox what to write next, as a chunk in the memory of
-// joined: an event, or a piece of a long one.
-func (s *socket) nextEventLocked(joined *[]byte) []byte {
+// nextEventLocked takes from the outbox what to write next, as a chunk in memory: an
+// event, or a piece of a long one.
+func (s *socket) nextEventLocked(memory *scratch) []byte {
 	q, left := &s.conn.out, &s.conn.http.eventLeft
 	if *left == 0 {
 		n, bytes := q.upTo(joinMost)
 		q.take(n, bytes)
 	}
 	const room = len("7fffffffffffffff\r\n")
-	b := append((*joined)[:0], make([]byte, room)...)
+	b := append(memory.joined[:0], make([]byte, room)...)
 	b, *left = appendEventPiece(b, q.waiting()[:q.taken], *left)
 	var head [room]byte
 	at := copy(b, append(strconv.AppendUint(head[:0], uint64(len(b)-room), 16), "\r\n"...))
 	b = append(b[:at+copy(b[at:], b[room:])], "\r\n"...)
 	if cap(b) <= 2*joinMost { // one long event must not keep so much
-		*joined = b
+		memory.joined = b
 	}
 	return b
 }

@@ -3,7 +3,6 @@ package transport
 import (
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,27 +22,39 @@ type sink struct {
 // sunk is what all sinks have taken.
 type sunk struct{ writes, bytes atomic.Int64 }
 
-var devNull = sync.OnceValue(func() *os.File {
-	f, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+// neverReads is the peer of unread.
+var neverReads *net.UDPConn
+
+// unread is a socket that takes everything: its peer has no room, so that it is dropped.
+var unread = sync.OnceValue(func() syscall.RawConn {
+	var err error
+	if neverReads, err = net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}); err != nil {
+		panic(err)
+	}
+	conn, err := net.DialUDP("udp", nil, neverReads.LocalAddr().(*net.UDPAddr))
 	if err != nil {
 		panic(err)
 	}
-	return f
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		panic(err)
+	}
+	return raw
 })
 
-func (k *sink) Control(func(uintptr)) error   { return nil }
-func (k *sink) Read(func(uintptr) bool) error { return syscall.EINVAL }
-func (k *sink) Write(f func(uintptr) bool) error {
+func (k *sink) Read(func(uintptr) bool) error  { return syscall.EINVAL }
+func (k *sink) Write(func(uintptr) bool) error { return syscall.EINVAL }
+func (k *sink) Control(f func(uintptr)) error {
 	k.conn.mu.Lock()
 	n := k.conn.out.inFlight
 	k.conn.mu.Unlock()
 	k.all.writes.Add(1)
 	k.all.bytes.Add(int64(n))
-	f(devNull().Fd())
+	err := unread().Control(f)
 	if k.then != nil {
 		k.then()
 	}
-	return nil
+	return err
 }
 
 // sinkOf is the sink of a connection of sinks.

@@ -10,52 +10,40 @@ import (
 
 const haveRaw = true
 
-// A rawCall is what one read or write of a raw socket needs while it runs, and is
-// borrowed for that: most sockets wait, with none. syscall.RawConn calls a func, and
-// one that was made for a socket would have to be kept with it.
-type rawCall struct {
+// A rawRead is what one read of a raw socket needs while it runs, and is borrowed for
+// that: most sockets wait, with none. syscall.RawConn calls a func, and one that was made
+// for a socket would have to be kept with it.
+type rawRead struct {
 	s   *socket
-	p   []byte // to be written
-	n   int    // of it, what was
 	err error
-
-	read  func(uintptr) bool // tryRead
-	write func(uintptr) bool // tryWrite
+	try func(uintptr) bool // tryOnce
 }
 
-var rawCalls = sync.Pool{New: func() any {
-	call := &rawCall{}
-	call.read, call.write = call.tryRead, call.tryWrite
-	return call
+var rawReads = sync.Pool{New: func() any {
+	r := &rawRead{}
+	r.try = r.tryOnce
+	return r
 }}
-
-func takeCall(s *socket) *rawCall {
-	call := rawCalls.Get().(*rawCall)
-	call.s = s
-	return call
-}
-
-// giveBack must not be called before the call has returned.
-func (call *rawCall) giveBack() {
-	call.s, call.p, call.err = nil, nil, nil
-	rawCalls.Put(call)
-}
 
 // readSome waits for bytes and reads them, into a buffer that it borrows only for
 // that. Its error is errNothing where s must not wait.
 func (s *socket) readSome() error {
-	call := takeCall(s)
-	defer call.giveBack()
-	if err := s.raw.Read(call.read); err != nil {
+	r := rawReads.Get().(*rawRead)
+	r.s = s
+	defer func() {
+		r.s, r.err = nil, nil
+		rawReads.Put(r)
+	}()
+	if err := s.raw.Read(r.try); err != nil {
 		return err
 	}
-	return call.err
+	return r.err
 }
 
-// tryRead reads what there is. It is called by syscall.RawConn.Read, which waits
+// tryOnce reads what there is. It is called by syscall.RawConn.Read, which waits
 // while it returns false.
-func (call *rawCall) tryRead(fd uintptr) bool {
-	s := call.s
+func (r *rawRead) tryOnce(fd uintptr) bool {
+	s := r.s
 	s.borrow()
 	for {
 		n, err := readFD(fd, s.buf.bytes)
@@ -68,11 +56,11 @@ func (call *rawCall) tryRead(fd uintptr) bool {
 			if s.mayWait() {
 				return false
 			}
-			call.err = errNothing
+			r.err = errNothing
 		case err != nil:
-			call.err = err
+			r.err = err
 		case n == 0:
-			call.err = io.EOF
+			r.err = io.EOF
 		default:
 			s.buf.left = s.buf.bytes[:n]
 		}
@@ -80,31 +68,40 @@ func (call *rawCall) tryRead(fd uintptr) bool {
 	}
 }
 
-// tryWrite writes what the system takes without waiting.
-func (call *rawCall) tryWrite(fd uintptr) bool {
+// A rawWrite is what the writes of one goroutine to raw sockets need.
+type rawWrite struct {
+	p   []byte // to be written
+	n   int    // of it, what was
+	err error
+	try func(uintptr) // tryOnce, once it was needed
+}
+
+// some writes the beginning of p that the system takes without waiting; no other goroutine
+// writes meanwhile. RawConn.Write would first prepare to wait, and lock (BenchmarkRawWrite).
+func (w *rawWrite) some(raw syscall.RawConn, p []byte) (n int, err error) {
+	if w.try == nil {
+		w.try = w.tryOnce
+	}
+	w.p, w.n = p, 0
+	err = raw.Control(w.try)
+	if err == nil {
+		err = w.err
+	}
+	w.p, w.err = nil, nil
+	return w.n, err
+}
+
+// tryOnce writes what the system takes without waiting.
+func (w *rawWrite) tryOnce(fd uintptr) {
 	for {
-		n, err := writeFD(fd, call.p)
+		n, err := writeFD(fd, w.p)
 		if err == syscall.EINTR {
 			continue
 		}
 		if err == syscall.EAGAIN {
 			n, err = 0, nil
 		}
-		call.n, call.err = max(n, 0), err
-		return true
+		w.n, w.err = max(n, 0), err
+		return
 	}
-}
-
-// writeSome writes the beginning of p that the system takes without waiting.
-func (s *socket) writeSome(p []byte) (n int, err error) {
-	call := takeCall(s)
-	defer call.giveBack()
-	call.p, call.n = p, 0
-	if err := s.raw.Write(call.write); err != nil {
-		return 0, err
-	}
-	if call.err != nil {
-		return 0, call.err
-	}
-	return call.n, nil
 }

@@ -203,7 +203,7 @@ type shard struct {
 	running atomic.Bool
 	parked  pollSet
 	quiet   atomic.Pointer[chan struct{}] // not nil: wait was called; closed when the goroutine ends
-	joined  []byte                        // owned by the goroutine, as turns
+	scratch scratch                       // owned by the goroutine, as turns
 	turns   turns
 	_       [64]byte // shards are written by different cores
 }
@@ -258,7 +258,7 @@ func (s *shard) run(c *Conn) {
 		for c != nil {
 			now := c
 			c, now.next = c.next, nil // once flush has cleared dirty, the goroutine that sets it again owns next
-			now.flush(&s.joined)
+			now.flush(&s.scratch)
 			s.turns.taken(1, turnWrites)
 		}
 		if s.list.Load() != nil {
@@ -289,8 +289,8 @@ func (s *shard) wait() {
 	}
 }
 
-// flush writes for the shard; joined is the shard's memory.
-func (c *Conn) flush(joined *[]byte) {
+// flush writes for the shard, with its scratch.
+func (c *Conn) flush(memory *scratch) {
 	defer c.survive()
 	c.mu.Lock()
 	c.out.dirty = false
@@ -300,7 +300,7 @@ func (c *Conn) flush(joined *[]byte) {
 		return
 	}
 	s.writing = true
-	s.write(joined)
+	s.write(memory)
 }
 
 // Cork keeps what is sent in the outbox until Uncork.
@@ -403,5 +403,11 @@ func (c *Conn) writtenUpTo(left int) {
 	c.mu.Unlock()
 }
 
-// joinPool has the memory in which goroutines other than a shard's join frames.
-var joinPool = sync.Pool{New: func() any { return new([]byte) }}
+// A scratch is what a goroutine needs while it writes.
+type scratch struct {
+	joined []byte // memory to join short frames in, or to make an event in
+	raw    rawWrite
+}
+
+// scratches are for goroutines other than a shard's.
+var scratches = sync.Pool{New: func() any { return new(scratch) }}

@@ -111,15 +111,15 @@ func (s *eventStream) run(gone <-chan struct{}) error {
 
 // events writes s.frames, as few events.
 func (s *eventStream) events() error {
-	joined := joinPool.Get().(*[]byte)
-	defer joinPool.Put(joined)
+	memory := scratches.Get().(*scratch)
+	defer scratches.Put(memory)
 	var err error
 	for left, more := 0, true; err == nil && more; more = left > 0 {
-		*joined, left = appendEventPiece((*joined)[:0], s.frames, left)
-		err = s.write(*joined, left)
+		memory.joined, left = appendEventPiece(memory.joined[:0], s.frames, left)
+		err = s.write(memory.joined, left)
 	}
-	if cap(*joined) > 2*joinMost {
-		*joined = nil // one long event must not keep so much
+	if cap(memory.joined) > 2*joinMost {
+		memory.joined = nil // one long event must not keep so much
 	}
 	s.conn.writtenUpTo(0) // line ends may have made the event longer
 	clear(s.frames)

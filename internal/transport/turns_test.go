@@ -120,6 +120,9 @@ func TestAHeavyClientIsServedAfterOthers(t *testing.T) {
 		"TLS":       func(t *testing.T) *node { return serveTLS(t, withReaders(ReadersAuto), bareTLS) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name != "goroutine" && readersNow == "poll" {
+				t.Skip("HUBWIRE_READERS says that one goroutine reads both clients, in the order of the system")
+			}
 			n := serveIt(t)
 			// No tick ends while it says much, nor later: it is heavy in one, and the next.
 			n.endpoint.ticking, n.endpoint.quit = true, make(chan struct{})

@@ -34,13 +34,9 @@ func (s *socket) writeNow() {
 		return
 	}
 	s.writing = true
-	if len(c.out.waiting()) < 2 && !s.events {
-		s.write(nil)
-		return
-	}
-	joined := joinPool.Get().(*[]byte)
-	s.write(joined)
-	joinPool.Put(joined)
+	memory := scratches.Get().(*scratch)
+	s.write(memory)
+	scratches.Put(memory)
 }
 
 // mostWrites is how many writes for one connection follow each other before
@@ -48,11 +44,10 @@ func (s *socket) writeNow() {
 const mostWrites = 8
 
 // write writes until nothing is queued, without waiting for the client: several
-// short frames are joined in joined, and without it written one by one; an event
-// stream must have it. What the system does not take at once is left to a goroutine
-// that may wait; what keeps coming, to the shard. The caller has set writing and
-// holds c.mu, which is unlocked.
-func (s *socket) write(joined *[]byte) {
+// short frames are joined in memory. What the system does not take at once is left to
+// a goroutine that may wait; what keeps coming, to the shard. The caller has set
+// writing and holds c.mu, which is unlocked.
+func (s *socket) write(memory *scratch) {
 	c := s.conn
 	if s.raw == nil {
 		c.wakeLocked()
@@ -70,20 +65,20 @@ func (s *socket) write(joined *[]byte) {
 			}
 			return
 		}
-		out := s.nextLocked(joined)
+		out := s.nextLocked(memory)
 		if out == nil {
 			s.wroteAll()
 			return
 		}
 		c.mu.Unlock()
-		n, err := s.writeSome(out)
+		n, err := memory.raw.some(s.raw, out)
 		if err != nil {
 			c.lost(s, err)
 			return
 		}
 		if n < len(out) {
 			rest := out[n:]
-			if joined != nil && len(*joined) > 0 && &out[0] == &(*joined)[0] {
+			if len(memory.joined) > 0 && &out[0] == &memory.joined[0] {
 				rest = slices.Clone(rest)
 			}
 			if s.account(n, false) {
@@ -108,9 +103,8 @@ func (s *socket) write(joined *[]byte) {
 }
 
 // nextLocked takes from the outbox what to write next: several short frames
-// joined, or a single one where it is; at the end it is the close frame. Without
-// joined it takes one frame at a time.
-func (s *socket) nextLocked(joined *[]byte) []byte {
+// joined in memory, or a single one where it is; at the end it is the close frame.
+func (s *socket) nextLocked(memory *scratch) []byte {
 	q := &s.conn.out
 	waiting := q.waiting()
 	if len(waiting) == 0 {
@@ -124,13 +118,13 @@ func (s *socket) nextLocked(joined *[]byte) []byte {
 		return []byte{0x88, 2, byte(s.closeCode >> 8), byte(s.closeCode)}
 	}
 	if s.events {
-		return s.nextEventLocked(joined)
+		return s.nextEventLocked(memory)
 	}
-	if first := waiting[0].buf; len(waiting) == 1 || len(first) >= joinLimit || joined == nil {
+	if first := waiting[0].buf; len(waiting) == 1 || len(first) >= joinLimit {
 		q.take(1, len(first))
 		return first
 	}
-	b, n := (*joined)[:0], 0
+	b, n := memory.joined[:0], 0
 	for _, f := range waiting {
 		if len(f.buf) >= joinLimit || len(b)+len(f.buf) > joinMost {
 			break
@@ -138,7 +132,7 @@ func (s *socket) nextLocked(joined *[]byte) []byte {
 		b = append(b, f.buf...)
 		n++
 	}
-	*joined = b
+	memory.joined = b
 	q.take(n, len(b))
 	return b
 }
@@ -195,14 +189,14 @@ func (s *socket) wroteAll() {
 func (s *socket) writeWaiting(out []byte) {
 	c := s.conn
 	defer c.survive()
-	var joined *[]byte // borrowed once there are several frames
-	n, late := 0, 0    // late: parts of the send timeout, in a row, in which the client took nothing
+	var memory *scratch // borrowed when the client has taken out
+	n, late := 0, 0     // late: parts of the send timeout, in a row, in which the client took nothing
 	for s.account(n, len(out) == 0) {
 		if len(out) == 0 {
-			if joined == nil && (s.events || len(c.out.waiting()) > 1) {
-				joined = joinPool.Get().(*[]byte)
+			if memory == nil {
+				memory = scratches.Get().(*scratch)
 			}
-			out = s.nextLocked(joined)
+			out = s.nextLocked(memory)
 		}
 		bounded := s.hangUp // Conn.hangUp has set the deadline
 		if out == nil {
@@ -210,9 +204,7 @@ func (s *socket) writeWaiting(out []byte) {
 				_ = s.net.SetWriteDeadline(time.Time{}) // fails only if it is closed already
 			}
 			s.wroteAll()
-			if joined != nil {
-				joinPool.Put(joined)
-			}
+			scratches.Put(memory)
 			return
 		}
 		size, wait := s.piece()

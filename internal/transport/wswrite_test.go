@@ -118,8 +118,8 @@ func TestSendTimeoutClosesWebSocket(t *testing.T) {
 // without waiting. What waits is written to the net.Conn beside it.
 type busySystem struct{ syscall.RawConn }
 
-func (busySystem) Read(func(uintptr) bool) error  { return net.ErrClosed }
-func (busySystem) Write(func(uintptr) bool) error { return nil }
+func (busySystem) Read(func(uintptr) bool) error { return net.ErrClosed }
+func (busySystem) Control(func(uintptr)) error   { return nil }
 
 // When a client has taken a part of a write cannot be seen, only that it did so.
 func TestAClientThatStopsInTheMiddleOfAWriteIsCutInTime(t *testing.T) {
