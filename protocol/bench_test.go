@@ -127,3 +127,35 @@ func BenchmarkHandshake(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkDecodeLeftOut decodes structs of which the peer has left out every third member,
+// as those that are undefined in JavaScript are.
+func BenchmarkDecodeLeftOut(b *testing.B) {
+	type some struct {
+		ID       int64    `json:"id" msgpack:"id"`
+		Customer string   `json:"customer" msgpack:"customer"`
+		Total    float64  `json:"total" msgpack:"total"`
+		Paid     bool     `json:"paid" msgpack:"paid"`
+		Tags     []string `json:"tags" msgpack:"tags"`
+		Note     string   `json:"note" msgpack:"note"`
+		Zip      int      `json:"zip" msgpack:"zip"`
+	}
+	forEachCodec(b, func(b *testing.B, codec protocol.Codec) {
+		raw, err := codec.AppendValue(nil, struct {
+			ID       any `json:"id" msgpack:"id"`
+			Customer any `json:"customer" msgpack:"customer"`
+			Paid     any `json:"paid" msgpack:"paid"`
+			Tags     any `json:"tags" msgpack:"tags"`
+			Zip      any `json:"zip" msgpack:"zip"`
+		}{1, "Customer 1", true, []string{"new"}, 12345})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			var v some
+			if err := codec.Unmarshal(raw, &v); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -322,25 +322,34 @@ func unescape(dst, inner []byte) ([]byte, error) {
 			i += 2
 			continue
 		}
-		r := hex4(inner[i:])
-		i += 6
-		if utf16.IsSurrogate(r) {
-			low := hex4(inner[i:])
-			switch whole := utf16.DecodeRune(r, low); {
-			case r >= 0xdc00:
-				return dst, errBadSurrogate(r)
-			case low < 0:
-				return dst, errLoneSurrogate
-			case whole == utf8.RuneError:
-				return dst, errBadSurrogate(low)
-			default:
-				r = whole
-			}
-			i += 6
+		r, n, err := escapedRune(inner[i:])
+		if err != nil {
+			return dst, err
 		}
+		i += n
 		dst = utf8.AppendRune(dst, r)
 	}
 	return dst, nil
+}
+
+// escapedRune returns the character that b starts with, written as one \uXXXX or as two,
+// and their length.
+func escapedRune(b []byte) (r rune, n int, err error) {
+	r = hex4(b)
+	if !utf16.IsSurrogate(r) {
+		return r, 6, nil
+	}
+	low := hex4(b[6:])
+	whole := utf16.DecodeRune(r, low)
+	switch {
+	case r >= 0xdc00:
+		return 0, 0, errBadSurrogate(r)
+	case low < 0:
+		return 0, 0, errLoneSurrogate
+	case whole == utf8.RuneError:
+		return 0, 0, errBadSurrogate(low)
+	}
+	return whole, 12, nil
 }
 
 func shortEscape(c byte) byte {

@@ -2,6 +2,9 @@ package protocol
 
 import (
 	"encoding/json"
+	"math/rand/v2"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -81,4 +84,63 @@ func FuzzJSONScan(f *testing.F) {
 			t.Fatalf("appendJSONText(%q) = %q", text, out)
 		}
 	})
+}
+
+// Each integer is taken or refused as strconv does it, whatever its size, sign and number of digits.
+func TestIntegersAreThoseOfStrconv(t *testing.T) {
+	check := func(text string, bits int, target any, value func() int64) {
+		err := decodeJSONInto([]byte(text), target)
+		want, wantErr := strconv.ParseInt(text, 10, bits)
+		switch {
+		case (err == nil) != (wantErr == nil):
+			t.Errorf("%s as int%d: error %v, want %v", text, bits, err, wantErr)
+		case err == nil && value() != want:
+			t.Errorf("%s as int%d = %d", text, bits, value())
+		}
+	}
+	texts := []string{"0", "-0", "1.0", "1e2", "-1E0", "12.5", "99999999999999999999", "-99999999999999999999"}
+	for shift := range 64 {
+		for d := int64(-2); d <= 2; d++ {
+			n := int64(1)<<shift + d
+			texts = append(texts, strconv.FormatInt(n, 10), strconv.FormatInt(-n, 10), strconv.FormatUint(uint64(n), 10))
+		}
+	}
+	for n, digits := int64(9), 1; digits <= 18; n, digits = n*10+9, digits+1 {
+		texts = append(texts, strconv.FormatInt(n, 10), strconv.FormatInt(-n, 10), strconv.FormatInt(n+1, 10))
+	}
+	for _, text := range texts {
+		var a int8
+		var b int16
+		var c int32
+		var d int64
+		check(text, 8, &a, func() int64 { return int64(a) })
+		check(text, 16, &b, func() int64 { return int64(b) })
+		check(text, 32, &c, func() int64 { return int64(c) })
+		check(text, 64, &d, func() int64 { return d })
+		var list struct{ List []int32 }
+		if err := decodeJSONInto([]byte(`{"List":[`+text+`,7]}`), &list); err == nil && (len(list.List) != 2 || list.List[0] != c || list.List[1] != 7) {
+			t.Errorf("a list of %s and 7 = %v", text, list.List)
+		}
+	}
+}
+
+// What is found wrong with a text by a look at its escapes alone is what is found by unescaping it.
+func TestTextsAreCheckedAsTheyAreUnescaped(t *testing.T) {
+	pieces := []string{`\u0041`, `\ud83d`, `\ude00`, `\uD800`, `\udfff`, `\\`, `\\u`, `u`, `\n`, `\"`, `d83d`, `x`, "é", `\/`}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		var inner []byte
+		for range 1 + random.IntN(6) {
+			inner = append(inner, pieces[random.IntN(len(pieces))]...)
+		}
+		text := slices.Concat([]byte(`["\\",{"a":"`), inner, []byte(`"},"u0041"]`))
+		s := jsonScanner{b: text}
+		if !s.value(0) || s.i != len(text) {
+			t.Fatalf("%s is no JSON", text)
+		}
+		_, want := unescape(nil, inner)
+		if err := checkText(text); err != want && (err == nil || want == nil || err.Error() != want.Error()) {
+			t.Fatalf("%s: %v, want %v", text, err, want)
+		}
+	}
 }
