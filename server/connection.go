@@ -20,13 +20,13 @@ type connection struct {
 	// Set before Start, then read only, but for those that say otherwise.
 	hub       *Hub
 	bytes     *transport.Conn
-	made      atomic.Pointer[madeContext] // see connectionContext
-	expires   bool                        // with the authentication of its user
-	refreshes bool                        // the user may be replaced
-	connected bool                        // OnConnected has succeeded; owned by the leader, then by finish
-	resumed   bool                        // its session was known; set before OnConnected
-	streams   int32                       // open, in both directions; guarded by mu
-	rates     *rates                      // nil: no RateLimit
+	lazyCtx   lazyContext // see connectionContext
+	expires   bool        // with the authentication of its user
+	refreshes bool        // the user may be replaced
+	connected bool        // OnConnected has succeeded; owned by the leader, then by finish
+	resumed   bool        // its session was known; set before OnConnected
+	streams   int32       // open, in both directions; guarded by mu
+	rates     *rates      // nil: no RateLimit
 
 	// Set by the handshake, before anybody else knows the connection.
 	codec    protocol.Codec

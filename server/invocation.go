@@ -18,10 +18,9 @@ type invocation struct {
 	method *method // nil in the hub's hooks
 	user   User    // where refreshes are enabled: who it was when the call began
 
-	ctxMu  sync.Mutex         // guards ctx, cancel, over, and what beginsIn notes
-	ctx    context.Context    // made when it is first used
-	cancel context.CancelFunc // of ctx
-	over   bool               // cancelled, or the method has returned
+	lazyCtx lazyContext     // see callContext
+	ctxMu   sync.Mutex      // guards ctx, and what beginsIn notes
+	ctx     context.Context // not nil: what Observer.Trace has made of the callContext
 
 	connecting  atomic.Bool // OnConnected is running
 	authorizing atomic.Bool // authorizeWhileOthersWait is
@@ -179,27 +178,14 @@ func (inv *invocation) mayBlock() {
 	}
 }
 
-// context is that of the method's Call. It is made when it is first used.
+// context is that of the method's Call.
 func (inv *invocation) context() context.Context {
 	inv.ctxMu.Lock()
 	defer inv.ctxMu.Unlock()
-	if inv.ctx == nil {
-		inv.ctx, inv.cancel = context.WithCancel(inv.conn.Context())
-		if inv.over {
-			inv.cancel()
-		}
+	if inv.ctx != nil {
+		return inv.ctx
 	}
-	return inv.ctx
-}
-
-// endContext ends the context, whether it was made already or is made later.
-func (inv *invocation) endContext() {
-	inv.ctxMu.Lock()
-	defer inv.ctxMu.Unlock()
-	inv.over = true
-	if inv.cancel != nil {
-		inv.cancel()
-	}
+	return (*callContext)(inv)
 }
 
 // sendCaller sends m, which the manager is ready for, to the caller. It waits

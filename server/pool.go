@@ -106,6 +106,8 @@ func (inv *invocation) recycle() {
 	inv.conn, inv.leader = nil, nil
 	inv.id, inv.streaming, inv.streamIDs = "", false, nil
 	inv.completion = protocol.Completion{}
-	inv.over = false
+	if inv.lazyCtx.made.Load() != nil {
+		inv.lazyCtx.made.Store(nil)
+	}
 	inv.method.pool.free.Put(inv)
 }

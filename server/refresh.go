@@ -151,7 +151,7 @@ func (c *connection) whenMade() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.hub.methods.create == nil || c.instance.Load() != nil {
-		return closedChannel
+		return endedUnmade.Done()
 	}
 	rare := c.rarelyLocked()
 	if rare.made == nil {
