@@ -121,8 +121,8 @@ func encodeInto(buf []byte, codec protocol.Codec, m protocol.Message) (f form) {
 }
 
 // findReady is find, without the lock, for the first two protocols: nearly all
-// connections of a broadcast need no more, one after the other.
-// BenchmarkBroadcast says what the lock costs them.
+// connections of a broadcast need no more, one after the other. A delivery takes 1.07
+// times as long with the lock, 16 broadcasts in flight (docs/performance.md).
 func (m *Message) findReady(name string) *form {
 	for i := range m.ready.Load() {
 		if m.forms[i].name == name {
