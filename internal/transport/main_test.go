@@ -290,3 +290,19 @@ func eventually(t testing.TB, what string, happens func() bool) {
 		<-time.After(time.Millisecond)
 	}
 }
+
+// isParkedNow reports whether the socket of c is parked.
+func (c *Conn) isParkedNow() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.socket != nil && c.socket.how.Load() == isParked
+}
+
+// lookAt is what the sweeper does, as often as it takes to park an idle socket.
+func (c *Conn) lookAt(times int) {
+	for range times {
+		c.mu.Lock()
+		c.parkIdleLocked()
+		c.mu.Unlock()
+	}
+}

@@ -13,22 +13,6 @@ import (
 	"time"
 )
 
-// isParkedNow reports whether the socket of c is parked.
-func (c *Conn) isParkedNow() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.socket != nil && c.socket.how.Load() == isParked
-}
-
-// lookAt is what the sweeper does, as often as it takes to park an idle socket.
-func (c *Conn) lookAt(times int) {
-	for range times {
-		c.mu.Lock()
-		c.parkIdleLocked()
-		c.mu.Unlock()
-	}
-}
-
 func TestIdleClientsNeedNoGoroutine(t *testing.T) {
 	t.Run("plain", func(t *testing.T) { idleClients(t, serve(t, withReaders(ReadersPoll), nil)) })
 	t.Run("TLS", func(t *testing.T) { idleClients(t, serveTLS(t, withReaders(ReadersPoll), bareTLS)) })
