@@ -151,7 +151,9 @@ func (c *connection) whenMade() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.hub.methods.create == nil || c.instance.Load() != nil {
-		return endedUnmade.Done()
+		already := make(chan struct{})
+		close(already)
+		return already
 	}
 	rare := c.rarelyLocked()
 	if rare.made == nil {
