@@ -22,25 +22,45 @@ type sink struct {
 // sunk is what all sinks have taken.
 type sunk struct{ writes, bytes atomic.Int64 }
 
-// neverReads is the peer of unread.
-var neverReads *net.UDPConn
+// A drain is a socket that takes everything at once.
+type drain struct {
+	raw  syscall.RawConn
+	mu   sync.Mutex // held from a write until peer has read it
+	peer net.Conn
+	buf  []byte
+}
 
-// unread is a socket that takes everything: its peer has no room, so that it is dropped.
-var unread = sync.OnceValue(func() syscall.RawConn {
-	var err error
-	if neverReads, err = net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}); err != nil {
-		panic(err)
-	}
-	conn, err := net.DialUDP("udp", nil, neverReads.LocalAddr().(*net.UDPAddr))
+// oneDrain is for all sinks.
+var oneDrain = sync.OnceValue(func() *drain {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
 	}
-	raw, err := conn.SyscallConn()
+	defer func() { _ = l.Close() }()
+	conn, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		panic(err)
 	}
-	return raw
+	peer, err := l.Accept()
+	if err != nil {
+		panic(err)
+	}
+	if err := conn.(*net.TCPConn).SetWriteBuffer(8 * joinMost); err != nil {
+		panic(err)
+	}
+	return &drain{raw: rawConn(conn), peer: peer, buf: make([]byte, 8*joinMost)}
 })
+
+// write lets f, which writes something, have the socket.
+func (d *drain) write(f func(uintptr)) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.raw.Control(f); err != nil {
+		return err
+	}
+	_, err := d.peer.Read(d.buf)
+	return err
+}
 
 func (k *sink) Read(func(uintptr) bool) error  { return syscall.EINVAL }
 func (k *sink) Write(func(uintptr) bool) error { return syscall.EINVAL }
@@ -50,7 +70,7 @@ func (k *sink) Control(f func(uintptr)) error {
 	k.conn.mu.Unlock()
 	k.all.writes.Add(1)
 	k.all.bytes.Add(int64(n))
-	err := unread().Control(f)
+	err := oneDrain().write(f)
 	if k.then != nil {
 		k.then()
 	}
