@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/hubwire/hubwire/internal/transport"
 	"github.com/hubwire/hubwire/protocol"
@@ -25,20 +24,15 @@ func (inv *invocation) answer(m protocol.Completion) {
 	}
 	inv.settle() // a client that has read the answer may make its next call
 	m.InvocationID = inv.id
-	inv.completion = m
-	inv.reply(&inv.completion)
+	memory := takeMemory()
+	memory.completion = m
+	inv.reply(&memory.completion, memory)
 }
 
-// answerMemories have what answers are encoded into: the transport copies all but very
-// long ones, which get memory of their own.
-var answerMemories = sync.Pool{New: func() any { return &answerMemory{transport.NewCopyBuffer()} }}
-
-type answerMemory struct{ buf []byte }
-
-// reply sends an answer of user code, which waits while the client does not read.
-func (inv *invocation) reply(m protocol.Message) {
+// reply sends an answer of user code, which waits while the client does not read. It gives
+// the memory back.
+func (inv *invocation) reply(m protocol.Message, memory *encodingMemory) {
 	c := inv.conn
-	memory := answerMemories.Get().(*answerMemory)
 	f, ok := c.encode(m, memory.buf)
 	if !ok {
 		return // and nobody knows who has the memory
@@ -51,7 +45,8 @@ func (inv *invocation) reply(m protocol.Message) {
 		inv.mayBlock()
 		_ = c.queueWait(c.Context(), f.frame.Copy())
 	}
-	answerMemories.Put(memory)
+	memory.completion = protocol.Completion{}
+	memory.free()
 }
 
 // sendAnswer queues a copy of f, unless it is longer than transport.CopyLimit, if that

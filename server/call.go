@@ -53,8 +53,8 @@ func (c *Call) ConnectionID() string { return c.inv.conn.ID() }
 // User is who Options.Authenticate said the client is. It stays the same as long
 // as the call runs; see LatestUser.
 func (c *Call) User() User {
-	if c.inv.conn.refreshes {
-		return c.inv.user
+	if c.inv.user != nil {
+		return *c.inv.user
 	}
 	return c.inv.conn.User()
 }
@@ -85,7 +85,7 @@ func (c *Call) LocalAddr() net.Addr {
 // call's message, or "". They are those of the hub protocol, not of HTTP, and
 // names are compared byte by byte. The hooks of a hub have none.
 func (c *Call) Header(name string) string {
-	for _, h := range c.inv.headers {
+	for _, h := range c.inv.headers() {
 		if h.Name == name {
 			return h.Value
 		}
@@ -96,8 +96,8 @@ func (c *Call) Header(name string) string {
 // Headers are all headers of this call's message; see Header. The map is the
 // caller's.
 func (c *Call) Headers() map[string]string {
-	all := make(map[string]string, len(c.inv.headers))
-	for _, h := range c.inv.headers {
+	all := make(map[string]string, len(c.inv.headers()))
+	for _, h := range c.inv.headers() {
 		all[h.Name] = h.Value
 	}
 	return all
@@ -172,7 +172,7 @@ func (c *Call) Arguments() []any {
 // an iter.Seq2[T, error] yields the same error itself.
 func (c *Call) UploadError() error {
 	c.inv.conn.mu.Lock() // as in Arguments
-	uploads := c.inv.uploads
+	uploads := c.inv.uploads()
 	c.inv.conn.mu.Unlock()
 	for _, u := range uploads {
 		if err := u.failure(); err != nil {

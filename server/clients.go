@@ -162,7 +162,7 @@ type proxy struct {
 }
 
 func (p *proxy) Send(ctx context.Context, target string, args ...any) (err error) {
-	m := NewMessage(&protocol.Invocation{Target: target, Arguments: arguments(args)})
+	m := newSend(target, arguments(args))
 	if err := p.manager.ready(m); err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package server
 import (
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"github.com/hubwire/hubwire/protocol"
 )
@@ -70,10 +69,7 @@ func (c *connection) invoke(l *leader, m *protocol.Invocation, streaming bool) {
 		return
 	}
 	inv := c.newInvocation(method)
-	inv.id, inv.streaming, inv.streamIDs = m.InvocationID, streaming, m.StreamIDs
-	if len(m.Headers) > 0 && !method.pool.reuse { // a copy: m is decoded into memory that is used again
-		inv.headers = slices.Clone(m.Headers)
-	}
+	inv.accept(m, streaming)
 	if err := inv.bind(l, m); err != nil {
 		c.failUnfit(m, inv, err)
 		return

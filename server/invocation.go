@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -16,32 +17,70 @@ type invocation struct {
 	call   Call // as user code sees it
 	conn   *connection
 	method *method // nil in the hub's hooks
-	user   User    // where refreshes are enabled: who it was when the call began
+	user   *User   // who it was when the call began; nil where refreshes are not enabled
 
 	lazyCtx lazyContext     // see callContext
 	ctxMu   sync.Mutex      // guards ctx, and what beginsIn notes
 	ctx     context.Context // not nil: what Observer.Trace has made of the callContext
 
-	connecting  atomic.Bool // OnConnected is running
-	authorizing atomic.Bool // authorizeWhileOthersWait is
-	id          string
-	streaming   bool // it came as a StreamInvocation
-	headers     []protocol.Header
-	args        []any           // a pointer for each parameter, *upload for streams
-	cells       []reflect.Value // what args point to, where an invocation is reused; see pool.go
-	streamIDs   []string
-	uploads     []*upload
-	streams     int          // counted in conn.streams
-	permit      atomic.Int32 // noPermit, permitHeld or permitReturned
-	completion  protocol.Completion
+	id   string
+	args []any  // a pointer for each parameter, *upload for streams
+	one  [1]any // memory of args, which most have no more of
+	rare *rareOfCall
 
 	leader *leader // that began to run it, in its turn; nil: it began on a goroutine of its own; see beginsIn
 	turn   uint64
 
-	allowed    bool        // set by authorizeWhileOthersWait
-	cancelable atomic.Bool // CancelInvocation finds it
-	untracked  bool        // over: CancelInvocation no longer finds it; guarded by conn.mu
-	closed     bool        // its uploads were closed; owned by the goroutine that runs it
+	permit      atomic.Int32 // noPermit, permitHeld or permitReturned
+	connecting  atomic.Bool  // OnConnected is running
+	authorizing atomic.Bool  // authorizeWhileOthersWait is
+	cancelable  atomic.Bool  // CancelInvocation finds it
+	streaming   bool         // it came as a StreamInvocation
+	allowed     bool         // set by authorizeWhileOthersWait
+	untracked   bool         // over: CancelInvocation no longer finds it; guarded by conn.mu
+}
+
+// rareOfCall is what few calls have: those with headers, and those that stream. It is made
+// before any user code knows the call.
+type rareOfCall struct {
+	headers   []protocol.Header
+	streamIDs []string
+	uploads   []*upload // changed by openUploads only, under conn.mu
+	streams   int       // counted in conn.streams
+	closed    bool      // the uploads were closed; owned by the goroutine that runs the call
+}
+
+// accept notes what m says of the call, but for its arguments.
+func (inv *invocation) accept(m *protocol.Invocation, streaming bool) {
+	inv.id, inv.streaming = m.InvocationID, streaming
+	if len(m.Headers) == 0 && len(m.StreamIDs) == 0 && inv.method.plain() { // nearly always
+		return
+	}
+	inv.rare = &rareOfCall{streamIDs: m.StreamIDs}
+	if len(m.Headers) > 0 && !inv.method.pool.reuse { // a copy: m is decoded into memory that is used again
+		inv.rare.headers = slices.Clone(m.Headers)
+	}
+}
+
+func (inv *invocation) headers() []protocol.Header {
+	if inv.rare == nil {
+		return nil
+	}
+	return inv.rare.headers
+}
+
+func (inv *invocation) streamIDs() []string {
+	if inv.rare == nil {
+		return nil
+	}
+	return inv.rare.streamIDs
+}
+
+func (inv *invocation) uploads() []*upload {
+	if inv.rare == nil {
+		return nil
+	}
+	return inv.rare.uploads
 }
 
 // admit registers what the call needs while it runs, or says why it must not
@@ -53,8 +92,8 @@ func (inv *invocation) admit() (refusal string) {
 	}
 	inv.permit.Store(permitHeld)
 	switch {
-	case len(inv.streamIDs) > 0:
-		refusal = c.streamCountText(m, len(inv.streamIDs))
+	case len(inv.streamIDs()) > 0:
+		refusal = c.streamCountText(m, len(inv.streamIDs()))
 	case m.cancellable && !c.track(inv): // others are tracked once they have a goroutine of their own
 		refusal = idInUseText(inv.id)
 	default:
@@ -69,7 +108,7 @@ func (inv *invocation) admit() (refusal string) {
 // itself; and a stream that blocks, or a call beside which others may run, would do so
 // until it is detached, a thousand times a second at most.
 func (inv *invocation) needsGoroutine() bool {
-	if len(inv.uploads) > 0 {
+	if len(inv.uploads()) > 0 {
 		return true
 	}
 	return inv.method.blocks.Load() && (inv.conn.hub.parallel() || !inv.method.plain())
@@ -79,7 +118,7 @@ func (inv *invocation) needsGoroutine() bool {
 func (inv *invocation) runAlone() {
 	defer inv.conn.survive()
 	defer inv.finish()
-	if len(inv.uploads) > 0 { // these always run here
+	if len(inv.uploads()) > 0 { // these always run here
 		inv.run()
 		return
 	}

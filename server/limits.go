@@ -59,11 +59,11 @@ func (inv *invocation) settle() {
 	if inv.permit.Load() == permitReturned && inv.permit.CompareAndSwap(permitReturned, noPermit) { // to look costs nothing
 		inv.conn.waiting.Add(-1)
 	}
-	if inv.streams > 0 {
+	if inv.rare != nil && inv.rare.streams > 0 {
 		inv.conn.mu.Lock()
-		inv.conn.streams -= int32(inv.streams)
+		inv.conn.streams -= int32(inv.rare.streams)
 		inv.conn.mu.Unlock()
-		inv.streams = 0
+		inv.rare.streams = 0
 	}
 }
 
@@ -80,6 +80,6 @@ func (c *connection) reserveStreams(inv *invocation, uploads int) (refusal strin
 		return fmt.Sprintf(tooManyStreams, inv.method.name)
 	}
 	c.streams += int32(n)
-	inv.streams = n
+	inv.rare.streams = n
 	return ""
 }

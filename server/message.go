@@ -13,16 +13,30 @@ import (
 // encoded at most once for each hub protocol, when the first connection needs
 // it; the bytes are shared by all. It is safe for concurrent use.
 type Message struct {
-	source  protocol.Message // nil: only what is in forms
+	source  protocol.Message // nil: there are no forms but those that came
 	mu      sync.Mutex
-	forms   [2]form       // the first two protocols, without a map
-	ready   atomic.Uint32 // how many of forms never change again
-	further map[string]*form
+	first   form                 // in the first protocol; most are needed in no other
+	second  atomic.Pointer[form] // in another one
+	further map[string]*form     // in all others
+	ready   atomic.Bool          // first never changes again
 
 	// Set before anybody else knows the message.
 	behind *behind   // not nil: the sender waits for receivers that are behind
 	latest bool      // it is a send: a client that wants the latest only can do without it
 	names  [1]string // of its Audience, where that is one
+}
+
+// A sentMessage is a Message and what it consists of, in one piece of memory.
+type sentMessage struct {
+	Message
+	invocation protocol.Invocation
+}
+
+// newSend returns the message of a send.
+func newSend(target string, args []any) *Message {
+	m := &sentMessage{invocation: protocol.Invocation{Target: target, Arguments: args}}
+	m.source, m.latest = &m.invocation, true
+	return &m.Message
 }
 
 // form is a message in one protocol.
@@ -101,7 +115,31 @@ func (m *Message) form(codec protocol.Codec) *form {
 // encode encodes m, by methods of the values in it where they have some. A
 // panic in one of them is an error.
 func encode(codec protocol.Codec, m protocol.Message) form {
-	return encodeInto(newFrameBuffer(), codec, m)
+	memory := takeMemory()
+	f := encodeInto(memory.buf, codec, m)
+	if f.err == nil {
+		f.frame = f.frame.Copy()
+		memory.free()
+	}
+	return f
+}
+
+// encodingMemories have what messages are encoded into: all but very long ones, which get
+// memory of their own, are copied from there. A message is mostly a fraction as long as
+// what it would need to grow in.
+var encodingMemories = sync.Pool{New: func() any { return &encodingMemory{buf: transport.NewCopyBuffer()} }}
+
+type encodingMemory struct {
+	buf        []byte
+	completion protocol.Completion // what is encoded, of an answer that is one
+}
+
+func takeMemory() *encodingMemory { return encodingMemories.Get().(*encodingMemory) }
+
+// free gives the memory back, with no completion in it. After an error it is not called:
+// nobody knows who has the memory.
+func (memory *encodingMemory) free() {
+	encodingMemories.Put(memory)
 }
 
 // newFrameBuffer returns an empty buffer for a short message.
@@ -124,10 +162,11 @@ func encodeInto(buf []byte, codec protocol.Codec, m protocol.Message) (f form) {
 // connections of a broadcast need no more, one after the other. A delivery takes 1.07
 // times as long with the lock, 16 broadcasts in flight (docs/performance.md).
 func (m *Message) findReady(name string) *form {
-	for i := range m.ready.Load() {
-		if m.forms[i].name == name {
-			return &m.forms[i]
-		}
+	if m.ready.Load() && m.first.name == name {
+		return &m.first
+	}
+	if f := m.second.Load(); f != nil && f.name == name {
+		return f
 	}
 	return nil
 }
@@ -141,15 +180,18 @@ func (m *Message) find(name string) *form {
 }
 
 func (m *Message) add(f form) *form {
-	if n := m.ready.Load(); int(n) < len(m.forms) {
-		m.forms[n] = f
-		m.ready.Store(n + 1)
-		return &m.forms[n]
+	if !m.ready.Load() {
+		m.first = f
+		m.ready.Store(true)
+		return &m.first
+	}
+	another := f // f itself stays on the stack
+	if m.second.CompareAndSwap(nil, &another) {
+		return &another
 	}
 	if m.further == nil {
 		m.further = map[string]*form{}
 	}
-	further := f // f itself stays on the stack
-	m.further[f.name] = &further
-	return &further
+	m.further[f.name] = &another
+	return &another
 }

@@ -5,15 +5,14 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/hubwire/hubwire/protocol"
 	"github.com/hubwire/hubwire/server/internal/hubtype"
 )
 
 // An invocation that no user code can keep is reused by later calls of the same
-// method, with its Completion and with the variables that its arguments are
-// decoded into: methods get what is in the variables, never a pointer to them. All
-// of them are set to zero after the call, so what a call has decoded, slices,
-// maps and what pointers point to, belongs to that call alone.
+// method, with the variables that its arguments are decoded into: methods get what
+// is in the variables, never a pointer to them. All of them are set to zero after the
+// call, so what a call has decoded, slices, maps and what pointers point to, belongs
+// to that call alone.
 type invocationPool struct {
 	reuse bool
 	free  sync.Pool
@@ -61,7 +60,9 @@ func decodesItself(t reflect.Type) bool {
 func (c *connection) newInvocation(m *method) *invocation {
 	if !m.pool.reuse {
 		inv := c.invocationOf(m)
-		inv.args = make([]any, len(m.params))
+		if inv.args = inv.one[:]; len(m.params) != len(inv.one) {
+			inv.args = make([]any, len(m.params))
+		}
 		for i, p := range m.params {
 			if p.argument() {
 				inv.args[i] = reflect.New(p.t).Interface()
@@ -76,9 +77,7 @@ func (c *connection) newInvocation(m *method) *invocation {
 	inv := &invocation{conn: c, method: m} // its user is never read
 	inv.call.inv = inv
 	for _, p := range m.params {
-		v := reflect.New(p.t)
-		inv.args = append(inv.args, v.Interface())
-		inv.cells = append(inv.cells, v.Elem())
+		inv.args = append(inv.args, reflect.New(p.t).Interface())
 	}
 	return inv
 }
@@ -89,7 +88,8 @@ func (c *connection) invocationOf(m *method) *invocation {
 	inv := &invocation{conn: c, method: m}
 	inv.call.inv = inv
 	if c.refreshes {
-		inv.user = c.User()
+		user := c.User()
+		inv.user = &user
 	}
 	return inv
 }
@@ -100,12 +100,11 @@ func (inv *invocation) recycle() {
 	if !inv.method.pool.reuse {
 		return
 	}
-	for _, cell := range inv.cells {
-		cell.SetZero()
+	for _, variable := range inv.args {
+		reflect.ValueOf(variable).Elem().SetZero()
 	}
-	inv.conn, inv.leader = nil, nil
-	inv.id, inv.streaming, inv.streamIDs = "", false, nil
-	inv.completion = protocol.Completion{}
+	inv.conn, inv.leader, inv.rare = nil, nil, nil
+	inv.id, inv.streaming = "", false
 	if inv.lazyCtx.made.Load() != nil {
 		inv.lazyCtx.made.Store(nil)
 	}

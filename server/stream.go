@@ -22,7 +22,7 @@ func (c *connection) openStreams(inv *invocation) (refusal string) {
 	case !c.track(inv):
 		return idInUseText(inv.id)
 	}
-	if refusal = c.reserveStreams(inv, len(inv.streamIDs)); refusal == "" {
+	if refusal = c.reserveStreams(inv, len(inv.streamIDs())); refusal == "" {
 		err := c.openUploads(inv)
 		if err == nil {
 			return ""
@@ -52,7 +52,7 @@ func (inv *invocation) stream(w observed, source reflect.Value) {
 			return false
 		}
 		message.Item = item
-		inv.reply(message)
+		inv.reply(message, takeMemory())
 		return ctx.Err() == nil
 	}
 	var err error

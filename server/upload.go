@@ -66,7 +66,7 @@ func (u *upload) tryAdd() bool {
 
 // openUploads registers the streams of a call, so that their items find it.
 func (c *connection) openUploads(inv *invocation) error {
-	ids := inv.streamIDs
+	ids := inv.streamIDs()
 	if len(ids) != inv.method.streams {
 		return NewHubError("Client sent %d stream(s), Hub method expects %d.", len(ids), inv.method.streams)
 	}
@@ -89,7 +89,7 @@ func (c *connection) openUploads(inv *invocation) error {
 		u := newUpload(ids[n], p, c.hub.opts.StreamBufferCapacity)
 		rare.uploads[u.id] = u
 		inv.args[i] = u
-		inv.uploads = append(inv.uploads, u)
+		inv.rare.uploads = append(inv.rare.uploads, u)
 		n++
 	}
 	return nil
@@ -98,11 +98,11 @@ func (c *connection) openUploads(inv *invocation) error {
 // closeUploads forgets the streams of a call whose method has returned; items
 // that still come are ignored.
 func (c *connection) closeUploads(inv *invocation) {
-	if inv.closed {
+	if inv.rare == nil || inv.rare.closed {
 		return
 	}
-	inv.closed = true
-	for _, u := range inv.uploads {
+	inv.rare.closed = true
+	for _, u := range inv.rare.uploads {
 		c.removeUpload(u)
 		close(u.done)
 	}
