@@ -1,7 +1,7 @@
 // Package peers is a module of its own, for servers to measure beside Hubwire:
 //
-//   - floor: answers without a hub, with one read and one write. What it costs no
-//     hub on net/http gets below.
+//   - floor: answers, and sends to groups, without a hub, with one read and a write for
+//     each client. What it costs no hub on net/http gets below.
 //   - philippseith: a hub of github.com/philippseith/signalr.
 //   - centrifuge: github.com/centrifugal/centrifuge, in its own protocol.
 //
