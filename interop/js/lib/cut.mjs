@@ -7,9 +7,12 @@ import { Proxy } from "./proxy.mjs";
 
 const count = 4, sideBySide = 16;
 
-// The client's errors keep only the words "fetch failed" of what went wrong.
+// The client's errors keep only the words "fetch failed" of what went wrong. A proxy may be given the port of one that
+// has ended, to which fetch still has a connection: what could not be written there has reached nobody, and is sent again.
 const plain = globalThis.fetch;
-globalThis.fetch = (...request) => plain(...request).catch((e) => { if (e.cause) e.message += `: ${e.cause}`; throw e; });
+const unsent = (e) => e.cause?.code === "ECONNRESET" && e.cause.syscall === "write";
+globalThis.fetch = (...request) => plain(...request).catch((e) => { if (!unsent(e)) throw e; return plain(...request); })
+    .catch((e) => { if (e.cause) e.message += `: ${e.cause}`; throw e; });
 
 /** The modes that can reconnect statefully, of the newest client. */
 export const stateful = modes.filter((m) => m.generation === 10 && m.transport === "WebSockets" && !m.skipNegotiation);
