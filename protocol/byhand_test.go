@@ -24,6 +24,7 @@ func BenchmarkSampleByHand(b *testing.B) {
 	var codec protocol.JSON
 	var s Sample
 	raw := protocol.Raw(called)
+	decodeByHand(called, &s) // what is encoded
 	dst := make([]byte, 0, 2048)
 	b.Run("decode/codec", func(b *testing.B) {
 		b.ReportAllocs()

@@ -21,7 +21,7 @@ func TestLoadgenMeasuresEveryPeer(t *testing.T) {
 	}
 	build("../..", "./cmd/loadgen")
 	for peer, loads := range map[string][]string{
-		"floor":        {"-mode echo -depth 4", "-mode connect", "-protocol raw -mode echo", "-protocol raw -mode broadcast"},
+		"floor":        {"-mode echo -depth 4", "-mode connect", "-mode broadcast -depth 4", "-mode groups -groups 2 -depth 4", "-protocol raw -mode echo", "-protocol raw -mode broadcast"},
 		"philippseith": {"-mode echo", "-mode echo -protocol messagepack"},
 		"centrifuge":   {"-protocol centrifuge -mode echo -depth 4", "-protocol centrifuge -mode broadcast"},
 	} {
