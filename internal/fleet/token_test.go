@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -134,6 +135,11 @@ func FuzzOpenMessage(f *testing.F) {
 	m := &message{kind: kindAnswer, flags: flagLast, n: 7, from: "node", head: []byte("head"), body: []byte("body"), time: time.UnixMilli(5)}
 	f.Add(m.seal(key('a'), base, channel), false)
 	f.Add([]byte{}, true)
+	asked := httptest.NewRequest("POST", "http://app/chat?id=x", nil)
+	request := &message{kind: kindAsk, flags: flagLast, n: 7, from: "node", head: packRequest(asked, []byte("bob")), body: []byte("body"), time: time.UnixMilli(5)}
+	sealed := request.seal(key('a'), base, channel)
+	f.Add(sealed, false)
+	f.Add(sealed[:len(sealed)-macSize], true)
 	f.Fuzz(func(t *testing.T, b []byte, sign bool) {
 		if sign { // what a node sends that lies
 			b = append(b, key('a').sum("message", base, channel, string(b))[:macSize]...)
@@ -142,7 +148,7 @@ func FuzzOpenMessage(f *testing.F) {
 		if err != nil {
 			return
 		}
-		s := &served{}
+		s := &served{ctx: t.Context()}
 		_, _, _ = s.request(m) // must not panic
 		u := unpacker{rest: m.head}
 		u.number()
