@@ -175,7 +175,7 @@ func TestTheWayOfAMessageIsAsDesignSays(t *testing.T) {
 			if !method {
 				next = names[i+1]
 			}
-			if handsOver := names[i+1] == "shard.run"; functions[i] != nil && !handsOver && !calls(functions[i], next) {
+			if handsOver := names[i+1] == "flusher.finish"; functions[i] != nil && !handsOver && !calls(functions[i], next) {
 				t.Errorf("%s does not call %s", names[i], names[i+1])
 			}
 		}

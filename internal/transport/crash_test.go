@@ -91,7 +91,7 @@ func TestAShardWritesOnAfterAnAppHasEndedItsGoroutine(t *testing.T) {
 	inBubble(t, opts, nil, func(t *testing.T, n *node) {
 		echo := n.endpoint.newApp
 		n.endpoint.newApp = func(c *Conn) App {
-			c.shard = &n.endpoint.shards[0]
+			c.shard = &n.endpoint.flushers.shards[0]
 			return &statefulApp{echoApp: echo(c).(*echoApp), onLost: func() { runtime.Goexit() }}
 		}
 		url := n.negotiate("&useStatefulReconnect=true")
@@ -104,21 +104,23 @@ func TestAShardWritesOnAfterAnAppHasEndedItsGoroutine(t *testing.T) {
 			others[i] = n.upgrade("/hub")
 			conns[i] = n.app().conn
 		}
-		n.endpoint.shards[0].running.Store(true) // all are on one list when it begins
+		flushers := &n.endpoint.flushers
+		flushers.active.Store(int32(len(flushers.shards))) // all are on one list when it begins
 		_ = conns[0].Send(text("hello"))
 		_ = conns[1].Send(text("hello"))
 		_ = bad.Send(text("hello"))
 		_ = conns[2].Send(text("hello"))
 		_ = conns[3].Send(text("hello"))
-		go n.endpoint.shards[0].run(nil)
+		flushers.active.Store(1)
+		flushers.begin()
 		for _, p := range others[:4] {
 			p.expect(opText, "hello")
 		}
 		synctest.Wait()
 		_ = conns[4].Send(text("later"))
 		others[4].expect(opText, "later")
-		if n.endpoint.shards[0].wait(); n.endpoint.shards[0].running.Load() {
-			t.Error("the goroutine of the shard has not ended")
+		if flushers.wait(); flushers.active.Load() > 0 {
+			t.Error("a flusher has not ended")
 		}
 		n.upgrade(url).expect(opText, "sequence")
 	})

@@ -9,8 +9,8 @@
 // an idle connection has) or a POST handler hands bytes to App.Receive.
 //
 // Out: Conn.Send (send.go) appends a Frame to the outbox and puts the connection
-// on its shard's list; shard.run, a goroutine that exists only while there is
-// something to write, calls Conn.flush, and socket.write (wswrite.go) writes what
+// on its shard's list; flusher.finish, on a goroutine that exists only while there
+// is something to write, calls Conn.flush, and socket.write (wswrite.go) writes what
 // is queued with one system call. While a reader hands over what it has read the
 // connection is corked: Uncork writes what is sent meanwhile from that same
 // goroutine. On SSE and long polling the goroutine of the GET request writes.
@@ -37,7 +37,7 @@
 // detached it, the goroutine that calls ReadOn goes on; a socket that replaces
 // another is read by the goroutine that read before.
 //
-// The memory to join frames in is the shard's, or borrowed from a pool. A read
+// The memory to join frames in is a flusher's, or borrowed from a pool. A read
 // buffer is borrowed only while there are bytes; it leaves the pool for good
 // when an App keeps the goroutine that uses it.
 //

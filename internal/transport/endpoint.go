@@ -15,20 +15,20 @@ import (
 // An Endpoint serves one route: negotiate below it and connect, send, delete on
 // it. Its methods are safe for concurrent use.
 type Endpoint struct {
-	opts    Options
-	newApp  func(*Conn) App
-	log     *slog.Logger
-	cors    *CORSPolicy // nil: no CORS headers, and pages of the server's own origin only
-	shards  []shard
-	nextOne atomic.Uint32            // the shard of the next connection
-	refuses atomic.Bool              // new connections; set while mu is held
-	closing atomic.Bool              // Shutdown was called; set while mu is held
-	hurry   atomic.Bool              // Shutdown waits for polls no longer
-	logged  sync.Map                 // what lacks has logged
-	mounts  atomic.Pointer[[]string] // patterns of MountedAt; changed while mu is held
-	started time.Time                // see clock
-	context sharedContext            // of connect requests
-	wheel   wheel                    // when the sweeper looks at whom
+	opts     Options
+	newApp   func(*Conn) App
+	log      *slog.Logger
+	cors     *CORSPolicy // nil: no CORS headers, and pages of the server's own origin only
+	flushers flushers
+	nextOne  atomic.Uint32            // the shard of the next connection
+	refuses  atomic.Bool              // new connections; set while mu is held
+	closing  atomic.Bool              // Shutdown was called; set while mu is held
+	hurry    atomic.Bool              // Shutdown waits for polls no longer
+	logged   sync.Map                 // what lacks has logged
+	mounts   atomic.Pointer[[]string] // patterns of MountedAt; changed while mu is held
+	started  time.Time                // see clock
+	context  sharedContext            // of connect requests
+	wheel    wheel                    // when the sweeper looks at whom
 
 	forbidden atomic.Pointer[forbiddenStep] // not nil: the sweeper is to log it
 
@@ -53,12 +53,12 @@ func NewEndpoint(opts Options, newApp func(*Conn) App) *Endpoint {
 		opts:     opts,
 		newApp:   newApp,
 		log:      opts.Logger,
-		shards:   make([]shard, runtime.GOMAXPROCS(0)),
 		table:    map[string]*Conn{},
 		refusing: make(chan struct{}),
 
 		started: time.Now(),
 	}
+	e.flushers.start(runtime.GOMAXPROCS(0))
 	e.opts.Readers = opts.Readers.orEnvironment()
 	if e.log == nil {
 		e.log = slog.Default()
@@ -274,7 +274,7 @@ func (e *Endpoint) refuseLocked() {
 // the endpoint still serves end with their connections. No goroutine writes for
 // several connections any more when it returns.
 func (e *Endpoint) Shutdown(ctx context.Context) error {
-	defer e.awaitFlushers()
+	defer e.flushers.wait()
 	e.mu.Lock()
 	e.refuseLocked()
 	e.closing.Store(true)
@@ -311,10 +311,4 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 		e.remove(c)
 	}
 	return ctx.Err()
-}
-
-func (e *Endpoint) awaitFlushers() {
-	for i := range e.shards {
-		e.shards[i].wait()
-	}
 }

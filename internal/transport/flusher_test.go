@@ -86,7 +86,7 @@ func sinks(n int) ([]*Conn, *sunk) {
 	all := &sunk{}
 	conns := make([]*Conn, n)
 	for i := range conns {
-		c := &Conn{endpoint: e, shard: &e.shards[i%len(e.shards)], transport: WebSockets, state: state{linkServing, appRunning}}
+		c := &Conn{endpoint: e, shard: &e.flushers.shards[i%len(e.flushers.shards)], transport: WebSockets, state: state{linkServing, appRunning}}
 		c.out.behindAt = FreeBytes
 		c.socket = &socket{conn: c, raw: &sink{conn: c, all: all}}
 		conns[i] = c
@@ -155,6 +155,7 @@ func TestAPauseIsAsLongAsItsRoundAllows(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 			drained(t, conns)
+			conns[0].endpoint.flushers.wait()
 			if got := k.writes.Load(); got < test.rounds*clients || got > (test.rounds+3)*clients {
 				t.Errorf("a write of %v: %d writes for 100 messages to %d clients, want those of %d to %d rounds", test.write, got, clients, test.rounds, test.rounds+3)
 			}
@@ -184,7 +185,7 @@ func TestShutdownWaitsForTheFlusher(t *testing.T) {
 		sinkOf(one).then = func() { _ = other.Send(text("x")) } // its turn comes after a pause
 		_ = one.Send(text("x"))
 		synctest.Wait()
-		if !one.shard.running.Load() {
+		if one.endpoint.flushers.active.Load() == 0 {
 			t.Fatal("the flusher makes no pause")
 		}
 		var both sync.WaitGroup
@@ -193,13 +194,104 @@ func TestShutdownWaitsForTheFlusher(t *testing.T) {
 				if err := one.endpoint.Shutdown(t.Context()); err != nil {
 					t.Errorf("Shutdown = %v", err)
 				}
-				if one.shard.running.Load() || !other.out.empty() {
+				if one.endpoint.flushers.active.Load() > 0 || !other.out.empty() {
 					t.Error("the flusher is not done after Shutdown")
 				}
 			})
 		}
 		both.Wait()
 	})
+}
+
+// An overlap counts goroutines that write at the same time.
+type overlap struct{ now, most atomic.Int32 }
+
+// write takes a while.
+func (o *overlap) write(d time.Duration) {
+	n := o.now.Add(1)
+	for most := o.most.Load(); n > most && !o.most.CompareAndSwap(most, n); most = o.most.Load() {
+	}
+	time.Sleep(d)
+	o.now.Add(-1)
+}
+
+// Messages to all 100 clients come each millisecond, and to write to all takes longer.
+func TestOneFlusherWritesWhileItJoinsFrames(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		each  int           // messages at once
+		gap   time.Duration // until the next ones
+		write time.Duration // what one takes
+		least int32         // that write at the same time
+		most  int32
+	}{
+		{"one message, now and then", 1, time.Second, 20 * time.Microsecond, 2, 4},
+		{"four at once, all the time", 4, time.Millisecond, 20 * time.Microsecond, 1, 1},
+		{"one at a time, all the time", 1, time.Millisecond, 20 * time.Microsecond, 2, 4},
+		{"a round is long", 4, time.Millisecond, longRound / 50, 2, 4}, // help comes once in 64 writes
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				conns, _ := sinks(100)
+				e, o := conns[0].endpoint, &overlap{}
+				e.flushers.start(4)
+				for i, c := range conns {
+					c.shard = &e.flushers.shards[i%4]
+					sinkOf(c).then = func() { o.write(test.write) }
+				}
+				for i := range 100 {
+					if i == 50 { // what flushers know of writes is known by now
+						o.most.Store(0)
+					}
+					for range test.each {
+						for _, c := range conns {
+							_ = c.Send(text("x"))
+						}
+					}
+					time.Sleep(test.gap)
+				}
+				if got := o.most.Load(); got < test.least || got > test.most {
+					t.Errorf("%d goroutines write at the same time, want %d to %d", got, test.least, test.most)
+				}
+				drained(t, conns)
+				e.flushers.wait() // time stands still once this has returned
+			})
+		})
+	}
+}
+
+// Flushers begin and end all the time, while others push.
+func TestNothingStaysOnTheListOfAShard(t *testing.T) {
+	conns, k := sinks(64)
+	conns[0].endpoint.flushers.start(4)
+	for i, c := range conns {
+		c.shard = &c.endpoint.flushers.shards[i%4]
+	}
+	const senders, rounds = 4, 500
+	var all sync.WaitGroup
+	for n := range senders {
+		all.Go(func() {
+			for i := range rounds {
+				for j := range 1 + (i+n)%8 {
+					_ = conns[(i*7+n+j*5)%len(conns)].Send(text("x"))
+				}
+				if i%16 == n {
+					drained(t, conns) // they have ended, or are about to
+				}
+			}
+		})
+	}
+	all.Wait()
+	drained(t, conns)
+	conns[0].endpoint.flushers.wait()
+	for _, c := range conns {
+		if c.out.dirty || c.next != nil {
+			t.Error("a connection is left on a list")
+		}
+	}
+	if k.writes.Load() == 0 {
+		t.Error("nothing was written")
+	}
 }
 
 func BenchmarkFanOut(b *testing.B) {

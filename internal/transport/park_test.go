@@ -119,7 +119,7 @@ func TestParkedClientsDoNotWaitForEachOther(t *testing.T) {
 			slow := n.upgrade("/hub")
 			c := n.app().conn
 			eventually(t, "it is parked", c.isParkedNow)
-			others := make([]*peer, 2*len(n.endpoint.shards)) // some are in the same set
+			others := make([]*peer, 2*len(n.endpoint.flushers.shards)) // some are in the same set
 			for i := range others {
 				others[i] = n.upgrade("/hub")
 				eventually(t, "it is parked", n.app().conn.isParkedNow)
@@ -252,8 +252,8 @@ func TestWhatIsReadIsTheConnectionsOwnHoweverFastDescriptorsAreUsedAgain(t *test
 func TestTheWatchEndsWithTheLastConnection(t *testing.T) {
 	n := serve(t, withReaders(ReadersPoll), nil)
 	watches := func() (open int) {
-		for i := range n.endpoint.shards {
-			p := &n.endpoint.shards[i].parked
+		for i := range n.endpoint.flushers.shards {
+			p := &n.endpoint.flushers.shards[i].parked
 			p.mu.Lock()
 			if p.watch != nil {
 				open++

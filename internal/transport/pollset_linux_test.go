@@ -69,7 +69,7 @@ func TestAResetClientThatIsNotReadKeepsNoWatchBusy(t *testing.T) {
 		t.Cleanup(free)
 		echo, apps := n.endpoint.newApp, make(chan *stuckApp, 100)
 		n.endpoint.newApp = func(c *Conn) App {
-			c.shard = &n.endpoint.shards[0]
+			c.shard = &n.endpoint.flushers.shards[0]
 			a := &stuckApp{echoApp: echo(c).(*echoApp), in: make(chan struct{}), release: release}
 			apps <- a
 			return a

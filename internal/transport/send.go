@@ -1,8 +1,8 @@
 package transport
 
 import (
-	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,50 +102,6 @@ func (c *Conn) SendLast(f Frame) error {
 	return nil
 }
 
-// SendWait is Send that first waits until fewer than TransportMaxBufferSize
-// bytes are queued (once it waits, until fewer than half), ctx is done, or the
-// connection ends.
-func (c *Conn) SendWait(ctx context.Context, f Frame) error {
-	limit := c.endpoint.opts.TransportMaxBufferSize
-	for {
-		c.mu.Lock()
-		if err := c.refusalLocked(); err != nil {
-			c.mu.Unlock()
-			return err
-		}
-		if limit <= 0 || c.out.queued < limit {
-			push := c.putLocked(f)
-			c.mu.Unlock()
-			if push {
-				c.shard.push(c)
-			}
-			c.Relieve()
-			return nil
-		}
-		limit = c.lowWater()
-		if err := c.awaitSpace(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// AwaitSpace waits as SendWait does, for an App that sends afterwards: others may
-// have sent meanwhile. Its error is ErrClosed, ErrTooSlow or that of ctx.
-func (c *Conn) AwaitSpace(ctx context.Context) error {
-	limit := c.endpoint.opts.TransportMaxBufferSize
-	for {
-		c.mu.Lock()
-		if err := c.refusalLocked(); err != nil || limit <= 0 || c.out.queued < limit {
-			c.mu.Unlock()
-			return err
-		}
-		limit = c.lowWater()
-		if err := c.awaitSpace(ctx); err != nil {
-			return err
-		}
-	}
-}
-
 // refusalLocked says why nothing can be sent; nil if it can.
 func (c *Conn) refusalLocked() error {
 	switch {
@@ -194,115 +150,6 @@ func (c *Conn) callWriterLocked() (push bool) {
 	return true
 }
 
-// A shard writes for its share of an endpoint's sockets. Connections with
-// something to write are on its list; its goroutine exists only while there are
-// any. The first round after a quiet time starts at once; later ones wait a
-// moment, so that more can be joined in one write.
-type shard struct {
-	list    atomic.Pointer[Conn] // linked by Conn.next, last in first
-	running atomic.Bool
-	parked  pollSet
-	quiet   atomic.Pointer[chan struct{}] // not nil: wait was called; closed when the goroutine ends
-	scratch scratch                       // owned by the goroutine, as turns
-	turns   turns
-	_       [64]byte // shards are written by different cores
-}
-
-// Between two rounds of a busy shard is a pause, of a quarter of what the first one
-// took: what comes one after the other to many clients, as from a backplane, is written
-// together, and whoever sends it has a processor meanwhile.
-// (TestAPauseIsAsLongAsItsRoundAllows; docs/performance.md, the row of broadcasts with Redis.)
-const (
-	shortestPause = 100 * time.Microsecond
-	longestPause  = 2 * time.Millisecond
-)
-
-// push puts c, which must have been marked dirty by the caller, on the list. The
-// sender goes on; the shard's goroutine writes.
-func (s *shard) push(c *Conn) {
-	for {
-		first := s.list.Load()
-		c.next = first
-		if !s.list.CompareAndSwap(first, c) {
-			continue
-		}
-		if first == nil && !s.running.Load() && s.running.CompareAndSwap(false, true) {
-			go s.run(nil)
-		}
-		return
-	}
-}
-
-// run writes for c and those that follow it, and until the list is empty.
-func (s *shard) run(c *Conn) {
-	over := false
-	defer func() {
-		if !over { // an App or a log of the user's has called runtime.Goexit: another goroutine writes
-			go s.run(c)
-		}
-	}()
-	for {
-		if c == nil {
-			c = s.list.Swap(nil)
-		}
-		if c == nil {
-			s.running.Store(false)
-			if s.list.Load() == nil || !s.running.CompareAndSwap(false, true) {
-				s.tellQuiet()
-				over = true
-				return
-			}
-			continue
-		}
-		began := time.Now()
-		for c != nil {
-			now := c
-			c, now.next = c.next, nil // once flush has cleared dirty, the goroutine that sets it again owns next
-			now.flush(&s.scratch)
-			s.turns.taken(1, turnWrites)
-		}
-		if s.list.Load() != nil {
-			time.Sleep(min(max(time.Since(began)/4, shortestPause), longestPause))
-		}
-	}
-}
-
-func (s *shard) tellQuiet() {
-	if s.quiet.Load() == nil { // nearly always
-		return
-	}
-	if quiet := s.quiet.Swap(nil); quiet != nil {
-		close(*quiet)
-	}
-}
-
-// wait returns when no goroutine writes for the shard. That is soon, once its
-// connections have ended: the goroutine waits for no client.
-func (s *shard) wait() {
-	for s.running.Load() {
-		fresh := make(chan struct{})
-		s.quiet.CompareAndSwap(nil, &fresh)
-		quiet := s.quiet.Load()
-		if quiet != nil && s.running.Load() {
-			<-*quiet
-		}
-	}
-}
-
-// flush writes for the shard, with its scratch.
-func (c *Conn) flush(memory *scratch) {
-	defer c.survive()
-	c.mu.Lock()
-	c.out.dirty = false
-	s := c.socket
-	if s == nil || s.writing || c.out.corked {
-		c.mu.Unlock()
-		return
-	}
-	s.writing = true
-	s.write(memory)
-}
-
 // Cork keeps what is sent in the outbox until Uncork.
 func (c *Conn) Cork() {
 	c.mu.Lock()
@@ -327,80 +174,246 @@ func (c *Conn) Uncork() {
 	c.mu.Unlock()
 }
 
-// WouldWait reports whether SendWait would have to wait now.
-func (c *Conn) WouldWait() bool {
-	limit := c.endpoint.opts.TransportMaxBufferSize
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return limit > 0 && c.out.queued >= limit && c.refusalLocked() == nil
+// The flushers of an endpoint write for its sockets. Connections with something to write
+// are on the list of their shard, and a goroutine, which exists only while there are any,
+// writes for one shard after the other.
+//
+// There are as many as shards at most. While writes take several frames along, there is one:
+// more of them would come back to each client sooner, with fewer frames each time. A broadcast
+// takes 1.2 times as long with two then, 16 in flight, and 1.3 times with 4
+// (docs/performance.md). Where a round of that one becomes long, it has others help.
+type flushers struct {
+	shards  []shard
+	active  atomic.Int32                  // goroutines that write
+	joining atomic.Bool                   // writes took several frames along, when somebody last looked
+	quiet   atomic.Pointer[chan struct{}] // not nil: wait was called; closed when none is left
 }
 
-// WaitForClient waits until fewer than half of TransportMaxBufferSize bytes are
-// queued, but only for a client that makes progress: it gives up when nothing
-// was written for a whole tick, or when the connection ends or its client is too
-// slow. Its error is that of ctx.
-func (c *Conn) WaitForClient(ctx context.Context) error {
+// A shard is a part of the connections of an endpoint, as many parts as there are
+// processors.
+type shard struct {
+	of     *flushers
+	list   atomic.Pointer[Conn] // linked by Conn.next, last in first
+	taken  atomic.Bool          // a flusher writes for it, or is about to
+	parked pollSet
+	_      [64]byte // shards are written by different cores
+}
+
+func (fs *flushers) start(shards int) {
+	fs.shards = make([]shard, shards)
+	for i := range fs.shards {
+		fs.shards[i].of = fs
+	}
+}
+
+// push puts c, which must have been marked dirty by the caller, on the list. The
+// sender goes on; a flusher writes.
+func (s *shard) push(c *Conn) {
 	for {
-		c.mu.Lock()
-		if c.refusalLocked() != nil || c.out.watch.isStalled() || c.out.queued < c.lowWater() {
-			c.mu.Unlock()
-			return nil
+		first := s.list.Load()
+		c.next = first
+		if !s.list.CompareAndSwap(first, c) {
+			continue
 		}
-		if err := c.awaitSpace(ctx); err != nil {
-			return err
+		if first == nil && !s.taken.Load() {
+			s.of.more()
+		}
+		return
+	}
+}
+
+// more starts a flusher where there is none, or where there may be more.
+func (fs *flushers) more() {
+	n := fs.active.Load()
+	if n > 0 && (fs.joining.Load() || int(n) >= len(fs.shards)) || !fs.active.CompareAndSwap(n, n+1) {
+		return // to whom active belongs looks at all lists before it ends
+	}
+	fs.begin()
+}
+
+// begin starts a flusher, which active counts already.
+func (fs *flushers) begin() {
+	f := flusherPool.Get().(*flusher)
+	f.of, f.writes, f.frames = fs, 0, 0
+	go f.run()
+}
+
+// A flusher is one goroutine that writes.
+type flusher struct {
+	of     *flushers
+	memory scratch
+	turn   turns
+
+	shard *shard // that it has taken
+	next  *Conn  // what was on its list, and is not written yet
+
+	began  time.Time // the round
+	wrote  bool      // something in it
+	writes int       // of this round and some before
+	frames int       // that they took along
+}
+
+var flusherPool = sync.Pool{New: func() any { return new(flusher) }}
+
+// Between two rounds is a pause, of a quarter of what the first one
+// took: what comes one after the other to many clients, as from a backplane, is written
+// together, and whoever sends it has a processor meanwhile.
+// (TestAPauseIsAsLongAsItsRoundAllows; docs/performance.md, the row of broadcasts with Redis.)
+const (
+	shortestPause = 100 * time.Microsecond
+	longestPause  = 2 * time.Millisecond
+)
+
+// longRound is how long a flusher that joins frames writes before others help.
+const longRound = 8 * time.Millisecond
+
+// run writes until there is nothing to write. The first round after a quiet time starts at
+// once; later ones wait a moment, so that more can be joined in one write.
+func (f *flusher) run() {
+	over := false
+	defer func() {
+		if !over { // an App or a log of the user's has called runtime.Goexit: another goroutine writes
+			go f.run()
+		}
+	}()
+	fs := f.of
+	for {
+		f.round()
+		took := time.Since(f.began)
+		switch {
+		case !f.wrote:
+			if fs.active.Add(-1) > 0 { // another one looks again before it ends
+				over = true
+			} else if !fs.pending() || !fs.active.CompareAndSwap(0, 1) {
+				fs.tellQuiet()
+				over = true
+			}
+		case f.joins() && took < longRound && f.leaves():
+			over = true
+		case fs.pending():
+			time.Sleep(min(max(took/4, shortestPause), longestPause))
+		}
+		if over {
+			f.of = nil
+			flusherPool.Put(f)
+			return
 		}
 	}
 }
 
-// lowWater is how few bytes a waiting sender waits for.
-func (c *Conn) lowWater() int { return max(c.endpoint.opts.TransportMaxBufferSize/2, 1) }
+// joins reports whether writes of late took several frames along, and lets others know.
+func (f *flusher) joins() bool {
+	joining := 4*f.frames > 5*f.writes
+	if f.of.joining.Load() != joining {
+		f.of.joining.Store(joining)
+	}
+	return joining
+}
 
-// awaitSpace waits until something has changed for waiting senders. It unlocks
-// c.mu.
-func (c *Conn) awaitSpace(ctx context.Context) error {
-	w := c.rarelyLocked()
-	if w.space == nil {
-		w.space = make(chan struct{})
+// leaves reports whether f can end, since there are others.
+func (f *flusher) leaves() bool {
+	n := f.of.active.Load()
+	return n > 1 && f.of.active.CompareAndSwap(n, n-1)
+}
+
+// round writes for each shard that nobody else writes for.
+func (f *flusher) round() {
+	f.began, f.wrote = time.Now(), false
+	f.writes, f.frames = f.writes/2, f.frames/2
+	if f.shard != nil { // a goroutine has ended on the way
+		f.finish()
 	}
-	space, corked := w.space, c.out.corked
-	c.mu.Unlock()
-	if corked { // what is queued can only leave if some goroutine writes it
-		c.Uncork()
-	}
-	select {
-	case <-space:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	for i := range f.of.shards {
+		s := &f.of.shards[i]
+		if s.list.Load() != nil && s.taken.CompareAndSwap(false, true) {
+			f.shard, f.next = s, s.list.Swap(nil)
+			f.finish()
+		}
 	}
 }
 
-// wakeSendersLocked lets the senders look again that wait for space.
-func (c *Conn) wakeSendersLocked() {
-	if w := c.rare; w != nil && w.space != nil {
-		close(w.space)
-		w.space = nil
+// finish writes for what is left of the shard that f has taken.
+func (f *flusher) finish() {
+	for f.next != nil {
+		now := f.next
+		f.next, now.next = now.next, nil // once flush has cleared dirty, the goroutine that sets it again owns next
+		f.wrote = true
+		f.writes++
+		f.frames += now.flush(&f.memory)
+		if f.turn++; f.turn == turnWrites {
+			f.turn = 0
+			f.callHelp()
+			runtime.Gosched()
+		}
+	}
+	f.shard.taken.Store(false)
+	f.shard = nil
+}
+
+// pending reports whether there is something to write.
+func (fs *flushers) pending() bool {
+	for i := range fs.shards {
+		if fs.shards[i].list.Load() != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// callHelp starts another flusher where shards wait, and the writes of f take single frames
+// or its round is long.
+func (f *flusher) callHelp() {
+	fs := f.of
+	n := fs.active.Load()
+	if f.joins() && time.Since(f.began) < longRound || int(n) >= len(fs.shards) {
+		return
+	}
+	for i := range fs.shards {
+		if s := &fs.shards[i]; s.list.Load() != nil && !s.taken.Load() {
+			if fs.active.CompareAndSwap(n, n+1) {
+				fs.begin()
+			}
+			return
+		}
 	}
 }
 
-// spaceLocked is called when bytes have left the outbox.
-func (c *Conn) spaceLocked() {
-	if c.rare != nil && c.out.queued < c.lowWater() {
-		c.wakeSendersLocked()
+func (fs *flushers) tellQuiet() {
+	if fs.quiet.Load() == nil { // nearly always
+		return
+	}
+	if quiet := fs.quiet.Swap(nil); quiet != nil {
+		close(*quiet)
 	}
 }
 
-// writtenLocked accounts for n bytes of what was taken.
-func (c *Conn) writtenLocked(n int) {
-	c.out.written(n)
-	c.spaceLocked()
+// wait returns when no goroutine writes. That is soon, once the connections have ended: none
+// waits for a client.
+func (fs *flushers) wait() {
+	for fs.active.Load() > 0 {
+		fresh := make(chan struct{})
+		fs.quiet.CompareAndSwap(nil, &fresh)
+		quiet := fs.quiet.Load()
+		if quiet != nil && fs.active.Load() > 0 {
+			<-*quiet
+		}
+	}
 }
 
-// writtenUpTo accounts for all that was taken but about left bytes.
-func (c *Conn) writtenUpTo(left int) {
+// flush writes for a flusher, with its memory. It returns how many frames waited.
+func (c *Conn) flush(memory *scratch) (frames int) {
+	defer c.survive()
 	c.mu.Lock()
-	c.writtenLocked(max(0, c.out.inFlight-left))
-	c.mu.Unlock()
+	c.out.dirty = false
+	s := c.socket
+	if s == nil || s.writing || c.out.corked {
+		c.mu.Unlock()
+		return 0
+	}
+	frames = len(c.out.waiting())
+	s.writing = true
+	s.write(memory)
+	return frames
 }
 
 // A scratch is what a goroutine needs while it writes.
@@ -409,5 +422,5 @@ type scratch struct {
 	raw    rawWrite
 }
 
-// scratches are for goroutines other than a shard's.
+// scratches are for goroutines other than flushers.
 var scratches = sync.Pool{New: func() any { return new(scratch) }}

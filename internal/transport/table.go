@@ -113,7 +113,7 @@ func (e *Endpoint) makeConn(version int, stateful bool, user any) *Conn {
 		token = newID()
 	}
 	c.setNames(id, token)
-	c.shard = &e.shards[int(e.nextOne.Add(1))%len(e.shards)]
+	c.shard = &e.flushers.shards[int(e.nextOne.Add(1))%len(e.flushers.shards)]
 	return c
 }
 
@@ -165,8 +165,8 @@ func (e *Endpoint) remove(c *Conn) {
 	}
 	e.ticking = false
 	close(e.quit)
-	for i := range e.shards {
-		e.shards[i].parked.end()
+	for i := range e.flushers.shards {
+		e.flushers.shards[i].parked.end()
 	}
 	if e.empty != nil {
 		close(e.empty)

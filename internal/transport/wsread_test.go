@@ -395,7 +395,7 @@ func parseAll(wire []byte, step int) (received string, code uint16) {
 	e := NewEndpoint(opts, nil)
 	ours, theirs := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, theirs) }() // pongs and close frames
-	c := &Conn{endpoint: e, shard: &e.shards[0], transport: WebSockets, state: state{linkServing, appRunning}}
+	c := &Conn{endpoint: e, shard: &e.flushers.shards[0], transport: WebSockets, state: state{linkServing, appRunning}}
 	a := &echoApp{conn: c, over: make(chan struct{}), silent: true, linger: true}
 	c.handler = a
 	s := &socket{conn: c, net: ours}
