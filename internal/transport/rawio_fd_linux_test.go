@@ -12,7 +12,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 	"unsafe"
 )
 
@@ -141,12 +140,6 @@ func echoRaw(b *testing.B, conns int, read func(uintptr, []byte) (int, error), w
 	served.Wait()
 	b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op")
 	_ = clients.Wait() // it reports to its own output
-}
-
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // cannot fail
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // Variables of the environment for TestClientsOfBenchmarkRawIO.

@@ -179,9 +179,9 @@ func (c *Conn) Uncork() {
 // writes for one shard after the other.
 //
 // There are as many as shards at most. While writes take several frames along, there is one:
-// more of them would come back to each client sooner, with fewer frames each time. A broadcast
-// takes 1.2 times as long with two then, 16 in flight, and 1.3 times with 4
-// (docs/performance.md). Where a round of that one becomes long, it has others help.
+// more of them would come back to each client sooner, with fewer frames each time
+// (BenchmarkBroadcastsInFlight; docs/performance.md, "Broadcasts and groups"). Where a round of
+// that one becomes long, it has others help.
 type flushers struct {
 	shards  []shard
 	active  atomic.Int32                  // goroutines that write
@@ -255,9 +255,9 @@ type flusher struct {
 
 var flusherPool = sync.Pool{New: func() any { return new(flusher) }}
 
-// Between two rounds is a pause, of a quarter of what the first one
-// took: what comes one after the other to many clients, as from a backplane, is written
-// together, and whoever sends it has a processor meanwhile.
+// Between two rounds is a pause, of a quarter of what the first one took: what comes one
+// after the other to many clients, as from a backplane, is written together, and whoever
+// sends it has a processor meanwhile.
 // (TestAPauseIsAsLongAsItsRoundAllows; docs/performance.md, the row of broadcasts with Redis.)
 const (
 	shortestPause = 100 * time.Microsecond
