@@ -106,9 +106,15 @@ func (e *InvalidTokenError) challenge() string {
 // askWho asks authenticate who has sent r.
 func askWho(authenticate func(*http.Request) (User, error), r *http.Request, limit time.Duration, log *slog.Logger) (any, transport.Refusal) {
 	user, err := authenticate(r)
-	if err == nil {
-		return kept(capExpires(user, limit)), transport.Refusal{}
+	if err != nil {
+		return nil, refusal(err, r, log)
 	}
+	return kept(capExpires(user, limit)), transport.Refusal{}
+}
+
+// refusal is how r is answered, of which authenticate has said err. It is no part of askWho,
+// whose frame is on the stack of each request while user code runs.
+func refusal(err error, r *http.Request, log *slog.Logger) transport.Refusal {
 	no := transport.Refusal{Status: http.StatusInternalServerError}
 	var invalid *InvalidTokenError
 	switch {
@@ -127,7 +133,7 @@ func askWho(authenticate func(*http.Request) (User, error), r *http.Request, lim
 		log.Log(r.Context(), level, message, "type", fmt.Sprintf("%T", err), "status", no.Status, "remote", r.RemoteAddr,
 			"error", withoutSecrets(describe(err).text, r))
 	}
-	return nil, no
+	return no
 }
 
 // nobody is a User of whom nothing is known, as the transport keeps it.

@@ -13,15 +13,21 @@ func (e *Endpoint) authenticate(r *http.Request, kind connectKind) (user any, no
 	}
 	if kind.transport != LongPolling && r.Header.Get("Authorization") == "" {
 		if token := queryValue(r.URL.RawQuery, "access_token"); token != "" {
-			r = r.WithContext(r.Context())
-			r.Header = r.Header.Clone()
-			r.Header.Set("Authorization", "Bearer "+token)
+			r = withToken(r, token)
 		}
 	}
 	if !e.guard("Authenticate", func() { user, no = e.opts.Authenticate(r) }) {
 		return nil, Refusal{Status: http.StatusInternalServerError}
 	}
 	return user, no
+}
+
+// withToken is a copy of r that carries token as other requests do.
+func withToken(r *http.Request, token string) *http.Request {
+	r = r.WithContext(r.Context())
+	r.Header = r.Header.Clone()
+	r.Header.Set("Authorization", "Bearer "+token)
+	return r
 }
 
 // refuse answers a request whose sender may not use the endpoint.

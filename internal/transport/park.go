@@ -173,7 +173,7 @@ func (s *socket) keep() {
 // readAgain is the goroutine of a socket that was parked.
 func (c *Conn) readAgain() {
 	defer c.survive()
-	c.read()
+	c.read(false)
 }
 
 // parkIdleLocked asks the goroutine that waits for a busy client that has become
@@ -261,8 +261,8 @@ func (r *pollReader) serve(s *socket) bool {
 func (r *pollReader) read(s *socket) {
 	c := s.conn
 	defer c.survive()
-	if s.readAll() && !c.hasNoSocket() { // another one has taken its place
+	if s.readAll(false) && !c.hasNoSocket() { // another one has taken its place
 		s.readAlone()
-		c.read()
+		c.read(false)
 	}
 }

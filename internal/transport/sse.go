@@ -52,7 +52,7 @@ func (e *Endpoint) serveSSE(w http.ResponseWriter, r *http.Request, c *Conn, use
 	if err == nil && mayTake {
 		if s := takeStream(w, r); s != nil {
 			s.conn = c
-			go c.serveSocket(s, true) // as that of a WebSocket
+			go c.serveSocket(s, true, false) // as that of a WebSocket
 			return
 		}
 	}

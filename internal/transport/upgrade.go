@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
@@ -27,19 +28,36 @@ func (e *Endpoint) upgrade(w http.ResponseWriter, r *http.Request, protocol stri
 		s.buf.left = s.buf.bytes[:n]
 	}
 	if err == nil {
-		// A client that has not read the answers before this one may keep the
-		// write waiting. The HTTP server's own deadlines are lifted.
-		_ = conn.SetDeadline(time.Time{})
-		_ = conn.SetWriteDeadline(deadline(e.opts.TransportSendTimeout))
-		writeSwitching(rw.Writer, w.Header(), r.Header["Sec-Websocket-Key"][0], protocol) // Flush has its error
-		err = rw.Flush()
-		_ = conn.SetWriteDeadline(time.Time{}) // without effect on a connection that is closed
+		_ = conn.SetDeadline(time.Time{}) // the HTTP server's own; without effect on a connection that is closed, as below
+		memory := scratches.Get().(*scratch)
+		head := bytes.NewBuffer(memory.joined[:0])
+		writeSwitching(head, w.Header(), r.Header["Sec-Websocket-Key"][0], protocol)
+		memory.joined = head.Bytes()
+		err = e.writeHead(s, rw.Writer, memory)
+		scratches.Put(memory)
 	}
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// writeHead writes what was joined in memory, by w if it must wait. As a rule the system takes it at once, but a
+// client that has not read the answers before this one may keep the write waiting.
+func (e *Endpoint) writeHead(s *socket, w *bufio.Writer, memory *scratch) (err error) {
+	n := 0
+	if s.raw != nil {
+		n, err = memory.raw.some(s.raw, memory.joined)
+	}
+	if err != nil || n == len(memory.joined) {
+		return err
+	}
+	_ = s.net.SetWriteDeadline(deadline(e.opts.TransportSendTimeout))
+	_, _ = w.Write(memory.joined[n:]) // Flush has its error
+	err = w.Flush()
+	_ = s.net.SetWriteDeadline(time.Time{})
+	return err
 }
 
 // hijack takes the connection of w. Some wrappers panic where what they wrap
@@ -63,22 +81,21 @@ var notOfOthers = map[string]bool{
 }
 
 // writeSwitching writes the head of a 101 with what others have put into header.
-// Errors are those of the next Flush.
-func writeSwitching(w *bufio.Writer, header http.Header, key, protocol string) {
+func writeSwitching(w *bytes.Buffer, header http.Header, key, protocol string) {
 	const head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-	_, _ = w.WriteString(head)
-	_, _ = w.WriteString(acceptKey(key))
-	_, _ = w.WriteString("\r\n")
+	w.WriteString(head)
+	w.WriteString(acceptKey(key))
+	w.WriteString("\r\n")
 	if protocol != "" {
 		_ = http.Header{"Sec-WebSocket-Protocol": {protocol}}.Write(w) // it is the hub's word: a line's end in it is a blank
 	}
 	if _, ok := header["Date"]; !ok {
-		_, _ = w.WriteString("Date: ")
-		_, _ = w.Write(time.Now().UTC().AppendFormat(w.AvailableBuffer(), http.TimeFormat))
-		_, _ = w.WriteString("\r\n")
+		w.WriteString("Date: ")
+		w.Write(time.Now().UTC().AppendFormat(w.AvailableBuffer(), http.TimeFormat))
+		w.WriteString("\r\n")
 	}
 	_ = header.WriteSubset(w, notOfOthers)
-	_, _ = w.WriteString("\r\n")
+	w.WriteString("\r\n")
 }
 
 func acceptKey(key string) string {

@@ -66,9 +66,14 @@ func (e *Endpoint) serveWebSocket(w http.ResponseWriter, r *http.Request, c *Con
 		return
 	}
 	s.conn = c
-	go c.serveSocket(s, first) // net/http's goroutine has a large stack; the reader gets a small one
-	if stream != nil {
+	switch {
+	case stream != nil:
+		go c.serveSocket(s, first, false)
 		<-stream.done
+	case s.raw == nil || e.opts.Readers == ReadersGoroutine:
+		go c.serveSocket(s, first, false) // net/http's goroutine would be kept to the end
+	default:
+		c.serveSocket(s, first, true)
 	}
 }
 
@@ -109,8 +114,9 @@ func rawConn(conn net.Conn) syscall.RawConn {
 }
 
 // serveSocket makes s the socket of c and reads until another goroutine goes on
-// or there is nothing more to read. It is the reader's goroutine.
-func (c *Conn) serveSocket(s *socket, first bool) {
+// or there is nothing more to read. It is the reader's goroutine; lent says that it is
+// net/http's, see readAll.
+func (c *Conn) serveSocket(s *socket, first, lent bool) {
 	defer c.survive()
 	reads, ok := c.attach(s)
 	if !ok && first {
@@ -122,5 +128,5 @@ func (c *Conn) serveSocket(s *socket, first bool) {
 	if first {
 		c.start()
 	}
-	c.read()
+	c.read(lent)
 }

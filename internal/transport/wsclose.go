@@ -41,12 +41,19 @@ func (c *Conn) hangUp(s *socket, code uint16, cause error) {
 	c.closeLocked(linkClosed)
 	tell := c.endForLocked(cause)
 	s.closeCode, s.hangUp = code, true
-	// For the write that runs, and for the close frame if the system does not take that.
-	wait := min(c.endpoint.opts.CloseTimeout, c.endpoint.opts.TransportSendTimeout)
-	_ = s.net.SetWriteDeadline(deadline(wait)) // fails only if it is closed already
+	if s.writing || s.raw == nil {
+		s.boundLocked() // the write that runs; what the system does not take of the close frame is bounded by write
+	}
+	s.inline.Store(nil) // the goroutine that reads is here: it needs nobody in its place, and goes on with its set
 	s.writeNow()
 	c.tellEnded(tell, cause)
 	c.forgetIfDone()
+}
+
+// boundLocked bounds the writing to a client that has gone.
+func (s *socket) boundLocked() {
+	opts := &s.conn.endpoint.opts
+	_ = s.net.SetWriteDeadline(deadline(min(opts.CloseTimeout, opts.TransportSendTimeout))) // fails only if it is closed already
 }
 
 // lost ends the socket because it does not work any more. The connection ends

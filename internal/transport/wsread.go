@@ -80,8 +80,8 @@ func (s *socket) release() {
 
 // read reads the sockets of c, one after the other, until there is none or
 // another goroutine goes on. The caller has set c.reading, or was given it by a
-// goroutine that must not read any more.
-func (c *Conn) read() {
+// goroutine that must not read any more. lent is for readAll.
+func (c *Conn) read(lent bool) {
 	for {
 		c.mu.Lock()
 		s := c.socket
@@ -102,7 +102,7 @@ func (c *Conn) read() {
 			}
 			c.handler.(Reconnector).Reconnected()
 		}
-		if !s.readAll() {
+		if !s.readAll(lent) {
 			return
 		}
 	}
@@ -140,7 +140,7 @@ func (c *Conn) ReadOn() {
 	if s != nil {
 		s.readAlone()
 	}
-	c.read()
+	c.read(false)
 }
 
 // What became of the bytes that were read.
@@ -153,8 +153,10 @@ const (
 )
 
 // readAll reads until the socket ends; it reports false if another goroutine
-// goes on.
-func (s *socket) readAll() bool {
+// goes on. A goroutine that is lent is net/http's: it has the stack to take the client in
+// (BenchmarkConnect), and a buffer and a request that are not to be kept. So it reads what
+// comes first, and another one waits for more.
+func (s *socket) readAll(lent bool) bool {
 	c := s.conn
 	for {
 		if s.events && s.buf != nil && s.saidTooMuch() {
@@ -180,6 +182,10 @@ func (s *socket) readAll() bool {
 		}
 		if s.dead.Load() {
 			return true
+		}
+		if lent && s.reads.Load() > 0 && s.mayWait() {
+			go c.readAgain()
+			return false
 		}
 		err := errNothing // what comes from now on wakes it again
 		if !s.emptied || s.mayWait() {

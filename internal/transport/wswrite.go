@@ -82,6 +82,9 @@ func (s *socket) write(memory *scratch) {
 				rest = slices.Clone(rest)
 			}
 			if s.account(n, false) {
+				if s.hangUp {
+					s.boundLocked()
+				}
 				c.wakeLocked()
 				c.mu.Unlock()
 				go s.writeWaiting(rest) // the client does not keep up: the new goroutine waits, this one goes on with other connections
