@@ -18,7 +18,7 @@ import (
 // Other goroutines are followers: the transport's, which read on and leave what
 // they have read in the inbox while another goroutine leads.
 //
-// A leader that cannot go on promotes another goroutine, in one of two ways:
+// A leader that cannot go on promotes another goroutine, or has it read in its place:
 //
 //   - A method runs for longer than about a millisecond, or is about to wait (for
 //     a client result, for a caller that does not read). It keeps its goroutine,
@@ -27,6 +27,9 @@ import (
 //   - The next message itself must wait: for a permit, for space in an upload, for
 //     an authorization. The goroutine that reads for the transport must not wait:
 //     it promotes another one and follows. Any other leader waits itself.
+//   - The connection is made known and OnConnected called, which takes longer than about a
+//     millisecond: no message may be dispatched meanwhile, so it goes on leading, and another
+//     goroutine reads.
 //
 // What a leader has belongs to its goroutine alone; leader.go and watch.go are
 // the only files that touch its fields (structure_test.go sees to that). A
@@ -50,8 +53,13 @@ type leader struct {
 	slot    int32 // in the hub's watch, from 1 on; 0: none
 	turn    atomic.Uint64
 
+	mu sync.Mutex // held where a turn ends that has registers set, and while l is relieved of it
+
 	lastSlot int32 // that it had in a watch, from 1 on
 }
+
+// registers is set in leader.turn while l registers its connection and reads for the transport.
+const registers = 1 << 63
 
 // The roles of a goroutine that may lead.
 type role uint8
@@ -89,12 +97,14 @@ func (a *hubApp) Receive(p []byte, isReader bool) (readOn bool) {
 		}
 	case isReader:
 		l.rest, l.taken, l.borrowed = data, len(data), true
-		l.lead()
+		if l.lead(); !l.isReader { // another one reads
+			c.bytes.Uncork()
+		}
 	default:
 		l.promote(nil)
 		l.role = resigned // its scratch memory is free
 	}
-	return l.role != detached && (isReader || !lost)
+	return l.role != detached && l.isReader == isReader && (isReader || !lost)
 }
 
 // inTurn is after how many messages a leader lets other goroutines have its processor,
@@ -155,8 +165,67 @@ func (l *leader) handshake() {
 	case c.hub.local && c.hub.chain.onConnected == nil && c.hub.methods.create == nil:
 		c.register()
 	default:
-		l.await(nil, c.register, nil)
+		l.register()
 	}
+}
+
+// register calls connection.register, which may call user code, or wait for Redis. As with
+// calls, the goroutine of l does so (BenchmarkConnect); should it take long, another one reads
+// on, but unlike with calls nobody dispatches meanwhile.
+func (l *leader) register() {
+	c := l.conn
+	if !l.isReader || l.slot == 0 && !c.hub.watch.enter(l) {
+		l.await(nil, c.register, nil)
+		return
+	}
+	if len(l.rest) > 0 {
+		c.in.putBack(l.rest) // its memory is that of who reads
+	}
+	l.rest, l.taken, l.borrowed, l.clock = nil, 0, false, 0
+	c.bytes.BeforeWait() // others read the clients that are parked with this one
+	turn := l.turn.Load() + 1 | registers
+	l.turn.Store(turn)
+	exited := true // by runtime.Goexit, in user code
+	defer func() {
+		if exited {
+			l.isReader = l.registered(turn)
+		}
+	}()
+	c.register()
+	exited = false
+	if l.isReader = l.registered(turn); !l.isReader {
+		c.heard() // meanwhile it could not be
+		c.bytes.Cork()
+	}
+}
+
+// registered ends the given turn, in which l has registered its connection. It reports whether
+// l still reads for the transport.
+func (l *leader) registered(turn uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.turn.Load() != turn {
+		return false
+	}
+	l.turn.Store(turn&^registers + 1)
+	return true
+}
+
+// relieve has another goroutine read in the place of that of l, which registers its connection
+// in the given turn and leads on.
+func (l *leader) relieve(turn uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.turn.Load() != turn {
+		return
+	}
+	l.turn.Store(turn&^registers + 1)
+	c := l.conn
+	c.hub.watch.leave(l)
+	c.hub.running.Go(func() {
+		c.bytes.Uncork() // the answer to the handshake, before what takes long
+		c.bytes.ReadOn()
+	})
 }
 
 // unmarshal decodes a value of the message that is being dispatched into what v points
@@ -232,6 +301,10 @@ func (l *leader) run(inv *invocation) {
 	}
 }
 
+// runs reports whether l runs inv, which its own goroutine asks: it was not detached, and has
+// had a leader at all.
+func (l *leader) runs(inv *invocation) bool { return l != nil && l.turn.Load() == inv.turn }
+
 // now is sinceStart for an observed call that begins on the goroutine of l. Where it
 // follows another one at once it is when that ended: to look at the clock costs more
 // than to count a call (TestCallsThatFollowEachOtherShareAClock).
@@ -302,8 +375,12 @@ func (l *leader) promote(first func(next *leader)) {
 
 // detach lets another goroutine go on in the place of that of l, unless the call
 // of the given turn has returned or was detached already. It may be called by
-// any goroutine.
+// any goroutine. Of a registration only the reading goes on elsewhere.
 func (l *leader) detach(turn uint64) {
+	if turn&registers != 0 {
+		l.relieve(turn)
+		return
+	}
 	if turn&1 == 0 || !l.turn.CompareAndSwap(turn, turn+1) {
 		return
 	}

@@ -92,6 +92,7 @@ func (w *watch) run() {
 		turn   uint64
 	}
 	var entered uint64
+	w.tasks.keep(true) // goroutines, for the calls that will be detached
 	for idle := 0; ; {
 		time.Sleep(watchPeriod)
 		busy := false
@@ -115,10 +116,12 @@ func (w *watch) run() {
 		if idle++; idle < 3 {
 			continue
 		}
+		w.tasks.keep(false)
 		w.running.Store(false)
 		if w.entered() == entered || !w.running.CompareAndSwap(false, true) {
 			return // no leader has entered, or the one that did has started another run
 		}
 		idle = 0
+		w.tasks.keep(true)
 	}
 }
