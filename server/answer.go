@@ -43,6 +43,7 @@ func (inv *invocation) reply(m protocol.Message, memory *encodingMemory) {
 		c.watch.sent(f.frame)
 	case errors.Is(err, transport.ErrWouldWait):
 		inv.mayBlock()
+		c.bytes.Uncork()
 		_ = c.queueWait(c.Context(), f.frame.Copy())
 	}
 	memory.completion = protocol.Completion{}

@@ -144,7 +144,11 @@ func (inv *invocation) run() {
 	}()
 	if !inv.method.plain() || inv.permitted() {
 		w = inv.observe()
-		switch result, err := inv.callMethod(); {
+		result, err := inv.callMethod()
+		if !inv.method.streamsResult() && !inv.leader.runs(inv) {
+			inv.conn.bytes.Cork() // finish follows: nobody else need write the answer
+		}
+		switch {
 		case err != nil:
 			w.ended(inv, CallFailed, err)
 			inv.failed(err)
