@@ -26,18 +26,21 @@ func (inv *invocation) answer(m protocol.Completion) {
 	m.InvocationID = inv.id
 	memory := takeMemory()
 	memory.completion = m
-	inv.reply(&memory.completion, memory)
+	inv.reply(&memory.completion, memory, true)
 }
 
-// reply sends an answer of user code, which waits while the client does not read. It gives
-// the memory back.
-func (inv *invocation) reply(m protocol.Message, memory *encodingMemory) {
+// reply sends an answer of user code, which waits while the client does not read; last says that
+// no other one follows. It gives the memory back.
+func (inv *invocation) reply(m protocol.Message, memory *encodingMemory, last bool) {
 	c := inv.conn
 	f, ok := c.encode(m, memory.buf)
 	if !ok {
 		return // and nobody knows who has the memory
 	}
 	inv.leader.handled(f.frame.Len())
+	if last && !inv.leader.runs(inv) {
+		c.bytes.Cork() // until finish, which follows: nobody else need write it
+	}
 	switch err := c.sendAnswer(f.frame); {
 	case err == nil:
 		c.watch.sent(f.frame)

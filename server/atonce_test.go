@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
 	"github.com/hubwire/hubwire/internal/race"
 	"github.com/hubwire/hubwire/server"
 )
@@ -118,6 +120,19 @@ func (h *waitingHub) Stream() iter.Seq[int] {
 	return func(func(int) bool) {}
 }
 
+// Late waits, and so does its result while it is encoded.
+func (h *waitingHub) Late() waitingResult {
+	h.Wait()
+	return waitingResult{h}
+}
+
+type waitingResult struct{ hub *waitingHub }
+
+func (r waitingResult) MarshalJSON() ([]byte, error) {
+	r.hub.Wait()
+	return []byte(`"late"`), nil
+}
+
 func (h *waitingHub) Nap() { time.Sleep(5 * time.Millisecond) }
 
 func (h *waitingHub) Echo(text string) string { return text }
@@ -176,6 +191,30 @@ func TestAUserIDThatWaitsHoldsUpNoOtherClient(t *testing.T) {
 	quiet.call("1", "Echo", `["x"]`, `"result":"x"`)
 	h.over <- struct{}{}
 	late.expect(`{}`)
+}
+
+// A call that has waited writes its own answer. What others send its client goes out meanwhile,
+// however long it takes to encode that.
+func TestAnAnswerThatWaitsHoldsUpNothingElse(t *testing.T) {
+	h := &waitingHub{begun: make(chan struct{}), over: make(chan struct{})}
+	hub := newHub(h, patient())
+	c := connect(t, serve(t, hub))
+	c.send(`{"type":1,"invocationId":"1","target":"Late","arguments":[]}`)
+	<-h.begun
+	if err := wsutil.WriteClientMessage(c.conn, ws.OpPing, []byte("detached")); err != nil {
+		t.Fatal(err)
+	}
+	if pong := c.frame(); pong != "detached" { // another goroutine reads
+		t.Fatalf("a ping was answered by %q", pong)
+	}
+	h.over <- struct{}{}
+	<-h.begun
+	if err := hub.Clients().All().Send(t.Context(), "Sent"); err != nil {
+		t.Error(err)
+	}
+	c.expect(`{"type":1,"target":"Sent","arguments":[]}`)
+	h.over <- struct{}{}
+	c.expect(`{"type":3,"invocationId":"1","result":"late"}`)
 }
 
 // The read buffer of a call that was detached is used again.

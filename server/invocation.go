@@ -144,11 +144,7 @@ func (inv *invocation) run() {
 	}()
 	if !inv.method.plain() || inv.permitted() {
 		w = inv.observe()
-		result, err := inv.callMethod()
-		if !inv.method.streamsResult() && !inv.leader.runs(inv) {
-			inv.conn.bytes.Cork() // finish follows: nobody else need write the answer
-		}
-		switch {
+		switch result, err := inv.callMethod(); {
 		case err != nil:
 			w.ended(inv, CallFailed, err)
 			inv.failed(err)

@@ -52,7 +52,7 @@ func (inv *invocation) stream(w observed, source reflect.Value) {
 			return false
 		}
 		message.Item = item
-		inv.reply(message, takeMemory())
+		inv.reply(message, takeMemory(), false)
 		return ctx.Err() == nil
 	}
 	var err error
