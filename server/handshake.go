@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -117,12 +118,7 @@ func (c *connection) register() {
 	err := c.connectManager()
 	c.answerHandshake()
 	if err != nil {
-		if _, panicked := asError[*panicError](err); panicked {
-			c.logFailure("LifetimeManager.Connected", err)
-		} else {
-			c.hub.log.Error("connection cannot be registered", "type", fmt.Sprintf("%T", err), "connection", c.ID(), "error", describe(err).text)
-		}
-		failed.cause = err
+		failed = c.unregistered(err)
 		return
 	}
 	failed.allowReconnect = false
@@ -130,6 +126,20 @@ func (c *connection) register() {
 		c.connected = true
 		c.hubMade()
 	}
+}
+
+// unregistered is how a connection ends that the manager does not know, which has said err.
+func (c *connection) unregistered(err error) ending {
+	_, panicked := asError[*panicError](err)
+	switch {
+	case c.Context().Err() != nil && isError(err, context.Canceled): // its client has left meanwhile, which is no error
+		return ending{allowReconnect: true, how: howInputEnded(c.in.endCause())}
+	case panicked:
+		c.logFailure("LifetimeManager.Connected", err)
+	default:
+		c.hub.log.Error("connection cannot be registered", "type", fmt.Sprintf("%T", err), "connection", c.ID(), "error", describe(err).text)
+	}
+	return ending{cause: err, allowReconnect: true, connectFailed: true}
 }
 
 // callOnConnected calls what the hub does for a new connection.

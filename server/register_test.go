@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -117,6 +118,46 @@ func TestManyClientsWaitInOnConnected(t *testing.T) {
 	for _, c := range clients {
 		c.expect(`{"type":1,"target":"Welcome","arguments":[]}`)
 		c.call("1", "Echo", `["x"]`, `"result":"x"`)
+	}
+}
+
+// leavingManager makes no connection known before its client has left.
+type leavingManager struct {
+	server.LifetimeManager
+	begun chan struct{}
+}
+
+func (m leavingManager) Connected(ctx context.Context, _ server.Receiver) error {
+	m.begun <- struct{}{}
+	<-ctx.Done()
+	return fmt.Errorf("asking: %w", ctx.Err())
+}
+
+// A client that leaves before the manager knows it is no error.
+func TestAClientThatLeavesBeforeItIsKnownIsNoError(t *testing.T) {
+	for name, test := range map[string]struct {
+		leave func(*client)
+		how   string
+	}{
+		"closed": {func(c *client) {
+			if err := wsutil.WriteClientMessage(c.conn, ws.OpClose, ws.NewCloseFrameBody(ws.StatusNormalClosure, "")); err != nil {
+				c.t.Fatal(err)
+			}
+		}, "closed by the client"},
+		"lost": {func(c *client) { _ = c.conn.Close() }, "client went away"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			book, log := newLogBook()
+			m := leavingManager{server.NewLifetimeManager(), make(chan struct{})}
+			c := dial(t, serve(t, newHub(&lateHub{}, &server.Options{LifetimeManager: m, Logger: log})), "")
+			c.send(`{"protocol":"json","version":1}`)
+			<-m.begun
+			test.leave(c)
+			book.wait(t, `level=INFO msg="connection closed" .*how="`+test.how+`".*`)
+			if said := book.String(); strings.Contains(said, "level=ERROR") {
+				t.Errorf("the log says:\n%s", said)
+			}
+		})
 	}
 }
 
