@@ -21,6 +21,7 @@ const (
 	endedByHub      = "closed by the hub"
 	endedByExpiry   = "authentication has expired"
 	endedByShutdown = "hub is shut down"
+	endedUnknown    = "client left before it was known"
 )
 
 // howInputEnded says how a connection ended whose transport gave cause.

@@ -133,7 +133,7 @@ func (c *connection) unregistered(err error) ending {
 	_, panicked := asError[*panicError](err)
 	switch {
 	case c.Context().Err() != nil && isError(err, context.Canceled): // its client has left meanwhile, which is no error
-		return ending{allowReconnect: true, how: howInputEnded(c.in.endCause())}
+		return ending{allowReconnect: true, how: endedUnknown}
 	case panicked:
 		c.logFailure("LifetimeManager.Connected", err)
 	default:

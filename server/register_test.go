@@ -135,16 +135,13 @@ func (m leavingManager) Connected(ctx context.Context, _ server.Receiver) error 
 
 // A client that leaves before the manager knows it is no error.
 func TestAClientThatLeavesBeforeItIsKnownIsNoError(t *testing.T) {
-	for name, test := range map[string]struct {
-		leave func(*client)
-		how   string
-	}{
-		"closed": {func(c *client) {
+	for name, leave := range map[string]func(*client){
+		"closed": func(c *client) {
 			if err := wsutil.WriteClientMessage(c.conn, ws.OpClose, ws.NewCloseFrameBody(ws.StatusNormalClosure, "")); err != nil {
 				c.t.Fatal(err)
 			}
-		}, "closed by the client"},
-		"lost": {func(c *client) { _ = c.conn.Close() }, "client went away"},
+		},
+		"lost": func(c *client) { _ = c.conn.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			book, log := newLogBook()
@@ -152,8 +149,8 @@ func TestAClientThatLeavesBeforeItIsKnownIsNoError(t *testing.T) {
 			c := dial(t, serve(t, newHub(&lateHub{}, &server.Options{LifetimeManager: m, Logger: log})), "")
 			c.send(`{"protocol":"json","version":1}`)
 			<-m.begun
-			test.leave(c)
-			book.wait(t, `level=INFO msg="connection closed" .*how="`+test.how+`".*`)
+			leave(c)
+			book.wait(t, `level=INFO msg="connection closed" .*how="client left before it was known".*`)
 			if said := book.String(); strings.Contains(said, "level=ERROR") {
 				t.Errorf("the log says:\n%s", said)
 			}
